@@ -1,0 +1,337 @@
+"""Every setting, with its type, its default and what it means: the only place where defaults stand.
+
+`conf/` holds the presets that differ from these defaults. The jobs compose both with Hydra into these plain
+dataclasses; nothing below the jobs sees a Hydra object.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ds2ray.errors import ConfigError
+
+LAST_LAYER = -1
+"""`after_layer` value that means: after the last recurrent layer."""
+
+
+class RnnType(Enum):
+    gru = "gru"
+    lstm = "lstm"
+    rnn = "rnn"
+
+
+class Activation(Enum):
+    relu = "relu"
+    gelu = "gelu"
+    silu = "silu"
+    tanh = "tanh"
+
+
+class OptimizerType(Enum):
+    adamw = "adamw"
+    adam = "adam"
+    sgd = "sgd"
+
+
+class Schedule(Enum):
+    constant = "constant"
+    one_cycle = "one_cycle"
+    warmup_cosine = "warmup_cosine"
+
+
+class TextUnit(Enum):
+    character = "character"  # Unicode characters; for Korean these are whole syllables
+    jamo = "jamo"  # Hangul syllables are split into their letters
+
+
+class UnknownCharacters(Enum):
+    refuse = "refuse"  # the utterance is a bad row
+    drop = "drop"  # the character is left out, counted and reported
+
+
+class BadRows(Enum):
+    refuse = "refuse"  # report all of them and start nothing
+    drop = "drop"  # leave them out, counted and reported
+
+
+class ProbeAudio(Enum):
+    missing = "missing"  # open only files whose duration the manifest does not give
+    all = "all"  # open every header
+    none = "none"  # trust the manifest; a bad file then shows up when it is decoded
+
+
+def require(condition: bool, field_name: str, value: object, allowed: str) -> None:
+    """Raise a ConfigError that names the field, its value and what is allowed."""
+    if not condition:
+        raise ConfigError(f"{field_name}={value!r} is not possible: {allowed}")
+
+
+@dataclass(kw_only=True)
+class AudioConfig:
+    """How sound becomes features. Part of the base's fingerprint: training and recognition share it."""
+
+    sample_rate_hz: int = 16000  # waveforms are resampled to this rate
+    num_mels: int = 80  # log-mel channels: the model's input_dim
+    window_s: float = 0.025  # length of one analysis window
+    hop_s: float = 0.010  # distance between windows: one feature frame
+    normalise: bool = True  # zero mean and unit variance per utterance and mel channel
+
+    def __post_init__(self) -> None:
+        require(self.sample_rate_hz >= 4000, "audio.sample_rate_hz", self.sample_rate_hz, "at least 4000")
+        require(1 <= self.num_mels <= 512, "audio.num_mels", self.num_mels, "1 to 512")
+        require(0 < self.hop_s <= self.window_s, "audio.hop_s", self.hop_s, "above 0 and at most audio.window_s")
+
+
+@dataclass(kw_only=True)
+class TextConfig:
+    """How transcripts become tokens. Stored with the vocabulary."""
+
+    unit: TextUnit = TextUnit.character  # what one token is
+    lower_case: bool = True  # fold case
+    strip_punctuation: bool = True  # leave punctuation out, but for apostrophes inside words
+
+
+@dataclass(kw_only=True)
+class ModelConfig:
+    """The shape of a DeepSpeech2. Part of the base's fingerprint."""
+
+    conv_channels: int = 32  # channels of both convolutions
+    rnn_type: RnnType = RnnType.gru  # the recurrent cell
+    num_rnn_layers: int = 3  # recurrent layers
+    rnn_hidden_dim: int = 512  # width of one direction
+    bidirectional: bool = True  # read the utterance in both directions
+    dropout: float = 0.1  # after each recurrent layer, while the base trains
+
+    def __post_init__(self) -> None:
+        for name in ("conv_channels", "num_rnn_layers", "rnn_hidden_dim"):
+            require(getattr(self, name) >= 1, f"model.{name}", getattr(self, name), "at least 1")
+        require(0 <= self.dropout < 1, "model.dropout", self.dropout, "0 up to, but not including, 1")
+
+
+@dataclass(kw_only=True)
+class AdapterConfig:
+    """The shape of a user's adapter."""
+
+    hidden_dims: list[int] = field(default_factory=lambda: [256])  # widths of one to three hidden layers
+    activation: Activation = Activation.relu  # between the linear layers
+    dropout: float = 0.1  # after each activation, in training
+    after_layer: int = LAST_LAYER  # after which recurrent layer (1 = the first); -1 is the last, 0 before the first
+
+    def __post_init__(self) -> None:
+        dims = self.hidden_dims
+        require(1 <= len(dims) <= 3 and min(dims) >= 1, "adapter.hidden_dims", dims, "one to three widths of at least 1")
+        require(0 <= self.dropout < 1, "adapter.dropout", self.dropout, "0 up to, but not including, 1")
+        require(self.after_layer >= LAST_LAYER, "adapter.after_layer", self.after_layer, "-1 (last), 0, 1, 2, …")
+
+
+@dataclass(kw_only=True)
+class DataConfig:
+    """Which utterances are usable, and what happens to the others."""
+
+    min_duration_s: float = 0.1  # shorter audio is bad
+    max_duration_s: float = 30.0  # longer audio is bad
+    unknown_characters: UnknownCharacters = UnknownCharacters.refuse  # characters that the vocabulary lacks
+    bad_rows: BadRows = BadRows.refuse  # table rows that cannot be read: missing or malformed cells, duplicate ids
+    bad_audio: BadRows = BadRows.drop  # utterances whose audio or transcript cannot be used
+    probe_audio: ProbeAudio = ProbeAudio.missing  # which audio headers are opened before the run
+
+    def __post_init__(self) -> None:
+        allowed = "above data.min_duration_s, which is at least 0"
+        require(0 <= self.min_duration_s < self.max_duration_s, "data.max_duration_s", self.max_duration_s, allowed)
+
+
+@dataclass(kw_only=True)
+class AugmentConfig:
+    """Changes to the training audio, never to what is recognised."""
+
+    num_time_masks: int = 2  # SpecAugment: masked stretches of time
+    max_time_mask_frames: int = 20  # longest of them, in feature frames
+    num_mel_masks: int = 2  # SpecAugment: masked bands of mel channels
+    max_mel_mask_channels: int = 8  # widest of them
+    speeds: list[float] = field(default_factory=lambda: [1.0])  # speed perturbation: one factor is drawn per utterance
+
+    def __post_init__(self) -> None:
+        ok = bool(self.speeds) and all(0.5 <= s <= 2.0 for s in self.speeds)
+        require(ok, "train.augment.speeds", self.speeds, "one or more factors between 0.5 and 2")
+
+
+@dataclass(kw_only=True)
+class TrainConfig:
+    """Training of a base: from scratch, fine-tuning, or (base_model_path) one user's adapter."""
+
+    manifest: str = ""  # URI of the training manifest (CSV, JSONL or Parquet) …
+    valid_manifest: str = ""  # … and of the validation manifest; without it valid_fraction is held out
+    dataset_path: str = ""  # KoSpeech format: the folder that the audio paths start from …
+    transcripts_path: str = ""  # … the table `path<TAB>text<TAB>ids` …
+    vocab_path: str = ""  # … and `id,char,freq`; empty: a *vocab*.csv beside the transcripts, else built from them
+    valid_fraction: float = 0.1  # share of utterances held out where no validation manifest is given
+    pretrained_model_path: str = ""  # fine-tune all weights of this model.pt
+    base_model_path: str = ""  # train one adapter on this frozen model.pt
+    adapter_name: str = ""  # the user whose adapter is trained
+    adapter_save_dir: str = "./adapters"  # receives <adapter_name>_adapter.pt
+    output_dir: str = "./outputs"  # receives model.pt, checkpoints and TensorBoard files
+    resume: bool = True  # go on from the newest checkpoint in output_dir, if there is one of the same settings
+    num_epochs: int = 20  # passes over the training data
+    batch_size: int = 16  # utterances per step and worker
+    optimizer: OptimizerType = OptimizerType.adamw
+    learning_rate: float = 1e-3  # the highest that the schedule reaches
+    schedule: Schedule = Schedule.one_cycle
+    warmup_fraction: float = 0.1  # share of all steps in which the rate rises
+    weight_decay: float = 1e-5
+    max_grad_norm: float = 5.0  # gradients are clipped to this norm
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    checkpoint_every_epochs: int = 1
+    keep_checkpoints: int = 2  # newest checkpoints that are kept
+    max_bad_steps: int = 20  # steps in a row without a finite loss, after which training stops
+    seed: int = 0  # weights, data order, dropout and augmentation
+
+    def __post_init__(self) -> None:
+        for name in ("num_epochs", "batch_size", "checkpoint_every_epochs", "keep_checkpoints", "max_bad_steps"):
+            require(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "at least 1")
+        require(self.learning_rate > 0, "train.learning_rate", self.learning_rate, "above 0")
+        require(self.max_grad_norm > 0, "train.max_grad_norm", self.max_grad_norm, "above 0")
+        require(0 < self.valid_fraction < 1, "train.valid_fraction", self.valid_fraction, "between 0 and 1")
+        require(0 <= self.warmup_fraction < 1, "train.warmup_fraction", self.warmup_fraction, "0 up to 1")
+
+
+@dataclass(kw_only=True)
+class AdaptConfig:
+    """Training of many users' adapters against one frozen base."""
+
+    num_epochs: int = 40  # passes over a user's speech at most
+    batch_size: int = 8  # utterances per step and user
+    learning_rate: float = 2e-3  # the highest of a one-cycle schedule
+    weight_decay: float = 1e-4
+    max_grad_norm: float = 5.0  # each user's gradients are clipped to this norm
+    patience_epochs: int = 10  # a user stops after this many epochs without a better held-out loss
+    held_out_fraction: float = 0.2  # share of a user's utterances that only early stopping and the gate see
+    min_utterances: int = 4  # a user with fewer is skipped (skipped_no_data)
+    encode_batch_s: float = 60.0  # seconds of padded audio per call of the frozen trunk
+    max_cohort_users: int = 64  # users trained in one trial, at most …
+    max_cohort_s: float = 7200.0  # … and seconds of their speech
+    gpus_per_trial: float = 0.25  # share of a GPU per trial, where the cluster has GPUs
+    cpus_per_trial: float = 1.0
+    max_concurrent_trials: int = 0  # 0: as many as the cluster's CPUs and GPUs allow
+    max_failed_ratio: float = 0.01  # more failed users than this share end the run with exit code 3
+    max_attempts: int = 3  # times that a cohort is tried again after its worker died
+    force: bool = False  # train unchanged users, too
+    seed: int = 0  # with the user's id it seeds the adapter, its data order and dropout
+
+    def __post_init__(self) -> None:
+        for name in ("num_epochs", "batch_size", "patience_epochs", "max_cohort_users", "max_attempts"):
+            require(getattr(self, name) >= 1, f"adapt.{name}", getattr(self, name), "at least 1")
+        require(self.min_utterances >= 2, "adapt.min_utterances", self.min_utterances, "at least 2: one is held out")
+        require(self.learning_rate > 0, "adapt.learning_rate", self.learning_rate, "above 0")
+        require(0 < self.held_out_fraction < 1, "adapt.held_out_fraction", self.held_out_fraction, "between 0 and 1")
+        require(0 < self.gpus_per_trial, "adapt.gpus_per_trial", self.gpus_per_trial, "above 0")
+        require(0 < self.cpus_per_trial, "adapt.cpus_per_trial", self.cpus_per_trial, "above 0")
+        require(0 <= self.max_failed_ratio <= 1, "adapt.max_failed_ratio", self.max_failed_ratio, "0 to 1")
+        require(self.encode_batch_s > 0, "adapt.encode_batch_s", self.encode_batch_s, "above 0")
+
+
+@dataclass(kw_only=True)
+class SweepConfig:
+    """A search over adapter shapes on a few users."""
+
+    hidden_dims: list[list[int]] = field(default_factory=lambda: [[32], [128], [512], [512, 256]])  # shapes to try
+    learning_rates: list[float] = field(default_factory=list)  # empty: only adapt.learning_rate
+    dropouts: list[float] = field(default_factory=list)  # empty: only adapter.dropout
+    activations: list[Activation] = field(default_factory=list)  # empty: only adapter.activation
+    num_users: int = 4  # users of the table that the sweep looks at, drawn by adapt.seed
+    output_dir: str = "./outputs/sweep"  # receives sweep.csv and sweep.png
+
+    def __post_init__(self) -> None:
+        require(self.num_users >= 1, "sweep.num_users", self.num_users, "at least 1")
+        require(bool(self.hidden_dims), "sweep.hidden_dims", self.hidden_dims, "one or more shapes, as [[64],[256]]")
+
+
+@dataclass(kw_only=True)
+class StorageConfig:
+    """Where bases, adapters, runs and the index live."""
+
+    root: str = "./store"  # any fsspec URI: a folder, s3://bucket/prefix, memory://…
+    endpoint_url: str = ""  # S3-compatible server; empty: the provider's own (or AWS_ENDPOINT_URL)
+
+
+@dataclass(kw_only=True)
+class ClusterConfig:
+    """How to reach Ray, and how much of it base training takes."""
+
+    address: str = ""  # Ray's address; empty: RAY_ADDRESS, a running local cluster, else a new one on this machine
+    num_workers: int = 1  # processes that train the base; 0 trains inside this process, without Ray
+    gpus_per_worker: float = 1.0  # where the cluster has GPUs
+    cpus_per_worker: float = 1.0
+    max_failures: int = 3  # times that a failed worker group is started again
+
+    def __post_init__(self) -> None:
+        require(self.num_workers >= 0, "cluster.num_workers", self.num_workers, "0 (in this process) or more")
+        require(self.max_failures >= 0, "cluster.max_failures", self.max_failures, "0 or more")
+
+
+@dataclass(kw_only=True)
+class TrainJob:
+    """jobs/train.py"""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    dry_run: bool = False  # validate the data and print the plan; start nothing
+
+
+@dataclass(kw_only=True)
+class AdaptJob:
+    """jobs/adapt_users.py"""
+
+    users: str = ""  # URI of a table `user_id,manifest`, or of one manifest with a user_id column
+    base: str = ""  # base id in storage.root, or URI of a base folder or model.pt; empty: the newest of storage.root
+    run_id: str = ""  # name of this run in storage.root/runs; empty: the time and a random part
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    adapt: AdaptConfig = field(default_factory=AdaptConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    dry_run: bool = False  # print the plan; start no Ray and write nothing
+
+
+@dataclass(kw_only=True)
+class SweepJob:
+    """jobs/sweep_adapters.py"""
+
+    users: str = ""  # as for jobs/adapt_users.py
+    base: str = ""  # as for jobs/adapt_users.py
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    adapt: AdaptConfig = field(default_factory=AdaptConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    dry_run: bool = False  # print the trials; start no Ray
+
+
+@dataclass(kw_only=True)
+class TranscribeJob:
+    """jobs/transcribe.py"""
+
+    audio: list[str] = field(default_factory=list)  # audio files to recognise …
+    manifest: str = ""  # … or a manifest; transcripts in it are compared with what is recognised
+    user: str = ""  # whose adapter to use; empty: the manifest's own user_id, else the base alone
+    base: str = ""  # as for jobs/adapt_users.py
+    output: str = ""  # URI that receives the hypotheses, .jsonl, .csv or .parquet; empty: the terminal
+    batch_s: float = 60.0  # seconds of padded audio per batch
+    data: DataConfig = field(default_factory=DataConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+
+
+@dataclass(kw_only=True)
+class DemoJob:
+    """jobs/demo.py"""
+
+    output_dir: str = "./demo-data"  # receives the corpus, the store and the outputs
+    seed: int = 0  # corpus and training
+    num_train_sentences: int = 400  # spoken by the base's ordinary voices
+    num_user_sentences: int = 40  # per user, for adaptation
+    num_test_sentences: int = 25  # per user, seen by no training and no gate
