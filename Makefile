@@ -1,0 +1,51 @@
+# `make demo` and `make test` need Python 3.11 or newer, make and a network; each does all of its own set-up.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/tools/bin/uv
+COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+
+.PHONY: help demo test lint fix lock clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/installed ## train a base and eight users' adapters on synthetic speech (DEMO_ARGS="key=value …")
+	@$(BIN)/python jobs/demo.py $(DEMO_ARGS)
+
+test: $(VENV)/installed ## run the tests (PYTEST_ARGS="tests/test_text.py -k jamo")
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/installed ## check style (ruff) and types (mypy)
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy ds2ray jobs tests
+
+fix: $(VENV)/installed ## mend what ruff can mend
+	@$(BIN)/ruff check --fix .
+
+lock: $(VENV)/tools/installed ## resolve the dependencies again into the lock files
+	@$(UV) $(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
+	@sed -n '1s/ .*//p' uv.requirements.txt | $(UV) $(COMPILE) --no-annotate - > $(VENV)/uv.lock
+	@mv $(VENV)/uv.lock uv.requirements.txt
+
+clean: ## remove the environment, caches and the demo's output
+	rm -rf $(VENV) build demo-data *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Everything is pinned with hashes: first uv, in an environment of its own, then what uv installs.
+$(VENV)/installed: pyproject.toml requirements.lock $(VENV)/tools/installed
+	@echo "installing the locked dependencies into $(VENV) …"
+	@$(UV) pip sync --quiet --require-hashes requirements.lock
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/tools/installed: uv.requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "ds2ray needs Python 3.11 or newer, and '$(PYTHON)' is not: name another one, as in" >&2; \
+	  echo "  make $(or $(firstword $(MAKECMDGOALS)),test) PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m venv $(VENV)/tools
+	@$(VENV)/tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r uv.requirements.txt
+	@touch $@

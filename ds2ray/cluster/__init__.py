@@ -1,0 +1,1 @@
+"""What runs on Ray: base training, adaptation of many users, sweeps and bulk recognition."""

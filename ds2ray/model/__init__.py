@@ -1,0 +1,1 @@
+"""DeepSpeech2, the adapter, decoding and weights: torch only."""
