@@ -4,10 +4,13 @@
 dataclasses; nothing below the jobs sees a Hydra object.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
+from typing import Any, TypeVar
 
 from ds2ray.errors import ConfigError
+
+T = TypeVar("T")
 
 LAST_LAYER = -1
 """`after_layer` value that means: after the last recurrent layer."""
@@ -48,6 +51,11 @@ class UnknownCharacters(Enum):
     drop = "drop"  # the character is left out, counted and reported
 
 
+class ErrorMetric(Enum):
+    wer = "wer"
+    cer = "cer"
+
+
 class BadRows(Enum):
     refuse = "refuse"  # report all of them and start nothing
     drop = "drop"  # leave them out, counted and reported
@@ -63,6 +71,25 @@ def require(condition: bool, field_name: str, value: object, allowed: str) -> No
     """Raise a ConfigError that names the field, its value and what is allowed."""
     if not condition:
         raise ConfigError(f"{field_name}={value!r} is not possible: {allowed}")
+
+
+def to_plain(config: Any) -> dict[str, Any]:
+    """A config dataclass as JSON-ready values: enums by their value."""
+
+    def plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        return {name: value.value if isinstance(value, Enum) else value for name, value in pairs}
+
+    return asdict(config, dict_factory=plain)
+
+
+def from_plain(config_class: type[T], values: dict[str, Any]) -> T:
+    """The inverse of `to_plain` for a dataclass without nested ones. Unknown names raise TypeError."""
+    types = {f.name: f.type for f in fields(config_class)}  # type: ignore[arg-type]
+    converted = {
+        name: types[name](value) if isinstance(types.get(name), type) and issubclass(types[name], Enum) else value  # type: ignore[arg-type,operator]
+        for name, value in values.items()
+    }
+    return config_class(**converted)
 
 
 @dataclass(kw_only=True)
@@ -172,14 +199,14 @@ class TrainConfig:
     resume: bool = True  # go on from the newest checkpoint in output_dir, if there is one of the same settings
     num_epochs: int = 20  # passes over the training data
     batch_size: int = 16  # utterances per step and worker
-    optimizer: OptimizerType = OptimizerType.adamw
+    optimizer: OptimizerType = OptimizerType.adamw  # what updates the weights
     learning_rate: float = 1e-3  # the highest that the schedule reaches
-    schedule: Schedule = Schedule.one_cycle
+    schedule: Schedule = Schedule.one_cycle  # how the learning rate goes over all steps
     warmup_fraction: float = 0.1  # share of all steps in which the rate rises
-    weight_decay: float = 1e-5
+    weight_decay: float = 1e-5  # decoupled with adamw, else L2
     max_grad_norm: float = 5.0  # gradients are clipped to this norm
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    checkpoint_every_epochs: int = 1
+    checkpoint_every_epochs: int = 1  # epochs between two checkpoints
     keep_checkpoints: int = 2  # newest checkpoints that are kept
     max_bad_steps: int = 20  # steps in a row without a finite loss, after which training stops
     seed: int = 0  # weights, data order, dropout and augmentation
@@ -200,16 +227,17 @@ class AdaptConfig:
     num_epochs: int = 40  # passes over a user's speech at most
     batch_size: int = 8  # utterances per step and user
     learning_rate: float = 2e-3  # the highest of a one-cycle schedule
-    weight_decay: float = 1e-4
+    weight_decay: float = 1e-4  # of AdamW
     max_grad_norm: float = 5.0  # each user's gradients are clipped to this norm
     patience_epochs: int = 10  # a user stops after this many epochs without a better held-out loss
     held_out_fraction: float = 0.2  # share of a user's utterances that only early stopping and the gate see
+    gate_metric: ErrorMetric = ErrorMetric.wer  # held-out error that must not rise for an adapter to be published
     min_utterances: int = 4  # a user with fewer is skipped (skipped_no_data)
     encode_batch_s: float = 60.0  # seconds of padded audio per call of the frozen trunk
     max_cohort_users: int = 64  # users trained in one trial, at most …
     max_cohort_s: float = 7200.0  # … and seconds of their speech
     gpus_per_trial: float = 0.25  # share of a GPU per trial, where the cluster has GPUs
-    cpus_per_trial: float = 1.0
+    cpus_per_trial: float = 1.0  # CPUs per trial
     max_concurrent_trials: int = 0  # 0: as many as the cluster's CPUs and GPUs allow
     max_failed_ratio: float = 0.01  # more failed users than this share end the run with exit code 3
     max_attempts: int = 3  # times that a cohort is tried again after its worker died
@@ -258,8 +286,8 @@ class ClusterConfig:
 
     address: str = ""  # Ray's address; empty: RAY_ADDRESS, a running local cluster, else a new one on this machine
     num_workers: int = 1  # processes that train the base; 0 trains inside this process, without Ray
-    gpus_per_worker: float = 1.0  # where the cluster has GPUs
-    cpus_per_worker: float = 1.0
+    gpus_per_worker: float = 1.0  # GPUs per process that trains the base, where the cluster has GPUs
+    cpus_per_worker: float = 1.0  # CPUs per process that trains the base
     max_failures: int = 3  # times that a failed worker group is started again
 
     def __post_init__(self) -> None:

@@ -1,0 +1,193 @@
+"""Reads a job's command line: which arguments are settings, which are paths, and what is wrong with them."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
+from typing import get_type_hints
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ds2ray.config import AdaptJob, DemoJob, SweepJob, TrainJob, TranscribeJob
+from ds2ray.errors import ConfigError
+from ds2ray.reference import Setting, settings
+
+CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
+FLAGS = {
+    "--help": "print this page (also -h)",
+    "--cfg": "print the composed settings as YAML",
+    "--dry-run": "check everything and print the plan: dry_run=true",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSpec:
+    schema: type
+    positional: str | None = None  # the setting that arguments without a key fill
+
+
+JOBS = {
+    "train": JobSpec(schema=TrainJob),
+    "adapt_users": JobSpec(schema=AdaptJob, positional="users"),
+    "sweep_adapters": JobSpec(schema=SweepJob, positional="users"),
+    "transcribe": JobSpec(schema=TranscribeJob, positional="audio"),
+    "demo": JobSpec(schema=DemoJob),
+}
+for _name, _spec in JOBS.items():
+    ConfigStore.instance().store(name=f"{_name}_schema", node=_spec.schema)
+
+
+class Arguments:
+    """Reads one job's arguments against its settings and groups."""
+
+    _OVERRIDE = re.compile(r"(?P<sign>\+{0,2})(?P<key>[A-Za-z_][\w.@]*)=(?P<value>.*)", re.DOTALL)
+    _DELETION = re.compile(r"~[A-Za-z_][\w.@]*(=.*)?", re.DOTALL)
+
+    def __init__(self, job_name: str) -> None:
+        self.spec = JOBS[job_name]
+        self.settings = settings(self.spec.schema)
+        self.groups = groups(job_name)
+        self.sections = {key.rpartition(".")[0] for key in self.settings} - {""}
+        self.parser = OverridesParser.create()
+        self.typed = OmegaConf.structured(self.spec.schema)
+
+    def read(self, argv: list[str]) -> tuple[list[str], list[str]]:
+        """Hydra overrides, and every mistake found on the way."""
+        overrides: list[str] = []
+        problems: list[str] = []
+        positionals: list[str] = []
+        for argument in argv:
+            match = self._OVERRIDE.fullmatch(argument)
+            try:
+                if match:
+                    overrides.append(self._override(match["sign"], match["key"], match["value"]))
+                elif argument.startswith("-"):
+                    overrides += self._flag(argument)
+                elif self._DELETION.fullmatch(argument):
+                    raise ConfigError(f"{argument}: settings cannot be removed, only changed: key=value")
+                else:
+                    positionals.append(argument)
+            except ConfigError as error:
+                problems.append(str(error))
+        try:
+            overrides += self._positional(positionals, overrides)
+        except ConfigError as error:
+            problems.append(str(error))
+        return overrides, problems
+
+    def _flag(self, argument: str) -> list[str]:
+        name = argument.lstrip("-").partition("=")[0].replace("-", "_")
+        if argument == "--dry-run":
+            if "dry_run" not in self.settings:
+                raise ConfigError(f"{argument}: this job has no dry run")
+            return ["dry_run=true"]
+        if argument in FLAGS:
+            return []
+        if name in self.settings or name in self.groups:
+            raise ConfigError(f"{argument}: settings are given without dashes: {name}=…")
+        raise ConfigError(f"unknown option {argument}{_did_you_mean(argument, FLAGS)}: settings are given as key=value")
+
+    def _positional(self, values: list[str], overrides: list[str]) -> list[str]:
+        key = self.spec.positional
+        if not values:
+            return []
+        without_value = [value for value in values if value in self.settings or value in self.groups]
+        if without_value:
+            raise ConfigError(f"{without_value[0]} has no value: write {without_value[0]}=…")
+        if key is None:
+            raise ConfigError(f"unexpected argument {values[0]!r}: settings are given as key=value")
+        if any(override.startswith(f"{key}=") for override in overrides):
+            raise ConfigError(f"{key} is given twice: as {key}=… and as {values[0]!r}")
+        if self.settings[key].type is not str:
+            return [f"{key}=[{','.join(map(_quoted, values))}]"]
+        if len(values) > 1:
+            raise ConfigError(f"{key} is one path, and {len(values)} were given: {', '.join(values)}")
+        return [f"{key}={_quoted(values[0])}"]
+
+    def _override(self, sign: str, key: str, value: str) -> str:
+        if sign == "+":
+            raise ConfigError(f"+{key}: there are no settings to add; change one with key=value")
+        if key in self.groups:
+            if value not in self.groups[key]:
+                options = ", ".join(self.groups[key])
+                raise ConfigError(f"{key}={value}: one of {options} is wanted{_did_you_mean(value, self.groups[key])}")
+            return f"{key}={value}"
+        if key in self.sections:
+            raise ConfigError(f"{key}={value}: {key} holds several settings; give them one by one, as {key}.NAME=…")
+        if key not in self.settings:
+            raise ConfigError(f"unknown setting {key}{self._similar(key)}")
+        return self._typed_override(self.settings[key], value)
+
+    def _typed_override(self, setting: Setting, value: str) -> str:
+        key = setting.key
+        if setting.type is str and value[:1] not in ("'", '"'):
+            return f"{key}={_quoted(value)}"  # text is taken as it stands: 007, true and a,b are user names
+        try:
+            parsed = self.parser.parse_override(f"{key}={value}")
+            if parsed.is_sweep_override():
+                raise ConfigError(f"{key}={value}: {setting.wanted} is wanted")
+            OmegaConf.update(self.typed, key, parsed.value())
+        except (HydraException, OmegaConfBaseException) as error:
+            hint = _did_you_mean(value, setting.choices)
+            raise ConfigError(f"{key}={value}: {setting.wanted} is wanted{hint}") from error
+        return f"{key}={value}"
+
+    def _similar(self, key: str) -> str:
+        last = key.rpartition(".")[2]
+        same_name = [known for known in self.settings if known.rpartition(".")[2] == last]
+        if same_name:
+            return f" (did you mean {' or '.join(same_name[:4])}?)"
+        return _did_you_mean(key, [*self.settings, *self.groups]) or " (--help lists all of them)"
+
+
+def groups(job_name: str) -> dict[str, dict[str, str]]:
+    """Group → option → the first comment of its file, for the groups that the job's settings have."""
+    nested = [name for name, hint in get_type_hints(JOBS[job_name].schema).items() if is_dataclass(hint)]
+    files = {name: sorted((CONF_DIR / name).glob("*.yaml")) for name in nested}
+    return {name: {path.stem: _first_comment(path) for path in paths} for name, paths in files.items() if paths}
+
+
+def _first_comment(path: Path) -> str:
+    comments = (line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#"))
+    return next(comment for comment in comments if not comment.startswith("@"))
+
+
+_SECRET_NAME = re.compile(r"secret|passwo?r?d|token|credential|(access|api|private)_?key", re.IGNORECASE)
+_SECRET_VALUE = re.compile(
+    r"\b(AKIA|ASIA)[0-9A-Z]{12,}"  # AWS access key ids
+    r"|://[^/\s@]*:[^/\s@]+@"  # scheme://user:password@host
+    r"|(?i:secret|passwo?r?d|token|credential|access_?key)\w*[\"']?\s*[=:]"  # …?token=…, {secret: …}
+    r"|-----BEGIN"
+)
+
+
+def refuse_secrets(arguments: Iterable[str]) -> None:
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        if (equals and _SECRET_NAME.search(name) and "/" not in name) or _SECRET_VALUE.search(argument):
+            where = name.lstrip("+~-") if equals and re.fullmatch(r"[\w.+~-]+", name) else "an argument"
+            raise ConfigError(
+                f"{where} seems to hold a secret, and settings are stored and printed: give credentials through the "
+                "provider's own chain instead (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, the machine's role)"
+            )
+
+
+def _quoted(text: str) -> str:
+    return str(QuotedString(text=text, quote=Quote.single).with_quotes())
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def raise_all(problems: Iterable[str]) -> None:
+    listed = list(problems)
+    if listed:
+        raise ConfigError("\n  ".join(["wrong settings:", *listed] if len(listed) > 1 else listed))

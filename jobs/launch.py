@@ -1,0 +1,155 @@
+"""Starts a job: composes its settings with Hydra, and turns every mistake into one message and an exit code.
+
+Hydra's compose API is used, not its command line: nothing is written to disk, mistakes are found before anything is
+imported or started, and the exit codes are ours.
+"""
+
+import logging
+import os
+import re
+import select
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from arguments import CONF_DIR, FLAGS, JOBS, Arguments, groups, raise_all, refuse_secrets
+from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
+from ds2ray.reference import help_page, settings
+
+T = TypeVar("T")
+REQUIRED = "${required:}"
+"""How a preset says that a setting has to be given."""
+
+def run_job(
+    job_name: str, schema: type[T], main: Callable[[T], int], *, description: str, argv: list[str] | None = None
+) -> NoReturn:
+    """Compose the settings, run `main` with them and exit with its code, or with that of the error it raised.
+
+    Args:
+        job_name: name of the root in conf/ and of the script in jobs/.
+        schema: the job's dataclass, as in `JOBS`.
+        argv: arguments without the program's name; by default those of this process.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM unwinds as Ctrl-C does
+    try:
+        try:
+            code = _run(job_name, schema, main, description, arguments)
+            sys.stdout.flush()
+        except Ds2RayError as error:
+            code = error.exit_code
+            print(f"jobs/{job_name}.py: {error}", file=sys.stderr)
+        except KeyboardInterrupt:
+            code = InterruptedRunError.exit_code
+            print(f"jobs/{job_name}.py: interrupted; run it again to do what is unfinished", file=sys.stderr)
+    except BrokenPipeError:
+        if not _output_is_closed():
+            raise
+        code = 128 + signal.SIGPIPE
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    sys.exit(code)
+
+
+def compose_job(job_name: str, argv: list[str]) -> object:
+    """The job's settings as its dataclass. Raises one ConfigError that lists every mistake in `argv`."""
+    return _to_dataclass(job_name, _compose(job_name, argv))
+
+
+def _run(job_name: str, schema: type[T], main: Callable[[T], int], description: str, argv: list[str]) -> int:
+    if {"--help", "-h"} & set(argv):
+        print(_help(job_name, description))
+        return 0
+    config = _compose(job_name, argv)
+    job = _to_dataclass(job_name, config)
+    if "--cfg" in argv:
+        print(OmegaConf.to_yaml(config, resolve=True), end="")
+        return 0
+    if not isinstance(job, schema):
+        raise TypeError(f"{job_name} is listed with {type(job).__name__}, and started with {schema.__name__}")
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("ds2ray").setLevel(logging.INFO)
+    return main(job)
+
+
+def _compose(job_name: str, argv: list[str]) -> DictConfig:
+    refuse_secrets(argv)
+    overrides, problems = Arguments(job_name).read(argv)
+    raise_all(problems)
+    try:
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            return compose(job_name, overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_plain_message(error)) from error
+
+
+def _to_dataclass(job_name: str, config: DictConfig) -> object:
+    known = settings(JOBS[job_name].schema)
+    given = _flatten(OmegaConf.to_container(config))
+    raise_all(f"{key} has to be given: {known[key].meaning}" for key, value in given.items() if value == REQUIRED)
+    try:
+        resolved = _flatten(OmegaConf.to_container(config, resolve=True))
+        refuse_secrets(f"{key}={value}" for key, value in resolved.items() if isinstance(value, str))
+        # Section by section first: each tells of its own impossible value.
+        problems = []
+        for name in config:
+            try:
+                if OmegaConf.is_dict(config[name]):
+                    OmegaConf.to_object(config[name])
+            except ConfigError as error:
+                problems.append(str(error))
+        raise_all(problems)
+        return OmegaConf.to_object(config)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_plain_message(error)) from error
+
+
+def _help(job_name: str, description: str) -> str:
+    spec = JOBS[job_name]
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        config = compose(job_name, return_hydra_config=True)
+    positional = {None: "", "users": "[users.csv] ", "audio": "[audio files …] "}[spec.positional]
+    return help_page(
+        spec.schema,
+        usage=f"python jobs/{job_name}.py {positional}[key=value …]",
+        description=description,
+        options={flag: text for flag, text in FLAGS.items() if flag != "--dry-run" or hasattr(config, "dry_run")},
+        groups=groups(job_name),
+        chosen=dict(config.hydra.runtime.choices),
+        defaults=_flatten(OmegaConf.to_container(config)),
+        width=min(140, shutil.get_terminal_size((120, 24)).columns),
+    )
+
+
+def _plain_message(error: BaseException) -> str:
+    """The innermost message of a Hydra or OmegaConf error in one line, with its key in front."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    key = next((line.partition(":")[2].strip() for line in lines if line.startswith("full_key:")), "")
+    message = re.sub(r"^\w+ raised while resolving interpolation: ", "", lines[0]).strip("\"")
+    return f"{key}: {message}" if key else message
+
+
+def _flatten(values: Any, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def _output_is_closed() -> bool:
+    """Whether whoever read our output went away (`| head`); then the rest goes nowhere, without a complaint at exit."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
