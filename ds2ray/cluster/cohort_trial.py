@@ -1,0 +1,154 @@
+"""A Tune trial: one cohort of users, on an actor that is used again for the next cohort."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from ds2ray import storage
+from ds2ray.artifacts import base_from_bytes, open_adapter
+from ds2ray.config import AdaptConfig, AdapterConfig, ErrorMetric, StorageConfig, to_plain
+from ds2ray.errors import BaseMismatchError
+from ds2ray.fleet import outcomes, store
+from ds2ray.fleet.outcomes import Outcome, Status
+from ds2ray.fleet.plan import UserPlan
+from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.weights import to_bytes
+from ds2ray.training.cohort import CohortResult, CohortUser, adapt_cohort
+
+SLICE_S = 5.0
+"""A trial reports, and writes the outcomes of its finished users, about this often."""
+
+
+@dataclass(frozen=True)
+class FleetTask:
+    """What all trials of a run share. It travels once per node, through the object store.
+
+    Attributes:
+        base_record, base_weights: the frozen base.
+        cohorts: one reference per trial to the cohort's users.
+        base_file_fingerprint: equals the record's.
+    """
+
+    run_id: str
+    storage: StorageConfig
+    base_record: store.BaseRecord
+    base_weights: Any
+    adapter: AdapterConfig
+    adapt: AdaptConfig
+    gpus_per_trial: float
+    cohorts: Sequence[Any]
+
+
+class CohortTrial(tune.Trainable):
+    """Trains the users of the cohort that its config names; each step reports the users that it finished."""
+
+    def setup(self, config: dict[str, Any], task: FleetTask) -> None:
+        logging.basicConfig(level=logging.WARNING, format="%(message)s")
+        self.task = task
+        storage.configure(task.storage)
+        self.device = torch.device("cuda" if task.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu")
+        if self.device.type == "cuda":
+            torch.cuda.set_per_process_memory_fraction(min(1.0, task.gpus_per_trial))
+        self.base = base_from_bytes(task.base_record, bytes(task.base_weights), self.device)
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        started_s = time.monotonic()
+        finished: list[Outcome] = []
+        done = True
+        for result in self.results:
+            finished.append(self._settle(result))
+            if time.monotonic() - started_s >= SLICE_S:
+                done = False
+                break
+        if finished:
+            outcomes.write_part(self.task.storage.root, self.task.run_id, self._part_name(), finished)
+            self.part += 1
+        return {"statuses": dict(Counter(outcome.status.value for outcome in finished)), "done": done}
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        """Take up a cohort; users whose outcomes an earlier attempt wrote are not trained again."""
+        self.cohort: int = config["cohort"]
+        self.part = 0
+        users: list[UserPlan] = ray.get(self.task.cohorts[self.cohort])
+        finished: set[str] = set()
+        while (part := outcomes.read_part(self.task.storage.root, self.task.run_id, self._part_name())) is not None:
+            finished.update(outcome.user_key for outcome in part)
+            self.part += 1
+        self.users = {user.user_key: user for user in users if user.user_key not in finished}
+        cohort = [CohortUser(user.user_key, user.utterances) for user in self.users.values()]
+        self.results: Iterator[CohortResult] = adapt_cohort(
+            self.base, cohort, self.task.adapter, self.task.adapt, open_current=self._current, device=self.device
+        )
+
+    def _part_name(self) -> str:
+        return f"{self.cohort:06d}-{self.part:04d}"
+
+    def _current(self, user_key: str) -> MLPAdapter | None:
+        """The adapter that the user has now, where it can be compared on the same encodings."""
+        try:
+            found = open_adapter(self.task.storage.root, user_key, self.base)
+        except BaseMismatchError:
+            return None
+        if found is None or found[0].adapter["after_layer"] != self.task.adapter.after_layer:
+            return None
+        return found[1]
+
+    def _settle(self, result: CohortResult) -> Outcome:
+        """Publish what passed the gate, and say what became of the user."""
+        user, task = self.users[result.user_key], self.task
+        metric = task.adapt.gate_metric
+        before, after = _errors(result, metric)
+        version = sha256 = ""
+        if result.fit is not None and result.better:
+            pointer = store.publish_adapter(
+                task.storage.root,
+                result.user_key,
+                to_bytes(result.fit.state),
+                base_fingerprint=task.base_record.fingerprint,
+                data_fingerprint=user.fingerprint,
+                adapter=to_plain(task.adapter),
+                run_id=task.run_id,
+                error_before=before,
+                error_after=after,
+            )
+            version, sha256 = pointer.version, pointer.sha256
+        return Outcome(
+            user_key=result.user_key,
+            status=_status(result),
+            reason=result.reason,
+            attempts=1,
+            seconds=result.seconds,
+            utterances_used=result.utterances_used,
+            utterances_dropped=user.num_dropped + sum(result.dropped.values()),
+            error_before=before,
+            error_after=after,
+            version=version,
+            sha256=sha256,
+            fingerprint=user.fingerprint,
+        )
+
+
+def _status(result: CohortResult) -> Status:
+    if result.failed:
+        return Status.failed
+    if result.fit is None:
+        return Status.skipped_no_data
+    return Status.adapted if result.better else Status.kept_previous
+
+
+def _errors(result: CohortResult, metric: ErrorMetric) -> tuple[float | None, float | None]:
+    if result.fit is None:
+        return None, None
+    return result.fit.score_before.rate(metric), result.fit.score_after.rate(metric)

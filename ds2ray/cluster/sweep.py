@@ -1,0 +1,182 @@
+"""jobs/sweep_adapters.py: which adapter shape serves a few users best, for how many bytes.
+
+The users' speech is encoded once; all trials share the encodings through Ray's object store.
+"""
+
+import itertools
+import logging
+import random
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from ds2ray import storage
+from ds2ray.artifacts import open_base
+from ds2ray.cluster.session import cluster_gpus, connected, quiet_tune
+from ds2ray.cluster.sweep_report import SweepRow, write_report
+from ds2ray.config import AdaptConfig, AdapterConfig, SweepConfig, SweepJob
+from ds2ray.data.users import UserData, read_users, usable_users
+from ds2ray.errors import ConfigError, InputError
+from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.weights import Base
+from ds2ray.training.cohort import speech_of
+from ds2ray.training.encode import encode_utterances
+from ds2ray.training.evaluation import Score
+from ds2ray.training.fit import fit_adapter
+from ds2ray.training.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """One adapter shape and learning rate to try."""
+
+    adapter: AdapterConfig
+    learning_rate: float
+
+    def overrides(self) -> str:
+        """The command line that selects it for jobs/adapt_users.py."""
+        dims = ",".join(str(width) for width in self.adapter.hidden_dims)
+        return (
+            f"'adapter.hidden_dims=[{dims}]' adapter.activation={self.adapter.activation.value} "
+            f"adapter.dropout={self.adapter.dropout:g} adapt.learning_rate={self.learning_rate:g}"
+        )
+
+
+def sweep_points(sweep: SweepConfig, adapter: AdapterConfig, adapt: AdaptConfig) -> list[SweepPoint]:
+    """Every combination of what is listed; what is not listed keeps its configured value."""
+    return [
+        SweepPoint(replace(adapter, hidden_dims=list(dims), activation=activation, dropout=dropout), rate)
+        for dims, rate, dropout, activation in itertools.product(
+            sweep.hidden_dims,
+            sweep.learning_rates or [adapt.learning_rate],
+            sweep.dropouts or [adapter.dropout],
+            sweep.activations or [adapter.activation],
+        )
+    ]
+
+
+def run(job: SweepJob) -> int:
+    """Try all points on a sample of users; returns the exit code."""
+    storage.configure(job.storage)
+    if not job.users:
+        raise ConfigError("users is missing: give a table with `user_id,manifest`, as in `sweep_adapters.py users.csv`")
+    points = sweep_points(job.sweep, job.adapter, job.adapt)
+    base = open_base(job.storage.root, job.base)
+    users = _sample(job, base)
+    hours = sum(u.duration_s or 0.0 for user in users for u in user.utterances) / 3600
+    print(f"{len(points)} trials on {len(users)} users ({hours:.2f} h of speech), base {base.base_id}")
+    if job.dry_run:
+        for point in points:
+            print(f"  {point.overrides()}")
+        return 0
+    with connected(job.cluster):
+        results = _try_points(job, base, users, points)
+    write_report(results, job.sweep.output_dir)
+    return 0
+
+
+def _sample(job: SweepJob, base: Base) -> list[UserData]:
+    """A seeded draw among the users with enough usable speech."""
+    users, _ = read_users(job.users, job.data)
+    checked = usable_users(users, data=job.data, audio=base.audio, vocabulary=base.vocabulary)
+    enough = [user for user in checked if len(user.utterances) >= job.adapt.min_utterances]
+    if not enough:
+        raise InputError(
+            f"{job.users}: none of {len(users)} users has the {job.adapt.min_utterances} usable utterances that "
+            "adapt.min_utterances asks for"
+        )
+    drawn = random.Random(job.adapt.seed).sample(enough, min(job.sweep.num_users, len(enough)))
+    return sorted(drawn, key=lambda user: user.user_id)
+
+
+@dataclass(frozen=True)
+class _EncodedUser:
+    user_id: str
+    encodings: Sequence[torch.Tensor]
+    transcripts: Sequence[str]
+
+
+def _encode(base: Base, users: Sequence[UserData], after_layer: int, max_padded_s: float) -> list[_EncodedUser]:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    utterances = [utterance for user in users for utterance in user.utterances]
+    encoded = encode_utterances(base, utterances, after_layer=after_layer, max_padded_s=max_padded_s, device=device)
+    for index, problem in encoded.problems.items():
+        logging.warning("left out: utterance %s: %s", utterances[index].utterance_id, problem)
+    rows = iter(zip(encoded.encodings, utterances, strict=True))
+    result = []
+    for user in users:
+        kept = [(x, u.transcript) for x, u in itertools.islice(rows, len(user.utterances)) if x is not None]
+        result.append(_EncodedUser(user.user_id, [x for x, _ in kept], [text for _, text in kept]))
+    return result
+
+
+def _try_points(job: SweepJob, base: Base, users: Sequence[UserData], points: Sequence[SweepPoint]) -> list[SweepRow]:
+    gpus = job.adapt.gpus_per_trial if cluster_gpus() > 0 else 0.0
+    encode = ray.remote(num_cpus=job.adapt.cpus_per_trial, num_gpus=gpus)(_encode)
+    base_ref = ray.put(base)
+    encoded_ref = encode.remote(base_ref, users, job.adapter.after_layer, job.adapt.encode_batch_s)
+    trainable = tune.with_resources(
+        tune.with_parameters(_trial, shared=(base_ref, encoded_ref, list(points), job.adapt)),
+        {"cpu": job.adapt.cpus_per_trial, "gpu": gpus},
+    )
+    tune_state_dir = tempfile.mkdtemp(prefix="ds2ray-sweep-")
+    try:
+        with quiet_tune():
+            grid = tune.Tuner(
+                trainable,
+                param_space={"point": tune.grid_search(list(range(len(points))))},
+                tune_config=tune.TuneConfig(max_concurrent_trials=job.adapt.max_concurrent_trials or None),
+                run_config=tune.RunConfig(name="sweep", storage_path=tune_state_dir, verbose=0),
+            ).fit()
+    finally:
+        shutil.rmtree(tune_state_dir, ignore_errors=True)
+    rows = []
+    for result in grid:
+        if result.error or result.metrics is None:
+            point = points[(result.config or {})["point"]]
+            logging.error("trial %s failed: %s", point.overrides(), result.error)
+            continue
+        metrics = {name: result.metrics[name] for name in SweepRow.__dataclass_fields__}
+        rows.append(SweepRow(**metrics))
+    if not rows:
+        raise InputError("every trial of the sweep failed; the reasons are above")
+    return rows
+
+
+def _trial(config: dict[str, Any], shared: tuple[Any, Any, list[SweepPoint], AdaptConfig]) -> None:
+    """Train one shape for every user of the sample, on shared encodings."""
+    base_ref, encoded_ref, points, adapt = shared
+    base: Base = ray.get(base_ref)
+    users: list[_EncodedUser] = ray.get(encoded_ref)
+    point = points[config["point"]]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    base.model.to(device)
+    adapt = replace(adapt, learning_rate=point.learning_rate)
+    before, after, loss, num_parameters = Score(), Score(), 0.0, 0
+    for user in users:
+        seed = derive_seed(adapt.seed, user.user_id)
+        speech = speech_of(base, user.encodings, user.transcripts, adapt.held_out_fraction, seed, device)
+        torch.manual_seed(seed)
+        adapter = MLPAdapter.from_config(base.model.encoding_dim(point.adapter.after_layer), point.adapter).to(device)
+        num_parameters = sum(parameter.numel() for parameter in adapter.parameters())
+        fit = fit_adapter(
+            base.model, adapter, speech, base.vocabulary, adapt, seed=seed, after_layer=point.adapter.after_layer
+        )
+        before, after, loss = before + fit.score_before, after + fit.score_after, loss + fit.loss_after / len(users)
+    row = SweepRow(
+        overrides=point.overrides(),
+        hidden_dims="-".join(str(width) for width in point.adapter.hidden_dims),
+        num_parameters=num_parameters,
+        size_bytes=4 * num_parameters,
+        held_out_loss=loss,
+        wer_before=before.words.rate(),
+        wer_after=after.words.rate(),
+        cer_after=after.characters.rate(),
+    )
+    tune.report(dict(vars(row)))

@@ -1,0 +1,146 @@
+"""Sound in files and bytes: header, samples, resampling, writing.
+
+soundfile decodes (wav, flac, ogg, mp3); `.pcm` is raw 16-bit little-endian mono at 16 kHz, as KoSpeech keeps it.
+torch is imported only where samples are resampled, so reading headers stays cheap.
+"""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import soundfile
+
+from ds2ray import storage
+from ds2ray.config import AudioConfig
+from ds2ray.errors import InputError
+
+PCM_SAMPLE_RATE_HZ = 16000
+PCM_BYTES_PER_SAMPLE = 2
+PCM_SUFFIX = ".pcm"
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What the header of an audio file says. `num_samples` counts per channel."""
+
+    sample_rate_hz: int
+    num_channels: int
+    num_samples: int
+
+    @property
+    def duration_s(self) -> float:
+        return self.num_samples / self.sample_rate_hz
+
+
+def probe(audio: str | bytes) -> AudioInfo:
+    """Read the header of a URI or of encoded bytes.
+
+    Raises:
+        FileNotFoundError: there is nothing at the URI.
+        InputError: it is empty or not audio, with the decoder's reason.
+    """
+    if isinstance(audio, str) and audio.lower().endswith(PCM_SUFFIX):
+        return _pcm_info(_pcm_size_bytes(audio))
+    try:
+        if isinstance(audio, bytes):
+            header = soundfile.info(io.BytesIO(_not_empty(audio)))
+        else:
+            with storage.open_read(audio) as file:
+                header = soundfile.info(file)
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"cannot be decoded as audio ({error.error_string})") from error
+    if header.frames <= 0:
+        raise InputError("holds no samples")
+    return AudioInfo(header.samplerate, header.channels, header.frames)
+
+
+def read_waveform(audio: str | bytes, sample_rate_hz: int) -> np.ndarray:
+    """Decode a URI or encoded bytes to mono at `sample_rate_hz`.
+
+    Channels are averaged.
+
+    Returns:
+        float32 [num_samples], full scale at -1 and 1.
+
+    Raises:
+        FileNotFoundError: there is nothing at the URI.
+        InputError: empty, not audio, truncated, or with samples that are not finite.
+    """
+    data = audio if isinstance(audio, bytes) else storage.read_bytes(audio)
+    if isinstance(audio, str) and audio.lower().endswith(PCM_SUFFIX):
+        _pcm_info(len(data))
+        samples = np.frombuffer(data, dtype="<i2").astype(np.float32) / 32768.0
+        return resample(samples, PCM_SAMPLE_RATE_HZ, sample_rate_hz)
+    try:
+        with soundfile.SoundFile(io.BytesIO(_not_empty(data))) as file:
+            promised, rate_hz = file.frames, file.samplerate
+            channels = file.read(dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"cannot be decoded as audio ({error.error_string})") from error
+    if len(channels) == 0:
+        raise InputError("holds no samples")
+    if len(channels) < promised:
+        raise InputError(f"is truncated: {len(channels)} of {promised} samples can be read")
+    samples = channels.mean(axis=1)
+    if not np.isfinite(samples).all():
+        raise InputError("holds samples that are not finite")
+    return resample(samples, rate_hz, sample_rate_hz)
+
+
+def write_audio(uri: str, waveform: np.ndarray, sample_rate_hz: int) -> None:
+    """Write float32 [num_samples] as 16-bit audio; the URI's suffix gives the format (wav, flac, ogg or pcm)."""
+    if uri.lower().endswith(PCM_SUFFIX):
+        samples = resample(waveform, sample_rate_hz, PCM_SAMPLE_RATE_HZ)
+        storage.write_bytes(uri, (np.clip(samples, -1, 1) * 32767).round().astype("<i2").tobytes())
+        return
+    buffer = io.BytesIO()
+    file_format = uri.rpartition(".")[2].upper()
+    soundfile.write(buffer, waveform, sample_rate_hz, format=file_format)
+    storage.write_bytes(uri, buffer.getvalue())
+
+
+def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
+    """Band-limited resampling of float32 [num_samples]."""
+    if from_hz == to_hz:
+        return waveform
+    import torch
+    from torchaudio.functional import resample as resample_tensor
+
+    samples = torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32))
+    return resample_tensor(samples, from_hz, to_hz).numpy()
+
+
+def change_speed(waveform: np.ndarray, speed: float) -> np.ndarray:
+    """Play float32 [num_samples] `speed` times as fast: shorter and higher for speeds above 1."""
+    return resample(waveform, round(speed * 1000), 1000)
+
+
+def num_feature_frames(num_samples: int, audio: AudioConfig) -> int:
+    """Frames of log-mel features that `num_samples` at `audio.sample_rate_hz` give."""
+    return 1 + num_samples // round(audio.hop_s * audio.sample_rate_hz)
+
+
+def num_encoding_frames(duration_s: float, audio: AudioConfig) -> int:
+    """Frames that CTC aligns with: the convolutions keep every second feature frame."""
+    return (num_feature_frames(round(duration_s * audio.sample_rate_hz), audio) + 1) // 2
+
+
+def _pcm_size_bytes(uri: str) -> int:
+    info = storage.stat_many([uri])[uri]
+    if info is None:
+        raise FileNotFoundError(uri)
+    return info.size_bytes
+
+
+def _pcm_info(size_bytes: int) -> AudioInfo:
+    if size_bytes == 0:
+        raise InputError("is empty (0 bytes)")
+    if size_bytes % PCM_BYTES_PER_SAMPLE:
+        raise InputError(f"is truncated: {size_bytes} bytes are not whole 16-bit samples")
+    return AudioInfo(PCM_SAMPLE_RATE_HZ, 1, size_bytes // PCM_BYTES_PER_SAMPLE)
+
+
+def _not_empty(data: bytes) -> bytes:
+    if not data:
+        raise InputError("is empty (0 bytes)")
+    return data

@@ -1,0 +1,163 @@
+"""From utterances to batches: examples, padding, and which utterances a rank sees in which step.
+
+Shapes: B utterances of a batch, S samples of the longest, L tokens of the longest.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ds2ray.config import AudioConfig
+from ds2ray.data.audio import change_speed, read_waveform
+from ds2ray.data.manifest import Utterance
+from ds2ray.text import Vocabulary
+
+Item = TypeVar("Item")
+Loaded = TypeVar("Loaded")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One utterance, decoded: waveform float32 [S] and its tokens int64 [L]."""
+
+    utterance_id: str
+    waveform: Tensor
+    tokens: Tensor
+    transcript: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded examples."""
+
+    utterance_ids: list[str]
+    transcripts: list[str]
+    waveforms: Tensor  # float32 [B, S], zero in padding
+    num_samples: Tensor  # int64 [B]
+    tokens: Tensor  # int64 [B, L], blank in padding
+    num_tokens: Tensor  # int64 [B]
+
+    def __len__(self) -> int:
+        return len(self.utterance_ids)
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch with its tensors on `device`."""
+        return Batch(
+            self.utterance_ids,
+            self.transcripts,
+            self.waveforms.to(device, non_blocking=True),
+            self.num_samples.to(device, non_blocking=True),
+            self.tokens.to(device, non_blocking=True),
+            self.num_tokens.to(device, non_blocking=True),
+        )
+
+
+class SpeechDataset(Dataset[Example]):
+    """Utterances of a manifest as examples, decoded when they are asked for.
+
+    Args:
+        speeds: factors of speed perturbation; one is drawn per utterance and epoch.
+        seed: of that draw.
+    """
+
+    def __init__(
+        self,
+        utterances: Sequence[Utterance],
+        vocabulary: Vocabulary,
+        audio: AudioConfig,
+        speeds: Sequence[float] = (1.0,),
+        seed: int = 0,
+    ) -> None:
+        self.utterances = list(utterances)
+        self.vocabulary = vocabulary
+        self.audio = audio
+        self.speeds = tuple(speeds)
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __getitem__(self, index: int) -> Example:
+        """Decode one utterance. Raises InputError (see `read_waveform`) for audio that cannot be used."""
+        utterance = self.utterances[index]
+        waveform = read_waveform(utterance.audio, self.audio.sample_rate_hz)
+        speed = random.Random(f"{self.seed}/{self.epoch}/{utterance.utterance_id}").choice(self.speeds)
+        if speed != 1.0:
+            waveform = change_speed(waveform, speed)
+        tokens = torch.tensor(self.vocabulary.encode_known(utterance.transcript), dtype=torch.int64)
+        return Example(utterance.utterance_id, torch.from_numpy(waveform), tokens, utterance.transcript)
+
+    def durations_s(self) -> list[float]:
+        """Seconds of audio of each utterance, as the validated manifest gives them."""
+        return [utterance.duration_s or 0.0 for utterance in self.utterances]
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Pad examples into one batch."""
+    num_samples = torch.tensor([len(example.waveform) for example in examples])
+    num_tokens = torch.tensor([len(example.tokens) for example in examples])
+    waveforms = torch.zeros(len(examples), int(num_samples.max()))
+    tokens = torch.zeros(len(examples), max(1, int(num_tokens.max())), dtype=torch.int64)
+    for row, example in enumerate(examples):
+        waveforms[row, : len(example.waveform)] = example.waveform
+        tokens[row, : len(example.tokens)] = example.tokens
+    ids, transcripts = [e.utterance_id for e in examples], [e.transcript for e in examples]
+    return Batch(ids, transcripts, waveforms, num_samples, tokens, num_tokens)
+
+
+def epoch_batches(durations_s: Sequence[float], batch_size: int, world_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Which utterances each step of an epoch sees, over all ranks together.
+
+    Utterances of like duration share a batch; which ones, and the order of the batches, change with every epoch.
+    Each utterance stands in exactly one batch. Every batch has at least `world_size` of them, so that no rank is
+    without work (fewer only where the whole data set is smaller).
+
+    Returns:
+        utterance indices per step; rank r takes `[r::world_size]` of each.
+    """
+    draws = random.Random(f"{seed}/{epoch}")
+    # up to a tenth of noise on the durations, so that neighbours differ between epochs
+    noisy = [duration * draws.uniform(0.95, 1.05) for duration in durations_s]
+    order = sorted(range(len(durations_s)), key=lambda index: noisy[index])
+    size = batch_size * world_size
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    if len(batches) > 1 and len(batches[-1]) < world_size:
+        batches[-2] += batches.pop()
+    draws.shuffle(batches)
+    return batches
+
+
+def batches_by_seconds(durations_s: Sequence[float], max_padded_s: float) -> list[list[int]]:
+    """Group utterances of like duration, longest first, so that a padded batch holds at most `max_padded_s` seconds.
+
+    An utterance longer than that has a batch of its own.
+    """
+    batches: list[list[int]] = []
+    longest_s = 0.0
+    for index in sorted(range(len(durations_s)), key=lambda index: -durations_s[index]):
+        if batches and (len(batches[-1]) + 1) * longest_s <= max_padded_s:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+            longest_s = durations_s[index]
+    return batches
+
+
+def prefetched(items: Iterable[Item], load: Callable[[Item], Loaded]) -> Iterator[Loaded]:
+    """`load` each item one ahead in a thread, so that reading the next overlaps with computing on the last."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pending = None
+        for item in items:
+            following = pool.submit(load, item)
+            if pending is not None:
+                yield pending.result()
+            pending = following
+        if pending is not None:
+            yield pending.result()

@@ -1,0 +1,52 @@
+"""A user's adapter: a small residual MLP that starts as the identity."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from torch import Tensor, nn
+
+from ds2ray.config import Activation, AdapterConfig
+
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    Activation.relu: nn.ReLU,
+    Activation.gelu: nn.GELU,
+    Activation.silu: nn.SiLU,
+    Activation.tanh: nn.Tanh,
+}
+
+
+class MLPAdapter(nn.Module):
+    """Layer norm → (Linear → activation → dropout) per hidden width → Linear back, added to the input.
+
+    The last layer starts at zero: a fresh adapter changes nothing, bit for bit.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        hidden_dims: Sequence[int],
+        activation: Activation = Activation.relu,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(input_dim)
+        widths = [input_dim, *hidden_dims]
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.output = nn.Linear(widths[-1], input_dim)
+        self.activation_name = activation.value
+        self.activation = ACTIVATIONS[activation]()
+        self.dropout = nn.Dropout(dropout)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    @classmethod
+    def from_config(cls, input_dim: int, config: AdapterConfig) -> "MLPAdapter":
+        """An adapter for encodings of width `input_dim`."""
+        return cls(input_dim, config.hidden_dims, config.activation, config.dropout)
+
+    def forward(self, encodings: Tensor) -> Tensor:
+        """[…, input_dim] → […, input_dim]."""
+        x = self.norm(encodings)
+        for linear in self.hidden:
+            x = self.dropout(self.activation(linear(x)))
+        return cast(Tensor, encodings + self.output(x))

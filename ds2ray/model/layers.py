@@ -1,0 +1,140 @@
+"""The layers of DeepSpeech2, made so that padding changes no row.
+
+Shapes: B utterances, F feature frames, T encoding frames (half of F), M mel channels, C convolution channels,
+D width of a recurrent layer's output. Whatever lies after a row's end is zero between layers.
+"""
+
+from typing import cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+from ds2ray.config import RnnType
+
+TIME_REDUCTION = 2
+"""Feature frames per encoding frame: the first convolution's stride."""
+
+RNN_CLASSES: dict[RnnType, type[nn.RNNBase]] = {RnnType.gru: nn.GRU, RnnType.lstm: nn.LSTM, RnnType.rnn: nn.RNN}
+
+
+def valid_frames(lengths: Tensor, num_frames: int) -> Tensor:
+    """float32 [B, num_frames]: one where a row has a frame, else zero."""
+    return (torch.arange(num_frames, device=lengths.device) < lengths[:, None]).float()
+
+
+class MaskedBatchNorm(nn.Module):
+    """Batch normalisation whose statistics leave padding out and are summed over all ranks.
+
+    The input must be zero in padding; the output is zeroed there.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, num_channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.momentum, self.eps = momentum, eps
+        self.weight = nn.Parameter(torch.ones(num_channels))
+        self.bias = nn.Parameter(torch.zeros(num_channels))
+        self.register_buffer("running_mean", torch.zeros(num_channels))
+        self.register_buffer("running_var", torch.ones(num_channels))
+
+    def forward(self, x: Tensor, mask: Tensor, channel_dim: int) -> Tensor:
+        """`x` of any shape with the channels at `channel_dim`; `mask` broadcasts against it."""
+        mean, var = self._batch_statistics(x, mask, channel_dim) if self.training else self._running_statistics()
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        shift = self.bias - mean * scale
+        shape = [1] * x.dim()
+        shape[channel_dim] = -1
+        return (x * scale.view(shape) + shift.view(shape)) * mask
+
+    def _running_statistics(self) -> tuple[Tensor, Tensor]:
+        return self.running_mean, self.running_var
+
+    def _batch_statistics(self, x: Tensor, mask: Tensor, channel_dim: int) -> tuple[Tensor, Tensor]:
+        others = [dim for dim in range(x.dim()) if dim != channel_dim]
+        per_channel = mask.sum() * (x.numel() / x.shape[channel_dim] / mask.numel())
+        sums = torch.stack([x.sum(others), x.square().sum(others), per_channel.expand(x.shape[channel_dim])])
+        if dist.is_initialized() and dist.get_world_size() > 1:
+            sums = all_reduce(sums)
+        mean = sums[0] / sums[2]
+        var = (sums[1] / sums[2] - mean.square()).clamp(min=0)
+        with torch.no_grad():
+            count = sums[2]
+            unbiased = var * (count / (count - 1).clamp(min=1))
+            # a batch that is not finite is skipped by the trainer, and must leave no trace here either
+            finite = sums.isfinite().all()
+            self.running_mean.copy_(torch.where(finite, self.running_mean.lerp(mean, self.momentum), self.running_mean))
+            self.running_var.copy_(torch.where(finite, self.running_var.lerp(unbiased, self.momentum), self.running_var))
+        return mean, var
+
+
+class ConvFrontEnd(nn.Module):
+    """Two convolutions over (frequency, time): C × 41×11 with stride 2×2, then C × 21×11 with stride 2×1.
+
+    Each is followed by masked batch norm and Hardtanh(0, 20), as in Deep Speech 2 (Amodei et al., 2016).
+    """
+
+    def __init__(self, num_mels: int, channels: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList([
+            nn.Conv2d(1, channels, (41, 11), stride=(2, 2), padding=(20, 5), bias=False),
+            nn.Conv2d(channels, channels, (21, 11), stride=(2, 1), padding=(10, 5), bias=False),
+        ])  # fmt: skip
+        self.norms = nn.ModuleList([MaskedBatchNorm(channels), MaskedBatchNorm(channels)])
+        self.activation = nn.Hardtanh(0.0, 20.0)
+        self.output_dim = channels * ((num_mels + 3) // 4)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """features [B, F, M] and lengths [B] → [B, T, output_dim] and lengths [B]."""
+        lengths = (lengths + TIME_REDUCTION - 1) // TIME_REDUCTION
+        x = features.transpose(1, 2).unsqueeze(1)
+        mask: Tensor | None = None
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = conv(x)
+            if mask is None:
+                mask = valid_frames(lengths, x.shape[3])[:, None, None, :].to(x.dtype)
+            x = self.activation(norm(x * mask, mask, channel_dim=1)) * mask
+        return x.flatten(1, 2).transpose(1, 2), lengths
+
+
+class RecurrentLayer(nn.Module):
+    """Masked batch norm (but for the first layer), then one recurrence per direction.
+
+    The backward direction reads each row reversed by its own length, so that neither direction ever sees
+    padding before speech: the result of packed sequences at the speed of unpacked ones.
+    """
+
+    def __init__(self, input_dim: int, hidden_dim: int, rnn_type: RnnType, bidirectional: bool, norm: bool) -> None:
+        super().__init__()
+        self.norm = MaskedBatchNorm(input_dim) if norm else None
+        rnn = RNN_CLASSES[rnn_type]
+        self.forward_rnn = rnn(input_dim, hidden_dim, batch_first=True)
+        self.backward_rnn = rnn(input_dim, hidden_dim, batch_first=True) if bidirectional else None
+        self.output_dim = hidden_dim * (2 if bidirectional else 1)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """[B, T, input_dim] and lengths [B] → [B, T, output_dim]."""
+        mask = valid_frames(lengths, x.shape[1]).unsqueeze(2).to(x.dtype)
+        if self.norm is not None:
+            x = self.norm(x, mask, channel_dim=2)
+        output = self.forward_rnn(x)[0]
+        if self.backward_rnn is not None:
+            order = reversed_order(lengths, x.shape[1])
+            backward = take_frames(self.backward_rnn(take_frames(x, order))[0], order)
+            output = torch.cat([output, backward], dim=2)
+        return cast(Tensor, output * mask)
+
+
+def reversed_order(lengths: Tensor, num_frames: int) -> Tensor:
+    """int64 [B, num_frames]: the frame order that reverses each row within its own length; padding stays in place."""
+    position = torch.arange(num_frames, device=lengths.device).expand(len(lengths), num_frames)
+    return torch.where(position < lengths[:, None], lengths[:, None] - 1 - position, position)
+
+
+def take_frames(x: Tensor, order: Tensor) -> Tensor:
+    """x [B, T, D] with the frames of each row in the order int64 [B, T]."""
+    rows = torch.arange(len(x), device=x.device)[:, None]
+    return x[rows, order]

@@ -1,0 +1,72 @@
+"""Optimizers, and learning rates as pure functions of the step: a resumed run needs no schedule state."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from ds2ray.config import OptimizerType, Schedule
+
+START_DIVISOR = 25.0
+"""The warm-up starts at the highest rate divided by this; from Smith and Topin's one-cycle policy (2018)."""
+
+END_DIVISOR = 1e4
+"""The one-cycle policy ends at its start divided by this."""
+
+
+def learning_rate_at(step: int, total_steps: int, peak: float, schedule: Schedule, warmup_fraction: float) -> float:
+    """The learning rate of a step, counted from 0.
+
+    one_cycle: cosine up from peak/25 to peak, then cosine down to nearly 0.
+    warmup_cosine: straight up from 0, then cosine down to 0.
+    """
+    if schedule is Schedule.constant:
+        return peak
+    warmup_steps = max(1.0, warmup_fraction * total_steps)
+    start, end = (peak / START_DIVISOR, peak / START_DIVISOR / END_DIVISOR) if schedule is Schedule.one_cycle else (0.0, 0.0)
+    if step < warmup_steps:
+        share = step / warmup_steps if schedule is Schedule.one_cycle else (step + 1) / warmup_steps
+        rise = (1 - math.cos(math.pi * share)) / 2 if schedule is Schedule.one_cycle else min(1.0, share)
+        return start + (peak - start) * rise
+    share = min(1.0, (step - warmup_steps) / max(1.0, total_steps - 1 - warmup_steps))
+    return end + (peak - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+def build_optimizer(
+    parameters: Iterable[nn.Parameter], kind: OptimizerType, learning_rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """An optimizer over `parameters`; the schedule sets its rate before every step."""
+    trainable = list(parameters)
+    if kind is OptimizerType.sgd:
+        return torch.optim.SGD(trainable, lr=learning_rate, momentum=0.9, nesterov=True, weight_decay=weight_decay)
+    optimizer_class = torch.optim.AdamW if kind is OptimizerType.adamw else torch.optim.Adam
+    return optimizer_class(trainable, lr=learning_rate, weight_decay=weight_decay)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+    """Set the rate of every parameter group."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tensor:
+    """Scale gradients down to a total norm of `max_norm`; returns the norm before that (not finite if any is not)."""
+    return torch.nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None], max_norm)
+
+
+def ctc_losses(log_probs: Tensor, lengths: Tensor, tokens: Tensor, num_tokens: Tensor) -> Tensor:
+    """CTC loss of each row, divided by its number of tokens: float32 [B].
+
+    A row whose audio is too short for its tokens counts zero.
+
+    Args:
+        log_probs: [B, T, V].
+        lengths: int64 [B], frames.
+        tokens: int64 [B, L].
+        num_tokens: int64 [B].
+    """
+    losses = nn.functional.ctc_loss(
+        log_probs.transpose(0, 1), tokens, lengths, num_tokens, blank=0, reduction="none", zero_infinity=True
+    )
+    return losses / num_tokens.clamp(min=1)

@@ -1,0 +1,45 @@
+"""Learning rates by step, and the loss by row."""
+
+import pytest
+import torch
+from torch import nn
+
+from ds2ray.config import Schedule
+from ds2ray.training.optim import ctc_losses, learning_rate_at
+
+
+def test_one_cycle_rises_and_falls() -> None:
+    rates = [learning_rate_at(step, 100, 1.0, Schedule.one_cycle, 0.1) for step in range(100)]
+    assert rates[0] == pytest.approx(1 / 25)
+    assert rates[10] == pytest.approx(1.0)
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[99] == pytest.approx(1 / 25 / 1e4)
+    assert rates[:11] == sorted(rates[:11])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_warmup_cosine_and_constant() -> None:
+    rates = [learning_rate_at(step, 50, 2.0, Schedule.warmup_cosine, 0.2) for step in range(50)]
+    assert rates[0] == pytest.approx(0.2)
+    assert rates[9] == pytest.approx(2.0)
+    assert rates[49] == pytest.approx(0.0, abs=1e-9)
+    assert {learning_rate_at(step, 50, 2.0, Schedule.constant, 0.2) for step in range(50)} == {2.0}
+
+
+def test_losses_by_row_are_torchs_mean() -> None:
+    generator = torch.Generator().manual_seed(0)
+    log_probs = torch.randn(3, 12, 5, generator=generator).log_softmax(2)
+    lengths, num_tokens = torch.tensor([12, 9, 7]), torch.tensor([4, 2, 3])
+    tokens = torch.randint(1, 5, (3, 4), generator=generator)
+    losses = ctc_losses(log_probs, lengths, tokens, num_tokens)
+    expected = nn.CTCLoss()(log_probs.transpose(0, 1), tokens, lengths, num_tokens)
+    torch.testing.assert_close(losses.mean(), expected)
+
+
+def test_a_row_too_short_for_its_tokens_counts_zero() -> None:
+    log_probs = torch.zeros(1, 2, 3).log_softmax(2).requires_grad_()
+    loss = ctc_losses(log_probs, torch.tensor([2]), torch.tensor([[1, 1, 2]]), torch.tensor([3]))
+    assert loss.item() == 0.0
+    loss.sum().backward()
+    assert log_probs.grad is not None
+    assert log_probs.grad.isfinite().all()
