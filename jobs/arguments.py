@@ -3,9 +3,8 @@
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -147,10 +146,11 @@ class Arguments:
 
 
 def groups(job_name: str) -> dict[str, dict[str, str]]:
-    """Group → option → the first comment of its file, for the groups that the job's settings have."""
-    nested = [name for name, hint in get_type_hints(JOBS[job_name].schema).items() if is_dataclass(hint)]
-    files = {name: sorted((CONF_DIR / name).glob("*.yaml")) for name in nested}
-    return {name: {path.stem: _first_comment(path) for path in paths} for name, paths in files.items() if paths}
+    """Group → option → the first comment of its file, for the groups that the job's root in conf/ names."""
+    defaults = OmegaConf.load(CONF_DIR / f"{job_name}.yaml").defaults
+    names = [str(group) for entry in defaults if OmegaConf.is_dict(entry) for group in entry]
+    files = {name: sorted((CONF_DIR / name).glob("*.yaml")) for name in names}
+    return {name: {path.stem: _first_comment(path) for path in paths} for name, paths in files.items()}
 
 
 def _first_comment(path: Path) -> str:

@@ -1,0 +1,189 @@
+"""The import rules of the house, the length of files and what a job may cost to start, held on the syntax trees."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+LAYERS = (
+    {"ds2ray.config", "ds2ray.errors", "ds2ray.reference"},
+    {"ds2ray.uris", "ds2ray.storage_errors", "ds2ray.storage_arrow", "ds2ray.storage", "ds2ray.text", "ds2ray.metrics"},
+    {"ds2ray.model", "ds2ray.data"},
+    {"ds2ray.training", "ds2ray.fleet"},
+    {"ds2ray.artifacts"},
+    {"ds2ray.recognise"},
+    {"ds2ray.cluster"},
+    {"jobs"},
+)
+"""Lowest first: a module imports its own layer and those below."""
+JOBS_LAYER = len(LAYERS) - 1
+
+ONLY_IN = {
+    "ray": ("ds2ray/cluster/", "jobs/"),
+    "hydra": ("jobs/",),
+    "omegaconf": ("jobs/",),
+    "fsspec": ("ds2ray/storage.py",),
+    "s3fs": ("ds2ray/storage.py",),
+    "torchaudio": ("ds2ray/data/audio.py", "ds2ray/data/features.py", "ds2ray/model/decode.py"),
+    "soundfile": ("ds2ray/data/audio.py",),
+}
+
+NO_TORCH = (
+    "ds2ray/__init__.py",
+    "ds2ray/config.py",
+    "ds2ray/data/manifest.py",
+    "ds2ray/errors.py",
+    "ds2ray/fleet/",
+    "ds2ray/metrics.py",
+    "ds2ray/reference.py",
+    "ds2ray/storage.py",
+    "ds2ray/storage_arrow.py",
+    "ds2ray/storage_errors.py",
+    "ds2ray/text.py",
+    "ds2ray/uris.py",
+)
+HEAVY = {"torch", "torchaudio", "ray", "pyarrow", "pandas", "matplotlib", "s3fs", "fsspec"}
+
+MAX_LINES = 350
+MAX_JOB_LINES = 60
+LONGER = {"ds2ray/config.py": 450}  # every setting stands in this one place
+JOB_PARTS = {"jobs/launch.py", "jobs/arguments.py"}  # not jobs, but what starts them
+
+
+@dataclass(frozen=True)
+class Import:
+    module: str  # dotted, absolute
+    line: int
+    at_module_level: bool
+
+
+def imports(tree: ast.Module) -> Iterator[Import]:
+    """Everything that a module imports, inside functions too; what only type checkers see is left out."""
+    inside: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            inside |= {id(child) for child in ast.walk(node)}
+    unseen = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for statement in node.body
+        for child in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if id(node) in unseen:
+            continue
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            # `from ds2ray import storage` names a module, too
+            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module else []
+            if node.level:
+                names = ["." * node.level]
+        else:
+            continue
+        for name in names:
+            yield Import(name, node.lineno, id(node) not in inside)
+
+
+def layer_of(module: str) -> int | None:
+    """The index in LAYERS of a dotted module name, or None where it is not one of ours."""
+    for index, layer in enumerate(LAYERS):
+        if any(module == name or module.startswith(f"{name}.") for name in layer):
+            return index
+    return None
+
+
+def violations(path: str, source: str) -> list[str]:
+    """What a file of ds2ray/ or jobs/ breaks; `path` is relative to the root, with slashes."""
+    found: list[str] = []
+    module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    own_layer = layer_of(module)
+    if own_layer is None and module != "ds2ray":
+        found.append(f"{path}: belongs to no layer")
+    for item in imports(ast.parse(source)):
+        where, top = f"{path}:{item.line}", item.module.partition(".")[0]
+        if item.module.startswith("."):
+            found.append(f"{where}: relative import")
+        layer = layer_of(item.module)
+        if top == "ds2ray" and layer is None:
+            found.append(f"{where}: {item.module} is imported from the module that holds it")
+        if layer is not None and own_layer is not None and layer > own_layer:
+            found.append(f"{where}: imports {item.module} of a higher layer")
+        if top in ONLY_IN and not path.startswith(ONLY_IN[top]):
+            found.append(f"{where}: {top} belongs to {' and '.join(ONLY_IN[top])} only")
+        if top == "torch" and path.startswith(NO_TORCH):
+            found.append(f"{where}: no torch here")
+        if path.startswith("ds2ray/model/") and path != "ds2ray/model/weights.py" and item.module.startswith(
+            ("ds2ray.data", "ds2ray.storage")
+        ):
+            found.append(f"{where}: the model knows neither data nor storage")
+        if path.startswith("jobs/") and item.at_module_level and (
+            top in HEAVY or (layer is not None and 0 < layer < JOBS_LAYER)
+        ):
+            found.append(f"{where}: a job imports its work inside its function, so that --help answers at once")
+    num_lines = len(source.splitlines())
+    limit = LONGER.get(path, MAX_JOB_LINES if path.startswith("jobs/") and path not in JOB_PARTS else MAX_LINES)
+    if num_lines > limit:
+        found.append(f"{path}: {num_lines} lines, and {limit} are allowed")
+    return found
+
+
+def our_files() -> list[str]:
+    files = [path for top in ("ds2ray", "jobs") for path in (ROOT / top).rglob("*.py")]
+    return sorted(path.relative_to(ROOT).as_posix() for path in files)
+
+
+@pytest.mark.parametrize("path", our_files())
+def test_file_keeps_the_rules(path: str) -> None:
+    assert violations(path, (ROOT / path).read_text(encoding="utf-8")) == []
+
+
+def test_every_rule_file_exists() -> None:
+    named = {path for paths in ONLY_IN.values() for path in paths} | set(NO_TORCH) | set(LONGER) | JOB_PARTS
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "message"),
+    [
+        ("ds2ray/fleet/plan.py", "import ray\n", "ray belongs to"),
+        ("ds2ray/fleet/plan.py", "from ray.tune import Tuner\n", "ray belongs to"),
+        ("ds2ray/fleet/plan.py", "def f():\n    import torch\n", "no torch here"),
+        ("ds2ray/text.py", "from ds2ray import data\n", "higher layer"),
+        ("ds2ray/data/manifest.py", "from ds2ray.fleet.store import user_key\n", "higher layer"),
+        ("ds2ray/training/base.py", "import ds2ray.cluster.train\n", "higher layer"),
+        ("ds2ray/data/manifest.py", "import fsspec\n", "fsspec belongs to"),
+        ("ds2ray/data/batches.py", "def f():\n    from torchaudio import functional\n", "torchaudio belongs to"),
+        ("ds2ray/cluster/train.py", "from omegaconf import DictConfig\n", "omegaconf belongs to"),
+        ("ds2ray/model/layers.py", "from ds2ray import storage\n", "neither data nor storage"),
+        ("ds2ray/model/layers.py", "from . import adapter\n", "relative import"),
+        ("ds2ray/training/fit.py", "from ds2ray import Transcriber\n", "module that holds it"),
+        ("jobs/train.py", "import torch\n", "inside its function"),
+        ("jobs/train.py", "from ds2ray.cluster.train import run\n", "inside its function"),
+        ("jobs/train.py", "x = 1\n" * 61, "61 lines"),
+        ("ds2ray/text.py", "x = 1\n" * 351, "351 lines"),
+        ("ds2ray/misc.py", "x = 1\n", "no layer"),
+    ],
+)
+def test_a_planted_violation_is_found(path: str, source: str, message: str) -> None:
+    found = violations(path, source)
+    assert len(found) == 1
+    assert message in found[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("jobs/train.py", "def main():\n    from ds2ray.cluster.train import run\n    return run\n"),
+        ("ds2ray/__init__.py", "if TYPE_CHECKING:\n    from ds2ray.model.deepspeech2 import DeepSpeech2\n"),
+        ("ds2ray/model/weights.py", "from ds2ray import storage\nimport torch\n"),
+        ("ds2ray/cluster/adapt.py", "import ray\nfrom ds2ray.training import cohort\n"),
+    ],
+)
+def test_what_is_allowed_passes(path: str, source: str) -> None:
+    assert violations(path, source) == []
