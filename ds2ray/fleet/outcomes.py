@@ -1,0 +1,100 @@
+"""Outcomes: what became of each user in a run, one row per user, written in parts as trials finish them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from ds2ray import storage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Status(Enum):
+    adapted = "adapted"  # a new adapter was published
+    unchanged = "unchanged"  # neither data nor base nor settings have changed since the last run
+    kept_previous = "kept_previous"  # the new adapter did not pass the gate; the user has what they had
+    skipped_no_data = "skipped_no_data"  # too few usable utterances
+    failed = "failed"  # tried, in vain; the next run tries again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One user in one run. Errors are held-out error rates, None where nothing was trained."""
+
+    user_key: str
+    status: Status
+    reason: str = ""
+    attempts: int = 1
+    seconds: float = 0.0
+    utterances_used: int = 0
+    utterances_dropped: int = 0
+    error_before: float | None = None
+    error_after: float | None = None
+    version: str = ""  # of the adapter that was published …
+    sha256: str = ""  # … and its digest
+    fingerprint: str = ""  # of data, base and settings: an equal one need not be trained again
+
+
+def run_uri(root_uri: str, run_id: str, *parts: str) -> str:
+    """Where a run keeps its plan, outcomes and summary."""
+    return storage.join(root_uri, "runs", run_id, *parts)
+
+
+def write_part(root_uri: str, run_id: str, part_name: str, outcomes: Iterable[Outcome]) -> None:
+    """Write some of a run's outcomes; a part that is written again is replaced."""
+    storage.write_table(_part_uri(root_uri, run_id, part_name), _to_table(outcomes))
+
+
+def read_part(root_uri: str, run_id: str, part_name: str) -> list[Outcome] | None:
+    """The outcomes of one part; None where it was not written."""
+    try:
+        return _from_table(storage.read_table(_part_uri(root_uri, run_id, part_name)))
+    except FileNotFoundError:
+        return None
+
+
+def read_outcomes(root_uri: str, run_id: str) -> list[Outcome]:
+    """All outcomes of a run, each user once, by key: the last attempt counts, and of equal ones the later part."""
+    last: dict[str, Outcome] = {}
+    for info in storage.list_objects(run_uri(root_uri, run_id, "outcomes")):
+        if not info.uri.endswith(".parquet"):
+            continue
+        for outcome in _from_table(storage.read_table(info.uri)):
+            known = last.get(outcome.user_key)
+            if known is None or outcome.attempts >= known.attempts:
+                last[outcome.user_key] = outcome
+    return [last[key] for key in sorted(last)]
+
+
+def _part_uri(root_uri: str, run_id: str, part_name: str) -> str:
+    return run_uri(root_uri, run_id, "outcomes", f"{part_name}.parquet")
+
+
+def _schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    types = {
+        "attempts": pa.int32(),
+        "seconds": pa.float64(),
+        "utterances_used": pa.int32(),
+        "utterances_dropped": pa.int32(),
+        "error_before": pa.float64(),
+        "error_after": pa.float64(),
+    }
+    return pa.schema([(field.name, types.get(field.name, pa.string())) for field in fields(Outcome)])
+
+
+def _to_table(outcomes: Iterable[Outcome]) -> "pa.Table":
+    import pyarrow as pa
+
+    rows = [{**vars(outcome), "status": outcome.status.value} for outcome in outcomes]
+    return pa.Table.from_pylist(rows, schema=_schema())
+
+
+def _from_table(table: "pa.Table") -> list[Outcome]:
+    names = [field.name for field in fields(Outcome)]
+    return [
+        Outcome(**{name: row[name] for name in names} | {"status": Status(row["status"])}) for row in table.to_pylist()
+    ]

@@ -1,0 +1,180 @@
+"""What people and schedulers are told about a run: plan, progress, summary, table and exit code."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ds2ray.data.rows import Problem
+from ds2ray.fleet.outcomes import Outcome, Status
+from ds2ray.fleet.plan import Change, Plan, cause
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+COMPLETE, TOO_MANY_FAILED = 0, 3
+MAX_CAUSES = 10
+MAX_TABLE_ROWS = 40
+
+_SHORT = {
+    Status.adapted: "adapted",
+    Status.unchanged: "unchanged",
+    Status.kept_previous: "kept",
+    Status.skipped_no_data: "skipped",
+    Status.failed: "failed",
+}
+_FIRST_IN_TABLE = (
+    Status.failed,
+    Status.kept_previous,
+    Status.adapted,
+    Status.skipped_no_data,
+    Status.unchanged,
+)
+"""What one looks at first comes first."""
+
+
+def exit_code(outcomes: Sequence[Outcome], max_failed_ratio: float) -> int:
+    """0: complete; 3: complete, but a larger share of the users failed than is accepted."""
+    failed = sum(outcome.status is Status.failed for outcome in outcomes)
+    return TOO_MANY_FAILED if failed > max_failed_ratio * len(outcomes) else COMPLETE
+
+
+def progress_line(done: int, total: int, counts: Mapping[str, int], elapsed_s: float) -> str:
+    """One line: `312/1000 users · 298 adapted · 9 kept · 5 failed · 41 users/min · eta 17m`.
+
+    Args:
+        counts: users by the value of their Status.
+    """
+    parts = [f"{done}/{total} users"]
+    parts += [f"{counts[status.value]} {short}" for status, short in _SHORT.items() if counts.get(status.value)]
+    if done and elapsed_s > 0:
+        per_minute = 60 * done / elapsed_s
+        parts.append(f"{per_minute:.0f} users/min" if per_minute >= 10 else f"{per_minute:.1f} users/min")
+        if done < total:
+            parts.append(f"eta {duration_text((total - done) * elapsed_s / done)}")
+    return " · ".join(parts)
+
+
+def duration_text(seconds: float) -> str:
+    """`45s`, `17m`, `2h05m`: as much as one wants to know."""
+    if seconds < 59.5:
+        return f"{seconds:.0f}s"
+    minutes = round(seconds / 60)
+    return f"{minutes}m" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02d}m"
+
+
+def plan_text(plan: Plan, users_uri: str, root_uri: str) -> str:
+    """What a run would do: users, hours of speech, bad rows by cause with an example of each, cohorts."""
+    speech_s = sum(user.speech_s for user in plan.users)
+    counts = " · ".join(f"{plan.count(change)} {change.value}" for change in Change)
+    lines = [f"{users_uri}: {_plural(len(plan.users), 'user')}, {_speech(speech_s)} of speech", f"  {counts}"]
+    lines += _problem_lines(plan.problems)
+    if not plan.cohorts:
+        lines.append("  nothing to train")
+    else:
+        cohort_s = [sum(plan.users[number].speech_s for number in cohort) for cohort in plan.cohorts]
+        num_users = sum(map(len, plan.cohorts))
+        lines.append(
+            f"  to train: {_plural(num_users, 'user')}, {_speech(sum(cohort_s))} of speech, in "
+            f"{_plural(len(plan.cohorts), 'cohort')} of up to {_plural(max(map(len, plan.cohorts)), 'user')} "
+            f"and {_speech(max(cohort_s))}"
+        )
+    return "\n".join([*lines, f"  store: {root_uri}"])
+
+
+def summarise(
+    outcomes: Sequence[Outcome],
+    *,
+    run_id: str,
+    base_fingerprint: str,
+    seconds: float,
+    max_failed_ratio: float,
+    interrupted: bool = False,
+) -> dict[str, Any]:
+    """summary.json. Mean errors are over the users that were trained; one that kept what it had counts as before."""
+    trained = [o for o in outcomes if o.error_before is not None and o.error_after is not None]
+    before = [o.error_before for o in trained if o.error_before is not None]
+    after = [_error_shipped(o) for o in trained]
+    statuses = Counter(outcome.status.value for outcome in outcomes)
+    return {
+        "run_id": run_id,
+        "base_fingerprint": base_fingerprint,
+        "interrupted": interrupted,
+        "exit_code": exit_code(outcomes, max_failed_ratio),
+        "users": len(outcomes),
+        "statuses": {status.value: statuses[status.value] for status in Status},
+        "trained": len(trained),
+        "held_out_error_before": sum(before) / len(before) if before else None,
+        "held_out_error_after": sum(after) / len(after) if after else None,
+        "utterances_used": sum(outcome.utterances_used for outcome in outcomes),
+        "utterances_dropped": sum(outcome.utterances_dropped for outcome in outcomes),
+        "failures": dict(Counter(o.reason for o in outcomes if o.status is Status.failed).most_common(MAX_CAUSES)),
+        "seconds": round(seconds, 3),
+    }
+
+
+def outcome_table(outcomes: Sequence[Outcome], max_rows: int = MAX_TABLE_ROWS) -> "Table":
+    """The users of a run for a terminal, failures first; users beyond `max_rows` are counted only."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=" · ".join(_status_counts(outcomes)), title_justify="left")
+    table.add_column("user")
+    table.add_column("outcome")
+    for heading in ("held-out error", "→", "utterances", "dropped", "seconds"):
+        table.add_column(heading, justify="right")
+    table.add_column("why")
+    ordered = sorted(outcomes, key=lambda outcome: (_FIRST_IN_TABLE.index(outcome.status), outcome.user_key))
+    for outcome in ordered[:max_rows]:
+        table.add_row(
+            Text(outcome.user_key),  # plain text: a key or a reason may look like markup
+            outcome.status.value,
+            _percent(outcome.error_before),
+            _percent(outcome.error_after),
+            str(outcome.utterances_used),
+            str(outcome.utterances_dropped),
+            f"{outcome.seconds:.1f}",
+            Text(outcome.reason),
+        )
+    if len(ordered) > max_rows:
+        table.caption = f"… and {_plural(len(ordered) - max_rows, 'more user')}"
+    return table
+
+
+def _error_shipped(outcome: Outcome) -> float:
+    error = outcome.error_after if outcome.status is Status.adapted else outcome.error_before
+    return error if error is not None else 0.0
+
+
+def _status_counts(outcomes: Sequence[Outcome]) -> list[str]:
+    counts = Counter(outcome.status for outcome in outcomes)
+    return [
+        _plural(len(outcomes), "user"),
+        *(f"{counts[status]} {_SHORT[status]}" for status in Status if counts[status]),
+    ]
+
+
+def _problem_lines(problems: Sequence[Problem]) -> list[str]:
+    if not problems:
+        return []
+    by_cause: defaultdict[str, list[Problem]] = defaultdict(list)
+    for problem in problems:
+        by_cause[cause(problem)].append(problem)
+    lines = [f"  bad rows, left out: {len({(p.manifest_uri, p.line) for p in problems})}"]
+    ordered = sorted(by_cause.items(), key=lambda item: (-len(item[1]), item[0]))
+    for name, alike in ordered[:MAX_CAUSES]:
+        lines.append(f"    {len(alike)} × {name}, as in {alike[0]}")
+    if len(ordered) > MAX_CAUSES:
+        lines.append(f"    … and {_plural(len(ordered) - MAX_CAUSES, 'more cause')}")
+    return lines
+
+
+def _speech(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+
+
+def _percent(rate: float | None) -> str:
+    return "–" if rate is None else f"{100 * rate:.1f} %"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
