@@ -1,0 +1,185 @@
+"""Transcripts to tokens and back: normalisation and the vocabulary.
+
+Token 0 is the CTC blank. The other tokens are characters (for Korean: whole syllables) or, with `TextUnit.jamo`,
+characters with every Hangul syllable split into its letters.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+from ds2ray.config import TextConfig, TextUnit, from_plain, to_plain
+from ds2ray.errors import InputError
+
+BLANK_ID = 0
+BLANK = "<blank>"
+
+_APOSTROPHE = re.compile("['’ʼ]")
+_APOSTROPHE_IN_WORD = re.compile(r"(?<=[^\W_])['’ʼ](?=[^\W_])")
+_IN_WORD = "\ue000"  # private use: stands for an apostrophe inside a word while the others are taken out
+_HANGUL_SYLLABLES = re.compile("[가-힣]+")
+_JOINERS = "\u200c\u200d"  # invisible, but part of the spelling of Persian and the Indic scripts
+
+
+class _Invisible(dict[int, str | None]):
+    """Translation table that leaves out what cannot be seen: marks of byte order, direction and hyphenation."""
+
+    def __missing__(self, codepoint: int) -> str | None:
+        character = chr(codepoint)
+        invisible = unicodedata.category(character) in ("Cc", "Cf") and not character.isspace()
+        self[codepoint] = None if invisible and character not in _JOINERS else character
+        return self[codepoint]
+
+
+class _Punctuation(dict[int, str]):
+    """Translation table that puts a space where a punctuation mark stands."""
+
+    def __missing__(self, codepoint: int) -> str:
+        character = chr(codepoint)
+        self[codepoint] = " " if unicodedata.category(character).startswith("P") else character
+        return self[codepoint]
+
+
+_INVISIBLE = _Invisible()
+_PUNCTUATION = _Punctuation()
+
+
+def normalise(transcript: str, config: TextConfig) -> str:
+    """The form in which transcripts are learnt and compared; normalising twice changes nothing more.
+
+    NFKC, white space collapsed, and as configured in lower case and without punctuation. Punctuation separates words,
+    but for apostrophes inside them; invisible characters are left out.
+    """
+    text = unicodedata.normalize("NFKC", transcript.translate(_INVISIBLE).replace(_IN_WORD, ""))
+    if config.lower_case:
+        text = unicodedata.normalize("NFKC", text.lower())
+    if config.strip_punctuation:
+        text = _APOSTROPHE.sub(" ", _APOSTROPHE_IN_WORD.sub(_IN_WORD, text))
+        text = text.translate(_PUNCTUATION).replace(_IN_WORD, "'")
+    return " ".join(text.split())
+
+
+def tokens_of(character: str, config: TextConfig) -> list[str]:
+    """The tokens that one character of a transcript is written with: none, itself, its lower case, its jamo …"""
+    if character.isspace():
+        return [" "]
+    return list(_to_units(normalise(character, config), config.unit))
+
+
+def _to_units(text: str, unit: TextUnit) -> str:
+    """Split normalised text into the characters that tokens stand for."""
+    if unit is TextUnit.character:
+        return text
+    return _HANGUL_SYLLABLES.sub(lambda syllables: unicodedata.normalize("NFD", syllables[0]), text)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Tokens by id, and how transcripts are written in them. `tokens[0]` is the blank, every other one a character.
+
+    Raises:
+        InputError: no token beside the blank, one that is not a single character, or one given twice.
+    """
+
+    tokens: tuple[str, ...]
+    config: TextConfig
+
+    def __post_init__(self) -> None:
+        if self.tokens[:1] != (BLANK,) or len(self.tokens) < 2:
+            raise InputError(f"a vocabulary needs {BLANK} as its first token and at least one character")
+        wrong = sorted({token for token in self.tokens[1:] if len(token) != 1})
+        if wrong:
+            raise InputError(f"vocabulary tokens must be single characters, not {wrong[:10]}")
+        if len(self._ids) != len(self.tokens) - 1:
+            twice = sorted({token for token in self._ids if self.tokens.count(token) > 1})
+            raise InputError(f"vocabulary tokens are given twice: {twice[:10]}")
+
+    @classmethod
+    def from_transcripts(cls, transcripts: Iterable[str], config: TextConfig) -> "Vocabulary":
+        """The space and every character of the normalised transcripts, sorted.
+
+        Raises:
+            InputError: the transcripts hold no character.
+        """
+        characters: set[str] = set()
+        for transcript in transcripts:
+            characters.update(_to_units(normalise(transcript, config), config.unit))
+        if not characters:
+            raise InputError("no vocabulary can be built: the transcripts hold no characters")
+        return cls.from_tokens(sorted(characters | {" "}), config)
+
+    @classmethod
+    def from_tokens(cls, tokens: Iterable[str], config: TextConfig) -> "Vocabulary":
+        """From the tokens after the blank, in this order."""
+        return cls((BLANK, *tokens), config)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {token: i for i, token in enumerate(self.tokens) if i != BLANK_ID}
+
+    def __len__(self) -> int:
+        """Number of tokens, the blank included: the model's num_classes."""
+        return len(self.tokens)
+
+    def encode(self, transcript: str) -> list[int]:
+        """Token ids of the normalised transcript.
+
+        Raises:
+            InputError: names the characters that the vocabulary lacks.
+        """
+        unknown = self.unknown_characters(transcript)
+        if unknown:
+            raise InputError(f"the vocabulary lacks {' '.join(map(describe_character, unknown))}, in {transcript!r}")
+        return self.encode_known(transcript)
+
+    def encode_known(self, transcript: str) -> list[int]:
+        """Token ids of the normalised transcript; characters that the vocabulary lacks are left out."""
+        return [self._ids[character] for character in self._units(transcript) if character in self._ids]
+
+    def unknown_characters(self, transcript: str) -> list[str]:
+        """Characters of the normalised transcript that the vocabulary lacks, each once, in order of appearance."""
+        return list(dict.fromkeys(character for character in self._units(transcript) if character not in self._ids))
+
+    def _units(self, transcript: str) -> str:
+        return _to_units(normalise(transcript, self.config), self.config.unit)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of token ids, one character each; nothing is collapsed, jamo are joined to syllables.
+
+        Raises:
+            InputError: an id is the blank or not in the vocabulary.
+        """
+        wrong = [i for i in token_ids if not BLANK_ID < i < len(self.tokens)]
+        if wrong:
+            raise InputError(f"token id {wrong[0]} is no character: ids are 1 to {len(self.tokens) - 1}")
+        return unicodedata.normalize("NFC", "".join(self.tokens[i] for i in token_ids))
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready values; equal vocabularies give equal ones, so they can be part of a fingerprint."""
+        return {"tokens": list(self.tokens), "config": to_plain(self.config)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Vocabulary":
+        """The inverse of `to_json`.
+
+        Raises:
+            InputError: the values do not describe a vocabulary.
+        """
+        try:
+            return cls(tuple(map(str, values["tokens"])), from_plain(TextConfig, values["config"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"not a vocabulary: {type(error).__name__}: {error}") from error
+
+
+def describe_character(character: str) -> str:
+    """A character with its code point, as in `'é' (U+00E9)`: many look alike."""
+    return f"{character!r} (U+{ord(character):04X})"
+
+
+def min_ctc_frames(token_ids: Sequence[int]) -> int:
+    """Frames that CTC needs at least: one per token, and a blank between equal neighbours."""
+    return len(token_ids) + sum(a == b for a, b in pairwise(token_ids))

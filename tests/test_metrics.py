@@ -1,0 +1,62 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ds2ray.metrics import ErrorCount, character_errors, word_errors
+
+WORDS = st.lists(st.sampled_from(["on", "off", "lamp", "등", "켜"]), max_size=6).map(" ".join)
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "expected"),
+    [
+        ("turn the lamp on", "turn the lamp on", ErrorCount(0, 0, 0, 4)),
+        ("turn the lamp on", "turn a lamp", ErrorCount(1, 1, 0, 4)),
+        ("turn  it\ton ", " turn it on on on", ErrorCount(0, 0, 2, 3)),
+        ("", "", ErrorCount(0, 0, 0, 0)),
+        ("", "two words", ErrorCount(0, 0, 2, 0)),
+        ("two words", "", ErrorCount(0, 2, 0, 2)),
+    ],
+)
+def test_counts_words(reference: str, hypothesis: str, expected: ErrorCount) -> None:
+    assert word_errors(reference, hypothesis) == expected
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "expected"),
+    [
+        ("불을 켜 줘", "불을켜줘", ErrorCount(0, 0, 0, 4)),
+        ("불을 켜 줘", "물을 켜", ErrorCount(1, 1, 0, 4)),
+        ("lamp", "lampp s", ErrorCount(0, 0, 2, 4)),
+        ("", "a b", ErrorCount(0, 0, 2, 0)),
+        ("a b", " ", ErrorCount(0, 2, 0, 2)),
+    ],
+)
+def test_counts_characters_without_spaces(reference: str, hypothesis: str, expected: ErrorCount) -> None:
+    assert character_errors(reference, hypothesis) == expected
+
+
+def test_rates() -> None:
+    assert word_errors("a b c d", "a x c").rate() == 0.5
+    assert word_errors("a", "b c d").rate() == 3.0
+    assert word_errors("", "").rate() == 0.0
+    assert word_errors("", "a b c").rate() == 1.0
+
+
+@given(WORDS, WORDS)
+def test_edits_explain_the_lengths_and_are_no_more_than_needed(reference: str, hypothesis: str) -> None:
+    count = word_errors(reference, hypothesis)
+    num_words = len(reference.split()), len(hypothesis.split())
+    assert count.reference_length == num_words[0]
+    assert num_words[0] - count.deletions + count.insertions == num_words[1]
+    assert abs(num_words[0] - num_words[1]) <= count.errors <= max(num_words)
+    assert (count.errors == 0) == (reference == hypothesis)
+
+
+@given(st.lists(st.tuples(WORDS, WORDS)))
+def test_sums_over_utterances_in_any_order(pairs: list[tuple[str, str]]) -> None:
+    counts = [word_errors(*pair) for pair in pairs]
+    total = sum(counts, ErrorCount(0, 0, 0, 0))
+    assert total == sum(reversed(counts), ErrorCount(0, 0, 0, 0))
+    assert total.errors == sum(count.errors for count in counts)
+    assert total.reference_length == sum(len(reference.split()) for reference, _ in pairs)
