@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-UV := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/tools/bin/uv
+UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
 .PHONY: help demo test lint fix lock clean
@@ -20,10 +20,12 @@ test: $(VENV)/installed ## run the tests (PYTEST_ARGS="tests/test_text.py -k jam
 
 lint: $(VENV)/installed ## check style (ruff) and types (mypy)
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy ds2ray jobs tests
 
 fix: $(VENV)/installed ## mend what ruff can mend
 	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
 
 lock: $(VENV)/tools/installed ## resolve the dependencies again into the lock files
 	@$(UV) $(COMPILE) pyproject.toml --extra dev --output-file requirements.lock

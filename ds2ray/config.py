@@ -145,7 +145,9 @@ class AdapterConfig:
 
     def __post_init__(self) -> None:
         dims = self.hidden_dims
-        require(1 <= len(dims) <= 3 and min(dims) >= 1, "adapter.hidden_dims", dims, "one to three widths of at least 1")
+        require(
+            1 <= len(dims) <= 3 and min(dims) >= 1, "adapter.hidden_dims", dims, "one to three widths of at least 1"
+        )
         require(0 <= self.dropout < 1, "adapter.dropout", self.dropout, "0 up to, but not including, 1")
         require(self.after_layer >= LAST_LAYER, "adapter.after_layer", self.after_layer, "-1 (last), 0, 1, 2, …")
 
@@ -177,6 +179,8 @@ class AugmentConfig:
     speeds: list[float] = field(default_factory=lambda: [1.0])  # speed perturbation: one factor is drawn per utterance
 
     def __post_init__(self) -> None:
+        for name in ("num_time_masks", "max_time_mask_frames", "num_mel_masks", "max_mel_mask_channels"):
+            require(getattr(self, name) >= 0, f"train.augment.{name}", getattr(self, name), "at least 0")
         ok = bool(self.speeds) and all(0.5 <= s <= 2.0 for s in self.speeds)
         require(ok, "train.augment.speeds", self.speeds, "one or more factors between 0.5 and 2")
 
@@ -215,9 +219,15 @@ class TrainConfig:
         for name in ("num_epochs", "batch_size", "checkpoint_every_epochs", "keep_checkpoints", "max_bad_steps"):
             require(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "at least 1")
         require(self.learning_rate > 0, "train.learning_rate", self.learning_rate, "above 0")
+        require(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "at least 0")
         require(self.max_grad_norm > 0, "train.max_grad_norm", self.max_grad_norm, "above 0")
         require(0 < self.valid_fraction < 1, "train.valid_fraction", self.valid_fraction, "between 0 and 1")
         require(0 <= self.warmup_fraction < 1, "train.warmup_fraction", self.warmup_fraction, "0 up to 1")
+        allowed = "give it to fine-tune, or train.base_model_path to train an adapter, not both"
+        both = bool(self.pretrained_model_path and self.base_model_path)
+        require(not both, "train.pretrained_model_path", self.pretrained_model_path, allowed)
+        named = bool(self.adapter_name or not self.base_model_path)
+        require(named, "train.adapter_name", self.adapter_name, "with train.base_model_path, name the adapter's user")
 
 
 @dataclass(kw_only=True)
@@ -250,8 +260,13 @@ class AdaptConfig:
         require(self.min_utterances >= 2, "adapt.min_utterances", self.min_utterances, "at least 2: one is held out")
         require(self.learning_rate > 0, "adapt.learning_rate", self.learning_rate, "above 0")
         require(0 < self.held_out_fraction < 1, "adapt.held_out_fraction", self.held_out_fraction, "between 0 and 1")
-        require(0 < self.gpus_per_trial, "adapt.gpus_per_trial", self.gpus_per_trial, "above 0")
-        require(0 < self.cpus_per_trial, "adapt.cpus_per_trial", self.cpus_per_trial, "above 0")
+        require(self.gpus_per_trial > 0, "adapt.gpus_per_trial", self.gpus_per_trial, "above 0")
+        require(self.cpus_per_trial > 0, "adapt.cpus_per_trial", self.cpus_per_trial, "above 0")
+        require(self.weight_decay >= 0, "adapt.weight_decay", self.weight_decay, "at least 0")
+        require(self.max_grad_norm > 0, "adapt.max_grad_norm", self.max_grad_norm, "above 0")
+        require(self.max_cohort_s > 0, "adapt.max_cohort_s", self.max_cohort_s, "above 0")
+        trials = self.max_concurrent_trials
+        require(trials >= 0, "adapt.max_concurrent_trials", trials, "0 (as many as fit) or more")
         require(0 <= self.max_failed_ratio <= 1, "adapt.max_failed_ratio", self.max_failed_ratio, "0 to 1")
         require(self.encode_batch_s > 0, "adapt.encode_batch_s", self.encode_batch_s, "above 0")
 
@@ -292,6 +307,8 @@ class ClusterConfig:
 
     def __post_init__(self) -> None:
         require(self.num_workers >= 0, "cluster.num_workers", self.num_workers, "0 (in this process) or more")
+        require(self.gpus_per_worker >= 0, "cluster.gpus_per_worker", self.gpus_per_worker, "at least 0")
+        require(self.cpus_per_worker > 0, "cluster.cpus_per_worker", self.cpus_per_worker, "above 0")
         require(self.max_failures >= 0, "cluster.max_failures", self.max_failures, "0 or more")
 
 
@@ -359,7 +376,13 @@ class DemoJob:
     """jobs/demo.py"""
 
     output_dir: str = "./demo-data"  # receives the corpus, the store and the outputs
-    seed: int = 0  # corpus and training
+    seed: int = 0  # of the corpus
     num_train_sentences: int = 400  # spoken by the base's ordinary voices
     num_user_sentences: int = 40  # per user, for adaptation
     num_test_sentences: int = 25  # per user, seen by no training and no gate
+    model: ModelConfig = field(default_factory=ModelConfig)
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    adapt: AdaptConfig = field(default_factory=AdaptConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)

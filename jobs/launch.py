@@ -27,6 +27,7 @@ T = TypeVar("T")
 REQUIRED = "${required:}"
 """How a preset says that a setting has to be given."""
 
+
 def run_job(
     job_name: str, schema: type[T], main: Callable[[T], int], *, description: str, argv: list[str] | None = None
 ) -> NoReturn:
@@ -134,7 +135,7 @@ def _plain_message(error: BaseException) -> str:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     key = next((line.partition(":")[2].strip() for line in lines if line.startswith("full_key:")), "")
-    message = re.sub(r"^\w+ raised while resolving interpolation: ", "", lines[0]).strip("\"")
+    message = re.sub(r"^\w+ raised while resolving interpolation: ", "", lines[0]).strip('"')
     return f"{key}: {message}" if key else message
 
 

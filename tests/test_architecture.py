@@ -118,12 +118,16 @@ def violations(path: str, source: str) -> list[str]:
             found.append(f"{where}: {top} belongs to {' and '.join(ONLY_IN[top])} only")
         if top == "torch" and path.startswith(NO_TORCH):
             found.append(f"{where}: no torch here")
-        if path.startswith("ds2ray/model/") and path != "ds2ray/model/weights.py" and item.module.startswith(
-            ("ds2ray.data", "ds2ray.storage")
+        if (
+            path.startswith("ds2ray/model/")
+            and path != "ds2ray/model/weights.py"
+            and item.module.startswith(("ds2ray.data", "ds2ray.storage"))
         ):
             found.append(f"{where}: the model knows neither data nor storage")
-        if path.startswith("jobs/") and item.at_module_level and (
-            top in HEAVY or (layer is not None and 0 < layer < JOBS_LAYER)
+        if (
+            path.startswith("jobs/")
+            and item.at_module_level
+            and (top in HEAVY or (layer is not None and 0 < layer < JOBS_LAYER))
         ):
             found.append(f"{where}: a job imports its work inside its function, so that --help answers at once")
     num_lines = len(source.splitlines())

@@ -229,6 +229,7 @@ class TestMistakes:
             ("train.batch_size=${nowhere}", "train.batch_size: Interpolation key 'nowhere' not found"),
             ("train.batch_size=0", "train.batch_size=0 is not possible: at least 1"),
             ("data.max_duration_s=0.01", "above data.min_duration_s"),
+            ("train.base_model_path=m.pt", "train.adapter_name='' is not possible: with train.base_model_path, name"),
             ("users.csv", "unexpected argument 'users.csv'"),
             ("train.seed", "train.seed has no value: write train.seed=…"),
             ("--dryrun", "unknown option --dryrun (did you mean --dry-run?)"),
@@ -258,6 +259,10 @@ class TestMistakes:
     )
     def test_users(self, argv: tuple[str, ...], expected: str) -> None:
         assert expected in mistakes("adapt_users", *argv)
+
+    def test_fine_tuning_and_an_adapter_at_once(self) -> None:
+        argv = ("train=adapter_train", "train.base_model_path=a.pt", "train.adapter_name=u")
+        assert "not both" in mistakes("train", *argv, "train.pretrained_model_path=b.pt")
 
     def test_job_without_a_plan_has_no_dry_run(self) -> None:
         assert "no dry run" in mistakes("transcribe", "a.wav", "--dry-run")
