@@ -14,10 +14,19 @@ from ds2ray.text import Vocabulary
 MODEL_FILE_SUFFIX = ".pt"
 
 
+def describe_base(base: Base, run_id: str, metrics: dict[str, Any] | None = None) -> store.BaseRecord:
+    """The record under which the store keeps a base."""
+    return _record(base, to_bytes(base.model.base_state()), run_id, metrics or {})
+
+
 def publish_base(root_uri: str, base: Base, run_id: str, metrics: dict[str, Any]) -> str:
     """Write a base to the store and make it the newest; returns its URI."""
     weights = to_bytes(base.model.base_state())
-    record = store.BaseRecord(
+    return store.publish_base(root_uri, weights, _record(base, weights, run_id, metrics))
+
+
+def _record(base: Base, weights: bytes, run_id: str, metrics: dict[str, Any]) -> store.BaseRecord:
+    return store.BaseRecord(
         base_id=base.base_id,
         fingerprint=base.fingerprint,
         sha256=store.sha256(weights),
@@ -28,7 +37,6 @@ def publish_base(root_uri: str, base: Base, run_id: str, metrics: dict[str, Any]
         run_id=run_id,
         metrics=metrics,
     )
-    return store.publish_base(root_uri, weights, record)
 
 
 def open_base(root_uri: str, base: str = "", device: torch.device | str = "cpu") -> Base:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ds2ray.artifacts import open_adapter, open_base
 from ds2ray.data.audio import probe, read_waveform
@@ -22,6 +21,8 @@ from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.decode import Decoded, greedy
 from ds2ray.model.layers import TIME_REDUCTION
 from ds2ray.model.weights import Base
+from ds2ray.text import normalise
+from ds2ray.training.evaluation import Score, score_texts
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,11 @@ class Transcriber:
             for (index, _), row, user in zip(rows, decoded, users, strict=True):
                 results[index] = self._hypothesis(utterances[index], row, user)
         return [result for result in results if result is not None]
+
+    def score(self, transcripts: Sequence[str], hypotheses: Sequence[Hypothesis]) -> Score:
+        """Errors of hypotheses against transcripts, normalised as the base was trained."""
+        references = [normalise(transcript, self.base.vocabulary.config) for transcript in transcripts]
+        return score_texts(references, [hypothesis.text for hypothesis in hypotheses])
 
     @torch.no_grad()
     def _recognise(self, log_mel: LogMel, waveforms: Sequence[np.ndarray], users: Sequence[str]) -> list[Decoded]:

@@ -31,9 +31,8 @@ class FleetTask:
     """What all trials of a run share. It travels once per node, through the object store.
 
     Attributes:
-        base_record, base_weights: the frozen base.
+        base_record, base_weights: the frozen base; the weights as a reference to uint8 [size_bytes].
         cohorts: one reference per trial to the cohort's users.
-        base_file_fingerprint: equals the record's.
     """
 
     run_id: str
@@ -56,7 +55,7 @@ class CohortTrial(tune.Trainable):
         self.device = torch.device("cuda" if task.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu")
         if self.device.type == "cuda":
             torch.cuda.set_per_process_memory_fraction(min(1.0, task.gpus_per_trial))
-        self.base = base_from_bytes(task.base_record, bytes(task.base_weights), self.device)
+        self.base = base_from_bytes(task.base_record, ray.get(task.base_weights).tobytes(), self.device)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -33,7 +33,9 @@ class FleetProgress(Callback):
         console = Console(stderr=True)
         self.live = Live(console=console, auto_refresh=False, transient=True) if sys.stderr.isatty() else None
 
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
         self.counts.update(result.get("statuses", {}))
         self._show()
 

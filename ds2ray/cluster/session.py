@@ -54,19 +54,25 @@ def cluster_cpus() -> float:
 
 
 @contextmanager
-def quiet_tune() -> Iterator[None]:
-    """Tune without its own log files and signal handling: outcomes are written by the trials, signals are ours."""
-    settings = {
-        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-        "TUNE_DISABLE_SIGINT_HANDLER": "1",
-        "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-        "RAY_AIR_NEW_OUTPUT": "0",
-    }
+def quiet_tune(keep_results: bool = False) -> Iterator[None]:
+    """Tune without its own signal handling, which is ours, and without its console output.
+
+    Args:
+        keep_results: let Tune write the files that its results are read from; else trials write what counts.
+    """
+    settings = {"TUNE_DISABLE_SIGINT_HANDLER": "1", "RAY_AIR_NEW_OUTPUT": "0"}
+    if not keep_results:
+        settings["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
+    # without result files Tune warns of every trial that it cannot read them
+    logger = logging.getLogger("ray.tune.analysis.experiment_analysis")
+    level = logger.level
+    logger.setLevel(level if keep_results else logging.ERROR)
     try:
         yield
     finally:
+        logger.setLevel(level)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

@@ -127,7 +127,7 @@ def _try_points(job: SweepJob, base: Base, users: Sequence[UserData], points: Se
     )
     tune_state_dir = tempfile.mkdtemp(prefix="ds2ray-sweep-")
     try:
-        with quiet_tune():
+        with quiet_tune(keep_results=True):
             grid = tune.Tuner(
                 trainable,
                 param_space={"point": tune.grid_search(list(range(len(points))))},

@@ -174,7 +174,11 @@ def _worker(config: dict[str, Any]) -> None:
 
 
 def _train_and_publish(
-    task: BaseTask, storage_config: StorageConfig, device: torch.device, rank: int, report: Callable[[EpochReport], None]
+    task: BaseTask,
+    storage_config: StorageConfig,
+    device: torch.device,
+    rank: int,
+    report: Callable[[EpochReport], None],
 ) -> FinishedBase:
     """Train on this rank; rank 0 writes model.pt, TensorBoard files and the published base."""
     board = _board(task.train.output_dir) if rank == 0 else None

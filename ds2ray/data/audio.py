@@ -6,6 +6,7 @@ torch is imported only where samples are resampled, so reading headers stays che
 
 import io
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -17,6 +18,7 @@ from ds2ray.errors import InputError
 PCM_SAMPLE_RATE_HZ = 16000
 PCM_BYTES_PER_SAMPLE = 2
 PCM_SUFFIX = ".pcm"
+WAV_UNKNOWN_BYTES = 0x7FFFFFFF  # lengths from here on are placeholders of programs that stream
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,14 @@ def probe(audio: str | bytes) -> AudioInfo:
 
     Raises:
         FileNotFoundError: there is nothing at the URI.
-        InputError: it is empty or not audio, with the decoder's reason.
+        InputError: it is empty, truncated (as far as the header tells) or not audio, with the decoder's reason.
     """
     if isinstance(audio, str) and audio.lower().endswith(PCM_SUFFIX):
         return _pcm_info(_pcm_size_bytes(audio))
     try:
-        if isinstance(audio, bytes):
-            header = soundfile.info(io.BytesIO(_not_empty(audio)))
-        else:
-            with storage.open_read(audio) as file:
-                header = soundfile.info(file)
+        with io.BytesIO(_not_empty(audio)) if isinstance(audio, bytes) else storage.open_read(audio) as file:
+            _refuse_cut_wav(file)
+            header = soundfile.info(file)
     except soundfile.LibsndfileError as error:
         raise InputError(f"cannot be decoded as audio ({error.error_string})") from error
     if header.frames <= 0:
@@ -72,7 +72,9 @@ def read_waveform(audio: str | bytes, sample_rate_hz: int) -> np.ndarray:
         samples = np.frombuffer(data, dtype="<i2").astype(np.float32) / 32768.0
         return resample(samples, PCM_SAMPLE_RATE_HZ, sample_rate_hz)
     try:
-        with soundfile.SoundFile(io.BytesIO(_not_empty(data))) as file:
+        content = io.BytesIO(_not_empty(data))
+        _refuse_cut_wav(content)
+        with soundfile.SoundFile(content) as file:
             promised, rate_hz = file.frames, file.samplerate
             channels = file.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
@@ -138,6 +140,21 @@ def _pcm_info(size_bytes: int) -> AudioInfo:
     if size_bytes % PCM_BYTES_PER_SAMPLE:
         raise InputError(f"is truncated: {size_bytes} bytes are not whole 16-bit samples")
     return AudioInfo(PCM_SAMPLE_RATE_HZ, 1, size_bytes // PCM_BYTES_PER_SAMPLE)
+
+
+def _refuse_cut_wav(file: BinaryIO) -> None:
+    """Compare the length in a WAV header with the file's: libsndfile takes what is left of a cut file for all of it."""
+    header = file.read(12)
+    file.seek(0)
+    if header[:4] != b"RIFF" or header[8:] != b"WAVE":
+        return
+    promised = 8 + int.from_bytes(header[4:8], "little")
+    size_bytes = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    # programs that write to a pipe do not know the length and put the highest number there, or one close to it;
+    # some count a padding byte that they do not write
+    if promised < WAV_UNKNOWN_BYTES and promised > size_bytes + 1:
+        raise InputError(f"is truncated: {size_bytes} of {promised} bytes are there")
 
 
 def _not_empty(data: bytes) -> bytes:

@@ -112,7 +112,9 @@ def collate(examples: Sequence[Example]) -> Batch:
     return Batch(ids, transcripts, waveforms, num_samples, tokens, num_tokens)
 
 
-def epoch_batches(durations_s: Sequence[float], batch_size: int, world_size: int, seed: int, epoch: int) -> list[list[int]]:
+def epoch_batches(
+    durations_s: Sequence[float], batch_size: int, world_size: int, seed: int, epoch: int
+) -> list[list[int]]:
     """Which utterances each step of an epoch sees, over all ranks together.
 
     Utterances of like duration share a batch; which ones, and the order of the batches, change with every epoch.

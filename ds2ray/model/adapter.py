@@ -1,5 +1,6 @@
 """A user's adapter: a small residual MLP that starts as the identity."""
 
+import itertools
 from collections.abc import Sequence
 from typing import cast
 
@@ -31,7 +32,7 @@ class MLPAdapter(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(input_dim)
         widths = [input_dim, *hidden_dims]
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
         self.output = nn.Linear(widths[-1], input_dim)
         self.activation_name = activation.value
         self.activation = ACTIVATIONS[activation]()

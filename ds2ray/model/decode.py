@@ -37,6 +37,4 @@ def _collapse(ids: np.ndarray, scores: np.ndarray) -> Decoded:
     starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
     ends = np.concatenate([starts[1:], [len(ids)]]) - 1
     spoken = ids[starts] != BLANK_ID
-    return Decoded(
-        ids[starts][spoken].tolist(), starts[spoken].tolist(), ends[spoken].tolist(), float(scores.mean())
-    )
+    return Decoded(ids[starts][spoken].tolist(), starts[spoken].tolist(), ends[spoken].tolist(), float(scores.mean()))

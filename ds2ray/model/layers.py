@@ -67,7 +67,9 @@ class MaskedBatchNorm(nn.Module):
             # a batch that is not finite is skipped by the trainer, and must leave no trace here either
             finite = sums.isfinite().all()
             self.running_mean.copy_(torch.where(finite, self.running_mean.lerp(mean, self.momentum), self.running_mean))
-            self.running_var.copy_(torch.where(finite, self.running_var.lerp(unbiased, self.momentum), self.running_var))
+            self.running_var.copy_(
+                torch.where(finite, self.running_var.lerp(unbiased, self.momentum), self.running_var)
+            )
         return mean, var
 
 

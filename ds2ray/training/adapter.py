@@ -96,7 +96,13 @@ class AdapterTrainer:
                 max_steps_per_epoch=epoch_time_step,
             )
         path = AdapterManager().save_adapter(model, self.adapter_save_dir, adapter_name)
-        log.info("adapter %s: held-out loss %.3f → %.3f, saved %s", adapter_name, self.fit.loss_before, self.fit.loss_after, path)
+        log.info(
+            "adapter %s: held-out loss %.3f → %.3f, saved %s",
+            adapter_name,
+            self.fit.loss_before,
+            self.fit.loss_after,
+            path,
+        )
         return model
 
     def _speech(self, model: DeepSpeech2, pool: ThreadPoolExecutor) -> UserSpeech:

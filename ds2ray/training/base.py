@@ -257,7 +257,7 @@ class _Epochs:
         if clip_gradients(self.model.parameters(), config.max_grad_norm).isfinite():
             self.optimizer.step()
             self.bad_steps_in_a_row = 0
-            return float(loss)
+            return float(loss.detach())
         self.bad_steps += 1
         self.bad_steps_in_a_row += 1
         if self.bad_steps_in_a_row >= config.max_bad_steps:

@@ -91,7 +91,12 @@ def adapt_cohort(
 
 
 def speech_of(
-    base: Base, encodings: Sequence[Tensor], transcripts: Sequence[str], fraction: float, seed: int, device: torch.device | str
+    base: Base,
+    encodings: Sequence[Tensor],
+    transcripts: Sequence[str],
+    fraction: float,
+    seed: int,
+    device: torch.device | str,
 ) -> UserSpeech:
     """Encodings [T, D] and transcripts of one user, split for training."""
 
@@ -147,7 +152,9 @@ def _adapt_user(
     torch.manual_seed(seed)
     adapter = MLPAdapter.from_config(base.model.encoding_dim(config.after_layer), config).to(device)
     try:
-        fit = fit_adapter(base.model, adapter, speech, base.vocabulary, adapt, seed=seed, after_layer=config.after_layer)
+        fit = fit_adapter(
+            base.model, adapter, speech, base.vocabulary, adapt, seed=seed, after_layer=config.after_layer
+        )
         current_adapter = open_current(user.user_key)
         current = None
         if current_adapter is not None:

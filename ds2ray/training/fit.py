@@ -80,7 +80,9 @@ def hold_out(num_utterances: int, fraction: float, seed: int) -> tuple[list[int]
     Raises InputError for fewer than two utterances.
     """
     if num_utterances < 2:
-        raise InputError(f"{num_utterances} utterances cannot be split into training and held-out speech; give 2 or more")
+        raise InputError(
+            f"{num_utterances} utterances cannot be split into training and held-out speech; give 2 or more"
+        )
     count = min(num_utterances - 1, max(1, round(num_utterances * fraction)))
     order = torch.randperm(num_utterances, generator=torch.Generator().manual_seed(seed)).tolist()
     return sorted(order[count:]), sorted(order[:count])
@@ -118,7 +120,9 @@ def fit_adapter(
         TrainingDivergedError: no step of an epoch had a finite loss and gradient.
     """
     if optimizer is None:
-        optimizer = build_optimizer(adapter.parameters(), OptimizerType.adamw, config.learning_rate, config.weight_decay)
+        optimizer = build_optimizer(
+            adapter.parameters(), OptimizerType.adamw, config.learning_rate, config.weight_decay
+        )
     peak = optimizer.param_groups[0]["lr"]
     train_durations = [speech.durations[index] for index in speech.train]
     steps_per_epoch = math.ceil(len(speech.train) / config.batch_size)
@@ -141,7 +145,9 @@ def fit_adapter(
             set_learning_rate(optimizer, rate)
             torch.manual_seed(derive_seed(seed, step))
             rows = [speech.train[index] for index in batch]
-            bad_steps += not _step(model, adapter, speech, rows, optimizer, criterion, after_layer, config.max_grad_norm)
+            bad_steps += not _step(
+                model, adapter, speech, rows, optimizer, criterion, after_layer, config.max_grad_norm
+            )
         if bad_steps - bad_before == len(batches):
             raise TrainingDivergedError(
                 f"no step of epoch {epoch + 1} had a finite loss and gradient; look for damaged audio, "

@@ -24,7 +24,9 @@ def learning_rate_at(step: int, total_steps: int, peak: float, schedule: Schedul
     if schedule is Schedule.constant:
         return peak
     warmup_steps = max(1.0, warmup_fraction * total_steps)
-    start, end = (peak / START_DIVISOR, peak / START_DIVISOR / END_DIVISOR) if schedule is Schedule.one_cycle else (0.0, 0.0)
+    start, end = (
+        (peak / START_DIVISOR, peak / START_DIVISOR / END_DIVISOR) if schedule is Schedule.one_cycle else (0.0, 0.0)
+    )
     if step < warmup_steps:
         share = step / warmup_steps if schedule is Schedule.one_cycle else (step + 1) / warmup_steps
         rise = (1 - math.cos(math.pi * share)) / 2 if schedule is Schedule.one_cycle else min(1.0, share)

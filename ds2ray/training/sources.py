@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from ds2ray.config import AudioConfig, DataConfig, TextConfig, TrainConfig
 from ds2ray.data.importers import find_kospeech_vocabulary, read_kospeech
-from ds2ray.data.manifest import Manifest, Problem, Utterance, enforce, read_manifest, validate
+from ds2ray.data.manifest import Manifest, Utterance, read_manifest
+from ds2ray.data.rows import Problem
+from ds2ray.data.validation import enforce, validate
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.text import Vocabulary
 from ds2ray.training.fit import hold_out

@@ -1,0 +1,87 @@
+"""The Tune driver of a fleet run: one trial per cohort, on actors that are used again."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import ray
+from ray import tune
+
+from ds2ray.cluster.cohort_trial import CohortTrial, FleetTask
+from ds2ray.cluster.progress import FleetProgress
+from ds2ray.cluster.session import cluster_gpus, connected, quiet_tune
+from ds2ray.config import AdaptJob
+from ds2ray.errors import Ds2RayError, StorageError
+from ds2ray.fleet.plan import Plan
+from ds2ray.fleet.store import BaseRecord, read_base
+
+
+def train_cohorts(
+    job: AdaptJob, plan: Plan, run_id: str, record: BaseRecord, keep_alive: Callable[[], None]
+) -> Mapping[int, int]:
+    """Train every cohort of the plan; the trials publish adapters and write outcomes themselves.
+
+    Args:
+        keep_alive: called every half minute.
+
+    Returns:
+        how often each cohort was started.
+
+    Raises:
+        StorageError: a trial could not reach the store.
+    """
+    weights = read_base(job.storage.root, record.base_id)[1]
+    num_users = sum(len(cohort) for cohort in plan.cohorts)
+    with connected(job.cluster), quiet_tune():
+        gpus = job.adapt.gpus_per_trial if cluster_gpus() > 0 else 0.0
+        task = FleetTask(
+            run_id=run_id,
+            storage=job.storage,
+            base_record=record,
+            # as an array the weights are read from shared memory, not copied to each trial's message
+            base_weights=ray.put(np.frombuffer(weights, dtype=np.uint8)),
+            adapter=job.adapter,
+            adapt=job.adapt,
+            gpus_per_trial=gpus,
+            cohorts=[ray.put([plan.users[number] for number in cohort]) for cohort in plan.cohorts],
+        )
+        trainable = tune.with_resources(
+            tune.with_parameters(CohortTrial, task=task), {"cpu": job.adapt.cpus_per_trial, "gpu": gpus}
+        )
+        # Tune's own state is a cache: published adapters and written outcomes are what counts
+        tune_state_dir = tempfile.mkdtemp(prefix="ds2ray-adapt-")
+        with FleetProgress(num_users, keep_alive) as progress:
+            try:
+                results = tune.Tuner(
+                    trainable,
+                    param_space={"cohort": tune.grid_search(list(range(len(plan.cohorts))))},
+                    tune_config=tune.TuneConfig(
+                        max_concurrent_trials=job.adapt.max_concurrent_trials or None, reuse_actors=True
+                    ),
+                    run_config=tune.RunConfig(
+                        name=run_id,
+                        storage_path=tune_state_dir,
+                        # outcomes are the checkpoints: a trial that starts again skips the users that have one
+                        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                        failure_config=tune.FailureConfig(max_failures=job.adapt.max_attempts - 1),
+                        callbacks=[progress],
+                        verbose=0,
+                    ),
+                ).fit()
+            finally:
+                shutil.rmtree(tune_state_dir, ignore_errors=True)
+        for error in results.errors:
+            cause = _ours(error)
+            if isinstance(cause, StorageError):
+                raise cause
+    return {cohort: 1 + count for cohort, count in progress.recoveries.items()}
+
+
+def _ours(error: BaseException | None) -> Ds2RayError | None:
+    """The error of ours that a Ray error wraps."""
+    while error is not None:
+        if isinstance(error, Ds2RayError):
+            return error
+        error = getattr(error, "cause", None) or error.__cause__
+    return None
