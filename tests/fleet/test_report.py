@@ -1,0 +1,169 @@
+import io
+import json
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ds2ray.config import AdaptConfig, AdapterConfig
+from ds2ray.data.manifest import Utterance
+from ds2ray.data.rows import Problem, ProblemKind
+from ds2ray.data.users import UserData
+from ds2ray.fleet.outcomes import Outcome, Status
+from ds2ray.fleet.plan import Plan, plan_run
+from ds2ray.fleet.report import duration_text, exit_code, outcome_table, plan_text, progress_line, summarise
+
+
+def outcome(key: str, status: Status, **more: Any) -> Outcome:
+    return Outcome(user_key=key, status=status, **more)
+
+
+# Progress
+
+
+def test_the_line_of_a_log() -> None:
+    counts = {"adapted": 298, "kept_previous": 9, "failed": 5}
+    line = progress_line(312, 1000, counts, 456.6)
+    assert line == "312/1000 users · 298 adapted · 9 kept · 5 failed · 41 users/min · eta 17m"
+
+
+def test_lines_at_the_beginning_and_the_end() -> None:
+    assert progress_line(0, 8, {}, 12.0) == "0/8 users"
+    assert progress_line(1, 8, {"adapted": 1}, 30.0) == "1/8 users · 1 adapted · 2.0 users/min · eta 4m"
+    assert progress_line(8, 8, {"adapted": 7, "skipped_no_data": 1}, 60.0) == (
+        "8/8 users · 7 adapted · 1 skipped · 8.0 users/min"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0s"), (59.4, "59s"), (59.6, "1m"), (100, "2m"), (3599, "1h00m"), (7500, "2h05m"), (360_000, "100h00m")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+
+
+# Exit codes
+
+
+@pytest.mark.parametrize(
+    ("failed", "users", "ratio", "code"),
+    [(0, 0, 0.0, 0), (0, 8, 0.0, 0), (1, 8, 0.0, 3), (1, 100, 0.01, 0), (2, 100, 0.01, 3), (8, 8, 1.0, 0)],
+)
+def test_exit_codes(failed: int, users: int, ratio: float, code: int) -> None:
+    statuses = [Status.failed] * failed + [Status.kept_previous] * (users - failed)
+    assert exit_code([outcome(str(i), status) for i, status in enumerate(statuses)], ratio) == code
+
+
+# Plan
+
+
+def plan_of(num_users: int, problems: list[Problem]) -> Plan:
+    users = [
+        UserData(f"u{n}", [Utterance(f"{i}", f"u{n}", f"/{n}/{i}.wav", 90.0, "hello", i) for i in range(4)])
+        for n in range(num_users)
+    ]
+    users.append(UserData("few", [], problems))
+    return plan_run(
+        users, [], {}, {}, base_fingerprint="b", adapter=AdapterConfig(), adapt=AdaptConfig(), min_cohorts=2
+    )
+
+
+def test_the_text_of_a_plan() -> None:
+    reasons = ["is empty (0 bytes)", "is empty (0 bytes)", "there is no such file"]
+    problems = [
+        Problem("/few.csv", line, ProblemKind.audio, "audio", f"'{line}.wav'", reason, "mend it", f"x{line}", "few")
+        for line, reason in enumerate(reasons, start=2)
+    ]
+    assert plan_text(plan_of(3, problems), "users.csv", "s3://bucket/store").splitlines() == [
+        "users.csv: 4 users, 18.0 min of speech",
+        "  3 new · 0 changed · 0 unchanged · 1 skipped",
+        "  bad rows, left out: 3",
+        "    2 × audio is empty, as in /few.csv:2: id=x2 user=few audio='2.wav': is empty (0 bytes); mend it",
+        "    1 × audio there is no such file, as in "
+        "/few.csv:4: id=x4 user=few audio='4.wav': there is no such file; mend it",
+        "  to train: 3 users, 18.0 min of speech, in 2 cohorts of up to 2 users and 12.0 min",
+        "  store: s3://bucket/store",
+    ]
+
+
+def test_the_text_of_a_plan_without_work() -> None:
+    assert plan_text(plan_of(0, []), "users.csv", "./store").splitlines() == [
+        "users.csv: 1 user, 0.0 min of speech",
+        "  0 new · 0 changed · 0 unchanged · 1 skipped",
+        "  nothing to train",
+        "  store: ./store",
+    ]
+
+
+def test_long_speech_is_told_in_hours() -> None:
+    assert plan_text(plan_of(20, []), "users.csv", "./store").startswith("users.csv: 21 users, 2.0 h of speech\n")
+
+
+def test_causes_beyond_ten_are_counted() -> None:
+    problems = [
+        Problem("/few.csv", line, ProblemKind.audio, "audio", "'x'", f"reason {line:02d}", "") for line in range(12)
+    ]
+    lines = plan_text(plan_of(0, problems), "users.csv", "./store").splitlines()
+    assert lines[3].startswith("    1 × audio reason 00, as in")
+    assert lines[13] == "    … and 2 more causes"
+
+
+# Outcomes
+
+ROWS = [
+    outcome("amy", Status.adapted, error_before=0.5, error_after=0.1, utterances_used=10, seconds=1.25),
+    outcome("bob", Status.kept_previous, error_before=0.25, error_after=0.5, utterances_used=8, utterances_dropped=2),
+    outcome("cleo", Status.unchanged),
+    outcome("dan", Status.failed, reason="loss is [nan]"),
+    outcome("eve", Status.failed, reason="loss is [nan]"),
+]
+
+
+def test_a_summary() -> None:
+    summary = summarise(ROWS, run_id="run", base_fingerprint="b", seconds=2.00049, max_failed_ratio=0.5)
+    assert json.loads(json.dumps(summary)) == {
+        "run_id": "run",
+        "base_fingerprint": "b",
+        "interrupted": False,
+        "exit_code": 0,
+        "users": 5,
+        "statuses": {"adapted": 1, "unchanged": 1, "kept_previous": 1, "skipped_no_data": 0, "failed": 2},
+        "trained": 2,
+        "held_out_error_before": 0.375,
+        "held_out_error_after": 0.175,  # bob kept what he had
+        "utterances_used": 18,
+        "utterances_dropped": 2,
+        "failures": {"loss is [nan]": 2},
+        "seconds": 2.0,
+    }
+
+
+def test_a_summary_of_nothing() -> None:
+    summary = summarise([], run_id="run", base_fingerprint="b", seconds=0.0, max_failed_ratio=0.0, interrupted=True)
+    assert (summary["users"], summary["held_out_error_before"], summary["interrupted"]) == (0, None, True)
+
+
+def printed(rows: list[Outcome], **arguments: Any) -> list[str]:
+    console = Console(file=io.StringIO(), width=120)
+    console.print(outcome_table(rows, **arguments))
+    return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
+
+
+def test_a_table_begins_with_what_failed() -> None:
+    lines = printed(ROWS)
+    assert lines[0].strip() == "5 users · 1 adapted · 1 unchanged · 1 kept · 2 failed"
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    assert [row[0] for row in cells] == ["dan", "eve", "bob", "amy", "cleo"]
+    assert cells[0] == ["dan", "failed", "–", "–", "0", "0", "0.0", "loss is [nan]"]
+    assert cells[3] == ["amy", "adapted", "50.0 %", "10.0 %", "10", "0", "1.2", ""]
+
+
+def test_a_long_table_is_cut() -> None:
+    lines = printed([outcome(f"user-{number:03d}", Status.adapted) for number in range(50)], max_rows=3)
+    assert [line.split("│")[1].strip() for line in lines if line.startswith("│")] == [
+        "user-000",
+        "user-001",
+        "user-002",
+    ]
+    assert lines[-1].strip() == "… and 47 more users"
