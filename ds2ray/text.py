@@ -19,7 +19,7 @@ BLANK_ID = 0
 BLANK = "<blank>"
 
 _APOSTROPHE = re.compile("['’ʼ]")
-_APOSTROPHE_IN_WORD = re.compile(r"(?<=[^\W_])['’ʼ](?=[^\W_])")
+_APOSTROPHE_IN_WORD = re.compile(r"(?<=[^\W_ʼ])['’ʼ](?=[^\W_ʼ])")
 _IN_WORD = "\ue000"  # private use: stands for an apostrophe inside a word while the others are taken out
 _HANGUL_SYLLABLES = re.compile("[가-힣]+")
 _JOINERS = "\u200c\u200d"  # invisible, but part of the spelling of Persian and the Indic scripts

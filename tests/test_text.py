@@ -15,7 +15,7 @@ CONFIGS = st.builds(
 TEXTS = st.text(
     st.one_of(
         st.characters(exclude_categories=["Cs"]),
-        st.sampled_from("aÉß'’-_.  \t\n가각힣ㅋ\u1100\u1161\u11a8\u0301ﬁＡ\u200b\ufeffİΣ"),
+        st.sampled_from("aÉß'’-_.  \t\nʼ가각힣ㅋ\u1100\u1161\u11a8\u0301ﬁＡ\u200b\ufeffİΣ"),
     )
 )
 

@@ -1,0 +1,1 @@
+"""Utterances: tables of them, their sound, features and batches."""
