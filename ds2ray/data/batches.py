@@ -131,7 +131,8 @@ def epoch_batches(
     size = batch_size * world_size
     batches = [order[start : start + size] for start in range(0, len(order), size)]
     if len(batches) > 1 and len(batches[-1]) < world_size:
-        batches[-2] += batches.pop()
+        rest = batches.pop()
+        batches[-1] += rest
     draws.shuffle(batches)
     return batches
 

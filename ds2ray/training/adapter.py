@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ds2ray.config import AdaptConfig
+from ds2ray.data.audio import num_encoding_frames, probe
 from ds2ray.data.batches import SpeechDataset, collate
 from ds2ray.data.features import LogMel
+from ds2ray.data.manifest import Utterance
 from ds2ray.errors import ConfigError
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.weights import AdapterManager
@@ -120,12 +122,17 @@ class AdapterTrainer:
         num_train = len(utterances) - len(self.validset)
         return UserSpeech(
             encode=encode,
-            durations=[utterance.duration_s or 0.0 for utterance in utterances],
+            # in encoding frames, as a cohort measures its encodings: so both draw the same batches
+            durations=[num_encoding_frames(_duration_s(u), self.validset.audio) for u in utterances],
             tokens=[torch.tensor(self.vocab.encode_known(u.transcript), dtype=torch.int64) for u in utterances],
             transcripts=[utterance.transcript for utterance in utterances],
             train=range(num_train),
             held_out=range(num_train, len(utterances)),
         )
+
+
+def _duration_s(utterance: Utterance) -> float:
+    return probe(utterance.audio).duration_s if utterance.duration_s is None else utterance.duration_s
 
 
 def _rows_of(criterion: nn.CTCLoss) -> Criterion:

@@ -7,18 +7,16 @@ the data order and every random draw follow from the step and the rank alone.
 import hashlib
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import cast
+from typing import Any
 
 import torch
-import torch.distributed as dist
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from ds2ray.config import AudioConfig, ErrorMetric, ModelConfig, TrainConfig, to_plain
-from ds2ray.data.batches import Batch, SpeechDataset, collate, epoch_batches, prefetched
+from ds2ray.data.batches import Batch, Example, SpeechDataset, collate, epoch_batches, prefetched
 from ds2ray.data.features import LogMel, spec_augment
 from ds2ray.data.manifest import Utterance
 from ds2ray.errors import InputError, TrainingDivergedError
@@ -30,6 +28,7 @@ from ds2ray.text import Vocabulary
 from ds2ray.training.checkpoint import load_latest, save_checkpoint
 from ds2ray.training.evaluation import Score, score_decoded
 from ds2ray.training.optim import build_optimizer, clip_gradients, ctc_losses, learning_rate_at, set_learning_rate
+from ds2ray.training.ranks import data_parallel, from_rank_zero, rank_and_world_size, summed
 from ds2ray.training.seeds import derive_seed
 
 log = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ class EpochReport:
 
     epoch: int  # counted from 1
     num_epochs: int
-    train_loss: float  # mean CTC loss per token and utterance
+    train_loss: float  # mean CTC loss per token and utterance, of the steps with a finite gradient
     valid_loss: float
     wer: float
     cer: float
@@ -82,8 +81,8 @@ class EpochReport:
         )
 
     def metrics(self) -> dict[str, float]:
-        """All fields as numbers."""
-        return asdict(self)
+        """All fields that are numbers: a loss that was never finite is left out."""
+        return {name: value for name, value in asdict(self).items() if math.isfinite(value)}
 
 
 @dataclass
@@ -101,7 +100,7 @@ def settings_fingerprint(task: BaseTask) -> str:
     outputs = {"output_dir", "resume", "adapter_save_dir", "adapter_name", "base_model_path", "keep_checkpoints"}
     unimportant = paths | outputs | {"checkpoint_every_epochs", "max_bad_steps"}
     train = {name: value for name, value in to_plain(task.train).items() if name not in unimportant}
-    data = [(u.utterance_id, u.transcript) for u in task.train_utterances]
+    data = [(u.utterance_id, u.duration_s, u.transcript) for u in task.train_utterances]
     described = [to_plain(task.model), to_plain(task.audio), task.vocabulary.to_json(), train, data]
     digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
     for name, tensor in sorted((task.initial_state or {}).items()):
@@ -113,30 +112,44 @@ def train_base(task: BaseTask, device: torch.device | str, report: Callable[[Epo
     """Train to the last epoch and return the base; on every rank of the process group, if there is one.
 
     Args:
-        report: called after each epoch, on every rank, with the same values.
+        report: called after each epoch, on every rank, with the same values; for a run that had already reached its
+            last epoch, once.
 
     Raises:
         TrainingDivergedError: `train.max_bad_steps` steps in a row had no finite gradient.
-        InputError: no utterance of a batch could be decoded.
+        InputError: there are fewer utterances than ranks, or none can be decoded.
+        ArtifactCorruptError: the checkpoint to go on from is damaged.
     """
-    rank, world_size = _rank_and_world_size()
+    device = torch.device(device)
+    rank, world_size = rank_and_world_size()
     config = task.train
+    if len(task.train_utterances) < world_size:
+        raise InputError(
+            f"{len(task.train_utterances)} training utterances cannot be divided among {world_size} workers; "
+            "lower cluster.num_workers"
+        )
     torch.manual_seed(config.seed)
     model = DeepSpeech2.from_config(task.model, task.audio.num_mels, len(task.vocabulary)).to(device)
     if task.initial_state is not None:
         model.load_state_dict(task.initial_state)
     optimizer = build_optimizer(model.parameters(), config.optimizer, config.learning_rate, config.weight_decay)
     settings = settings_fingerprint(task)
-    start_epoch, bad_steps = 0, 0
-    state = load_latest(task.checkpoint_uri, settings) if config.resume else None
+    state: dict[str, Any] | None = None
+    if config.resume:
+        # read once and handed round: a rank on another machine may not see the same folder
+        state = from_rank_zero(lambda: load_latest(task.checkpoint_uri, settings), device)
+    start_epoch = 0
     if state is not None:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        start_epoch, bad_steps = state["epoch"], state["bad_steps"]
+        start_epoch = state["report"]["epoch"]
         if rank == 0:
-            log.info("resumed after epoch %d from %s", start_epoch, task.checkpoint_uri)
-    wrapped = _data_parallel(model, world_size)
-    epochs = _Epochs(task, wrapped, model, optimizer, torch.device(device), rank, world_size, bad_steps)
+            log.info("resumed after epoch %d of %d from %s", start_epoch, config.num_epochs, task.checkpoint_uri)
+    epochs = _Epochs(task, model, optimizer, device)
+    if state is not None:
+        epochs.bad_steps, epochs.bad_steps_in_a_row = state["report"]["bad_steps"], state["bad_steps_in_a_row"]
+        if start_epoch == config.num_epochs:
+            report(EpochReport(**state["report"]))
     for epoch in range(start_epoch, config.num_epochs):
         result = epochs.run(epoch)
         last = epoch + 1 == config.num_epochs
@@ -144,8 +157,8 @@ def train_base(task: BaseTask, device: torch.device | str, report: Callable[[Epo
             state = {
                 "model": model.state_dict(),
                 "optimizer": optimizer.state_dict(),
-                "epoch": epoch + 1,
-                "bad_steps": epochs.bad_steps,
+                "report": asdict(result),
+                "bad_steps_in_a_row": epochs.bad_steps_in_a_row,
             }
             step = (epoch + 1) * epochs.steps_per_epoch
             save_checkpoint(task.checkpoint_uri, step, state, settings, config.keep_checkpoints)
@@ -157,24 +170,17 @@ class _Epochs:
     """The state of a run between epochs."""
 
     def __init__(
-        self,
-        task: BaseTask,
-        wrapped: nn.Module,
-        model: DeepSpeech2,
-        optimizer: torch.optim.Optimizer,
-        device: torch.device,
-        rank: int,
-        world_size: int,
-        bad_steps: int,
+        self, task: BaseTask, model: DeepSpeech2, optimizer: torch.optim.Optimizer, device: torch.device
     ) -> None:
         self.task, self.config = task, task.train
-        self.wrapped, self.model, self.optimizer = wrapped, model, optimizer
-        self.device, self.rank, self.world_size = device, rank, world_size
+        self.model, self.wrapped = model, data_parallel(model)
+        self.optimizer, self.device = optimizer, device
+        self.rank, self.world_size = rank_and_world_size()
         self.log_mel = LogMel(task.audio).to(device)
         speeds, seed = self.config.augment.speeds, self.config.seed
         self.dataset = SpeechDataset(task.train_utterances, task.vocabulary, task.audio, speeds, seed)
         self.valid_dataset = SpeechDataset(task.valid_utterances, task.vocabulary, task.audio)
-        self.bad_steps, self.bad_steps_in_a_row = bad_steps, 0
+        self.bad_steps, self.bad_steps_in_a_row = 0, 0
         self.steps_per_epoch = len(self._batches(epoch=0))
         self.learning_rate = 0.0
 
@@ -184,12 +190,12 @@ class _Epochs:
         sums = self._train_epoch(epoch)
         train_s = time.perf_counter() - started_s
         valid_loss, score = self._validate()
-        totals = self._summed([sums.loss, sums.utterances, sums.samples, sums.padded_samples, sums.unreadable])
+        totals = summed([sums.loss, sums.utterances, sums.samples, sums.padded_samples, sums.unreadable], self.device)
         loss, utterances, samples, padded, unreadable = totals
         return EpochReport(
             epoch=epoch + 1,
             num_epochs=self.config.num_epochs,
-            train_loss=loss / utterances,
+            train_loss=loss / utterances if utterances else math.nan,
             valid_loss=valid_loss,
             wer=score.rate(ErrorMetric.wer),
             cer=score.rate(ErrorMetric.cer),
@@ -211,35 +217,47 @@ class _Epochs:
         sums = _EpochSums()
         batches = self._batches(epoch)
 
-        def load(indices: list[int]) -> tuple[Batch, int]:
-            return self._load(self.dataset, indices)
-
         own = [batch[self.rank :: self.world_size] for batch in batches]
-        for position, (batch, unreadable) in enumerate(prefetched(own, load)):
+        for position, (batch, unreadable) in enumerate(prefetched(own, self._load_for_training)):
             step = epoch * self.steps_per_epoch + position
             loss = self._step(batch, step, num_utterances=len(batches[position]))
-            sums.loss += loss
-            sums.utterances += len(batch)
+            if loss is not None:
+                sums.loss += loss
+                sums.utterances += len(batch)
             sums.samples += int(batch.num_samples.sum())
             sums.padded_samples += batch.waveforms.numel()
             sums.unreadable += unreadable
         return sums
 
-    def _load(self, dataset: SpeechDataset, indices: Sequence[int]) -> tuple[Batch, int]:
-        examples, problems = [], []
+    def _load_for_training(self, indices: Sequence[int]) -> tuple[Batch, int]:
+        """The utterances that can be decoded as a batch, and how many cannot."""
+        examples, unreadable = self._decode(self.dataset, indices)
+        # a rank needs something to do in every step: the next utterance that can be decoded stands in
+        total = len(self.dataset)
+        for offset in range(1, total):
+            if examples:
+                break
+            examples, _ = self._decode(self.dataset, [(indices[-1] + offset) % total])
+        if not examples:
+            raise InputError(f"none of the {total} training utterances can be decoded; the reasons are in the log")
+        return collate(examples), unreadable
+
+    def _load_for_validation(self, indices: Sequence[int]) -> Batch | None:
+        examples, _ = self._decode(self.valid_dataset, indices)
+        return collate(examples) if examples else None
+
+    def _decode(self, dataset: SpeechDataset, indices: Sequence[int]) -> tuple[list[Example], int]:
+        examples, unreadable = [], 0
         for index in indices:
             try:
                 examples.append(dataset[index])
             except (InputError, FileNotFoundError) as error:
-                problems.append(f"utterance {dataset.utterances[index].utterance_id}: {error}")
-        for problem in problems:
-            log.warning("left out: %s", problem)
-        if not examples:
-            raise InputError("no utterance of a batch can be decoded: " + "; ".join(problems))
-        return collate(examples), len(problems)
+                unreadable += 1
+                log.warning("left out: utterance %s: %s", dataset.utterances[index].utterance_id, error)
+        return examples, unreadable
 
-    def _step(self, batch: Batch, step: int, num_utterances: int) -> float:
-        """One optimizer step on this rank's part of a batch; returns the sum of its losses."""
+    def _step(self, batch: Batch, step: int, num_utterances: int) -> float | None:
+        """One optimizer step on this rank's part of a batch; returns the sum of its losses, or None if skipped."""
         total_steps = self.steps_per_epoch * self.config.num_epochs
         config = self.config
         self.learning_rate = learning_rate_at(
@@ -266,7 +284,7 @@ class _Epochs:
                 f"train.learning_rate ({config.learning_rate:g}) or look for damaged audio; checkpoints are kept in "
                 f"{self.task.checkpoint_uri}"
             )
-        return 0.0
+        return None
 
     @torch.no_grad()
     def _validate(self) -> tuple[float, Score]:
@@ -275,33 +293,16 @@ class _Epochs:
         durations_s = self.valid_dataset.durations_s()
         # the same batches on any number of ranks, dealt out in turn
         batches = epoch_batches(durations_s, self.config.batch_size, 1, seed=0, epoch=0)[self.rank :: self.world_size]
-        for batch, _ in prefetched(batches, lambda indices: self._load(self.valid_dataset, indices)):
-            batch = batch.to(self.device)
+        for loaded in prefetched(batches, self._load_for_validation):
+            if loaded is None:
+                continue
+            batch = loaded.to(self.device)
             log_probs, lengths = self.model(*self.log_mel(batch.waveforms, batch.num_samples))
             loss += float(ctc_losses(log_probs, lengths, batch.tokens, batch.num_tokens).sum())
             utterances += len(batch)
             score += score_decoded(greedy(log_probs, lengths), batch.transcripts, self.task.vocabulary)
         words, characters = asdict(score.words), asdict(score.characters)
-        totals = self._summed([loss, utterances, *words.values(), *characters.values()])
+        totals = summed([loss, utterances, *words.values(), *characters.values()], self.device)
         counts = [int(value) for value in totals[2:]]
-        summed = Score(ErrorCount(*counts[: len(words)]), ErrorCount(*counts[len(words) :]))
-        return totals[0] / max(1.0, totals[1]), summed
-
-    def _summed(self, values: Sequence[float]) -> list[float]:
-        """Each value summed over all ranks."""
-        if self.world_size == 1:
-            return list(values)
-        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.all_reduce(tensor)
-        return cast(list[float], tensor.tolist())
-
-
-def _rank_and_world_size() -> tuple[int, int]:
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-
-
-def _data_parallel(model: DeepSpeech2, world_size: int) -> nn.Module:
-    if world_size == 1:
-        return model
-    # statistics are already equal on all ranks (MaskedBatchNorm sums over them), so buffers need no broadcast
-    return DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
+        total = Score(ErrorCount(*counts[: len(words)]), ErrorCount(*counts[len(words) :]))
+        return totals[0] / totals[1] if totals[1] else math.nan, total

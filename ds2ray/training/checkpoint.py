@@ -1,8 +1,8 @@
 """Checkpoints: everything that a run needs to go on as if it had never stopped.
 
-`<folder>/<step>.pt` holds the state, `<folder>/latest.json` names the newest with its size and sha256 and is written
-last. The step gives the learning rate, the data order and the seeds, so that neither schedule, sampler nor random
-state needs saving.
+`<folder>/<step>-<digest>.pt` holds the state; nothing is ever overwritten. `<folder>/latest.json` names the newest ones
+with their sizes and sha256 and is written last. The step gives the learning rate, the data order and the seeds, so that
+neither schedule, sampler nor random state needs saving.
 """
 
 import hashlib
@@ -29,27 +29,28 @@ def save_checkpoint(folder_uri: str, step: int, state: dict[str, Any], settings:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     data = buffer.getvalue()
-    name = f"{step:09d}.pt"
+    digest = hashlib.sha256(data).hexdigest()
+    name = f"{step:09d}-{digest[:8]}.pt"
     uri = storage.join(folder_uri, name)
     storage.write_bytes(uri, data)
     latest = storage.join(folder_uri, LATEST)
-    kept = [entry for entry in _entries(latest) if entry["name"] != name][-(keep - 1) :] if keep > 1 else []
-    dropped = [entry["name"] for entry in _entries(latest) if entry not in kept and entry["name"] != name]
+    earlier = [entry for entry in _entries(latest) if entry["name"] != name]
+    kept = earlier[-(keep - 1) :] if keep > 1 else []
     entry = {
         "name": name,
         "step": step,
-        "sha256": hashlib.sha256(data).hexdigest(),
+        "sha256": digest,
         "size_bytes": len(data),
         "settings": settings,
     }
     storage.write_json(latest, {"checkpoints": [*kept, entry]})
-    for old in dropped:
-        storage.delete(storage.join(folder_uri, old))
+    for old in earlier[: len(earlier) - len(kept)]:
+        storage.delete(storage.join(folder_uri, old["name"]))
     return uri
 
 
 def load_latest(folder_uri: str, settings: str) -> dict[str, Any] | None:
-    """The newest state that was saved under the same settings; None where there is none.
+    """The newest state that was saved under the same settings and is still there; None where there is none.
 
     Raises:
         ArtifactCorruptError: its bytes are not those that were written.
@@ -58,10 +59,14 @@ def load_latest(folder_uri: str, settings: str) -> dict[str, Any] | None:
         if entry["settings"] != settings:
             continue
         uri = storage.join(folder_uri, entry["name"])
-        data = storage.read_bytes(uri)
+        try:
+            data = storage.read_bytes(uri)
+        except FileNotFoundError:
+            continue
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
             raise ArtifactCorruptError(
-                f"{uri}: {len(data)} bytes do not match the recorded sha256; delete it to start from an older state"
+                f"{uri}: {len(data)} bytes do not match the recorded sha256; delete it to go on from an "
+                "older state, or start afresh with train.resume=false"
             )
         state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         return state

@@ -89,7 +89,8 @@ def encode_waveforms(
     try:
         num_samples = torch.tensor([len(waveform) for waveform in waveforms], device=device)
         padded = torch.nn.utils.rnn.pad_sequence(list(waveforms), batch_first=True).to(device)
-        encodings, lengths = base.model.trunk(*log_mel(padded, num_samples), after_layer)
+        features, feature_lengths = log_mel(padded, num_samples)
+        encodings, lengths = base.model.trunk(features, feature_lengths, after_layer)
         # each row is copied out, so that the padded batch can be freed
         return [row[:length].cpu().clone() for row, length in zip(encodings, lengths.tolist(), strict=True)]
     except torch.cuda.OutOfMemoryError:

@@ -1,0 +1,210 @@
+"""Training a base on Ray Train's workers, or in this process: model.pt, TensorBoard files, the published base."""
+
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import ray.train
+import torch
+from ray.train.torch import get_device
+from ray.train.v2.api.callback import UserCallback
+from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
+from ray.train.v2.api.exceptions import TrainingFailedError
+from ray.train.v2.api.result import Result
+from ray.train.v2.torch.torch_trainer import TorchTrainer
+from ray.util.queue import Queue
+
+from ds2ray import storage
+from ds2ray.artifacts import publish_base
+from ds2ray.cluster.session import cluster_gpus, connected
+from ds2ray.config import ClusterConfig, StorageConfig
+from ds2ray.errors import Ds2RayError, StorageError
+from ds2ray.model.weights import save_model_file
+from ds2ray.training.base import BaseTask, EpochReport, settings_fingerprint, train_base
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+log = logging.getLogger(__name__)
+
+MODEL_FILE = "model.pt"
+
+RAY_SETTINGS = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # seconds between looks at the workers, and so until their end is seen
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",  # importing torch on a busy machine takes its time
+    # a worker on a machine that is taken away fails, and training goes on from the newest checkpoint
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+}
+"""How Ray Train runs, unless the environment says otherwise."""
+
+
+@dataclass(frozen=True)
+class FinishedBase:
+    """Where a trained base lies."""
+
+    base_id: str
+    model_uri: str
+    base_uri: str
+
+    def __str__(self) -> str:
+        return f"base {self.base_id}: {self.model_uri}, published as {self.base_uri}"
+
+
+def run_id_of(task: BaseTask) -> str:
+    """The run that a base names as its origin: the same for the same settings and data."""
+    return f"train-{settings_fingerprint(task)[:16]}"
+
+
+def train_on_ray(task: BaseTask, storage_config: StorageConfig, cluster: ClusterConfig) -> FinishedBase:
+    """Train with `cluster.num_workers` DDP workers on Ray; 0 trains in this process, without Ray.
+
+    Args:
+        task, storage_config: with absolute URIs.
+
+    Raises:
+        Ds2RayError: training failed on the workers, with their reason.
+    """
+    if cluster.num_workers == 0:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return _train_and_publish(task, storage_config, torch.device(device), rank=0, say=_print)
+    for name, value in RAY_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    with connected(cluster), _shown_lines() as lines:
+        use_gpu = cluster_gpus() > 0
+        resources = {"CPU": cluster.cpus_per_worker}
+        if use_gpu:
+            resources["GPU"] = cluster.gpus_per_worker
+        # Ray's own state of a run is a cache: our checkpoints and the published base are what counts
+        ray_state_dir = tempfile.mkdtemp(prefix="ds2ray-train-")
+        try:
+            trainer = _Trainer(
+                _worker,
+                # by reference: the configuration itself is written to Ray's logs
+                train_loop_config={"settings": ray.put((task, storage_config)), "lines": lines},
+                scaling_config=ScalingConfig(
+                    num_workers=cluster.num_workers, use_gpu=use_gpu, resources_per_worker=resources
+                ),
+                run_config=RunConfig(
+                    name="train",
+                    storage_path=ray_state_dir,
+                    failure_config=FailureConfig(max_failures=cluster.max_failures),
+                    callbacks=[_StopAtOurErrors()],
+                    logging_config=LoggingConfig(log_level="CRITICAL"),
+                ),
+            )
+            result = cast(Result, trainer.fit())
+        except TrainingFailedError as error:
+            raise _our_error(error) or Ds2RayError(f"training failed on the workers: {error}") from error
+        finally:
+            shutil.rmtree(ray_state_dir, ignore_errors=True)
+    assert isinstance(result.return_value, FinishedBase)
+    return result.return_value
+
+
+class _Trainer(TorchTrainer):
+    """TorchTrainer without what does not suit a job that may have started its cluster itself."""
+
+    def _create_default_callbacks(self) -> list[Any]:
+        # the cleaner asks the dashboard, which local clusters lack, and complains every second; placement groups end
+        # with the job anyway
+        callbacks: list[Any] = super()._create_default_callbacks()
+        return [callback for callback in callbacks if type(callback).__name__ != "PlacementGroupCleanerCallback"]
+
+    def _register_sigint_handler(self, controller: Any) -> None:
+        """Ctrl-C unwinds this process like SIGTERM; Ray's own handler would end it with exit code 0."""
+
+
+class _StopAtOurErrors(UserCallback):
+    """Ends the run at an error that would come again, where Ray would start the workers anew."""
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        for exception in worker_exceptions.values():
+            error = _our_error(exception)
+            if error is not None and not isinstance(error, StorageError):
+                raise error
+
+
+def _our_error(error: BaseException) -> Ds2RayError | None:
+    """The error of ours in what Ray reports."""
+    failures = getattr(error, "worker_failures", {}).values()
+    for failure in [error, getattr(error, "controller_failure", None), *failures]:
+        cause: BaseException | None = failure
+        while cause is not None:
+            if isinstance(cause, Ds2RayError):
+                return cause
+            cause = getattr(cause, "cause", None) or cause.__cause__
+    return None
+
+
+@contextmanager
+def _shown_lines() -> Iterator[Queue]:
+    """A queue whose lines appear on this process's terminal as they are, without the prefixes of Ray's own logs."""
+    lines = Queue(actor_options={"num_cpus": 0})
+
+    def show() -> None:
+        while (line := lines.get()) is not None:
+            _print(line)
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield lines
+    finally:
+        lines.put(None)
+        thread.join()
+        lines.shutdown()
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+def _worker(config: dict[str, Any]) -> FinishedBase:
+    """What each Ray Train worker runs."""
+    task, storage_config = ray.get(config["settings"])
+    storage.configure(storage_config)
+    rank = ray.train.get_context().get_world_rank()
+    return _train_and_publish(task, storage_config, get_device(), rank, say=config["lines"].put)
+
+
+def _train_and_publish(
+    task: BaseTask, storage_config: StorageConfig, device: torch.device, rank: int, say: Callable[[str], None]
+) -> FinishedBase:
+    """Train on this rank; rank 0 says what happens and writes model.pt, TensorBoard files and the published base."""
+    board = _board(task.train.output_dir) if rank == 0 else None
+    last: dict[str, float] = {}
+
+    def report(epoch: EpochReport) -> None:
+        last.update(epoch.metrics())
+        if board is not None:
+            for name, value in epoch.metrics().items():
+                board.add_scalar(name, value, epoch.epoch)
+            board.flush()
+        if rank == 0:
+            say(epoch.line())
+
+    base = train_base(task, device, report)
+    model_uri = storage.join(task.train.output_dir, MODEL_FILE)
+    base_uri = ""
+    if rank == 0:
+        save_model_file(model_uri, base)
+        base_uri = publish_base(storage_config.root, base, run_id_of(task), metrics=last)
+    if board is not None:
+        board.close()
+    return FinishedBase(base.base_id, model_uri, base_uri)
+
+
+def _board(output_dir: str) -> "SummaryWriter | None":
+    """TensorBoard files are written where the output is a folder of this machine."""
+    from torch.utils.tensorboard import SummaryWriter  # slow to import, and only rank 0 needs it
+
+    if not storage.is_local(output_dir):
+        log.info("no TensorBoard files: %s is not a local folder", output_dir)
+        return None
+    return SummaryWriter(os.path.join(storage.local_path(output_dir), "tensorboard"))
