@@ -19,6 +19,9 @@ PCM_SAMPLE_RATE_HZ = 16000
 PCM_BYTES_PER_SAMPLE = 2
 PCM_SUFFIX = ".pcm"
 WAV_UNKNOWN_BYTES = 0x7FFFFFFF  # lengths from here on are placeholders of programs that stream
+OGG_LONGEST_PAGE_BYTES = 65307
+OGG_LAST_PAGE = 0x04  # flag of a page's header
+EMPTY = "is empty (0 bytes)"
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ def probe(audio: str | bytes) -> AudioInfo:
     if isinstance(audio, str) and audio.lower().endswith(PCM_SUFFIX):
         return _pcm_info(_pcm_size_bytes(audio))
     try:
-        with io.BytesIO(_not_empty(audio)) if isinstance(audio, bytes) else storage.open_read(audio) as file:
-            _refuse_cut_wav(file)
+        with io.BytesIO(audio) if isinstance(audio, bytes) else storage.open_read(audio) as file:
+            _refuse_cut(file)
             header = soundfile.info(file)
     except soundfile.LibsndfileError as error:
         raise InputError(f"cannot be decoded as audio ({error.error_string})") from error
@@ -72,8 +75,8 @@ def read_waveform(audio: str | bytes, sample_rate_hz: int) -> np.ndarray:
         samples = np.frombuffer(data, dtype="<i2").astype(np.float32) / 32768.0
         return resample(samples, PCM_SAMPLE_RATE_HZ, sample_rate_hz)
     try:
-        content = io.BytesIO(_not_empty(data))
-        _refuse_cut_wav(content)
+        content = io.BytesIO(data)
+        _refuse_cut(content)
         with soundfile.SoundFile(content) as file:
             promised, rate_hz = file.frames, file.samplerate
             channels = file.read(dtype="float32", always_2d=True)
@@ -136,28 +139,30 @@ def _pcm_size_bytes(uri: str) -> int:
 
 def _pcm_info(size_bytes: int) -> AudioInfo:
     if size_bytes == 0:
-        raise InputError("is empty (0 bytes)")
+        raise InputError(EMPTY)
     if size_bytes % PCM_BYTES_PER_SAMPLE:
         raise InputError(f"is truncated: {size_bytes} bytes are not whole 16-bit samples")
     return AudioInfo(PCM_SAMPLE_RATE_HZ, 1, size_bytes // PCM_BYTES_PER_SAMPLE)
 
 
-def _refuse_cut_wav(file: BinaryIO) -> None:
-    """Compare the length in a WAV header with the file's: libsndfile takes what is left of a cut file for all of it."""
+def _refuse_cut(file: BinaryIO) -> None:
+    """Refuse empty files, and cut ones in formats whose decoder takes what is left for all of it."""
     header = file.read(12)
-    file.seek(0)
-    if header[:4] != b"RIFF" or header[8:] != b"WAVE":
-        return
-    promised = 8 + int.from_bytes(header[4:8], "little")
     size_bytes = file.seek(0, io.SEEK_END)
+    if not header:
+        raise InputError(EMPTY)
+    if header[:4] == b"RIFF" and header[8:] == b"WAVE":
+        promised = 8 + int.from_bytes(header[4:8], "little")
+        # programs that write to a pipe do not know the length and put the highest number there, or one close to it;
+        # some count a padding byte that they do not write
+        if promised < WAV_UNKNOWN_BYTES and promised > size_bytes + 1:
+            raise InputError(f"is truncated: {size_bytes} of {promised} bytes are there")
+    if header[:4] == b"OggS":
+        file.seek(max(0, size_bytes - OGG_LONGEST_PAGE_BYTES))
+        tail = file.read()
+        page = tail[tail.rfind(b"OggS") :]
+        segments = page[26] if len(page) > 26 else 0
+        page_bytes = 27 + segments + sum(page[27 : 27 + segments])
+        if len(page) < page_bytes or not page[5] & OGG_LAST_PAGE:
+            raise InputError(f"is truncated: its {size_bytes} bytes do not hold the last page")
     file.seek(0)
-    # programs that write to a pipe do not know the length and put the highest number there, or one close to it;
-    # some count a padding byte that they do not write
-    if promised < WAV_UNKNOWN_BYTES and promised > size_bytes + 1:
-        raise InputError(f"is truncated: {size_bytes} of {promised} bytes are there")
-
-
-def _not_empty(data: bytes) -> bytes:
-    if not data:
-        raise InputError("is empty (0 bytes)")
-    return data
