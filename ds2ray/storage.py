@@ -53,7 +53,11 @@ class ObjectInfo:
 
 
 def configure(storage: StorageConfig) -> None:
-    """Use the configured S3 endpoint in this process and those it starts. Credentials stay where they are."""
+    """Use the configured S3 endpoint in this process and those it starts. Credentials stay where they are.
+
+    A relative root is made absolute in place: Ray's workers have working directories of their own.
+    """
+    storage.root = absolute(storage.root)
     if storage.endpoint_url:
         os.environ["AWS_ENDPOINT_URL"] = storage.endpoint_url
 
