@@ -149,7 +149,8 @@ class Transcriber:
             if speaker.adapter is not None and speaker.pointer is not None:
                 rows = torch.tensor([row for row, other in enumerate(users) if other == user], device=self.device)
                 adapters.append((speaker.adapter, speaker.pointer.adapter["after_layer"], rows))
-        return greedy(*self.base.model.forward_rows(*log_mel(padded, num_samples), adapters))
+        features, lengths = log_mel(padded, num_samples)
+        return greedy(*self.base.model.forward_rows(features, lengths, adapters))
 
     def _speaker(self, user: str) -> _Speaker:
         if user not in self.speakers:

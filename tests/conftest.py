@@ -1,8 +1,16 @@
+import logging
+import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 from s3_server import S3Server, serve
+
+if TYPE_CHECKING:
+    from fleet_runs import RandomBase
+
+    from ds2ray.data.demo import DemoCorpus
 
 # How long an example takes depends on the machine; examples are the same in every run.
 hypothesis.settings.register_profile("ds2ray", deadline=None, derandomize=True)
@@ -24,3 +32,39 @@ def s3_root(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in s3_server.environment().items():
         monkeypatch.setenv(name, value)
     return s3_server.new_root()
+
+
+@pytest.fixture(scope="session")
+def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> "DemoCorpus":
+    """Eight users with six utterances each, and a little for a base."""
+    from ds2ray.data.demo import make_corpus
+
+    folder = str(tmp_path_factory.mktemp("corpus"))
+    return make_corpus(
+        folder, num_train_sentences=20, num_valid_sentences=5, num_user_sentences=6, num_test_sentences=2
+    )
+
+
+@pytest.fixture(scope="session")
+def random_base(small_corpus: "DemoCorpus", tmp_path_factory: pytest.TempPathFactory) -> "RandomBase":
+    """A tiny base with random weights, published in a store; `publish` puts it into another one."""
+    from fleet_runs import RandomBase, random_weights
+
+    random = RandomBase(str(tmp_path_factory.mktemp("random-base")), random_weights(small_corpus))
+    random.publish(random.root)
+    return random
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[str]:
+    """A local Ray cluster with two CPUs that this process is connected to, for the whole session; its address."""
+    import ray
+
+    before = dict(os.environ)
+    os.environ.pop("RAY_ADDRESS", None)
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    ray.init("local", num_cpus=2, include_dashboard=False, logging_level=logging.ERROR)
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
+    os.environ.clear()
+    os.environ.update(before)

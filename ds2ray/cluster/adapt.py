@@ -4,17 +4,19 @@ Ray and torch are imported only when there is something to train: a plan, or a n
 """
 
 import os
+import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
 from ds2ray import storage
 from ds2ray.config import AdaptJob, AudioConfig, from_plain
 from ds2ray.data.users import read_users, usable_users
-from ds2ray.errors import ConfigError
+from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
 from ds2ray.fleet import lease
 from ds2ray.fleet.index import close_run, open_run, read_index, recover_runs
 from ds2ray.fleet.outcomes import Outcome, Status, read_outcomes, run_uri
@@ -22,6 +24,18 @@ from ds2ray.fleet.plan import Change, Plan, plan_run, plan_table
 from ds2ray.fleet.report import duration_text, exit_code, outcome_table, plan_text, summarise
 from ds2ray.fleet.store import BaseRecord, read_base_record
 from ds2ray.text import Vocabulary
+
+PLAN_FILE = "plan.parquet"
+LOG_WIDTH = 160
+"""Columns of the outcome table where nobody knows how wide a line may be."""
+
+
+@dataclass(frozen=True)
+class CohortStarts:
+    """How often the trial of a cohort was started, and what ended it before its time, if anything."""
+
+    attempts: int = 1
+    error: str = ""
 
 
 def run(job: AdaptJob) -> int:
@@ -36,43 +50,54 @@ def run(job: AdaptJob) -> int:
     storage.configure(job.storage)
     if not job.users:
         raise ConfigError("users is missing: give a table `user_id,manifest`, as in `adapt_users.py users.csv`")
+    root_uri = job.storage.root
+    run_id = job.run_id or f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    if job.run_id and storage.exists(run_uri(root_uri, run_id, PLAN_FILE)):
+        raise ConfigError(f"run_id={run_id}: {root_uri} has a run of this name; give another one, or leave it empty")
     record = base_record(job)
     if job.dry_run:
         _print_plan(job, make_plan(job, record))
         return 0
     started_s = time.monotonic()
-    root_uri = job.storage.root
-    run_id = job.run_id or f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     with lease.held(root_uri, run_id) as keep_alive:
         for recovered in recover_runs(root_uri):
             print(f"took over the outcomes of run {recovered}, which had not come to its end")
         plan = make_plan(job, record)
         _print_plan(job, plan)
-        open_run(root_uri, run_id)
-        storage.write_table(run_uri(root_uri, run_id, "plan.parquet"), plan_table(plan))
-        attempts: Mapping[int, int] = {}
-        finished = False
-        try:
+        stopped: BaseException | None = None
+        starts: Mapping[int, CohortStarts] = {}
+        with ExitStack() as cluster:
             if plan.cohorts:
-                from ds2ray.cluster.fleet import train_cohorts  # imports torch and Ray
+                from ds2ray.cluster.session import connected  # imports Ray
 
-                attempts = train_cohorts(job, plan, run_id, record, keep_alive)
-            finished = True
-        finally:
-            # also when the run is stopped: what is finished counts
-            rows = settle(plan, read_outcomes(root_uri, run_id), attempts, finished)
-            close_run(root_uri, run_id, rows)
-            summary = summarise(
-                rows,
-                run_id=run_id,
-                base_fingerprint=record.fingerprint,
-                seconds=time.monotonic() - started_s,
-                max_failed_ratio=job.adapt.max_failed_ratio,
-                interrupted=not finished,
-            )
-            storage.write_json(run_uri(root_uri, run_id, "summary.json"), summary)
-            _print_outcomes(rows, plan, run_uri(root_uri, run_id), summary["seconds"], finished)
-    return exit_code(rows, job.adapt.max_failed_ratio)
+                cluster.enter_context(connected(job.cluster))
+            open_run(root_uri, run_id)
+            storage.write_table(run_uri(root_uri, run_id, PLAN_FILE), plan_table(plan))
+            try:
+                if plan.cohorts:
+                    from ds2ray.cluster.fleet import train_cohorts  # imports torch
+
+                    starts = train_cohorts(job, plan, run_id, record, keep_alive)
+            except BaseException as error:
+                stopped = error
+                raise
+            finally:
+                # also when the run is stopped: what is finished counts
+                cluster.close()
+                rows = settle(plan, read_outcomes(root_uri, run_id), starts, finished=stopped is None)
+                close_run(root_uri, run_id, rows)
+                code = exit_code(rows, job.adapt.max_failed_ratio) if stopped is None else _exit_code_of(stopped)
+                summary = summarise(
+                    rows,
+                    run_id=run_id,
+                    base_fingerprint=record.fingerprint,
+                    seconds=time.monotonic() - started_s,
+                    max_failed_ratio=job.adapt.max_failed_ratio,
+                    interrupted=stopped is not None,
+                )
+                storage.write_json(run_uri(root_uri, run_id, "summary.json"), {**summary, "exit_code": code})
+                _print_outcomes(rows, plan, run_uri(root_uri, run_id), summary["seconds"])
+    return code
 
 
 def base_record(job: AdaptJob) -> BaseRecord:
@@ -112,25 +137,25 @@ def make_plan(job: AdaptJob, record: BaseRecord) -> Plan:
     )
 
 
-def settle(plan: Plan, trained: Sequence[Outcome], attempts: Mapping[int, int], finished: bool) -> list[Outcome]:
-    """One outcome per user of the plan, in its order.
+def settle(plan: Plan, trained: Sequence[Outcome], starts: Mapping[int, CohortStarts], finished: bool) -> list[Outcome]:
+    """One outcome per user of the plan, in its order; of a run that was stopped, per user that it came to.
 
     Args:
         trained: what the trials wrote.
-        attempts: how often each cohort was started, where more than once.
+        starts: how often each cohort was started, and why it did not come to its end.
         finished: whether the trials came to their end; users without an outcome failed only then.
     """
     outcome_of = {outcome.user_key: outcome for outcome in trained}
     cohort_of = {user: number for number, cohort in enumerate(plan.cohorts) for user in cohort}
     rows = []
     for number, user in enumerate(plan.users):
-        tries = attempts.get(cohort_of.get(number, -1), 1)
+        start = starts.get(cohort_of.get(number, -1), CohortStarts())
         empty = Outcome(
             user_key=user.user_key, status=Status.unchanged, attempts=0, fingerprint=user.fingerprint,
             utterances_dropped=user.num_dropped,
         )  # fmt: skip
         if user.user_key in outcome_of:
-            rows.append(replace(outcome_of[user.user_key], attempts=tries))
+            rows.append(replace(outcome_of[user.user_key], attempts=start.attempts))
         elif user.change is Change.unchanged:
             rows.append(empty)
         elif user.change is Change.skipped:
@@ -138,22 +163,28 @@ def settle(plan: Plan, trained: Sequence[Outcome], attempts: Mapping[int, int], 
             reason = f"{len(user.utterances)} usable utterances" + (f" ({causes})" if causes else "")
             rows.append(replace(empty, status=Status.skipped_no_data, reason=reason))
         elif finished:
-            reason = f"the worker of cohort {cohort_of[number]} died in each of {tries} attempts; see Ray's logs"
-            rows.append(replace(empty, status=Status.failed, reason=reason, attempts=tries))
-        else:
-            rows.append(replace(empty, status=Status.failed, reason="the run was stopped before this user's turn"))
+            times = "once" if start.attempts == 1 else f"{start.attempts} times"
+            reason = f"its cohort was started {times}, in vain: {start.error or 'its worker died'}; see Ray's logs"
+            rows.append(replace(empty, status=Status.failed, reason=reason, attempts=start.attempts))
     return rows
+
+
+def _exit_code_of(error: BaseException) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return InterruptedRunError.exit_code
+    return error.exit_code if isinstance(error, Ds2RayError) else 1
 
 
 def _print_plan(job: AdaptJob, plan: Plan) -> None:
     print(plan_text(plan, job.users, job.storage.root), flush=True)
 
 
-def _print_outcomes(rows: Sequence[Outcome], plan: Plan, run_folder: str, seconds: float, finished: bool) -> None:
+def _print_outcomes(rows: Sequence[Outcome], plan: Plan, run_folder: str, seconds: float) -> None:
     changed = [row for row in rows if row.status is not Status.unchanged]
     if changed:
-        Console().print(outcome_table(changed))
-    else:
+        Console(width=None if sys.stdout.isatty() else LOG_WIDTH).print(outcome_table(changed))
+    elif len(rows) == len(plan.users):
         print(f"all {len(rows)} users unchanged: nothing to do")
-    word = "done" if finished else "stopped; run again to do the rest"
-    print(f"{word} in {duration_text(seconds)}: {run_folder}", flush=True)
+    left = len(plan.users) - len(rows)
+    word = f"stopped with {left} of {len(plan.users)} users to do, run again;" if left else "done in"
+    print(f"{word} {duration_text(seconds)}: {run_folder}", flush=True)

@@ -4,7 +4,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -14,13 +14,15 @@ from ray import tune
 from ds2ray import storage
 from ds2ray.artifacts import base_from_bytes, open_adapter
 from ds2ray.config import AdaptConfig, AdapterConfig, ErrorMetric, StorageConfig, to_plain
-from ds2ray.errors import BaseMismatchError
+from ds2ray.errors import ArtifactCorruptError, BaseMismatchError
 from ds2ray.fleet import outcomes, store
 from ds2ray.fleet.outcomes import Outcome, Status
 from ds2ray.fleet.plan import UserPlan
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.weights import to_bytes
 from ds2ray.training.cohort import CohortResult, CohortUser, adapt_cohort
+
+log = logging.getLogger(__name__)
 
 SLICE_S = 5.0
 """A trial reports, and writes the outcomes of its finished users, about this often."""
@@ -48,7 +50,7 @@ class FleetTask:
 class CohortTrial(tune.Trainable):
     """Trains the users of the cohort that its config names; each step reports the users that it finished."""
 
-    def setup(self, config: dict[str, Any], task: FleetTask) -> None:
+    def setup(self, config: dict[str, Any], task: FleetTask) -> None:  # type: ignore[override]  # tune.with_parameters
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
         self.task = task
         storage.configure(task.storage)
@@ -98,7 +100,9 @@ class CohortTrial(tune.Trainable):
         """The adapter that the user has now, where it can be compared on the same encodings."""
         try:
             found = open_adapter(self.task.storage.root, user_key, self.base)
-        except BaseMismatchError:
+        except (BaseMismatchError, ArtifactCorruptError) as error:
+            # neither can be compared with; the new adapter takes its place if it is no worse than the base
+            log.warning("%s", error)
             return None
         if found is None or found[0].adapter["after_layer"] != self.task.adapter.after_layer:
             return None
@@ -111,18 +115,22 @@ class CohortTrial(tune.Trainable):
         before, after = _errors(result, metric)
         version = sha256 = ""
         if result.fit is not None and result.better:
-            pointer = store.publish_adapter(
-                task.storage.root,
-                result.user_key,
-                to_bytes(result.fit.state),
-                base_fingerprint=task.base_record.fingerprint,
-                data_fingerprint=user.fingerprint,
-                adapter=to_plain(task.adapter),
-                run_id=task.run_id,
-                error_before=before,
-                error_after=after,
-            )
-            version, sha256 = pointer.version, pointer.sha256
+            try:
+                pointer = store.publish_adapter(
+                    task.storage.root,
+                    result.user_key,
+                    to_bytes(result.fit.state),
+                    base_fingerprint=task.base_record.fingerprint,
+                    data_fingerprint=user.fingerprint,
+                    adapter=to_plain(task.adapter),
+                    run_id=task.run_id,
+                    error_before=before,
+                    error_after=after,
+                )
+                version, sha256 = pointer.version, pointer.sha256
+            except ArtifactCorruptError as error:
+                # this user's pointer is damaged, not the store: the others go on
+                result = replace(result, failed=True, reason=str(error))
         return Outcome(
             user_key=result.user_key,
             status=_status(result),

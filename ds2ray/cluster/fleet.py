@@ -8,9 +8,10 @@ import numpy as np
 import ray
 from ray import tune
 
+from ds2ray.cluster.adapt import CohortStarts
 from ds2ray.cluster.cohort_trial import CohortTrial, FleetTask
 from ds2ray.cluster.progress import FleetProgress
-from ds2ray.cluster.session import cluster_gpus, connected, quiet_tune
+from ds2ray.cluster.session import cluster_gpus, quiet_tune
 from ds2ray.config import AdaptJob
 from ds2ray.errors import Ds2RayError, StorageError
 from ds2ray.fleet.plan import Plan
@@ -19,21 +20,21 @@ from ds2ray.fleet.store import BaseRecord, read_base
 
 def train_cohorts(
     job: AdaptJob, plan: Plan, run_id: str, record: BaseRecord, keep_alive: Callable[[], None]
-) -> Mapping[int, int]:
-    """Train every cohort of the plan; the trials publish adapters and write outcomes themselves.
+) -> Mapping[int, CohortStarts]:
+    """Train every cohort of the plan on the connected cluster; trials publish adapters and write outcomes themselves.
 
     Args:
         keep_alive: called every half minute.
 
     Returns:
-        how often each cohort was started.
+        what became of the cohorts whose trials did not go through at once.
 
     Raises:
         StorageError: a trial could not reach the store.
     """
     weights = read_base(job.storage.root, record.base_id)[1]
     num_users = sum(len(cohort) for cohort in plan.cohorts)
-    with connected(job.cluster), quiet_tune():
+    with quiet_tune():
         gpus = job.adapt.gpus_per_trial if cluster_gpus() > 0 else 0.0
         task = FleetTask(
             run_id=run_id,
@@ -53,7 +54,7 @@ def train_cohorts(
         tune_state_dir = tempfile.mkdtemp(prefix="ds2ray-adapt-")
         with FleetProgress(num_users, keep_alive) as progress:
             try:
-                results = tune.Tuner(
+                tune.Tuner(
                     trainable,
                     param_space={"cohort": tune.grid_search(list(range(len(plan.cohorts))))},
                     tune_config=tune.TuneConfig(
@@ -71,11 +72,23 @@ def train_cohorts(
                 ).fit()
             finally:
                 shutil.rmtree(tune_state_dir, ignore_errors=True)
-        for error in results.errors:
+        for error in progress.errors.values():
             cause = _ours(error)
             if isinstance(cause, StorageError):
                 raise cause
-    return {cohort: 1 + count for cohort, count in progress.recoveries.items()}
+    return {
+        cohort: CohortStarts(1 + progress.recoveries[cohort], _told(progress.errors.get(cohort)))
+        for cohort in {*progress.recoveries, *progress.errors}
+    }
+
+
+def _told(error: BaseException | None) -> str:
+    """An error of a trial in one line."""
+    if error is None:
+        return ""
+    error = getattr(error, "cause", None) or error
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _ours(error: BaseException | None) -> Ds2RayError | None:

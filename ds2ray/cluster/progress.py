@@ -26,7 +26,8 @@ class FleetProgress(Callback):
         self.total = total
         self.keep_alive = keep_alive
         self.counts: Counter[str] = Counter()
-        self.recoveries: Counter[int] = Counter()
+        self.recoveries: Counter[int] = Counter()  # by cohort: how often its trial was started again …
+        self.errors: dict[int, BaseException | None] = {}  # … and the last error of a trial that was given up
         self.started_s = time.monotonic()
         self.last_line_s = self.started_s
         self.last_alive_s = self.started_s
@@ -41,6 +42,9 @@ class FleetProgress(Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.recoveries[trial.config["cohort"]] += 1
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.errors[trial.config["cohort"]] = trial.get_pickled_error() or trial.get_error()
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         now_s = time.monotonic()

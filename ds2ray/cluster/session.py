@@ -2,13 +2,19 @@
 
 import logging
 import os
+import signal
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
+from ray.exceptions import AuthenticationError
 
 from ds2ray.config import ClusterConfig
 from ds2ray.errors import ConfigError
+
+CONNECT_TIMEOUT_S = 10.0
 
 
 @contextmanager
@@ -18,7 +24,7 @@ def connected(cluster: ClusterConfig) -> Iterator[None]:
     A connection that is there already is used and left open.
 
     Raises:
-        ConfigError: there is no cluster at `cluster.address`.
+        ConfigError: there is no cluster at `cluster.address`, or it refuses this process.
     """
     if ray.is_initialized():
         yield
@@ -26,21 +32,57 @@ def connected(cluster: ClusterConfig) -> Iterator[None]:
     # Ray's own chatter stays in its log files: what the user reads comes from the jobs
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        ray.init(
-            address=cluster.address or None,
-            include_dashboard=None if cluster.address else False,
-            logging_level=logging.WARNING,
-        )
-    except ConnectionError as error:
-        raise ConfigError(
-            f"no Ray cluster at {cluster.address or os.environ.get('RAY_ADDRESS', 'auto')!r} ({error}); start one with "
-            "`ray start --head`, or leave cluster.address empty for a local one"
-        ) from error
+    # … and says nothing of its token, which a local cluster makes for itself
+    logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
+    address = cluster.address or os.environ.get("RAY_ADDRESS", "")
+    with _own_sigterm():
+        _refuse_unreachable(address)
+        try:
+            ray.init(
+                address=cluster.address or None,
+                include_dashboard=False if cluster.address in ("", "local") else None,
+                logging_level=logging.WARNING,
+            )
+        except (ConnectionError, ValueError, AuthenticationError) as error:
+            raise _no_cluster(address, error) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep the process's own SIGTERM handler: Ray's would end the process without the jobs' clean-up and exit code."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit as error:
+        # only Ray's handler exits here: the signal came while it was in place
+        raise KeyboardInterrupt from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _refuse_unreachable(address: str) -> None:
+    """Ray itself looks for minutes for a head node that is not there."""
+    host, _, port = address.rpartition(":")
+    if "://" in address or not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"no Ray cluster at {address or 'auto'!r} ({error}); correct cluster.address or RAY_ADDRESS, start a cluster "
+        "with `ray start --head`, or set cluster.address=local for one of this job's own"
+    )
 
 
 def cluster_gpus() -> float:

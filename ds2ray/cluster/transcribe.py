@@ -58,7 +58,8 @@ def _utterances(job: TranscribeJob, transcriber: Transcriber) -> list[Utterance]
 def _write(hypotheses: Sequence[Hypothesis], output: str) -> None:
     if not output:
         for hypothesis in hypotheses:
-            print(f"{hypothesis.utterance_id}\t{hypothesis.error and 'ERROR: ' + hypothesis.error or hypothesis.text}")
+            text = f"ERROR: {hypothesis.error}" if hypothesis.error else hypothesis.text
+            print(f"{hypothesis.utterance_id}\t{text}")
         return
     rows = [hypothesis.to_row() for hypothesis in hypotheses]
     if output.endswith(".parquet"):
