@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import base_training
 import numpy as np
@@ -18,7 +19,7 @@ import torch
 from base_training import assert_equal_weights, damaged, make_task, read_task, train, weights, write_task
 from toy_speech import SAMPLE_RATE_HZ
 
-from ds2ray.config import AugmentConfig, ErrorMetric, ModelConfig, Schedule
+from ds2ray.config import ErrorMetric, ModelConfig, Schedule
 from ds2ray.data.features import LogMel
 from ds2ray.errors import ArtifactCorruptError, InputError, TrainingDivergedError
 from ds2ray.model.decode import greedy
@@ -56,15 +57,14 @@ def killed_after(epoch: int) -> Callable[[EpochReport], None]:
     return report
 
 
-def test_a_tiny_model_learns(tmp_path: Path) -> None:
-    task = make_task(tmp_path, num_train=64, num_epochs=20, augment=AugmentConfig(speeds=[0.95, 1.0, 1.05]))
-    base, reports = train(task)
+def test_a_tiny_model_learns(trained_base: Any) -> None:
+    reports: list[EpochReport] = trained_base.reports
     assert [epoch.epoch for epoch in reports] == list(range(1, 21))
     assert reports[-1].train_loss < 0.3 * reports[0].train_loss
     assert reports[-1].valid_loss < 0.3 * reports[0].valid_loss
     assert reports[-1].cer < 0.3
     assert reports[-1].bad_steps == reports[-1].unreadable == 0
-    assert not base.model.training
+    assert not trained_base.base.model.training
 
 
 def test_the_reported_errors_are_those_of_the_validation_data_alone(tmp_path: Path) -> None:
