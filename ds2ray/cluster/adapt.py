@@ -19,13 +19,16 @@ from ds2ray.data.users import read_users, usable_users
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
 from ds2ray.fleet import lease
 from ds2ray.fleet.index import close_run, open_run, read_index, recover_runs
-from ds2ray.fleet.outcomes import Outcome, Status, read_outcomes, run_uri
+from ds2ray.fleet.outcomes import Outcome, Status, read_outcomes, run_uri, write_part
 from ds2ray.fleet.plan import Change, Plan, plan_run, plan_table
 from ds2ray.fleet.report import duration_text, exit_code, outcome_table, plan_text, summarise
 from ds2ray.fleet.store import BaseRecord, read_base_record
 from ds2ray.text import Vocabulary
 
 PLAN_FILE = "plan.parquet"
+SETTLED_PART = "settled"
+"""Part of a run's outcomes with all of its users, those that no trial saw, too; sorted last, it counts."""
+
 LOG_WIDTH = 160
 """Columns of the outcome table where nobody knows how wide a line may be."""
 
@@ -84,7 +87,10 @@ def run(job: AdaptJob) -> int:
             finally:
                 # also when the run is stopped: what is finished counts
                 cluster.close()
-                rows = settle(plan, read_outcomes(root_uri, run_id), starts, finished=stopped is None)
+                trained = read_outcomes(root_uri, run_id)
+                least = job.adapt.min_utterances
+                rows = settle(plan, trained, starts, finished=stopped is None, min_utterances=least)
+                write_part(root_uri, run_id, SETTLED_PART, rows)
                 close_run(root_uri, run_id, rows)
                 code = exit_code(rows, job.adapt.max_failed_ratio) if stopped is None else _exit_code_of(stopped)
                 summary = summarise(
@@ -137,13 +143,21 @@ def make_plan(job: AdaptJob, record: BaseRecord) -> Plan:
     )
 
 
-def settle(plan: Plan, trained: Sequence[Outcome], starts: Mapping[int, CohortStarts], finished: bool) -> list[Outcome]:
+def settle(
+    plan: Plan,
+    trained: Sequence[Outcome],
+    starts: Mapping[int, CohortStarts],
+    *,
+    finished: bool,
+    min_utterances: int,
+) -> list[Outcome]:
     """One outcome per user of the plan, in its order; of a run that was stopped, per user that it came to.
 
     Args:
         trained: what the trials wrote.
         starts: how often each cohort was started, and why it did not come to its end.
         finished: whether the trials came to their end; users without an outcome failed only then.
+        min_utterances: which a user needs not to be skipped.
     """
     outcome_of = {outcome.user_key: outcome for outcome in trained}
     cohort_of = {user: number for number, cohort in enumerate(plan.cohorts) for user in cohort}
@@ -159,8 +173,9 @@ def settle(plan: Plan, trained: Sequence[Outcome], starts: Mapping[int, CohortSt
         elif user.change is Change.unchanged:
             rows.append(empty)
         elif user.change is Change.skipped:
+            reason = f"{len(user.utterances)} usable utterances, at least {min_utterances} are needed"
             causes = "; ".join(f"{count} × {cause}" for cause, count in user.reasons.items())
-            reason = f"{len(user.utterances)} usable utterances" + (f" ({causes})" if causes else "")
+            reason += f" ({causes})" if causes else ""
             rows.append(replace(empty, status=Status.skipped_no_data, reason=reason))
         elif finished:
             times = "once" if start.attempts == 1 else f"{start.attempts} times"

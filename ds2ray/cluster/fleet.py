@@ -10,7 +10,7 @@ from ray import tune
 
 from ds2ray.cluster.adapt import CohortStarts
 from ds2ray.cluster.cohort_trial import CohortTrial, FleetTask
-from ds2ray.cluster.progress import FleetProgress
+from ds2ray.cluster.progress import FleetProgress, told
 from ds2ray.cluster.session import cluster_gpus, quiet_tune
 from ds2ray.config import AdaptJob
 from ds2ray.errors import Ds2RayError, StorageError
@@ -77,18 +77,9 @@ def train_cohorts(
             if isinstance(cause, StorageError):
                 raise cause
     return {
-        cohort: CohortStarts(1 + progress.recoveries[cohort], _told(progress.errors.get(cohort)))
+        cohort: CohortStarts(1 + progress.recoveries[cohort], told(progress.errors.get(cohort)))
         for cohort in {*progress.recoveries, *progress.errors}
     }
-
-
-def _told(error: BaseException | None) -> str:
-    """An error of a trial in one line."""
-    if error is None:
-        return ""
-    error = getattr(error, "cause", None) or error
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _ours(error: BaseException | None) -> Ds2RayError | None:

@@ -41,7 +41,9 @@ class FleetProgress(Callback):
         self._show()
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.recoveries[trial.config["cohort"]] += 1
+        cohort = trial.config["cohort"]
+        self.recoveries[cohort] += 1
+        self._print(f"cohort {cohort} is started again: its worker ended before its time")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.errors[trial.config["cohort"]] = trial.get_pickled_error() or trial.get_error()
@@ -69,4 +71,19 @@ class FleetProgress(Callback):
             self.live.update(line, refresh=True)
         elif now_s - self.last_line_s >= LOG_INTERVAL_S:
             self.last_line_s = now_s
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        if self.live is not None:
+            self.live.console.print(line, markup=False, highlight=False)
+        else:
             print(line, flush=True)
+
+
+def told(error: BaseException | None) -> str:
+    """An error of a trial in one line."""
+    if error is None:
+        return ""
+    error = getattr(error, "cause", None) or error
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -105,6 +105,7 @@ def quiet_tune(keep_results: bool = False) -> Iterator[None]:
     settings = {"TUNE_DISABLE_SIGINT_HANDLER": "1", "RAY_AIR_NEW_OUTPUT": "0"}
     if not keep_results:
         settings["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+        settings["TUNE_PRINT_ALL_TRIAL_ERRORS"] = "0"  # outcomes tell what went wrong, Ray's logs have the traces
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     # without result files Tune warns of every trial that it cannot read them

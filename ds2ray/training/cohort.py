@@ -146,7 +146,8 @@ def _adapt_user(
     untrained = CohortResult(user.user_key, 0.0, len(user.encodings), user.dropped)
     if len(user.encodings) < adapt.min_utterances:
         reason = f"{len(user.encodings)} usable utterances, at least {adapt.min_utterances} are needed"
-        return replace(untrained, reason=reason)
+        causes = "; ".join(f"{count} × {cause}" for cause, count in user.dropped.items())
+        return replace(untrained, reason=f"{reason} ({causes})" if causes else reason)
     seed = derive_seed(adapt.seed, user.user_key)
     speech = speech_of(base, user.encodings, user.transcripts, adapt.held_out_fraction, seed, device)
     torch.manual_seed(seed)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +20,9 @@ from fleet_runs import (
     SETTINGS,
     RandomBase,
     adapt_users,
+    changed_outcomes,
     finish,
     job_of,
-    outcomes,
     run_job,
     spoken,
     start_job,
@@ -127,6 +128,7 @@ class TestRun:
         assert "all 8 users unchanged: nothing to do" in done.stdout
         summary = storage.read_json(f"{first_run.root}/runs/again/summary.json")
         assert (summary["users"], summary["statuses"]["unchanged"], summary["trained"]) == (8, 8, 0)
+        assert [row.status for row in read_outcomes(first_run.root, "again")] == [Status.unchanged] * 8
         assert (versions(first_run.root, small_corpus), everything(f"{first_run.root}/users")) == before
 
     def test_one_manifest_of_all_users_means_the_same_as_a_table(
@@ -212,9 +214,8 @@ def damage(path: Path) -> None:
 
 class TestBadUsers:
     def test_they_are_rows_that_say_why_and_stop_nobody_else(
-        self, ray_cluster: str, random_base: RandomBase, small_corpus: DemoCorpus, tmp_path: Path
+        self, first_run: FirstRun, random_base: RandomBase, small_corpus: DemoCorpus, tmp_path: Path
     ) -> None:
-        root = random_base.publish(str(tmp_path / "store"))
         good = spoken(small_corpus)
         names = [f"u{number}" for number in range(6)]
         rng = np.random.default_rng(0)
@@ -238,62 +239,62 @@ class TestBadUsers:
             "nan": saying("nan", 1.5),
             "noise": saying("noise", 1.5),
             "single": good["grace"][:1],
-            "healed": good["hank"],
-            "broken": good["gary"],
+            "hank": good["hank"],
+            "gary": good["gary"],
         }
         users = write_users(str(tmp_path / "users.parquet"), cohort)
-        # two users whose adapters of an earlier run are damaged: the weights of one, the pointer of the other
-        earlier = write_users(str(tmp_path / "earlier.csv"), {name: cohort[name] for name in ("healed", "broken")})
-        assert adapt_users(root, earlier, "earlier")[0] == 0
-        damage(next((tmp_path / "store/users/healed").glob("*.safetensors")))
-        (tmp_path / "store/users/broken/current.json").write_text("{}")
+        # two users have adapters of an earlier run, and they are damaged: the weights of one, the pointer of the other
+        root = shutil.copytree(first_run.root, str(tmp_path / "store"))
+        damage(next((tmp_path / "store/users/hank").glob("*.safetensors")))
+        (tmp_path / "store/users/gary/current.json").write_text("{}")
 
         assert adapt.run(job_of(root, users, "bad", force=True)) == 3
-        rows = {row["user_key"]: row for row in read_index_rows(root)}
-        trained = outcomes(root, "bad")
+        rows = {user: row.status.value for user, row in read_index(root).items() if user in cohort}
+        trained = changed_outcomes(root, "bad")
         told = storage.read_json(f"{root}/runs/bad/summary.json")
         assert (told["users"], told["exit_code"]) == (len(cohort), 3)
-        assert {name: row["status"] for name, row in rows.items()} == {
-            **dict.fromkeys(("good", "mixed", "healed", "noise"), "adapted"),
+        assert rows == {
+            **dict.fromkeys(("good", "mixed", "hank", "noise"), "adapted"),
             **dict.fromkeys(("bytes", "trusted", "empty", "missing", "nan", "single"), "skipped_no_data"),
-            "broken": "failed",
+            "gary": "failed",
         }
         assert trained["mixed"].utterances_dropped == 2
         assert trained["trusted"].utterances_dropped == trained["nan"].utterances_dropped == 6
-        assert "0 usable utterances, at least 4 are needed" in trained["trusted"].reason
-        assert "fields are missing" in trained["broken"].reason
-        assert told["failures"] == {trained["broken"].reason: 1}
-        pointer = read_pointer(root, "healed")
-        assert pointer is not None
-        assert open_adapter(root, "healed", random_base.base) is not None
+        too_few = "usable utterances, at least 4 are needed"
+        assert trained["trusted"].reason.startswith(f"0 {too_few} (6 × cannot be decoded as audio")
+        assert trained["nan"].reason == f"0 {too_few} (6 × holds samples that are not finite)"
+        assert trained["bytes"].reason == f"0 {too_few} (6 × audio cannot be decoded as audio)"
+        assert trained["empty"].reason == f"0 {too_few} (6 × audio is empty)"
+        assert trained["missing"].reason == f"0 {too_few} (6 × audio there is no such file)"
+        assert trained["single"].reason == f"1 {too_few}"
+        assert "fields are missing" in trained["gary"].reason
+        assert told["failures"] == {trained["gary"].reason: 1}
+        assert open_adapter(root, "hank", random_base.base) is not None
 
         # the failed one alone is tried again, and a share of failures that is accepted is no failure of the run
-        code, again = adapt_users(root, users, "again", max_failed_ratio=0.1)
-        assert (code, list(again)) == (0, ["broken"])
-
-
-def read_index_rows(root: str) -> list[dict[str, str]]:
-    return [{"user_key": key, "status": row.status.value} for key, row in read_index(root).items()]
+        code, again = adapt_users(root, users, "bad-again", max_failed_ratio=0.1)
+        assert code == 0
+        assert {user for user, row in again.items() if row.status is not Status.skipped_no_data} == {"gary"}
 
 
 class TestCohorts:
     def test_an_adapter_does_not_depend_on_who_else_is_in_the_cohort(
-        self, ray_cluster: str, random_base: RandomBase, small_corpus: DemoCorpus, tmp_path: Path
+        self, first_run: FirstRun, random_base: RandomBase, small_corpus: DemoCorpus, tmp_path: Path
     ) -> None:
-        users = write_users(
-            str(tmp_path / "users.csv"), {user: spoken(small_corpus)[user] for user in ("edith", "grace", "tony")}
-        )
-        states = []
-        for run_id, max_cohort_users in (("alone", 1), ("together", 64)):
-            root = random_base.publish(str(tmp_path / run_id))
-            assert adapt_users(root, users, run_id, max_cohort_users=max_cohort_users)[0] == 0
-            found = {user: open_adapter(root, user, random_base.base) for user in ("edith", "grace", "tony")}
-            states.append({user: pair[1].state_dict() for user, pair in found.items() if pair is not None})
-        alone, together = states
-        assert alone.keys() == together.keys() == {"edith", "grace", "tony"}
-        for user, state in alone.items():
-            for name, tensor in state.items():
-                torch.testing.assert_close(tensor, together[user][name], rtol=1e-4, atol=1e-5)
+        """Three users, each alone, in another order, against the same three in a cohort of eight."""
+        three = ("tony", "grace", "edith")
+        root = random_base.publish(str(tmp_path / "store"))
+        users = write_users(str(tmp_path / "users.csv"), {user: spoken(small_corpus)[user] for user in three})
+        assert adapt_users(root, users, "alone", max_cohort_users=1)[0] == 0
+        for user in three:
+            alone, together = (
+                open_adapter(root, user, random_base.base),
+                open_adapter(first_run.root, user, random_base.base),
+            )
+            assert alone is not None
+            assert together is not None
+            for name, tensor in alone[1].state_dict().items():
+                torch.testing.assert_close(tensor, together[1].state_dict()[name], rtol=1e-4, atol=1e-5)
 
 
 class TestInterruptions:
@@ -318,9 +319,12 @@ class TestInterruptions:
         assert code == 0
         assert sorted(trained) == sorted(small_corpus.user_ids)
         assert {row.status for row in trained.values()} == {Status.adapted}
-        parts = storage.list_objects(f"{root}/runs/killed/outcomes")
-        rows = [key for part in parts for key in storage.read_table(part.uri)["user_key"].to_pylist()]
-        assert sorted(rows) == sorted(small_corpus.user_ids)
+        assert {row.attempts for row in trained.values()} == {2}
+        parts = [part.uri for part in storage.list_objects(f"{root}/runs/killed/outcomes")]
+        assert parts[-1].endswith("/settled.parquet")
+        for rows in (parts[:-1], parts[-1:]):
+            keys = [key for uri in rows for key in storage.read_table(uri)["user_key"].to_pylist()]
+            assert sorted(keys) == sorted(small_corpus.user_ids)
 
     def test_a_worker_that_dies_every_time_is_said_to(
         self, ray_cluster: str, random_base: RandomBase, small_corpus: DemoCorpus, tmp_path: Path
@@ -341,11 +345,9 @@ class TestInterruptions:
         finally:
             done.set()
             killer.join()
-        assert (code, trained) == (3, {})
-        summary = storage.read_json(f"{root}/runs/doomed/summary.json")
-        assert summary["statuses"]["failed"] == 1
-        (reason,) = summary["failures"]
-        assert reason.startswith("its cohort was started 2 times, in vain: ")
+        assert (code, trained["tony"].status, trained["tony"].attempts) == (3, Status.failed, 2)
+        assert trained["tony"].reason.startswith("its cohort was started 2 times, in vain: ")
+        assert storage.read_json(f"{root}/runs/doomed/summary.json")["failures"] == {trained["tony"].reason: 1}
         assert read_index(root)["tony"].fingerprint == ""
 
     def test_stopped_by_sigterm_it_keeps_what_is_finished_and_goes_on_from_there(
@@ -363,14 +365,14 @@ class TestInterruptions:
         stopped = finish(process)
         assert stopped.code == 75
         assert stopped.err.splitlines()[-1].startswith("jobs/adapt_users.py: interrupted; run it again")
-        finished = set(outcomes(root, "one"))
+        finished = set(changed_outcomes(root, "one"))
         assert 1 <= len(finished) < len(four)
         summary = storage.read_json(f"{root}/runs/one/summary.json")
         assert (summary["users"], summary["interrupted"], summary["exit_code"]) == (len(finished), True, 75)
         assert all(read_pointer(root, user) is not None for user in finished)
 
         assert adapt.run(job_of(root, users, "two", num_epochs=60, patience_epochs=60)) == 0
-        assert set(outcomes(root, "two")) == set(four) - finished
+        assert set(changed_outcomes(root, "two")) == set(four) - finished
         statuses = json.loads((tmp_path / "store/runs/two/summary.json").read_text())["statuses"]
         assert (statuses["adapted"], statuses["unchanged"]) == (len(four) - len(finished), len(finished))
         assert {user: read_pointer(root, user).seq for user in finished} == dict.fromkeys(finished, 1)  # type: ignore[union-attr]

@@ -27,7 +27,7 @@ from ds2ray.config import (
 )
 from ds2ray.data.demo import DemoCorpus
 from ds2ray.data.manifest import Utterance, read_manifest, write_manifest
-from ds2ray.fleet.outcomes import Outcome, read_outcomes
+from ds2ray.fleet.outcomes import Outcome, Status, read_outcomes
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.weights import Base
 from ds2ray.text import Vocabulary
@@ -96,14 +96,15 @@ def job_of(root_uri: str, users_uri: str, run_id: str = "", dry_run: bool = Fals
 
 
 def adapt_users(root_uri: str, users_uri: str, run_id: str, **changed: Any) -> tuple[int, dict[str, Outcome]]:
-    """Run on the connected cluster; the exit code, and the outcomes of this run's trials by user key."""
+    """Run on the connected cluster; the exit code, and the outcomes of all but unchanged users by user key."""
     code = adapt.run(job_of(root_uri, users_uri, run_id, **changed))
-    return code, outcomes(root_uri, run_id)
+    return code, changed_outcomes(root_uri, run_id)
 
 
-def outcomes(root_uri: str, run_id: str) -> dict[str, Outcome]:
-    """Outcomes by user key."""
-    return {outcome.user_key: outcome for outcome in read_outcomes(root_uri, run_id)}
+def changed_outcomes(root_uri: str, run_id: str) -> dict[str, Outcome]:
+    """Outcomes by user key, but for those of unchanged users."""
+    rows = read_outcomes(root_uri, run_id)
+    return {row.user_key: row for row in rows if row.status is not Status.unchanged}
 
 
 def start_job(name: str, *argv: str, **environment: str) -> "subprocess.Popen[str]":
