@@ -1,5 +1,7 @@
 """jobs/demo.py: the whole way, from sound to fewer errors, on one small machine."""
 
+import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,7 +44,7 @@ def run(job: DemoJob) -> int:
         num_test_sentences=job.num_test_sentences,
         seed=job.seed,
     )
-    store = StorageConfig(root=storage.join(job.output_dir, "store"))
+    store = StorageConfig(root=_store_root(job))
     print("2/4 training a base on ordinary voices …", flush=True)
     job.train.manifest, job.train.valid_manifest = corpus.train_manifest, corpus.valid_manifest
     job.train.output_dir = storage.join(job.output_dir, "outputs")
@@ -58,7 +60,7 @@ def run(job: DemoJob) -> int:
         return code
     print("4/4 recognising test sentences that no training and no gate has seen …", flush=True)
     rows = test_users(corpus, store.root)
-    _show(rows, job, corpus, store.root, time.monotonic() - started_s)
+    _show(rows, job, corpus, time.monotonic() - started_s)
     return 0
 
 
@@ -111,15 +113,26 @@ def _table(rows: Sequence[DemoRow]) -> Table:
     return table
 
 
-def _show(rows: Sequence[DemoRow], job: DemoJob, corpus: DemoCorpus, root_uri: str, seconds: float) -> None:
+def _show(rows: Sequence[DemoRow], job: DemoJob, corpus: DemoCorpus, seconds: float) -> None:
     Console().print(_table(rows))
     user_id = corpus.user_ids[0]
     example = next(u for u in read_manifest(corpus.test_manifest).utterances if u.user_id == user_id)
+    audio, root, python = (_shown(path) for path in (str(example.audio), _store_root(job), sys.executable))
     print(f"wrote {corpus.root}  the corpus: FLAC files and manifests")
     print(f"      {job.train.output_dir}  model.pt, checkpoints, TensorBoard files")
-    print(f"      {root_uri}  the store: the base, each user's adapter, runs and their outcomes")
+    print(f"      {root}  the store: the base, each user's adapter, runs and their outcomes")
     print("try next:")
-    print(f"  python jobs/transcribe.py {example.audio} user={user_id} storage.root={root_uri}")
-    print(f"  python jobs/adapt_users.py {corpus.users_csv} storage.root={root_uri} --dry-run")
-    print(f"  python jobs/sweep_adapters.py {corpus.users_csv} storage.root={root_uri}")
+    print(f"  {python} jobs/transcribe.py {audio} user={user_id} storage.root={root}")
+    print(f"  {python} jobs/adapt_users.py {corpus.users_csv} storage.root={root} --dry-run")
+    print(f"  {python} jobs/sweep_adapters.py {corpus.users_csv} storage.root={root}")
     print(result_line(rows, seconds))
+
+
+def _store_root(job: DemoJob) -> str:
+    return storage.join(job.output_dir, "store")
+
+
+def _shown(path: str) -> str:
+    """A path as one would type it: relative where it lies below the working directory."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
