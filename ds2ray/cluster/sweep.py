@@ -6,6 +6,7 @@ The users' speech is encoded once; all trials share the encodings through Ray's 
 import itertools
 import logging
 import random
+import shlex
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -44,7 +45,8 @@ class SweepPoint:
         dims = ",".join(str(width) for width in self.adapter.hidden_dims)
         return (
             f"'adapter.hidden_dims=[{dims}]' adapter.activation={self.adapter.activation.value} "
-            f"adapter.dropout={self.adapter.dropout:g} adapt.learning_rate={self.learning_rate:g}"
+            f"adapter.dropout={self.adapter.dropout:g} adapter.after_layer={self.adapter.after_layer} "
+            f"adapt.learning_rate={self.learning_rate:g}"
         )
 
 
@@ -77,7 +79,7 @@ def run(job: SweepJob) -> int:
         return 0
     with connected(job.cluster):
         results = _try_points(job, base, users, points)
-    write_report(results, job.sweep.output_dir)
+    write_report(results, job.sweep.output_dir, f"python jobs/adapt_users.py {shlex.quote(job.users)}")
     return 0
 
 
@@ -137,7 +139,7 @@ def _try_points(job: SweepJob, base: Base, users: Sequence[UserData], points: Se
     finally:
         shutil.rmtree(tune_state_dir, ignore_errors=True)
     rows = []
-    for result in grid:
+    for result in (grid[index] for index in range(len(grid))):
         if result.error or result.metrics is None:
             point = points[(result.config or {})["point"]]
             logging.error("trial %s failed: %s", point.overrides(), result.error)

@@ -25,8 +25,12 @@ class SweepRow:
     cer_after: float
 
 
-def write_report(rows: Sequence[SweepRow], output_dir: str) -> None:
-    """Print the table, best first, and write the files."""
+def write_report(rows: Sequence[SweepRow], output_dir: str, command: str) -> None:
+    """Print the table, best first, and write the files.
+
+    Args:
+        command: that the best row's overrides are appended to, as what to do next.
+    """
     ranked = sorted(rows, key=lambda row: (row.wer_after, row.held_out_loss, row.num_parameters))
     table = Table(title="held-out error by adapter shape, best first")
     for name in ("hidden dims", "parameters", "size", "loss", "WER base", "WER", "CER"):
@@ -46,7 +50,7 @@ def write_report(rows: Sequence[SweepRow], output_dir: str) -> None:
     storage.write_bytes(csv_uri, _csv_bytes(ranked))
     storage.write_bytes(png_uri, _png_bytes(ranked))
     print(f"wrote {csv_uri} and {png_uri}")
-    print(f"best: python jobs/adapt_users.py users.csv {ranked[0].overrides}")
+    print(f"best: {command} {ranked[0].overrides}")
 
 
 def _csv_bytes(rows: Sequence[SweepRow]) -> bytes:
@@ -71,6 +75,9 @@ def _png_bytes(rows: Sequence[SweepRow]) -> bytes:
     base_wer = 100 * rows[0].wer_before
     axes.axhline(base_wer, linestyle="--", color="grey", label=f"base alone: {base_wer:.1f} %")
     axes.set(xscale="log", xlabel="adapter size (MB, float32)", ylabel="held-out WER (%)", ylim=(0, None))
+    axes.margins(x=0.15)
+    for axis_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        axis_formatter(lambda size_mb, position: f"{size_mb:g}")
     axes.grid(alpha=0.3)
     axes.legend()
     buffer = io.BytesIO()

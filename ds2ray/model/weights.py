@@ -8,7 +8,8 @@ import hashlib
 import io
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from ds2ray import storage
 from ds2ray.config import Activation, AdapterConfig, AudioConfig, ModelConfig, from_plain, to_plain
-from ds2ray.errors import ArtifactCorruptError, BaseMismatchError, InputError
+from ds2ray.errors import ArtifactCorruptError, BaseMismatchError, ConfigError, InputError
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary
@@ -115,14 +116,12 @@ def save_model_file(uri: str, base: Base) -> None:
 def load_model_file(uri: str, device: torch.device | str = "cpu") -> Base:
     """Open a `model.pt`. Raises InputError where there is none, ArtifactCorruptError where its content is wrong."""
     content = _read_torch_file(uri, MODEL_FORMAT, "train a base with jobs/train.py, or give the path of its model.pt")
-    base = build_base(
-        from_plain(ModelConfig, content["model"]),
-        from_plain(AudioConfig, content["audio"]),
-        Vocabulary.from_json(content["vocabulary"]),
-        content["state"],
-        where=uri,
-    )
-    if base.fingerprint != content["fingerprint"]:
+    with _complete(uri):
+        fingerprint, state = content["fingerprint"], content["state"]
+        model_config, audio = from_plain(ModelConfig, content["model"]), from_plain(AudioConfig, content["audio"])
+        vocabulary = Vocabulary.from_json(content["vocabulary"])
+    base = build_base(model_config, audio, vocabulary, state, where=uri)
+    if base.fingerprint != fingerprint:
         raise ArtifactCorruptError(f"{uri}: its weights are not those it was saved with (fingerprints differ)")
     base.model.to(device)
     return base
@@ -141,7 +140,12 @@ class AdapterManager:
     """Saves and loads one user's adapter as a single file, `<folder>/<name>_adapter.pt`."""
 
     def save_adapter(self, model: DeepSpeech2, adapter_dir: str, adapter_name: str) -> str:
-        """Write the model's adapter; returns the file's path. Raises InputError where the model has none."""
+        """Write the model's adapter; returns the file's path.
+
+        Raises:
+            InputError: the model has none, or the name cannot be that of a file.
+        """
+        check_adapter_name(adapter_name)
         if model.adapter is None:
             raise InputError(f"adapter {adapter_name!r} cannot be saved: the model has none; build it with use_adapter")
         adapter = model.adapter
@@ -165,15 +169,17 @@ class AdapterManager:
             ArtifactCorruptError: the file's content is wrong.
         """
         content = self._read(adapter_path)
-        found, expected = weights_fingerprint(model.base_state()), content["base_weights_fingerprint"]
+        with _complete(adapter_path):
+            expected, state = content["base_weights_fingerprint"], content["state"]
+            config = from_plain(AdapterConfig, content["adapter"])
+        found = weights_fingerprint(model.base_state())
         if found != expected:
             raise BaseMismatchError(
                 f"{adapter_path}: trained on the base with weights {expected[:16]}, not on this one ({found[:16]}); "
                 "load that base, or train the adapter again on this one"
             )
-        config = from_plain(AdapterConfig, content["adapter"])
         adapter = MLPAdapter.from_config(model.encoding_dim(config.after_layer), config)
-        load_strictly(adapter, content["state"], adapter_path)
+        load_strictly(adapter, state, adapter_path)
         model.add_adapter(config)
         assert model.adapter is not None
         model.adapter.load_state_dict(adapter.state_dict())
@@ -183,16 +189,23 @@ class AdapterManager:
     def get_adapter_info(self, adapter_path: str) -> dict[str, Any]:
         """Name, shape, number of parameters, size in bytes and base of a saved adapter."""
         content = self._read(adapter_path)
-        return {
-            "adapter_name": content["adapter_name"],
-            **content["adapter"],
-            "num_parameters": sum(tensor.numel() for tensor in content["state"].values()),
-            "size_bytes": len(storage.read_bytes(adapter_path)),
-            "base_weights_fingerprint": content["base_weights_fingerprint"],
-        }
+        with _complete(adapter_path):
+            return {
+                "adapter_name": content["adapter_name"],
+                **content["adapter"],
+                "num_parameters": sum(tensor.numel() for tensor in content["state"].values()),
+                "size_bytes": len(storage.read_bytes(adapter_path)),
+                "base_weights_fingerprint": content["base_weights_fingerprint"],
+            }
 
     def _read(self, adapter_path: str) -> dict[str, Any]:
         return _read_torch_file(adapter_path, ADAPTER_FORMAT, "train it with jobs/train.py train=adapter_train")
+
+
+def check_adapter_name(adapter_name: str) -> None:
+    """Raise InputError for a name that cannot be that of a file in the adapters' folder."""
+    if not adapter_name.strip() or {"/", "\\", "\0"} & set(adapter_name):
+        raise InputError(f"adapter name {adapter_name!r} cannot name a file: leave out slashes")
 
 
 def adapter_config(model: DeepSpeech2) -> AdapterConfig:
@@ -205,6 +218,15 @@ def adapter_config(model: DeepSpeech2) -> AdapterConfig:
         dropout=adapter.dropout.p,
         after_layer=model.adapter_layer,
     )
+
+
+@contextmanager
+def _complete(uri: str) -> Iterator[None]:
+    """What a file lacks, or holds in another form than it should, is an ArtifactCorruptError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigError, InputError) as error:
+        raise ArtifactCorruptError(f"{uri}: its description is damaged ({error!r}); save it again") from error
 
 
 def _torch_bytes(content: dict[str, Any]) -> bytes:

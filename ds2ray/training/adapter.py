@@ -15,7 +15,7 @@ from ds2ray.data.features import LogMel
 from ds2ray.data.manifest import Utterance
 from ds2ray.errors import ConfigError
 from ds2ray.model.deepspeech2 import DeepSpeech2
-from ds2ray.model.weights import AdapterManager
+from ds2ray.model.weights import AdapterManager, check_adapter_name
 from ds2ray.text import Vocabulary
 from ds2ray.training.fit import AdapterFit, Criterion, UserSpeech, fit_adapter
 from ds2ray.training.optim import ctc_losses
@@ -78,10 +78,12 @@ class AdapterTrainer:
 
         Raises:
             ConfigError: the model has no adapter.
+            InputError: `adapter_name` cannot name a file.
             TrainingDivergedError: see `fit_adapter`.
         """
         if model.adapter is None:
             raise ConfigError("the model has no adapter: build it with use_adapter=True, or call add_adapter")
+        check_adapter_name(adapter_name)
         model.to(self.device).freeze_base_model()
         after_layer = model.adapter_layer
         with ThreadPoolExecutor(self.num_workers) as pool:

@@ -80,6 +80,34 @@ def test_missing_and_foreign_files_are_refused(tmp_path: Path) -> None:
         load_model_file(str(tmp_path / "noise.pt"))
 
 
+def test_a_damaged_description_is_found(tmp_path: Path) -> None:
+    path = str(tmp_path / "model.pt")
+    save_model_file(path, make_base())
+    content = torch.load(path, weights_only=True)
+    changes: list[dict[str, object]] = [
+        {"model": {**content["model"], "number_of_layers": 3}},
+        {"audio": {**content["audio"], "num_mels": 0}},
+        {"vocabulary": None},
+        {"model": {**content["model"], "rnn_type": "transformer"}},
+    ]
+    for changed in changes:
+        torch.save({**content, **changed}, path)
+        with pytest.raises(ArtifactCorruptError, match="description is damaged"):
+            load_model_file(path)
+    del content["state"]
+    torch.save(content, path)
+    with pytest.raises(ArtifactCorruptError, match="description is damaged"):
+        load_model_file(path)
+
+
+@pytest.mark.parametrize("name", ["", " ", "../john", "a/b"])
+def test_adapter_names_stay_in_their_folder(tmp_path: Path, name: str) -> None:
+    base = make_base()
+    base.model.add_adapter(AdapterConfig(hidden_dims=[5]))
+    with pytest.raises(InputError, match="adapter name"):
+        AdapterManager().save_adapter(base.model, str(tmp_path), name)
+
+
 def test_no_code_of_a_file_is_run(tmp_path: Path) -> None:
     class Attack:
         def __reduce__(self) -> tuple[object, ...]:

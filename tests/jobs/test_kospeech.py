@@ -1,0 +1,109 @@
+"""The three ways of training, by the commands that KoSpeech's users know, on data in KoSpeech's format."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ds2ray.artifacts import open_base
+from ds2ray.data.audio import write_audio
+from ds2ray.model.weights import AdapterManager, load_model_file
+
+ROOT = Path(__file__).resolve().parents[2]
+TRANSCRIPTS = ["불 켜 줘", "불 꺼 줘", "문 열어", "문 닫아", "음악 틀어 줘", "음악 꺼", "창문 열어 줘", "창문 닫아 줘"]
+SPECIAL_TOKENS = ["<pad>", "<sos>", "<eos>"]
+
+FROM_SCRATCH = (
+    "python jobs/train.py model=ds2 train=ds2_train train.dataset_path=./data "
+    "train.transcripts_path=./data/transcripts.txt"
+)
+FINE_TUNING = f"{FROM_SCRATCH} train.pretrained_model_path=./outputs/model.pt train.resume=false"
+ADAPTER = (
+    "python jobs/train.py model=ds2 train=adapter_train train.dataset_path=./data "
+    "train.transcripts_path=./data/transcripts.txt train.base_model_path=./outputs/model.pt "
+    "train.adapter_name=user_john train.adapter_save_dir=./adapters"
+)
+ONE_EPOCH = " train.num_epochs=1"
+"""A step of the 25 million parameters of `model=ds2` takes seconds on a small machine."""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with jobs/ and conf/ as in the project, and data in KoSpeech's format."""
+    folder = tmp_path_factory.mktemp("kospeech")
+    for name in ("jobs", "conf"):
+        (folder / name).symlink_to(ROOT / name, target_is_directory=True)
+    write_kospeech(folder / "data")
+    yield folder
+    for name in ("outputs", "store"):  # a gigabyte of weights
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def write_kospeech(folder: Path) -> None:
+    """transcripts.txt, a vocabulary CSV and .pcm files in a folder of their own."""
+    characters = sorted({character for transcript in TRANSCRIPTS for character in transcript})
+    tokens = [*SPECIAL_TOKENS, *characters, "<blank>"]
+    (folder / "speech").mkdir(parents=True)
+    rows = ["id,char,freq", *(f"{index},{token},0" for index, token in enumerate(tokens))]
+    (folder / "cssiri_character_vocabs.csv").write_text("\n".join(rows) + "\n", encoding="utf-8-sig")
+    draws = np.random.default_rng(0)
+    lines = []
+    for index, transcript in enumerate(TRANSCRIPTS):
+        path = f"speech/{index:03d}.pcm"
+        ids = " ".join(str(tokens.index(character)) for character in transcript)
+        lines.append(f"{path}\t{transcript}\t{ids}")
+        tones = [200 + 40 * tokens.index(character) for character in transcript]
+        time_s = np.arange(1600) / 16000
+        waveform = np.concatenate([0.3 * np.sin(2 * np.pi * hz * time_s) for hz in tones])
+        write_audio(str(folder / path), (waveform + 0.01 * draws.standard_normal(len(waveform))).astype("f4"), 16000)
+    (folder / "transcripts.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def run(command: str, folder: Path) -> str:
+    """Run a command as a shell in `folder` would; returns what it printed."""
+    words = shlex.split(command)
+    words[0] = sys.executable
+    unset = {"RAY_ADDRESS", "DS2RAY_STORAGE_ROOT"}
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert "pid=" not in done.stderr  # nothing of what Ray says
+    return done.stdout
+
+
+def test_from_scratch_then_fine_tuning_then_an_adapter(project: Path) -> None:
+    output = run(FROM_SCRATCH + ONE_EPOCH, project)
+    assert output.startswith("training a base from scratch: 7 training utterances")
+    content = torch.load(project / "outputs" / "model.pt", weights_only=True)
+    assert content["format"] == "ds2ray.model/1"
+    scratch = load_model_file(str(project / "outputs" / "model.pt"))
+    assert scratch.vocabulary.tokens[1:] == tuple(sorted({c for text in TRANSCRIPTS for c in text}))
+    assert 20e6 < scratch.model.count_parameters()["total"] < 30e6
+    assert list((project / "outputs" / "tensorboard").glob("events*"))
+    assert open_base(str(project / "store")).fingerprint == scratch.fingerprint
+
+    output = run(FINE_TUNING + ONE_EPOCH, project)
+    assert output.startswith("fine-tuning a base: 7 training utterances")
+    tuned = load_model_file(str(project / "outputs" / "model.pt"))
+    assert tuned.fingerprint != scratch.fingerprint
+    assert tuned.vocabulary == scratch.vocabulary
+    assert open_base(str(project / "store")).fingerprint == tuned.fingerprint
+
+    output = run(ADAPTER, project)
+    assert output.startswith("training one adapter: 7 training utterances")
+    assert "adapter user_john: held-out WER" in output.splitlines()[-1]
+    assert load_model_file(str(project / "outputs" / "model.pt")).fingerprint == tuned.fingerprint
+    info = AdapterManager().get_adapter_info(str(project / "adapters" / "user_john_adapter.pt"))
+    assert info["adapter_name"] == "user_john"
+    assert info["hidden_dims"] == [256]
+    assert info["size_bytes"] < 5e6
+    adapted = AdapterManager().load_adapter(tuned.model, str(project / "adapters" / "user_john_adapter.pt"))
+    assert adapted.adapter is not None
