@@ -25,6 +25,14 @@ def publish_base(root_uri: str, base: Base, run_id: str, metrics: dict[str, Any]
     return store.publish_base(root_uri, weights, _record(base, weights, run_id, metrics))
 
 
+def ensure_base(root_uri: str, base: Base, run_id: str) -> None:
+    """See that the store has this base. It becomes the newest only where there was none."""
+    known = store.list_bases(root_uri)
+    if base.base_id not in known:
+        weights = to_bytes(base.model.base_state())
+        store.publish_base(root_uri, weights, _record(base, weights, run_id, {}), make_newest=not known)
+
+
 def _record(base: Base, weights: bytes, run_id: str, metrics: dict[str, Any]) -> store.BaseRecord:
     return store.BaseRecord(
         base_id=base.base_id,

@@ -6,14 +6,18 @@ from enum import Enum
 import torch
 
 from ds2ray import storage
+from ds2ray.artifacts import ensure_base
 from ds2ray.cluster.base_training import MODEL_FILE, FinishedBase, run_id_of, train_on_ray
-from ds2ray.config import AdaptConfig, TrainConfig, TrainJob
+from ds2ray.config import AdaptConfig, ErrorMetric, TrainConfig, TrainJob, to_plain
 from ds2ray.data.batches import SpeechDataset
 from ds2ray.errors import ConfigError, InputError
-from ds2ray.fleet.store import read_base_record
-from ds2ray.model.weights import Base, load_model_file
+from ds2ray.fleet.plan import user_fingerprint
+from ds2ray.fleet.store import publish_adapter, read_base_record, user_key
+from ds2ray.model.weights import Base, load_model_file, to_bytes
 from ds2ray.training.adapter import AdapterTrainer
 from ds2ray.training.base import BaseTask
+from ds2ray.training.cohort import gate
+from ds2ray.training.fit import AdapterFit
 from ds2ray.training.optim import build_optimizer
 from ds2ray.training.seeds import derive_seed
 from ds2ray.training.sources import TrainingData, load_training_data
@@ -113,4 +117,27 @@ def train_one_adapter(job: TrainJob, base: Base, data: TrainingData) -> int:
     before, after = fit.score_before.words.rate(), fit.score_after.words.rate()
     path = storage.join(train.adapter_save_dir, f"{train.adapter_name}_adapter.pt")
     print(f"adapter {train.adapter_name}: held-out WER {before:.1%} → {after:.1%}, {fit.epochs} epochs, saved {path}")
+    print(publish_one_adapter(job, base, fit, data))
     return 0
+
+
+def publish_one_adapter(job: TrainJob, base: Base, fit: AdapterFit, data: TrainingData) -> str:
+    """Put an adapter that passes the gate into the store under its user's key; says what was done."""
+    reason = gate(fit, current=None, metric=ErrorMetric.wer)
+    if reason:
+        return f"not published in {job.storage.root}: {reason}"
+    utterances = [*data.train, *data.valid]
+    objects = storage.stat_many(u.audio for u in utterances if isinstance(u.audio, str))
+    ensure_base(job.storage.root, base, run_id=job.train.base_model_path)
+    pointer = publish_adapter(
+        job.storage.root,
+        user_key(job.train.adapter_name),
+        to_bytes(fit.state),
+        base_fingerprint=base.fingerprint,
+        data_fingerprint=user_fingerprint(utterances, objects, base.fingerprint, to_plain(job.train)),
+        adapter=to_plain(job.adapter),
+        run_id="train",
+        error_before=fit.score_before.words.rate(),
+        error_after=fit.score_after.words.rate(),
+    )
+    return f"published in {job.storage.root} as version {pointer.version} of user {pointer.user_key}"

@@ -33,8 +33,14 @@ _FIRST_IN_TABLE = (
 
 
 def exit_code(outcomes: Sequence[Outcome], max_failed_ratio: float) -> int:
-    """0: complete; 3: complete, but a larger share of the users failed than is accepted."""
+    """0: complete; 3: complete, but a larger share of the users failed than is accepted, or nobody had usable speech.
+
+    The second is a lost mount or a moved folder far more often than a fleet that fell silent.
+    """
     failed = sum(outcome.status is Status.failed for outcome in outcomes)
+    silent = sum(outcome.status is Status.skipped_no_data for outcome in outcomes)
+    if outcomes and silent == len(outcomes):
+        return TOO_MANY_FAILED
     return TOO_MANY_FAILED if failed > max_failed_ratio * len(outcomes) else COMPLETE
 
 

@@ -93,12 +93,13 @@ def user_key(user_id: str, salt: str | None = None) -> str:
 # Bases --------------------------------------------------------------------------------------------------------------
 
 
-def publish_base(root_uri: str, weights: bytes, record: BaseRecord) -> str:
-    """Write a base and make it the store's newest; returns the URI of its folder."""
+def publish_base(root_uri: str, weights: bytes, record: BaseRecord, *, make_newest: bool = True) -> str:
+    """Write a base and, unless told otherwise, make it the store's newest; returns the URI of its folder."""
     base_uri = storage.join(root_uri, "bases", record.base_id)
     storage.write_bytes(storage.join(base_uri, "model.safetensors"), weights)
     storage.write_json(storage.join(base_uri, "base.json"), asdict(record))
-    storage.write_json(storage.join(root_uri, "bases", "current.json"), {"base_id": record.base_id})
+    if make_newest:
+        storage.write_json(storage.join(root_uri, "bases", "current.json"), {"base_id": record.base_id})
     return base_uri
 
 

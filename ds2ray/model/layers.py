@@ -4,6 +4,7 @@ Shapes: B utterances, F feature frames, T encoding frames (half of F), M mel cha
 D width of a recurrent layer's output. Whatever lies after a row's end is zero between layers.
 """
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -16,7 +17,7 @@ from ds2ray.config import RnnType
 TIME_REDUCTION = 2
 """Feature frames per encoding frame: the first convolution's stride."""
 
-RNN_CLASSES: dict[RnnType, type[nn.RNNBase]] = {RnnType.gru: nn.GRU, RnnType.lstm: nn.LSTM, RnnType.rnn: nn.RNN}
+RNN_CLASSES: dict[RnnType, Callable[..., nn.RNNBase]] = {RnnType.gru: nn.GRU, RnnType.lstm: nn.LSTM, RnnType.rnn: nn.RNN}
 
 
 def valid_frames(lengths: Tensor, num_frames: int) -> Tensor:

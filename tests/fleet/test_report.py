@@ -167,3 +167,10 @@ def test_a_long_table_is_cut() -> None:
         "user-002",
     ]
     assert lines[-1].strip() == "… and 47 more users"
+
+
+def test_a_fleet_of_which_nobody_has_usable_speech_is_not_a_success() -> None:
+    silent = [Outcome(user_key=f"u{n}", status=Status.skipped_no_data) for n in range(3)]
+    assert exit_code(silent, max_failed_ratio=1.0) == 3
+    assert exit_code([*silent, Outcome(user_key="v", status=Status.unchanged)], max_failed_ratio=0.0) == 0
+    assert exit_code([], max_failed_ratio=0.0) == 0
