@@ -14,7 +14,7 @@ import torch
 
 from ds2ray.artifacts import open_base
 from ds2ray.data.audio import write_audio
-from ds2ray.model.weights import AdapterManager, load_model_file
+from ds2ray.model.weights import AdapterManager, Base, load_model_file
 
 ROOT = Path(__file__).resolve().parents[2]
 TRANSCRIPTS = ["불 켜 줘", "불 꺼 줘", "문 열어", "문 닫아", "음악 틀어 줘", "음악 꺼", "창문 열어 줘", "창문 닫아 줘"]
@@ -60,7 +60,7 @@ def write_kospeech(folder: Path) -> None:
         ids = " ".join(str(tokens.index(character)) for character in transcript)
         lines.append(f"{path}\t{transcript}\t{ids}")
         tones = [200 + 40 * tokens.index(character) for character in transcript]
-        time_s = np.arange(1600) / 16000
+        time_s = np.arange(800) / 16000
         waveform = np.concatenate([0.3 * np.sin(2 * np.pi * hz * time_s) for hz in tones])
         write_audio(str(folder / path), (waveform + 0.01 * draws.standard_normal(len(waveform))).astype("f4"), 16000)
     (folder / "transcripts.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -79,31 +79,47 @@ def run(command: str, folder: Path) -> str:
     return done.stdout
 
 
-def test_from_scratch_then_fine_tuning_then_an_adapter(project: Path) -> None:
-    output = run(FROM_SCRATCH + ONE_EPOCH, project)
+@pytest.fixture(scope="module")
+def from_scratch(project: Path) -> tuple[str, Base]:
+    """What the first command printed, and the base that it trained."""
+    return run(FROM_SCRATCH + ONE_EPOCH, project), load_model_file(str(project / "outputs" / "model.pt"))
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(project: Path, from_scratch: tuple[str, Base]) -> tuple[str, Base]:
+    """The same of the second."""
+    return run(FINE_TUNING + ONE_EPOCH, project), load_model_file(str(project / "outputs" / "model.pt"))
+
+
+def test_from_scratch(project: Path, from_scratch: tuple[str, Base]) -> None:
+    output, base = from_scratch
     assert output.startswith("training a base from scratch: 7 training utterances")
+    assert base.vocabulary.tokens[1:] == tuple(sorted({c for transcript in TRANSCRIPTS for c in transcript}))
+    assert base.model.num_classes == len(base.vocabulary)
+    assert 20e6 < base.model.count_parameters()["total"] < 30e6
     content = torch.load(project / "outputs" / "model.pt", weights_only=True)
     assert content["format"] == "ds2ray.model/1"
-    scratch = load_model_file(str(project / "outputs" / "model.pt"))
-    assert scratch.vocabulary.tokens[1:] == tuple(sorted({c for text in TRANSCRIPTS for c in text}))
-    assert 20e6 < scratch.model.count_parameters()["total"] < 30e6
     assert list((project / "outputs" / "tensorboard").glob("events*"))
-    assert open_base(str(project / "store")).fingerprint == scratch.fingerprint
+    assert open_base(str(project / "store"), base.base_id).fingerprint == base.fingerprint
 
-    output = run(FINE_TUNING + ONE_EPOCH, project)
+
+def test_fine_tuning(project: Path, from_scratch: tuple[str, Base], fine_tuned: tuple[str, Base]) -> None:
+    output, base = fine_tuned
     assert output.startswith("fine-tuning a base: 7 training utterances")
-    tuned = load_model_file(str(project / "outputs" / "model.pt"))
-    assert tuned.fingerprint != scratch.fingerprint
-    assert tuned.vocabulary == scratch.vocabulary
-    assert open_base(str(project / "store")).fingerprint == tuned.fingerprint
+    assert base.fingerprint != from_scratch[1].fingerprint
+    assert base.vocabulary == from_scratch[1].vocabulary
+    assert open_base(str(project / "store")).fingerprint == base.fingerprint
 
+
+def test_one_users_adapter(project: Path, fine_tuned: tuple[str, Base]) -> None:
     output = run(ADAPTER, project)
     assert output.startswith("training one adapter: 7 training utterances")
-    assert "adapter user_john: held-out WER" in output.splitlines()[-1]
-    assert load_model_file(str(project / "outputs" / "model.pt")).fingerprint == tuned.fingerprint
-    info = AdapterManager().get_adapter_info(str(project / "adapters" / "user_john_adapter.pt"))
+    assert "adapter user_john: held-out WER" in output
+    base = load_model_file(str(project / "outputs" / "model.pt"))
+    assert base.fingerprint == fine_tuned[1].fingerprint
+    path = str(project / "adapters" / "user_john_adapter.pt")
+    info = AdapterManager().get_adapter_info(path)
     assert info["adapter_name"] == "user_john"
     assert info["hidden_dims"] == [256]
     assert info["size_bytes"] < 5e6
-    adapted = AdapterManager().load_adapter(tuned.model, str(project / "adapters" / "user_john_adapter.pt"))
-    assert adapted.adapter is not None
+    assert AdapterManager().load_adapter(base.model, path).adapter is not None
