@@ -17,7 +17,11 @@ from ds2ray.config import RnnType
 TIME_REDUCTION = 2
 """Feature frames per encoding frame: the first convolution's stride."""
 
-RNN_CLASSES: dict[RnnType, Callable[..., nn.RNNBase]] = {RnnType.gru: nn.GRU, RnnType.lstm: nn.LSTM, RnnType.rnn: nn.RNN}
+RNN_CLASSES: dict[RnnType, Callable[..., nn.RNNBase]] = {
+    RnnType.gru: nn.GRU,
+    RnnType.lstm: nn.LSTM,
+    RnnType.rnn: nn.RNN,
+}
 
 
 def valid_frames(lengths: Tensor, num_frames: int) -> Tensor:
