@@ -302,13 +302,13 @@ class ClusterConfig:
     address: str = ""  # Ray's address; empty: RAY_ADDRESS, a running local cluster, else a new one on this machine
     num_workers: int = 1  # processes that train the base; 0 trains inside this process, without Ray
     gpus_per_worker: float = 1.0  # GPUs per process that trains the base, where the cluster has GPUs
-    cpus_per_worker: float = 0.0  # CPUs, and so threads, per training process; 0: an equal share of the nodes'
+    cpus_per_worker: float = 1.0  # CPUs per process that trains the base
     max_failures: int = 3  # times that a failed worker group is started again
 
     def __post_init__(self) -> None:
         require(self.num_workers >= 0, "cluster.num_workers", self.num_workers, "0 (in this process) or more")
         require(self.gpus_per_worker >= 0, "cluster.gpus_per_worker", self.gpus_per_worker, "at least 0")
-        require(self.cpus_per_worker >= 0, "cluster.cpus_per_worker", self.cpus_per_worker, "at least 0")
+        require(self.cpus_per_worker > 0, "cluster.cpus_per_worker", self.cpus_per_worker, "above 0")
         require(self.max_failures >= 0, "cluster.max_failures", self.max_failures, "0 or more")
 
 

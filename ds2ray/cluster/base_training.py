@@ -22,7 +22,7 @@ from ray.util.queue import Queue
 
 from ds2ray import storage
 from ds2ray.artifacts import publish_base
-from ds2ray.cluster.session import cluster_gpus, connected, equal_share_of_cpus
+from ds2ray.cluster.session import cluster_gpus, connected
 from ds2ray.config import ClusterConfig, StorageConfig
 from ds2ray.errors import Ds2RayError, StorageError
 from ds2ray.model.weights import save_model_file
@@ -77,7 +77,7 @@ def train_on_ray(task: BaseTask, storage_config: StorageConfig, cluster: Cluster
         os.environ.setdefault(name, value)
     with connected(cluster), _shown_lines() as lines:
         use_gpu = cluster_gpus() > 0
-        resources = {"CPU": cluster.cpus_per_worker or equal_share_of_cpus(cluster.num_workers)}
+        resources = {"CPU": cluster.cpus_per_worker}
         if use_gpu:
             resources["GPU"] = cluster.gpus_per_worker
         # Ray's own state of a run is a cache: our checkpoints and the published base are what counts

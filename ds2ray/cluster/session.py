@@ -90,13 +90,9 @@ def cluster_gpus() -> float:
     return float(ray.cluster_resources().get("GPU", 0.0))
 
 
-def equal_share_of_cpus(num_workers: int) -> int:
-    """CPUs for each of so many workers, spread over the nodes: at least 1, and such that all of them find room."""
-    nodes = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
-    share = int(max(nodes))
-    while share > 1 and sum(int(cpus // share) for cpus in nodes) < num_workers:
-        share -= 1
-    return max(1, share)
+def cluster_cpus() -> float:
+    """CPUs of the whole cluster."""
+    return float(ray.cluster_resources().get("CPU", 0.0))
 
 
 @contextmanager
