@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from ds2ray.config import Activation, AdapterConfig
@@ -14,6 +15,29 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     Activation.silu: nn.SiLU,
     Activation.tanh: nn.Tanh,
 }
+
+
+def dropout_scale(shape: tuple[int, ...], p: float) -> Tensor:
+    """What activations are multiplied with: 0 with probability `p`, else 1/(1-p). Drawn from torch's CPU generator."""
+    return (torch.rand(shape) >= p).float() / (1 - p)
+
+
+class UtteranceDropout(nn.Module):
+    """Dropout of whole channels of an utterance: one draw per row and channel, the same for all its frames.
+
+    The draws do not depend on how far a batch is padded, so that a user trained alone and one trained in a stack see
+    the same (Gal and Ghahramani, 2016, use it for recurrent networks).
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, T, width] → the same shape."""
+        if not self.training or self.p == 0:
+            return x
+        return x * dropout_scale((x.shape[0], 1, x.shape[2]), self.p).to(x.device)
 
 
 class MLPAdapter(nn.Module):
@@ -36,7 +60,7 @@ class MLPAdapter(nn.Module):
         self.output = nn.Linear(widths[-1], input_dim)
         self.activation_name = activation.value
         self.activation = ACTIVATIONS[activation]()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = UtteranceDropout(dropout)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 

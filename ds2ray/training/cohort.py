@@ -20,8 +20,13 @@ from ds2ray.model.weights import Base
 from ds2ray.training.encode import encode_utterances
 from ds2ray.training.fit import AdapterFit, Evaluation, UserSpeech, evaluate_adapter, fit_adapter, hold_out
 from ds2ray.training.seeds import derive_seed
+from ds2ray.training.stacked import StackedTraining, StoredSpeech
 
 log = logging.getLogger(__name__)
+
+STACK_USERS = {"cpu": 8}
+"""Users trained in one stack, by device; elsewhere all of a cohort. A CPU gains nothing from more than a few, and the
+first of them are published sooner."""
 
 OpenCurrent = Callable[[str], MLPAdapter | None]
 """User key → the adapter that the user has now, where it fits this base."""
@@ -84,10 +89,15 @@ def adapt_cohort(
     encoded = _encode_users(base, users, adapter.after_layer, adapt.encode_batch_s, device)
     # encoding is shared work: each user is charged an equal part of it
     share_s = (time.perf_counter() - started_s) / max(1, len(users))
+    training = _CohortTraining(base, adapter, adapt, open_current, torch.device(device))
+    enough = [user for user in encoded if len(user.encodings) >= adapt.min_utterances]
     for user in encoded:
-        started_s = time.perf_counter()
-        result = _adapt_user(base, user, adapter, adapt, open_current, device)
-        yield replace(result, seconds=share_s + time.perf_counter() - started_s)
+        if len(user.encodings) < adapt.min_utterances:
+            yield replace(_too_few(user, adapt.min_utterances), seconds=share_s)
+    size = STACK_USERS.get(torch.device(device).type, len(enough)) or 1
+    for start in range(0, len(enough), size):
+        for result in training.adapt(enough[start : start + size]):
+            yield replace(result, seconds=share_s + result.seconds)
 
 
 def speech_of(
@@ -135,41 +145,108 @@ def _encode_users(
     return result
 
 
-def _adapt_user(
-    base: Base,
-    user: _EncodedUser,
-    config: AdapterConfig,
-    adapt: AdaptConfig,
-    open_current: OpenCurrent,
-    device: torch.device | str,
-) -> CohortResult:
-    untrained = CohortResult(user.user_key, 0.0, len(user.encodings), user.dropped)
-    if len(user.encodings) < adapt.min_utterances:
-        reason = f"{len(user.encodings)} usable utterances, at least {adapt.min_utterances} are needed"
-        causes = "; ".join(f"{count} × {cause}" for cause, count in user.dropped.items())
-        return replace(untrained, reason=f"{reason} ({causes})" if causes else reason)
-    seed = derive_seed(adapt.seed, user.user_key)
-    speech = speech_of(base, user.encodings, user.transcripts, adapt.held_out_fraction, seed, device)
-    torch.manual_seed(seed)
-    adapter = MLPAdapter.from_config(base.model.encoding_dim(config.after_layer), config).to(device)
-    try:
-        fit = fit_adapter(
-            base.model, adapter, speech, base.vocabulary, adapt, seed=seed, after_layer=config.after_layer
+def _too_few(user: _EncodedUser, least: int) -> CohortResult:
+    reason = f"{len(user.encodings)} usable utterances, at least {least} are needed"
+    causes = "; ".join(f"{count} × {cause}" for cause, count in user.dropped.items())
+    reason = f"{reason} ({causes})" if causes else reason
+    return CohortResult(user.user_key, 0.0, len(user.encodings), user.dropped, reason=reason)
+
+
+@dataclass(frozen=True)
+class _CohortTraining:
+    """Trains users of a cohort, as a stack or, where a stack breaks, one by one."""
+
+    base: Base
+    config: AdapterConfig
+    adapt_config: AdaptConfig
+    open_current: OpenCurrent
+    device: torch.device
+
+    def adapt(self, users: Sequence[_EncodedUser]) -> Iterator[CohortResult]:
+        """Train a stack of users; yields each one's result when it is done, charged an equal part of the time."""
+        started_s = time.perf_counter()
+        waiting = {user.user_key: user for user in users}
+        try:
+            for user, fit in self._fit_stack(users):
+                seconds = (time.perf_counter() - started_s) / len(users)
+                yield replace(self._result(user, fit), seconds=seconds)
+                del waiting[user.user_key]
+        except (StorageError, GeneratorExit):
+            raise
+        except Exception:
+            # whatever goes wrong must not stop more than the one user that it belongs to
+            log.exception("a stack of %d users broke; those unfinished are trained one by one", len(users))
+        for user in waiting.values():
+            started_s = time.perf_counter()
+            result = self._adapt_alone(user)
+            yield replace(result, seconds=time.perf_counter() - started_s)
+
+    def _fit_stack(self, users: Sequence[_EncodedUser]) -> Iterator[tuple[_EncodedUser, AdapterFit | str]]:
+        speeches = [self._speech(user) for user in users]
+        stored = [
+            StoredSpeech(
+                frames=[rows.to(self.device) for rows in user.encodings],
+                tokens=speech.tokens,
+                transcripts=speech.transcripts,
+                train=speech.train,
+                held_out=speech.held_out,
+                seed=self._seed(user),
+            )
+            for user, speech in zip(users, speeches, strict=True)
+        ]
+        adapters = [self._fresh_adapter(user) for user in users]
+        stack = StackedTraining(
+            self.base.model, adapters, stored, self.base.vocabulary, self.adapt_config, self.config.after_layer
         )
-        current_adapter = open_current(user.user_key)
-        current = None
+        for place, fit in stack.run():
+            yield users[place], fit
+
+    def _adapt_alone(self, user: _EncodedUser) -> CohortResult:
+        try:
+            fit: AdapterFit | str = fit_adapter(
+                self.base.model,
+                self._fresh_adapter(user),
+                self._speech(user),
+                self.base.vocabulary,
+                self.adapt_config,
+                seed=self._seed(user),
+                after_layer=self.config.after_layer,
+            )
+            return self._result(user, fit)
+        except StorageError:
+            raise
+        except Exception as error:
+            log.exception("%s: training failed", user.user_key)
+            return self._result(user, f"{type(error).__name__}: {error}")
+
+    def _result(self, user: _EncodedUser, fit: AdapterFit | str) -> CohortResult:
+        result = CohortResult(user.user_key, 0.0, len(user.encodings), user.dropped)
+        if isinstance(fit, str):
+            return replace(result, failed=True, reason=fit)
+        current_adapter, current = self.open_current(user.user_key), None
         if current_adapter is not None:
             current = evaluate_adapter(
-                base.model, current_adapter.to(device), speech, base.vocabulary, adapt.batch_size, config.after_layer
+                self.base.model,
+                current_adapter.to(self.device),
+                self._speech(user),
+                self.base.vocabulary,
+                self.adapt_config.batch_size,
+                self.config.after_layer,
             )
-    except StorageError:
-        raise
-    except Exception as error:
-        # whatever goes wrong with one user must not stop the others
-        log.exception("%s: training failed", user.user_key)
-        return replace(untrained, failed=True, reason=f"{type(error).__name__}: {error}")
-    reason = gate(fit, current, adapt.gate_metric)
-    return replace(untrained, fit=fit, better=not reason, reason=reason, current=current)
+        reason = gate(fit, current, self.adapt_config.gate_metric)
+        return replace(result, fit=fit, better=not reason, reason=reason, current=current)
+
+    def _seed(self, user: _EncodedUser) -> int:
+        return derive_seed(self.adapt_config.seed, user.user_key)
+
+    def _speech(self, user: _EncodedUser) -> UserSpeech:
+        fraction = self.adapt_config.held_out_fraction
+        return speech_of(self.base, user.encodings, user.transcripts, fraction, self._seed(user), self.device)
+
+    def _fresh_adapter(self, user: _EncodedUser) -> MLPAdapter:
+        torch.manual_seed(self._seed(user))
+        dim = self.base.model.encoding_dim(self.config.after_layer)
+        return MLPAdapter.from_config(dim, self.config).to(self.device)
 
 
 def gate(fit: AdapterFit, current: Evaluation | None, metric: ErrorMetric) -> str:

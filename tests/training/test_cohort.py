@@ -48,7 +48,7 @@ def users(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CohortUser]:
 
 def adapted(base: Base, users: Sequence[CohortUser], **options: Any) -> dict[str, CohortResult]:
     results = list(adapt_cohort(base, users, options.pop("adapter", ADAPTER), options.pop("adapt", ADAPT), **options))
-    assert [result.user_key for result in results] == [user.user_key for user in users]
+    assert sorted(result.user_key for result in results) == sorted(user.user_key for user in users)
     return {result.user_key: result for result in results}
 
 
@@ -171,7 +171,7 @@ class TestBadUsers:
         adapt = replace(ADAPT, learning_rate=1e30, patience_epochs=6)
         result = adapted(base, [users["ann"]], adapt=adapt)["ann"]
         assert result.failed
-        assert result.reason.startswith("TrainingDivergedError: no step of epoch")
+        assert result.reason.startswith("no step of epoch")
 
     def test_a_store_that_cannot_be_reached_stops_the_cohort(self, base: Base, users: dict[str, CohortUser]) -> None:
         def open_current(user_key: str) -> MLPAdapter | None:
