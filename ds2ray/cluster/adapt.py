@@ -15,7 +15,9 @@ from rich.console import Console
 
 from ds2ray import storage
 from ds2ray.config import AdaptJob, AudioConfig, from_plain
+from ds2ray.data.rows import ProblemKind
 from ds2ray.data.users import read_users, usable_users
+from ds2ray.data.validation import refuse
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
 from ds2ray.fleet import lease
 from ds2ray.fleet.index import close_run, open_run, read_index, recover_runs
@@ -131,6 +133,8 @@ def make_plan(job: AdaptJob, record: BaseRecord) -> Plan:
         vocabulary=Vocabulary.from_json(record.vocabulary),
         objects=objects,
     )
+    # rows that cannot be read stay the matter of their user; unusable audio stops the run where that is configured
+    refuse((p for user in users for p in user.problems if p.kind is not ProblemKind.row), job.data, job.users)
     return plan_run(
         users,
         problems,

@@ -54,8 +54,12 @@ def run(job: TrainJob) -> int:
     text = start.vocabulary.config if start else job.text
     data = load_training_data(job.train, job.data, text, audio, start.vocabulary if start else None)
     print(f"{mode.value}: {data.summary()}", flush=True)
+    for note in data.notes:
+        print(f"  {note}")
     for problem in data.problems[:20]:
         print(f"  left out: {problem}")
+    if len(data.problems) > 20:
+        print(f"  … and {len(data.problems) - 20} more")
     if job.dry_run:
         return 0
     if mode is Mode.adapter:

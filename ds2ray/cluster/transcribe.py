@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ds2ray import storage
 from ds2ray.config import TranscribeJob
 from ds2ray.data.manifest import Utterance, read_manifest
+from ds2ray.data.notes import reading_notes
 from ds2ray.data.validation import enforce, validate
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.recognise import Hypothesis, Transcriber
@@ -44,6 +45,8 @@ def _utterances(job: TranscribeJob, transcriber: Transcriber) -> list[Utterance]
         manifest, data=job.data, audio=transcriber.base.audio, vocabulary=None, transcripts_required=False
     )
     enforce(checked, job.data)
+    for note in reading_notes([checked]):
+        print(note)
     for problem in checked.problems:
         print(f"left out: {problem}")
     if not checked.utterances:

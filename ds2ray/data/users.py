@@ -35,6 +35,7 @@ class UserData:
     manifest_uri: str = ""
     conversions: dict[str, int] = field(default_factory=dict)  # utterances by what is converted (see validate)
     dropped_characters: dict[str, int] = field(default_factory=dict)  # utterances by what is left out of them
+    unknown_columns: list[str] = field(default_factory=list)  # of the user's manifest, ignored
 
 
 def read_users(uri: str, data: DataConfig) -> tuple[list[UserData], list[Problem]]:
@@ -81,6 +82,7 @@ def usable_users(
             user.manifest_uri,
             user.utterances,
             user.problems,
+            user.unknown_columns,
             conversions=user.conversions,
             dropped_characters=user.dropped_characters,
         )
@@ -92,7 +94,7 @@ def usable_users(
 
 def _user_data(user_id: str, manifest: Manifest) -> UserData:
     m = manifest
-    return UserData(user_id, m.utterances, m.problems, m.uri, m.conversions, m.dropped_characters)
+    return UserData(user_id, m.utterances, m.problems, m.uri, m.conversions, m.dropped_characters, m.unknown_columns)
 
 
 def _users_of_manifest(manifest: Manifest) -> tuple[list[UserData], list[Problem]]:
@@ -106,7 +108,9 @@ def _users_of_manifest(manifest: Manifest) -> tuple[list[UserData], list[Problem
                 row = _row_problem(manifest.uri, row.line, "user_id", "", "no user is named", "name the speaker")
             nobodys.append(row)
             continue
-        user = users.setdefault(row.user_id, UserData(row.user_id, [], manifest_uri=manifest.uri))
+        user = users.setdefault(
+            row.user_id, UserData(row.user_id, [], manifest_uri=manifest.uri, unknown_columns=manifest.unknown_columns)
+        )
         if isinstance(row, Utterance):
             user.utterances.append(row)
         else:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ds2ray.config import AdaptConfig, AdapterConfig, to_plain
 from ds2ray.data.manifest import Utterance
+from ds2ray.data.notes import reading_notes
 from ds2ray.data.rows import Problem
 from ds2ray.data.users import UserData
 from ds2ray.errors import InputError
@@ -66,6 +67,7 @@ class Plan:
     users: tuple[UserPlan, ...]
     cohorts: tuple[tuple[int, ...], ...]
     problems: tuple[Problem, ...]  # of users' rows and of rows that belong to nobody
+    notes: tuple[str, ...] = ()  # what was converted, left out or ignored in reading
 
     def count(self, change: Change) -> int:
         return sum(user.change is change for user in self.users)
@@ -121,6 +123,7 @@ def plan_run(
         users=tuple(planned),
         cohorts=tuple(tuple(to_train[number] for number in cohort) for cohort in packed),
         problems=(*(problem for user in users for problem in user.problems), *problems),
+        notes=tuple(reading_notes(users)),
     )
 
 
@@ -169,15 +172,16 @@ def pack_cohorts(
     order = sorted(range(len(speech_s)), key=lambda user: (-speech_s[user], user))
     wanted = max(min_cohorts, math.ceil(len(order) / max_users), math.ceil(math.fsum(speech_s) / max_speech_s))
     cohorts: list[list[int]] = [[] for _ in range(min(wanted, len(order)))]
-    open_cohorts = [(0.0, number) for number in range(len(cohorts))]
+    # by speech, then by users, so that users without speech are spread, too
+    open_cohorts = [(0.0, 0, number) for number in range(len(cohorts))]
     for user in order:
-        if not open_cohorts or (cohorts[open_cohorts[0][1]] and open_cohorts[0][0] + speech_s[user] > max_speech_s):
+        if not open_cohorts or (open_cohorts[0][1] and open_cohorts[0][0] + speech_s[user] > max_speech_s):
             cohorts.append([])
-            heapq.heappush(open_cohorts, (0.0, len(cohorts) - 1))
-        load_s, number = heapq.heappop(open_cohorts)
+            heapq.heappush(open_cohorts, (0.0, 0, len(cohorts) - 1))
+        load_s, num_users, number = heapq.heappop(open_cohorts)
         cohorts[number].append(user)
-        if len(cohorts[number]) < max_users:
-            heapq.heappush(open_cohorts, (load_s + speech_s[user], number))
+        if num_users + 1 < max_users:
+            heapq.heappush(open_cohorts, (load_s + speech_s[user], num_users + 1, number))
     return sorted(cohorts, key=lambda cohort: (-math.fsum(speech_s[user] for user in cohort), cohort))
 
 

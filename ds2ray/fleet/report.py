@@ -73,6 +73,7 @@ def plan_text(plan: Plan, users_uri: str, root_uri: str) -> str:
     speech_s = sum(user.speech_s for user in plan.users)
     counts = " · ".join(f"{plan.count(change)} {change.value}" for change in Change)
     lines = [f"{users_uri}: {_plural(len(plan.users), 'user')}, {_speech(speech_s)} of speech", f"  {counts}"]
+    lines += [f"  {note}" for note in plan.notes]
     lines += _problem_lines(plan.problems)
     if not plan.cohorts:
         lines.append("  nothing to train")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ds2ray.config import AudioConfig, DataConfig, TextConfig, TrainConfig
 from ds2ray.data.importers import find_kospeech_vocabulary, read_kospeech
 from ds2ray.data.manifest import Manifest, Utterance, read_manifest
+from ds2ray.data.notes import reading_notes
 from ds2ray.data.rows import Problem
 from ds2ray.data.validation import enforce, validate
 from ds2ray.errors import ConfigError, InputError
@@ -21,6 +22,7 @@ class TrainingData:
     train: Sequence[Utterance]
     valid: Sequence[Utterance]
     problems: Sequence[Problem]
+    notes: Sequence[str] = ()  # what was converted, left out or ignored in reading
 
     def summary(self) -> str:
         """One line for a log."""
@@ -60,12 +62,12 @@ def load_training_data(
     manifest = _checked(manifest, data, audio, vocabulary)
     if train.valid_manifest:
         valid = _checked(read_manifest(train.valid_manifest), data, audio, vocabulary)
-        problems = [*manifest.problems, *valid.problems]
-        return TrainingData(vocabulary, manifest.utterances, valid.utterances, problems)
+        problems, notes = [*manifest.problems, *valid.problems], reading_notes([manifest, valid])
+        return TrainingData(vocabulary, manifest.utterances, valid.utterances, problems, notes)
     train_rows, valid_rows = hold_out(len(manifest.utterances), train.valid_fraction, train.seed)
     utterances = manifest.utterances
     train_part, valid_part = [utterances[row] for row in train_rows], [utterances[row] for row in valid_rows]
-    return TrainingData(vocabulary, train_part, valid_part, manifest.problems)
+    return TrainingData(vocabulary, train_part, valid_part, manifest.problems, reading_notes([manifest]))
 
 
 def _checked(manifest: Manifest, data: DataConfig, audio: AudioConfig, vocabulary: Vocabulary) -> Manifest:

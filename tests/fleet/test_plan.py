@@ -281,6 +281,11 @@ def test_without_limits_cohorts_differ_by_one_user_at_most(speech_s: list[float]
         assert load_s - speech_s[cohort[-1]] <= min(loads) + 1e-6
 
 
+def test_users_without_speech_leave_no_cohort_empty() -> None:
+    packed = pack_cohorts([0.0, 0.0, 0.0], max_users=1000, max_speech_s=1e9, min_cohorts=2)
+    assert sorted(map(len, packed)) == [1, 2]
+
+
 def test_cohorts_of_a_plan_follow_the_settings() -> None:
     users = [user(f"u{number}", duration_s=number + 1.0) for number in range(7)]
     plan = make_plan(users, adapt=AdaptConfig(max_cohort_users=3), min_cohorts=2)
