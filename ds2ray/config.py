@@ -62,6 +62,7 @@ class BadRows(Enum):
 
 
 class ProbeAudio(Enum):
+    near = "near"  # open what costs no request, local files and bytes, and else as missing
     missing = "missing"  # open only files whose duration the manifest does not give
     all = "all"  # open every header
     none = "none"  # trust the manifest; a bad file then shows up when it is decoded
@@ -161,7 +162,7 @@ class DataConfig:
     unknown_characters: UnknownCharacters = UnknownCharacters.refuse  # characters that the vocabulary lacks
     bad_rows: BadRows = BadRows.refuse  # table rows that cannot be read: missing or malformed cells, duplicate ids
     bad_audio: BadRows = BadRows.drop  # utterances whose audio or transcript cannot be used
-    probe_audio: ProbeAudio = ProbeAudio.missing  # which audio headers are opened before the run
+    probe_audio: ProbeAudio = ProbeAudio.near  # which audio headers are opened before the run
 
     def __post_init__(self) -> None:
         allowed = "above data.min_duration_s, which is at least 0"

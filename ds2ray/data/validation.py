@@ -180,7 +180,9 @@ def _look_at(
 
 
 def _is_probed(utterance: Utterance, policy: ProbeAudio) -> bool:
-    return policy is ProbeAudio.all or (policy is ProbeAudio.missing and utterance.duration_s is None)
+    if policy is ProbeAudio.near and (isinstance(utterance.audio, bytes) or storage.is_local(utterance.audio)):
+        return True
+    return policy is ProbeAudio.all or (policy is not ProbeAudio.none and utterance.duration_s is None)
 
 
 def _absence(utterance: Utterance, objects: Mapping[str, ObjectInfo | None]) -> _Fault | None:

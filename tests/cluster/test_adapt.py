@@ -26,6 +26,7 @@ from fleet_runs import (
 from ds2ray import storage
 from ds2ray.artifacts import open_adapter
 from ds2ray.cluster import adapt
+from ds2ray.config import ProbeAudio
 from ds2ray.data.demo import DemoCorpus
 from ds2ray.data.manifest import Utterance, write_manifest
 from ds2ray.errors import ConfigError
@@ -240,7 +241,9 @@ class TestBadUsers:
         damage(next((tmp_path / "store/users/hank").glob("*.safetensors")))
         (tmp_path / "store/users/gary/current.json").write_text("{}")
 
-        assert adapt.run(job_of(root, users, "bad", force=True)) == 3
+        job = job_of(root, users, "bad", force=True)
+        job.data.probe_audio = ProbeAudio.missing
+        assert adapt.run(job) == 3
         rows = {user: row.status.value for user, row in read_index(root).items() if user in cohort}
         trained = changed_outcomes(root, "bad")
         told = storage.read_json(f"{root}/runs/bad/summary.json")

@@ -16,6 +16,7 @@ from ds2ray.text import Vocabulary
 
 VOCABULARY = Vocabulary.from_transcripts(["abcdefghijklmnopqrstuvwxyz"], TextConfig())
 PROBE_ALL = DataConfig(probe_audio=ProbeAudio.all)
+PROBE_MISSING = DataConfig(probe_audio=ProbeAudio.missing)
 
 
 def sound(duration_s: float = 1.0, *, rate_hz: int = 16000, channels: int = 1, suffix: str = "wav") -> bytes:
@@ -129,7 +130,7 @@ def test_stereo_and_other_rates_are_converted_and_counted(tmp_path: Path) -> Non
 
 def test_headers_are_opened_as_configured(tmp_path: Path) -> None:
     audio = {"a.wav": sound(1.0, channels=2), "b.wav": b"not audio"}
-    trusted = check(audio, str(tmp_path), duration="2.0")
+    trusted = check(audio, str(tmp_path), duration="2.0", data=PROBE_MISSING)
     assert [u.duration_s for u in trusted.utterances] == [2.0, 2.0]
     assert (trusted.problems, trusted.conversions) == ([], {})
 
@@ -154,7 +155,7 @@ def test_what_the_caller_knows_of_the_audio_is_used(tmp_path: Path) -> None:
     utterances = [Utterance("a", "", str(tmp_path / "a.wav"), 1.0, "hello", 2)]
     objects = {str(tmp_path / "a.wav"): storage.ObjectInfo(str(tmp_path / "a.wav"), 32044, "1")}
     manifest = validate(
-        Manifest("m.csv", utterances), data=DataConfig(), audio=AudioConfig(), vocabulary=None, objects=objects
+        Manifest("m.csv", utterances), data=PROBE_MISSING, audio=AudioConfig(), vocabulary=None, objects=objects
     )
     assert manifest.utterances == utterances
 
@@ -266,3 +267,15 @@ def test_a_long_list_of_problems_is_cut() -> None:
     lines = str(error.value).splitlines()
     assert len(lines) == 52
     assert lines[-1] == "  … and 23 more"
+
+
+@pytest.mark.parametrize(("policy", "counted"), [(ProbeAudio.near, 1), (ProbeAudio.missing, 0), (ProbeAudio.none, 0)])
+def test_local_audio_of_known_duration_is_opened_where_that_costs_no_request(
+    tmp_path: Path, policy: ProbeAudio, counted: int
+) -> None:
+    path = str(tmp_path / "a.wav")
+    (tmp_path / "a.wav").write_bytes(sound(rate_hz=8000))
+    manifest = Manifest("m.csv", [Utterance("a", "", path, 1.0, "ab", 2)])
+    checked = validate(manifest, data=DataConfig(probe_audio=policy), audio=AudioConfig(), vocabulary=None)
+    assert len(checked.utterances) == 1
+    assert checked.conversions.get("resampled", 0) == counted
