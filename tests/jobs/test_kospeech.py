@@ -14,6 +14,7 @@ import torch
 
 from ds2ray.artifacts import open_base
 from ds2ray.data.audio import write_audio
+from ds2ray.fleet.store import read_pointer
 from ds2ray.model.weights import AdapterManager, Base, load_model_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,6 +116,9 @@ def test_one_users_adapter(project: Path, fine_tuned: tuple[str, Base]) -> None:
     output = run(ADAPTER, project)
     assert output.startswith("training one adapter: 7 training utterances")
     assert "adapter user_john: held-out WER" in output
+    pointer = read_pointer(str(project / "store"), "user_john")
+    assert pointer is not None
+    assert f"as version {pointer.version} of user user_john" in output
     base = load_model_file(str(project / "outputs" / "model.pt"))
     assert base.fingerprint == fine_tuned[1].fingerprint
     path = str(project / "adapters" / "user_john_adapter.pt")
