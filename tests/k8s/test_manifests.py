@@ -76,9 +76,14 @@ def test_every_built_in_kind_fits_the_schema_of_kubernetes(overlay: str) -> None
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_pod_of_the_ray_clusters_fits_the_schema_of_kubernetes(overlay: str) -> None:
-    for template in pod_templates(find(overlay, "RayCluster")["spec"]):
+    templates = list(pod_templates(find(overlay, "RayCluster")["spec"]))
+    assert len(templates) >= 2  # the head's and the workers'
+    for template in templates:
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": template["spec"]}
         kubernetes_validate.validate(pod, KUBERNETES_VERSION, strict=True)
+        misspelt = {**pod, "spec": {**pod["spec"], "containerz": []}}
+        with pytest.raises(kubernetes_validate.ValidationError):
+            kubernetes_validate.validate(misspelt, KUBERNETES_VERSION, strict=True)
 
 
 @pytest.mark.skipif(not CRDS.is_dir(), reason="KubeRay's CRDs are not there: ../shared/kuberay-crds")
