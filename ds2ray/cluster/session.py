@@ -90,11 +90,6 @@ def cluster_gpus() -> float:
     return float(ray.cluster_resources().get("GPU", 0.0))
 
 
-def cluster_cpus() -> float:
-    """CPUs of the whole cluster."""
-    return float(ray.cluster_resources().get("CPU", 0.0))
-
-
 @contextmanager
 def quiet_tune(keep_results: bool = False) -> Iterator[None]:
     """Tune without its own signal handling, which is ours, and without its console output.
