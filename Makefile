@@ -21,7 +21,7 @@ test: $(VENV)/installed ## run the tests (PYTEST_ARGS="tests/test_text.py -k jam
 lint: $(VENV)/installed ## check style (ruff) and types (mypy)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy ds2ray jobs tests
+	@$(BIN)/mypy ds2ray jobs tests benchmarks
 
 fix: $(VENV)/installed ## mend what ruff can mend
 	@$(BIN)/ruff check --fix .

@@ -1,0 +1,1 @@
+"""Benchmarks: each prints one JSON line, and compares in one run what it compares."""

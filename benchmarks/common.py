@@ -1,0 +1,163 @@
+"""What all benchmarks share: the JSON line, the machine's description, and work in processes of their own.
+
+A benchmark prints one JSON line on stdout, says how far it is on stderr, and with `--save` keeps its line in
+`benchmarks/results/`. It is started as a module, so that processes which it starts find its functions:
+`python -m benchmarks.adapt`.
+"""
+
+import json
+import multiprocessing
+import os
+import platform
+import re
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Generic, ParamSpec, TypeVar
+
+RESULTS = Path(__file__).resolve().parent / "results"
+CACHE = Path("build") / "benchmarks"
+"""Below the working directory: what a benchmark may find again the next time, such as corpora and bases."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def say(text: str) -> None:
+    """Progress, for whoever waits."""
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
+
+
+def emit(name: str, fields: Mapping[str, object], save: bool = False) -> None:
+    """Print the result as one JSON line, and with `save` write it to `benchmarks/results/<name>-<machine>.json`."""
+    described = machine()
+    line = json.dumps({"benchmark": name, **_rounded(dict(fields)), "machine": described}, ensure_ascii=False)
+    print(line, flush=True)
+    if save:
+        RESULTS.mkdir(exist_ok=True)
+        path = RESULTS / f"{name}-{machine_slug(described)}.json"
+        path.write_text(json.dumps(json.loads(line), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        say(f"saved {path.parent.name}/{path.name}")
+
+
+def machine() -> dict[str, object]:
+    """The machine that this process runs on, without its name: processor, cores, memory, GPU, versions."""
+    import torch
+
+    has_gpu = torch.cuda.is_available()
+    return {
+        "cpu": _cpu_model(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "gpu": torch.cuda.get_device_name() if has_gpu else None,
+        "gpus": torch.cuda.device_count() if has_gpu else 0,
+        "python": platform.python_version(),
+        "torch": _version("torch"),
+        "ray": _version("ray"),
+    }
+
+
+def machine_slug(described: Mapping[str, object]) -> str:
+    """A machine's description as part of a file name: its GPU, or its processor with the number of CPUs."""
+    text = str(described["gpu"] or f"{described['cpu']} {described['cpus']} cpus")
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has held so far, resident, in 10^6 bytes."""
+    return _peak_memory_bytes() / 1e6
+
+
+@dataclass(frozen=True)
+class Measured(Generic[T]):
+    """What a function returned in a process of its own; seconds are those of the function alone."""
+
+    value: T
+    seconds: float
+    peak_memory_mb: float
+
+
+def measured_apart(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Measured[T]:
+    """Call a module's function in a fresh process with one thread for computing, and measure it there.
+
+    Args:
+        function: of a module, and with a result, that pickle can take.
+
+    Raises:
+        RuntimeError: the process ended without a result; what went wrong is on stderr.
+    """
+    return start_apart(function, *args, **kwargs)()
+
+
+def start_apart(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Callable[[], Measured[T]]:
+    """As `measured_apart`, but returns at once: what it returns waits for the result."""
+    context = multiprocessing.get_context("spawn")
+    receiving, sending = context.Pipe(duplex=False)
+    threads = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        process = context.Process(target=_send_measured, args=(sending, function, args, kwargs))
+        process.start()
+    finally:
+        if threads is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = threads
+    sending.close()
+
+    def result() -> Measured[T]:
+        try:
+            measured: Measured[T] = receiving.recv()
+        except EOFError:
+            raise RuntimeError(f"{function.__name__} ended without a result; its error is above") from None
+        finally:
+            process.join()
+        return measured
+
+    return result
+
+
+def _send_measured(
+    sending: Connection, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    started_s = time.perf_counter()
+    value = function(*args, **kwargs)
+    seconds = time.perf_counter() - started_s
+    sending.send(Measured(value, seconds, peak_memory_mb()))
+
+
+def _peak_memory_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _rounded(value: Any) -> Any:
+    """Floats with four significant digits: more would be noise."""
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, Mapping):
+        return {name: _rounded(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value
