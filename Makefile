@@ -6,11 +6,11 @@ BIN := $(VENV)/bin
 UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help demo test lint fix lock clean
+.PHONY: help demo test lint bench-adapt fix lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed ## train a base and eight users' adapters on synthetic speech (DEMO_ARGS="key=value …")
 	@$(BIN)/python jobs/demo.py $(DEMO_ARGS)
@@ -22,6 +22,10 @@ lint: $(VENV)/installed ## check style (ruff) and types (mypy)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy ds2ray jobs tests benchmarks
+
+# Each prints one JSON line: BENCH_ARGS="--save" keeps it in benchmarks/results/, BENCH_ARGS="--help" tells its sizes.
+bench-adapt: $(VENV)/installed ## many users: a trial each, the plain loop, cohorts (20 minutes)
+	@$(BIN)/python -m benchmarks.adapt $(BENCH_ARGS)
 
 fix: $(VENV)/installed ## mend what ruff can mend
 	@$(BIN)/ruff check --fix .

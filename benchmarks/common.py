@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
 RESULTS = Path(__file__).resolve().parent / "results"
-CACHE = Path("build") / "benchmarks"
-"""Below the working directory: what a benchmark may find again the next time, such as corpora and bases."""
+CACHE = "build/benchmarks"
+"""Below the working directory: what a benchmark finds again the next time, such as corpora and bases."""
 
 P = ParamSpec("P")
 T = TypeVar("T")

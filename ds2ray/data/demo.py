@@ -61,7 +61,7 @@ class DemoCorpus:
 
 
 @dataclass(frozen=True)
-class _Session:
+class Session:
     """What one speaker says for one part of the corpus."""
 
     part: str  # train, valid, adapt or test
@@ -127,9 +127,9 @@ def make_corpus(
         storage.delete(done_uri)
     sessions = _sessions(grammar, base, users, counts, seed)
     num_all = sum(len(session.sentences) for session in sessions)
-    written: list[tuple[_Session, list[Utterance]]] = []
+    written: list[tuple[Session, list[Utterance]]] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:  # espeak-ng runs in processes of its own
-        recordings = threads.map(lambda session: _record(session, output_dir, seed), sessions)
+        recordings = threads.map(lambda session: record(session, output_dir, seed), sessions)
         for session, utterances in zip(sessions, recordings, strict=True):
             written.append((session, utterances))
             if progress is not None:
@@ -139,7 +139,7 @@ def make_corpus(
     return corpus
 
 
-def _write_tables(corpus: DemoCorpus, written: list[tuple[_Session, list[Utterance]]]) -> None:
+def _write_tables(corpus: DemoCorpus, written: list[tuple[Session, list[Utterance]]]) -> None:
     """Write the manifests and the users table."""
     manifests = {"train": corpus.train_manifest, "valid": corpus.valid_manifest, "test": corpus.test_manifest}
     for part, uri in manifests.items():
@@ -156,7 +156,7 @@ def _write_tables(corpus: DemoCorpus, written: list[tuple[_Session, list[Utteran
 
 def _sessions(
     grammar: Grammar, base: dict[str, Voice], users: dict[str, Voice], counts: dict[str, int], seed: int
-) -> list[_Session]:
+) -> list[Session]:
     """Who says what. Every sentence is said once."""
     num_shared = counts["train"] + counts["valid"]
     num_per_user = counts["adapt"] + counts["test"]
@@ -165,16 +165,16 @@ def _sessions(
     sessions = []
     for part, of_part in (("train", train), ("valid", valid)):
         for i, (speaker, voice) in enumerate(base.items()):
-            sessions.append(_Session(part, speaker, voice, tuple(of_part[i :: len(base)])))
+            sessions.append(Session(part, speaker, voice, tuple(of_part[i :: len(base)])))
     for i, (speaker, voice) in enumerate(users.items()):
         start = num_shared + i * num_per_user
         own = sentences[start : start + num_per_user]
-        sessions.append(_Session("adapt", speaker, voice, tuple(own[: counts["adapt"]])))
-        sessions.append(_Session("test", speaker, voice, tuple(own[counts["adapt"] :])))
+        sessions.append(Session("adapt", speaker, voice, tuple(own[: counts["adapt"]])))
+        sessions.append(Session("test", speaker, voice, tuple(own[counts["adapt"] :])))
     return sessions
 
 
-def _record(session: _Session, output_dir: str, seed: int) -> list[Utterance]:
+def record(session: Session, output_dir: str, seed: int) -> list[Utterance]:
     """Speak a session and write its audio."""
     rngs = [random.Random(f"{seed}/{session.speaker}/{sentence}") for sentence in session.sentences]
     voices = [_vary(session.voice, rng) for rng in rngs]

@@ -1,0 +1,214 @@
+"""The ways to train users' adapters that `benchmarks.adapt` compares, each with the same seeds, split and epochs."""
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.speech import Speaker
+from ds2ray.artifacts import ensure_base
+from ds2ray.config import AdaptConfig, AdapterConfig, ClusterConfig, to_plain
+from ds2ray.data.audio import num_encoding_frames
+from ds2ray.data.batches import SpeechDataset, collate, epoch_batches
+from ds2ray.data.features import LogMel
+from ds2ray.fleet import store
+from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.weights import Base, load_model_file, to_bytes
+from ds2ray.training.adapter import AdapterTrainer
+from ds2ray.training.cohort import CohortUser, adapt_cohort
+from ds2ray.training.fit import AdapterFit, UserSpeech, fit_adapter, hold_out
+from ds2ray.training.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every way shares."""
+
+    base_path: str
+    adapter: AdapterConfig
+    adapt: AdaptConfig
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a user's epoch in the plain loop is made of: seconds."""
+
+    encode_s: float  # B: reading and encoding the user's speech
+    epoch_s: float  # A: an epoch of the adapter on stored encodings, with its held-out loss
+
+
+def train_one(base: Base, user: Speaker, task: Task) -> AdapterFit:
+    """One user's adapter by the plain trainer, which runs the frozen base in every epoch."""
+    seed = derive_seed(task.adapt.seed, user.user_id)
+    train, held_out = hold_out(len(user.adapt), task.adapt.held_out_fraction, seed)
+    torch.manual_seed(seed)
+    base.model.add_adapter(task.adapter)
+
+    def data_set(rows: Sequence[int]) -> SpeechDataset:
+        return SpeechDataset([user.adapt[row] for row in rows], base.vocabulary, base.audio)
+
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = AdapterTrainer(
+            trainset_list=[data_set(train)],
+            validset=data_set(held_out),
+            vocab=base.vocabulary,
+            adapter_save_dir=folder,
+            config=task.adapt,
+        )
+        trainer.train(base.model, task.adapt.batch_size, len(train), task.adapt.num_epochs, user.user_id)
+    assert trainer.fit is not None
+    return trainer.fit
+
+
+def publish(root: str, base: Base, user_id: str, fit: AdapterFit, task: Task) -> None:
+    """Put a user's adapter into a store, as a fleet run does."""
+    store.publish_adapter(
+        root,
+        store.user_key(user_id),
+        to_bytes(fit.state),
+        base_fingerprint=base.fingerprint,
+        data_fingerprint="",
+        adapter=to_plain(task.adapter),
+        run_id="benchmark",
+        error_before=fit.score_before.words.rate(),
+        error_after=fit.score_after.words.rate(),
+    )
+
+
+def warm_base(task: Task, user: Speaker) -> Base:
+    """The base, after what a process does only once when it trains: that belongs to no user."""
+    base = load_model_file(task.base_path)
+    train_one(base, replace(user, adapt=user.adapt[:4]), replace(task, adapt=replace(task.adapt, num_epochs=1)))
+    return base
+
+
+def loop(task: Task, users: Sequence[Speaker], root: str) -> float:
+    """(b) One user after the other in this process; seconds."""
+    base = warm_base(task, users[0])
+    ensure_base(root, base, run_id="benchmark")
+    started_s = time.perf_counter()
+    for user in users:
+        publish(root, base, user.user_id, train_one(base, user, task), task)
+    return time.perf_counter() - started_s
+
+
+def cohort_in_process(task: Task, users: Sequence[Speaker], root: str) -> float:
+    """(c) All users at once in this process; seconds."""
+    base = warm_base(task, users[0])
+    ensure_base(root, base, run_id="benchmark")
+    started_s = time.perf_counter()
+    cohort = [CohortUser(user.user_id, user.adapt) for user in users]
+    for result in adapt_cohort(base, cohort, task.adapter, task.adapt):
+        if result.fit is None:
+            raise RuntimeError(f"{result.user_key} could not be trained: {result.reason}")
+        publish(root, base, result.user_key, result.fit, task)
+    return time.perf_counter() - started_s
+
+
+def trial_per_user(task: Task, users: Sequence[Speaker], root: str, cluster: ClusterConfig, workers: int) -> float:
+    """(a) A Tune trial for every user, each in a fresh process; seconds from the first to the last of them."""
+    from ray import tune
+
+    from ds2ray.cluster.session import connected, quiet_tune
+
+    ensure_base(root, load_model_file(task.base_path), run_id="benchmark")
+    with connected(cluster), quiet_tune(), tempfile.TemporaryDirectory() as tune_state_dir:
+        trainable = tune.with_parameters(_one_user_trial(), task=task, users=users, root=root)
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, {"cpu": 1}),
+            param_space={"user": tune.grid_search(list(range(len(users))))},
+            tune_config=tune.TuneConfig(max_concurrent_trials=workers, reuse_actors=False),
+            run_config=tune.RunConfig(
+                name="trials",
+                storage_path=tune_state_dir,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                verbose=0,
+            ),
+        )
+        started_s = time.perf_counter()
+        results = tuner.fit()
+        seconds = time.perf_counter() - started_s
+        if results.num_errors:
+            raise RuntimeError(f"{results.num_errors} of {len(users)} trials failed: {results.errors[0]}")
+    return seconds
+
+
+def _one_user_trial() -> Any:
+    from ray import tune
+
+    class OneUserTrial(tune.Trainable):
+        """Trains and publishes the user that its config names."""
+
+        def setup(self, config: dict[str, Any], task: Task, users: Sequence[Speaker], root: str) -> None:  # type: ignore[override]  # with_parameters
+            self.task, self.user, self.root = task, users[config["user"]], root
+
+        def step(self) -> dict[str, Any]:
+            # Ray sets one thread per CPU of the trial
+            base = load_model_file(self.task.base_path)
+            publish(self.root, base, self.user.user_id, train_one(base, self.user, self.task), self.task)
+            return {"process": os.getpid(), "done": True}
+
+    return OneUserTrial
+
+
+def parts_of_the_loop(task: Task, user: Speaker) -> Parts:
+    """Measure B and A of one user, in the batches of the plain loop."""
+    base = load_model_file(task.base_path)
+    base.model.freeze_base_model()
+    seed = derive_seed(task.adapt.seed, user.user_id)
+    train, held_out = hold_out(len(user.adapt), task.adapt.held_out_fraction, seed)
+    frames = [num_encoding_frames(u.duration_s or 0.0, base.audio) for u in user.adapt]
+    batches = [[train[place] for place in batch] for batch in _batches([frames[row] for row in train], task, seed)]
+    batches += [held_out[start : start + 4 * task.adapt.batch_size] for start in range(0, len(held_out), 32)]
+    _encode(base, user, batches[:1], task)  # what is done once in a process is not a part of an epoch
+    started_s = time.perf_counter()
+    stored = _encode(base, user, batches, task)
+    encode_s = time.perf_counter() - started_s
+
+    def encode(rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        lengths = torch.tensor([len(stored[row]) for row in rows])
+        return torch.nn.utils.rnn.pad_sequence([stored[row] for row in rows], batch_first=True), lengths
+
+    speech = UserSpeech(
+        encode=encode,
+        durations=frames,
+        tokens=[torch.tensor(base.vocabulary.encode_known(u.transcript)) for u in user.adapt],
+        transcripts=[u.transcript for u in user.adapt],
+        train=train,
+        held_out=held_out,
+    )
+
+    def fit(epochs: int) -> float:
+        torch.manual_seed(seed)
+        adapter = MLPAdapter.from_config(base.model.encoding_dim(task.adapter.after_layer), task.adapter)
+        config = replace(task.adapt, num_epochs=epochs, patience_epochs=epochs)
+        started_s = time.perf_counter()
+        fit_adapter(
+            base.model, adapter, speech, base.vocabulary, config, seed=seed, after_layer=task.adapter.after_layer
+        )
+        return time.perf_counter() - started_s
+
+    fit(1)
+    return Parts(encode_s, fit(task.adapt.num_epochs) / task.adapt.num_epochs)
+
+
+def _batches(frames: Sequence[int], task: Task, seed: int) -> list[list[int]]:
+    return epoch_batches(frames, task.adapt.batch_size, 1, seed, 0)
+
+
+@torch.no_grad()
+def _encode(base: Base, user: Speaker, batches: Sequence[Sequence[int]], task: Task) -> dict[int, Tensor]:
+    dataset = SpeechDataset(user.adapt, base.vocabulary, base.audio)
+    log_mel = LogMel(base.audio)
+    stored = {}
+    for rows in batches:
+        batch = collate([dataset[row] for row in rows])
+        features, lengths = log_mel(batch.waveforms, batch.num_samples)
+        encodings, lengths = base.model.trunk(features, lengths, task.adapter.after_layer)
+        stored.update({row: encodings[place, : int(lengths[place])].clone() for place, row in enumerate(rows)})
+    return stored

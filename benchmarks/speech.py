@@ -1,0 +1,158 @@
+"""What benchmarks train on: many users with the demo's accents, and bases, kept below `build/` between runs."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from benchmarks.common import say
+from ds2ray import storage
+from ds2ray.config import AudioConfig, ModelConfig, TextConfig
+from ds2ray.data.demo import ENGLISH_USERS, DemoCorpus, Session, make_corpus, record
+from ds2ray.data.demo_grammar import ENGLISH
+from ds2ray.data.espeak import Voice
+from ds2ray.data.manifest import Utterance, read_manifest, write_manifest
+from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.model.weights import Base, save_model_file
+from ds2ray.text import Vocabulary
+
+SECONDS_PER_SENTENCE = 1.6
+"""Less than any voice of the demo takes on average, so that what is spoken is enough."""
+
+MODELS = {
+    "tiny": (ModelConfig(conv_channels=16, num_rnn_layers=2, rnn_hidden_dim=160), AudioConfig(num_mels=40)),
+    "ds2_small": (ModelConfig(), AudioConfig()),
+    "ds2_large": (ModelConfig(num_rnn_layers=5, rnn_hidden_dim=1024), AudioConfig()),
+}
+"""The shapes that conf/model/ names, with their audio."""
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A user: speech to adapt to, and test sentences that neither training nor gate sees."""
+
+    user_id: str
+    adapt: list[Utterance]
+    test: list[Utterance]
+
+    def first_minutes(self, minutes: float) -> list[Utterance]:
+        """As many of the utterances as come to so much speech."""
+        chosen, seconds = [], 0.0
+        for utterance in self.adapt:
+            if seconds >= 60 * minutes:
+                break
+            chosen.append(utterance)
+            seconds += utterance.duration_s or 0.0
+        return chosen
+
+
+def virtual_voices(count: int) -> dict[str, Voice]:
+    """Voices of `count` users: the demo's accents in turn, each time faster or slower and higher or lower."""
+    accents = list(ENGLISH_USERS.items())
+    voices = {}
+    for number in range(count):
+        name, voice = accents[number % len(accents)]
+        turn = number // len(accents)
+        # steps that do not repeat within some dozens of turns, centred on the demo's own voice
+        rate = 1 + 0.12 * ((turn * 3 % 7) - 3) / 3 * (turn > 0)
+        pitch = voice.pitch + 4 * ((turn * 5 % 9) - 4) * (turn > 0)
+        voices[f"{name}-{turn}"] = replace(
+            voice, rate_wpm=round(voice.rate_wpm * rate), pitch=min(95, max(5, round(pitch)))
+        )
+    return voices
+
+
+def base_corpus(cache: str, num_train: int, num_valid: int, seed: int = 0) -> DemoCorpus:
+    """The demo's ordinary voices: what a base is trained and validated on."""
+    folder = storage.absolute(storage.join(cache, f"ordinary-{num_train}-{num_valid}-{seed}"))
+    return make_corpus(
+        folder,
+        num_train_sentences=num_train,
+        num_valid_sentences=num_valid,
+        num_user_sentences=1,
+        num_test_sentences=1,
+        seed=seed,
+    )
+
+
+def speakers(
+    cache: str, count: int, minutes: float, num_test: int, ordinary: DemoCorpus, seed: int = 0
+) -> list[Speaker]:
+    """Users with at least `minutes` of speech each; no sentence of theirs is the base's, none is said twice by one."""
+    voices = virtual_voices(count)
+    num_adapt = max(6, round(60 * minutes / SECONDS_PER_SENTENCE) + 1)
+    ours = [u.transcript for uri in (ordinary.train_manifest, ordinary.valid_manifest) for u in _read(uri)]
+    pool = [sentence for sentence in ENGLISH.draw(ENGLISH.num_sentences() * 3 // 4, seed) if sentence not in ours]
+    described = repr((voices, num_adapt, num_test, seed, pool))
+    folder = storage.absolute(storage.join(cache, f"users-{count}-{_digest(described)}"))
+    manifests = {part: storage.join(folder, f"{part}.parquet") for part in ("adapt", "test")}
+    if not storage.exists(manifests["test"]):
+        say(f"speaking for {count} users, {num_adapt + num_test} sentences each …")
+        sessions = []
+        for number, (name, voice) in enumerate(voices.items()):
+            start = number * 97 % len(pool)  # users say different sentences, but not everyone can have new ones
+            own = [pool[(start + place) % len(pool)] for place in range(num_adapt + num_test)]
+            sessions.append(Session("test", name, voice, tuple(own[:num_test])))
+            sessions.append(Session("adapt", name, voice, tuple(own[num_test:])))
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+            recorded = list(threads.map(lambda session: record(session, folder, seed), sessions))
+        for part, uri in manifests.items():
+            of_part = zip(sessions, recorded, strict=True)
+            write_manifest(uri, [u for session, rows in of_part if session.part == part for u in rows])
+    by_user: dict[str, Speaker] = {name: Speaker(name, [], []) for name in voices}
+    for part, uri in manifests.items():
+        for utterance in _read(uri):
+            getattr(by_user[utterance.user_id], part).append(utterance)
+    return list(by_user.values())
+
+
+def vocabulary_of(utterances: Sequence[Utterance]) -> Vocabulary:
+    """The characters of these transcripts."""
+    return Vocabulary.from_transcripts((u.transcript for u in utterances), TextConfig())
+
+
+def random_base(model_name: str, vocabulary: Vocabulary, seed: int = 0) -> Base:
+    """A base of a named shape that has learned nothing: as quick as a trained one."""
+    model_config, audio = MODELS[model_name]
+    torch.manual_seed(seed)
+    model = DeepSpeech2.from_config(model_config, audio.num_mels, len(vocabulary)).eval()
+    return Base.of(model, model_config, audio, vocabulary)
+
+
+def saved_random_base(model_name: str, vocabulary: Vocabulary, folder: str) -> str:
+    """A random base as a file; its path."""
+    path = storage.join(folder, f"random-{model_name}.pt")
+    save_model_file(path, random_base(model_name, vocabulary))
+    return path
+
+
+def trained_base(cache: str, ordinary: DemoCorpus, settings: Sequence[str] = ()) -> str:
+    """Train the demo's base on its ordinary voices, unless that is done already; the path of its model.pt.
+
+    Args:
+        settings: overrides of jobs/train.py.
+    """
+    folder = storage.absolute(storage.join(cache, f"base-{_digest(repr((ordinary.root, *settings)))}"))
+    root = Path(__file__).resolve().parent.parent
+    say("training the demo's base, or finding it trained …")
+    command = [
+        *(sys.executable, str(root / "jobs" / "train.py"), "model=tiny", "train=demo", "cluster.num_workers=0"),
+        *(f"train.manifest={ordinary.train_manifest}", f"train.valid_manifest={ordinary.valid_manifest}"),
+        *(f"train.output_dir={folder}", f"storage.root={folder}/store", *settings),
+    ]
+    subprocess.run(command, check=True, stdout=sys.stderr, cwd=root)
+    return f"{folder}/model.pt"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _read(uri: str) -> list[Utterance]:
+    return read_manifest(uri).utterances
