@@ -56,6 +56,12 @@ class ErrorMetric(Enum):
     cer = "cer"
 
 
+class Precision(Enum):
+    auto = "auto"  # bfloat16 on GPUs, float32 elsewhere
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
 class BadRows(Enum):
     refuse = "refuse"  # report all of them and start nothing
     drop = "drop"  # leave them out, counted and reported
@@ -244,7 +250,11 @@ class AdaptConfig:
     held_out_fraction: float = 0.2  # share of a user's utterances that only early stopping and the gate see
     gate_metric: ErrorMetric = ErrorMetric.wer  # held-out error that must not rise for an adapter to be published
     min_utterances: int = 4  # a user with fewer is skipped (skipped_no_data)
+    cross_validate_below: int = 0  # users with fewer utterances train on all of them, judged by cross-validation …
+    num_folds: int = 4  # … in this many parts
+    kl_weight: float = 0.0  # pull towards the base's own posteriors, per frame; 0: none
     encode_batch_s: float = 60.0  # seconds of padded audio per call of the frozen trunk
+    encoding_precision: Precision = Precision.auto  # of stored encodings, and on GPUs of the trunk
     max_cohort_users: int = 64  # users trained in one trial, at most …
     max_cohort_s: float = 7200.0  # … and seconds of their speech
     gpus_per_trial: float = 0.25  # share of a GPU per trial, where the cluster has GPUs
@@ -270,6 +280,8 @@ class AdaptConfig:
         require(trials >= 0, "adapt.max_concurrent_trials", trials, "0 (as many as fit) or more")
         require(0 <= self.max_failed_ratio <= 1, "adapt.max_failed_ratio", self.max_failed_ratio, "0 to 1")
         require(self.encode_batch_s > 0, "adapt.encode_batch_s", self.encode_batch_s, "above 0")
+        require(self.num_folds >= 2, "adapt.num_folds", self.num_folds, "at least 2")
+        require(self.kl_weight >= 0, "adapt.kl_weight", self.kl_weight, "at least 0")
 
 
 @dataclass(kw_only=True)

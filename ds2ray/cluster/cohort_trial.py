@@ -18,9 +18,9 @@ from ds2ray.errors import ArtifactCorruptError, BaseMismatchError
 from ds2ray.fleet import outcomes, store
 from ds2ray.fleet.outcomes import Outcome, Status
 from ds2ray.fleet.plan import UserPlan
-from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.weights import to_bytes
 from ds2ray.training.cohort import CohortResult, CohortUser, adapt_cohort
+from ds2ray.training.gate import CurrentAdapter
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class CohortTrial(tune.Trainable):
     def _part_name(self) -> str:
         return f"{self.cohort:06d}-{self.part:04d}"
 
-    def _current(self, user_key: str) -> MLPAdapter | None:
+    def _current(self, user_key: str) -> CurrentAdapter | None:
         """The adapter that the user has now, where it can be compared on the same encodings."""
         try:
             found = open_adapter(self.task.storage.root, user_key, self.base)
@@ -106,7 +106,7 @@ class CohortTrial(tune.Trainable):
             return None
         if found is None or found[0].adapter["after_layer"] != self.task.adapter.after_layer:
             return None
-        return found[1]
+        return CurrentAdapter(found[1], _error_ratio(found[0]))
 
     def _settle(self, result: CohortResult) -> Outcome:
         """Publish what passed the gate, and say what became of the user."""
@@ -145,6 +145,13 @@ class CohortTrial(tune.Trainable):
             sha256=sha256,
             fingerprint=user.fingerprint,
         )
+
+
+def _error_ratio(pointer: store.AdapterPointer) -> float:
+    """What an adapter left of the base's held-out error when it was published."""
+    if not pointer.error_before or pointer.error_after is None:
+        return 1.0
+    return pointer.error_after / pointer.error_before
 
 
 def _status(result: CohortResult) -> Status:

@@ -26,11 +26,10 @@ from ds2ray.data.users import UserData, read_users, usable_users
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.weights import Base
-from ds2ray.training.cohort import speech_of
-from ds2ray.training.encode import encode_utterances
+from ds2ray.training.cohort import CohortUser, EncodedUser, encode_users, speech_of, user_seed
+from ds2ray.training.encode import Encoder
 from ds2ray.training.evaluation import Score
 from ds2ray.training.fit import fit_adapter
-from ds2ray.training.seeds import derive_seed
 
 
 @dataclass(frozen=True)
@@ -97,32 +96,19 @@ def _sample(job: SweepJob, base: Base) -> list[UserData]:
     return sorted(drawn, key=lambda user: user.user_id)
 
 
-@dataclass(frozen=True)
-class _EncodedUser:
-    user_id: str
-    encodings: Sequence[torch.Tensor]
-    transcripts: Sequence[str]
-
-
-def _encode(base: Base, users: Sequence[UserData], after_layer: int, max_padded_s: float) -> list[_EncodedUser]:
+def _encode(base: Base, users: Sequence[UserData], after_layer: int, adapt: AdaptConfig) -> list[EncodedUser]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    utterances = [utterance for user in users for utterance in user.utterances]
-    encoded = encode_utterances(base, utterances, after_layer=after_layer, max_padded_s=max_padded_s, device=device)
-    for index, problem in encoded.problems.items():
-        logging.warning("left out: utterance %s: %s", utterances[index].utterance_id, problem)
-    rows = iter(zip(encoded.encodings, utterances, strict=True))
-    result = []
-    for user in users:
-        kept = [(x, u.transcript) for x, u in itertools.islice(rows, len(user.utterances)) if x is not None]
-        result.append(_EncodedUser(user.user_id, [x for x, _ in kept], [text for _, text in kept]))
-    return result
+    encoder = Encoder(base, after_layer, adapt.encode_batch_s, device, adapt.encoding_precision)
+    encoded = encode_users(encoder, [CohortUser(user.user_id, user.utterances) for user in users])
+    # trials read them from shared memory, whatever device they run on
+    return [replace(user, encodings=[rows.cpu() for rows in user.encodings]) for user in encoded]
 
 
 def _try_points(job: SweepJob, base: Base, users: Sequence[UserData], points: Sequence[SweepPoint]) -> list[SweepRow]:
     gpus = job.adapt.gpus_per_trial if cluster_gpus() > 0 else 0.0
     encode = ray.remote(num_cpus=job.adapt.cpus_per_trial, num_gpus=gpus)(_encode)
     base_ref = ray.put(base)
-    encoded_ref = encode.remote(base_ref, users, job.adapter.after_layer, job.adapt.encode_batch_s)
+    encoded_ref = encode.remote(base_ref, users, job.adapter.after_layer, job.adapt)
     trainable = tune.with_resources(
         tune.with_parameters(_trial, shared=(base_ref, encoded_ref, list(points), job.adapt)),
         {"cpu": job.adapt.cpus_per_trial, "gpu": gpus},
@@ -155,15 +141,15 @@ def _trial(config: dict[str, Any], shared: tuple[Any, Any, list[SweepPoint], Ada
     """Train one shape for every user of the sample, on shared encodings."""
     base_ref, encoded_ref, points, adapt = shared
     base: Base = ray.get(base_ref)
-    users: list[_EncodedUser] = ray.get(encoded_ref)
+    users: list[EncodedUser] = ray.get(encoded_ref)
     point = points[config["point"]]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     base.model.to(device)
     adapt = replace(adapt, learning_rate=point.learning_rate)
     before, after, loss, num_parameters = Score(), Score(), 0.0, 0
     for user in users:
-        seed = derive_seed(adapt.seed, user.user_id)
-        speech = speech_of(base, user.encodings, user.transcripts, adapt.held_out_fraction, seed, device)
+        seed = user_seed(user.user_key, adapt)
+        speech = speech_of(base, user, adapt, device)
         torch.manual_seed(seed)
         adapter = MLPAdapter.from_config(base.model.encoding_dim(point.adapter.after_layer), point.adapter).to(device)
         num_parameters = sum(parameter.numel() for parameter in adapter.parameters())

@@ -16,8 +16,8 @@ from ds2ray.fleet.store import publish_adapter, read_base_record, user_key
 from ds2ray.model.weights import Base, load_model_file, to_bytes
 from ds2ray.training.adapter import AdapterTrainer
 from ds2ray.training.base import BaseTask
-from ds2ray.training.cohort import gate
 from ds2ray.training.fit import AdapterFit
+from ds2ray.training.gate import gate
 from ds2ray.training.optim import build_optimizer
 from ds2ray.training.seeds import derive_seed
 from ds2ray.training.sources import TrainingData, load_training_data
@@ -127,7 +127,7 @@ def train_one_adapter(job: TrainJob, base: Base, data: TrainingData) -> int:
 
 def publish_one_adapter(job: TrainJob, base: Base, fit: AdapterFit, data: TrainingData) -> str:
     """Put an adapter that passes the gate into the store under its user's key; says what was done."""
-    reason = gate(fit, current=None, metric=ErrorMetric.wer)
+    reason = gate(fit, None, ErrorMetric.wer)
     if reason:
         return f"not published in {job.storage.root}: {reason}"
     utterances = [*data.train, *data.valid]

@@ -137,19 +137,29 @@ def epoch_batches(
     return batches
 
 
+MAX_PADDING = 0.08
+"""Share of padding from which a batch is closed, once it has `FEW_ROWS`: fewer would leave the processor idle."""
+
+FEW_ROWS = 8
+
+
 def batches_by_seconds(durations_s: Sequence[float], max_padded_s: float) -> list[list[int]]:
     """Group utterances of like duration, longest first, so that a padded batch holds at most `max_padded_s` seconds.
 
     An utterance longer than that has a batch of its own.
     """
     batches: list[list[int]] = []
-    longest_s = 0.0
+    longest_s = speech_s = 0.0
     for index in sorted(range(len(durations_s)), key=lambda index: -durations_s[index]):
-        if batches and (len(batches[-1]) + 1) * longest_s <= max_padded_s:
+        rows = len(batches[-1]) if batches else 0
+        padded_s = (rows + 1) * longest_s
+        padding_s = padded_s - speech_s - durations_s[index]
+        if rows and padded_s <= max_padded_s and (rows < FEW_ROWS or padding_s <= MAX_PADDING * padded_s):
             batches[-1].append(index)
         else:
             batches.append([index])
-            longest_s = durations_s[index]
+            longest_s, speech_s = durations_s[index], 0.0
+        speech_s += durations_s[index]
     return batches
 
 

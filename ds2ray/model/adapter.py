@@ -17,9 +17,12 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
 }
 
 
-def dropout_scale(shape: tuple[int, ...], p: float) -> Tensor:
-    """What activations are multiplied with: 0 with probability `p`, else 1/(1-p). Drawn from torch's CPU generator."""
-    return (torch.rand(shape) >= p).float() / (1 - p)
+def dropout_scale(shape: tuple[int, ...], p: float, generator: torch.Generator | None = None) -> Tensor:
+    """What activations are multiplied with: 0 with probability `p`, else 1/(1-p).
+
+    Drawn on the CPU, from torch's own generator unless one is given, so that every device draws the same.
+    """
+    return (torch.rand(shape, generator=generator) >= p).float() / (1 - p)
 
 
 class UtteranceDropout(nn.Module):

@@ -20,6 +20,7 @@ from ds2ray.text import Vocabulary
 from ds2ray.training.fit import AdapterFit, Criterion, UserSpeech, fit_adapter
 from ds2ray.training.optim import ctc_losses
 from ds2ray.training.seeds import derive_seed
+from ds2ray.training.split import Part
 
 log = logging.getLogger(__name__)
 
@@ -128,8 +129,7 @@ class AdapterTrainer:
             durations=[num_encoding_frames(_duration_s(u), self.validset.audio) for u in utterances],
             tokens=[torch.tensor(self.vocab.encode_known(u.transcript), dtype=torch.int64) for u in utterances],
             transcripts=[utterance.transcript for utterance in utterances],
-            train=range(num_train),
-            held_out=range(num_train, len(utterances)),
+            parts=[Part(range(num_train), range(num_train, len(utterances)))],
         )
 
 

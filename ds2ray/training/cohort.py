@@ -12,15 +12,19 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ds2ray.config import AdaptConfig, AdapterConfig, ErrorMetric
+from ds2ray.config import AdaptConfig, AdapterConfig
 from ds2ray.data.manifest import Utterance
 from ds2ray.errors import StorageError
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.weights import Base
-from ds2ray.training.encode import encode_utterances
-from ds2ray.training.fit import AdapterFit, Evaluation, UserSpeech, evaluate_adapter, fit_adapter, hold_out
+from ds2ray.training.encode import Encoder
+from ds2ray.training.fit import AdapterFit, UserSpeech, evaluate_adapter, fit_adapter, pad_frames
+from ds2ray.training.gate import CurrentAdapter, gate
 from ds2ray.training.seeds import derive_seed
-from ds2ray.training.stacked import StackedTraining, StoredSpeech
+from ds2ray.training.split import split
+from ds2ray.training.stacked import StackedTraining
+from ds2ray.training.stages import StageClock
+from ds2ray.training.stored import StoredSpeech
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +32,7 @@ STACK_USERS = {"cpu": 8}
 """Users trained in one stack, by device; elsewhere all of a cohort. A CPU gains nothing from more than a few, and the
 first of them are published sooner."""
 
-OpenCurrent = Callable[[str], MLPAdapter | None]
+OpenCurrent = Callable[[str], CurrentAdapter | None]
 """User key → the adapter that the user has now, where it fits this base."""
 
 
@@ -48,7 +52,7 @@ class CohortResult:
         fit: the trained adapter; None where training was not possible, for `reason`.
         better: whether its held-out error is no worse than the base's and the current adapter's (the gate).
         failed: whether training itself went wrong, as opposed to too little usable speech.
-        current: held-out evaluation of the adapter that the user had before.
+        current_error: held-out error of the adapter that the user had before.
         dropped: unusable utterances, by reason.
     """
 
@@ -60,13 +64,16 @@ class CohortResult:
     better: bool = False
     failed: bool = False
     reason: str = ""
-    current: Evaluation | None = None
+    current_error: float | None = None
 
 
 @dataclass(frozen=True)
-class _EncodedUser:
+class EncodedUser:
+    """A user's usable utterances: encodings [T, D], ids and transcripts; what was dropped, by reason."""
+
     user_key: str
     encodings: list[Tensor]
+    utterance_ids: list[str]
     transcripts: list[str]
     dropped: dict[str, int]
 
@@ -79,17 +86,23 @@ def adapt_cohort(
     *,
     open_current: OpenCurrent = lambda user_key: None,
     device: torch.device | str = "cpu",
+    stages: StageClock | None = None,
 ) -> Iterator[CohortResult]:
     """Encode the speech of all users, then train their adapters; yields each user's result when it is done.
 
     A user whose speech cannot be used, or whose training fails, is a result like any other.
+
+    Args:
+        stages: is told where the time goes.
     """
+    stages = stages or StageClock()
     base.model.freeze_base_model()
     started_s = time.perf_counter()
-    encoded = _encode_users(base, users, adapter.after_layer, adapt.encode_batch_s, device)
+    encoder = Encoder(base, adapter.after_layer, adapt.encode_batch_s, device, adapt.encoding_precision, stages)
+    encoded = encode_users(encoder, users)
     # encoding is shared work: each user is charged an equal part of it
     share_s = (time.perf_counter() - started_s) / max(1, len(users))
-    training = _CohortTraining(base, adapter, adapt, open_current, torch.device(device))
+    training = _CohortTraining(base, adapter, adapt, open_current, torch.device(device), stages)
     enough = [user for user in encoded if len(user.encodings) >= adapt.min_utterances]
     for user in encoded:
         if len(user.encodings) < adapt.min_utterances:
@@ -100,52 +113,48 @@ def adapt_cohort(
             yield replace(result, seconds=share_s + result.seconds)
 
 
-def speech_of(
-    base: Base,
-    encodings: Sequence[Tensor],
-    transcripts: Sequence[str],
-    fraction: float,
-    seed: int,
-    device: torch.device | str,
-) -> UserSpeech:
-    """Encodings [T, D] and transcripts of one user, split for training."""
-
-    def encode(rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        lengths = torch.tensor([len(encodings[row]) for row in rows], device=device)
-        padded = torch.nn.utils.rnn.pad_sequence([encodings[row] for row in rows], batch_first=True)
-        return padded.to(device), lengths
-
-    train, held_out = hold_out(len(encodings), fraction, seed)
-    tokens = [torch.tensor(base.vocabulary.encode_known(text), dtype=torch.int64) for text in transcripts]
-    return UserSpeech(encode, [len(rows) for rows in encodings], tokens, transcripts, train, held_out)
-
-
-def _encode_users(
-    base: Base, users: Sequence[CohortUser], after_layer: int, max_padded_s: float, device: torch.device | str
-) -> list[_EncodedUser]:
+def encode_users(encoder: Encoder, users: Sequence[CohortUser]) -> list[EncodedUser]:
+    """Encode all users' speech together, and divide it among them again."""
     utterances = [utterance for user in users for utterance in user.utterances]
-    encoded = encode_utterances(base, utterances, after_layer=after_layer, max_padded_s=max_padded_s, device=device)
+    encoded = encoder.encode(utterances)
     result, start = [], 0
     for user in users:
         indices = range(start, start + len(user.utterances))
         start = indices.stop
-        kept = [(encoded.encodings[index], utterances[index].transcript) for index in indices]
+        kept = [(rows, utterances[index]) for index in indices if (rows := encoded.encodings[index]) is not None]
         for index in indices:
             if index in encoded.problems:
                 utterance = utterances[index]
                 log.warning("%s, utterance %s: %s", user.user_key, utterance.utterance_id, encoded.problems[index])
         result.append(
-            _EncodedUser(
+            EncodedUser(
                 user.user_key,
-                [rows for rows, _ in kept if rows is not None],
-                [transcript for rows, transcript in kept if rows is not None],
+                [rows for rows, _ in kept],
+                [utterance.utterance_id for _, utterance in kept],
+                [utterance.transcript for _, utterance in kept],
                 dict(Counter(encoded.problems[index] for index in indices if index in encoded.problems)),
             )
         )
     return result
 
 
-def _too_few(user: _EncodedUser, least: int) -> CohortResult:
+def speech_of(base: Base, user: EncodedUser, adapt: AdaptConfig, device: torch.device | str) -> UserSpeech:
+    """A user's speech, split for training."""
+
+    def encode(rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        return pad_frames([user.encodings[row].to(device).float() for row in rows])
+
+    parts = split(user.utterance_ids, adapt, user_seed(user.user_key, adapt))
+    tokens = [torch.tensor(base.vocabulary.encode_known(text), dtype=torch.int64) for text in user.transcripts]
+    return UserSpeech(encode, [len(rows) for rows in user.encodings], tokens, user.transcripts, parts)
+
+
+def user_seed(user_key: str, adapt: AdaptConfig) -> int:
+    """What a user's adapter, data order and dropout are drawn from."""
+    return derive_seed(adapt.seed, user_key)
+
+
+def _too_few(user: EncodedUser, least: int) -> CohortResult:
     reason = f"{len(user.encodings)} usable utterances, at least {least} are needed"
     causes = "; ".join(f"{count} × {cause}" for cause, count in user.dropped.items())
     reason = f"{reason} ({causes})" if causes else reason
@@ -161,52 +170,68 @@ class _CohortTraining:
     adapt_config: AdaptConfig
     open_current: OpenCurrent
     device: torch.device
+    stages: StageClock
 
-    def adapt(self, users: Sequence[_EncodedUser]) -> Iterator[CohortResult]:
-        """Train a stack of users; yields each one's result when it is done, charged an equal part of the time."""
+    def adapt(self, users: Sequence[EncodedUser]) -> Iterator[CohortResult]:
+        """Train a stack of users; yields each one's result when it is done, charged an equal part of the time.
+
+        Where the device has too little memory, the users that are not done are trained in two halves.
+        """
         started_s = time.perf_counter()
         waiting = {user.user_key: user for user in users}
+        too_large = False
         try:
             for user, fit in self._fit_stack(users):
                 seconds = (time.perf_counter() - started_s) / len(users)
-                yield replace(self._result(user, fit), seconds=seconds)
+                with self.stages("gate"):
+                    result = replace(self._result(user, fit), seconds=seconds)
+                yield result
                 del waiting[user.user_key]
         except (StorageError, GeneratorExit):
             raise
+        except torch.cuda.OutOfMemoryError:
+            too_large = len(waiting) > 1
         except Exception:
             # whatever goes wrong must not stop more than the one user that it belongs to
             log.exception("a stack of %d users broke; those unfinished are trained one by one", len(users))
+        if too_large:
+            torch.cuda.empty_cache()
+            half = (len(waiting) + 1) // 2
+            rest = list(waiting.values())
+            yield from self.adapt(rest[:half])
+            yield from self.adapt(rest[half:])
+            return
         for user in waiting.values():
             started_s = time.perf_counter()
             result = self._adapt_alone(user)
             yield replace(result, seconds=time.perf_counter() - started_s)
 
-    def _fit_stack(self, users: Sequence[_EncodedUser]) -> Iterator[tuple[_EncodedUser, AdapterFit | str]]:
-        speeches = [self._speech(user) for user in users]
-        stored = [
-            StoredSpeech(
-                frames=[rows.to(self.device) for rows in user.encodings],
-                tokens=speech.tokens,
-                transcripts=speech.transcripts,
-                train=speech.train,
-                held_out=speech.held_out,
-                seed=self._seed(user),
-            )
-            for user, speech in zip(users, speeches, strict=True)
-        ]
-        adapters = [self._fresh_adapter(user) for user in users]
-        stack = StackedTraining(
-            self.base.model, adapters, stored, self.base.vocabulary, self.adapt_config, self.config.after_layer
-        )
-        for place, fit in stack.run():
-            yield users[place], fit
+    def _fit_stack(self, users: Sequence[EncodedUser]) -> Iterator[tuple[EncodedUser, AdapterFit | str]]:
+        with self.stages("train"):
+            speeches = [speech_of(self.base, user, self.adapt_config, self.device) for user in users]
+            stored = [
+                StoredSpeech(
+                    user.encodings, s.tokens, s.transcripts, s.parts, user_seed(user.user_key, self.adapt_config)
+                )
+                for user, s in zip(users, speeches, strict=True)
+            ]
+            adapters = [self._fresh_adapter(user) for user in users]
+            stack = StackedTraining(
+                self.base.model, adapters, stored, self.base.vocabulary, self.adapt_config, self.config.after_layer
+            ).run()
+        while True:
+            with self.stages("train"):
+                done = next(stack, None)
+            if done is None:
+                return
+            yield users[done[0]], done[1]
 
-    def _adapt_alone(self, user: _EncodedUser) -> CohortResult:
+    def _adapt_alone(self, user: EncodedUser) -> CohortResult:
         try:
             fit: AdapterFit | str = fit_adapter(
                 self.base.model,
                 self._fresh_adapter(user),
-                self._speech(user),
+                speech_of(self.base, user, self.adapt_config, self.device),
                 self.base.vocabulary,
                 self.adapt_config,
                 seed=self._seed(user),
@@ -219,47 +244,39 @@ class _CohortTraining:
             log.exception("%s: training failed", user.user_key)
             return self._result(user, f"{type(error).__name__}: {error}")
 
-    def _result(self, user: _EncodedUser, fit: AdapterFit | str) -> CohortResult:
+    def _result(self, user: EncodedUser, fit: AdapterFit | str) -> CohortResult:
         result = CohortResult(user.user_key, 0.0, len(user.encodings), user.dropped)
         if isinstance(fit, str):
             return replace(result, failed=True, reason=fit)
-        current_adapter, current = self.open_current(user.user_key), None
-        if current_adapter is not None:
-            current = evaluate_adapter(
-                self.base.model,
-                current_adapter.to(self.device),
-                self._speech(user),
-                self.base.vocabulary,
-                self.adapt_config.batch_size,
-                self.config.after_layer,
-            )
-        reason = gate(fit, current, self.adapt_config.gate_metric)
-        return replace(result, fit=fit, better=not reason, reason=reason, current=current)
+        metric = self.adapt_config.gate_metric
+        current_error = self._current_error(user, fit)
+        reason = gate(fit, current_error, metric)
+        return replace(result, fit=fit, better=not reason, reason=reason, current_error=current_error)
 
-    def _seed(self, user: _EncodedUser) -> int:
-        return derive_seed(self.adapt_config.seed, user.user_key)
+    def _current_error(self, user: EncodedUser, fit: AdapterFit) -> float | None:
+        """The held-out error of the adapter that the user has; None without one."""
+        current = self.open_current(user.user_key)
+        if current is None:
+            return None
+        metric = self.adapt_config.gate_metric
+        speech = speech_of(self.base, user, self.adapt_config, self.device)
+        if len(speech.parts) > 1:
+            # it has learned from all of this speech, so only what was said of it then is fair
+            return current.error_ratio * fit.score_before.rate(metric)
+        evaluation = evaluate_adapter(
+            self.base.model,
+            current.adapter.to(self.device),
+            speech,
+            self.base.vocabulary,
+            self.adapt_config,
+            self.config.after_layer,
+        )
+        return evaluation.score.rate(metric)
 
-    def _speech(self, user: _EncodedUser) -> UserSpeech:
-        fraction = self.adapt_config.held_out_fraction
-        return speech_of(self.base, user.encodings, user.transcripts, fraction, self._seed(user), self.device)
+    def _seed(self, user: EncodedUser) -> int:
+        return user_seed(user.user_key, self.adapt_config)
 
-    def _fresh_adapter(self, user: _EncodedUser) -> MLPAdapter:
+    def _fresh_adapter(self, user: EncodedUser) -> MLPAdapter:
         torch.manual_seed(self._seed(user))
         dim = self.base.model.encoding_dim(self.config.after_layer)
         return MLPAdapter.from_config(dim, self.config).to(self.device)
-
-
-def gate(fit: AdapterFit, current: Evaluation | None, metric: ErrorMetric) -> str:
-    """Why a trained adapter must not be published; empty where it may.
-
-    Its held-out error must be no worse than the base's and the current adapter's.
-    """
-    name = metric.name.upper()
-    after = fit.score_after.rate(metric)
-    if fit.loss_after >= fit.loss_before:
-        return f"training did not lower the held-out loss ({fit.loss_before:.3f})"
-    if after > fit.score_before.rate(metric):
-        return f"held-out {name} {after:.1%} is worse than the base's {fit.score_before.rate(metric):.1%}"
-    if current is not None and after > current.score.rate(metric):
-        return f"held-out {name} {after:.1%} is worse than the current adapter's {current.score.rate(metric):.1%}"
-    return ""

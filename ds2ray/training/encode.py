@@ -1,101 +1,175 @@
 """Encoding speech once with the frozen trunk, in large batches of like length across all users.
 
-Shapes: T encoding frames of an utterance, D width of the encodings.
+Shapes: B utterances of a batch, T encoding frames of an utterance, N of all utterances of a batch, D width of the
+encodings.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ds2ray.config import LAST_LAYER
+from ds2ray.config import LAST_LAYER, Precision
 from ds2ray.data.audio import read_waveform
 from ds2ray.data.batches import batches_by_seconds, prefetched
-from ds2ray.data.features import LogMel
+from ds2ray.data.features import LogMel, frame_mask
 from ds2ray.data.manifest import Utterance
 from ds2ray.errors import InputError
+from ds2ray.model.layers import TIME_REDUCTION
 from ds2ray.model.weights import Base
+from ds2ray.training.stages import StageClock
 
 READ_THREADS = 4
 """Audio files read at a time: reading waits for storage more than it computes."""
 
+DEVICE_SHARE = 0.4
+"""Share of a GPU's free memory that encodings may take; the rest is for training."""
+
 
 @dataclass(frozen=True)
 class Encoded:
-    """Encodings in the order of the utterances: float32 [T, D] in host memory, or why there are none."""
+    """Encodings in the order of the utterances, [T, D] each, or why there are none.
+
+    Attributes:
+        padding: share of the computed frames that was padding.
+    """
 
     encodings: list[Tensor | None]
     problems: dict[int, str]
+    padding: float
 
 
-def encode_utterances(
-    base: Base,
-    utterances: Sequence[Utterance],
-    *,
-    after_layer: int = LAST_LAYER,
-    max_padded_s: float,
-    device: torch.device | str = "cpu",
-) -> Encoded:
-    """Read and encode utterances. One that cannot be read or has no finite encoding is a problem, not an error.
+@dataclass(frozen=True)
+class Encoder:
+    """The frozen trunk as it is used: where it runs, how precisely, and where encodings are kept.
 
     Args:
+        after_layer: the trunk ends after this recurrent layer.
         max_padded_s: seconds of padded audio per call of the trunk.
+        precision: of stored encodings, and on GPUs of the trunk.
+        stages: is told of `read`, `mel` and `encode`.
     """
-    log_mel = LogMel(base.audio).to(device)
-    encodings: list[Tensor | None] = [None] * len(utterances)
-    problems: dict[int, str] = {}
-    base.model.to(device).eval()
 
-    def read(index: int) -> np.ndarray | str:
+    base: Base
+    after_layer: int = LAST_LAYER
+    max_padded_s: float = 60.0
+    device: torch.device | str = "cpu"
+    precision: Precision = Precision.auto
+    stages: StageClock | None = None
+
+    def encode(self, utterances: Sequence[Utterance]) -> Encoded:
+        """Read and encode utterances. One that cannot be read or has no finite encoding is a problem, not an error."""
+        clock = self.stages or StageClock()
+        log_mel = LogMel(self.base.audio).to(self.device)
+        self.base.model.to(self.device).eval()
+        encodings: list[Tensor | None] = [None] * len(utterances)
+        problems: dict[int, str] = {}
+        computed = valid = 0
+        keep_on = self._storage_device(utterances)
+        with ThreadPoolExecutor(READ_THREADS) as readers:
+            loaded = self._loaded(utterances, readers)
+            while True:
+                with clock("read"):
+                    batch = next(loaded, None)
+                if batch is None:
+                    break
+                problems.update((index, result) for index, result in batch if isinstance(result, str))
+                waveforms = [(index, result) for index, result in batch if not isinstance(result, str)]
+                # once more by their true lengths: a manifest may be wrong about them
+                lengths_s = [len(waveform) / self.base.audio.sample_rate_hz for _, waveform in waveforms]
+                for places in batches_by_seconds(lengths_s, self.max_padded_s):
+                    tensors = [torch.from_numpy(np.ascontiguousarray(waveforms[place][1])) for place in places]
+                    rows, padded_frames = self._rows(log_mel, tensors, keep_on, clock)
+                    computed, valid = computed + padded_frames, valid + sum(map(len, rows))
+                    for place, row in zip(places, rows, strict=True):
+                        encodings[waveforms[place][0]] = row
+        for index in _not_finite(encodings):
+            encodings[index] = None
+            problems[index] = "its encoding is not finite"
+        return Encoded(encodings, problems, 1 - valid / computed if computed else 0.0)
+
+    def _loaded(
+        self, utterances: Sequence[Utterance], readers: ThreadPoolExecutor
+    ) -> Iterator[list[tuple[int, np.ndarray | str]]]:
+        """Batches of waveforms, or why there is none, by utterance; the next is read while one is computed."""
+
+        def read(index: int) -> np.ndarray | str:
+            try:
+                return read_waveform(utterances[index].audio, self.base.audio.sample_rate_hz)
+            except FileNotFoundError:
+                return "there is no such file"
+            except InputError as error:
+                return str(error)
+
+        def load(indices: list[int]) -> list[tuple[int, np.ndarray | str]]:
+            return list(zip(indices, readers.map(read, indices), strict=True))
+
+        durations_s = [utterance.duration_s or 0.0 for utterance in utterances]
+        return prefetched(batches_by_seconds(durations_s, self.max_padded_s), load)
+
+    def _rows(
+        self, log_mel: LogMel, waveforms: Sequence[Tensor], keep_on: torch.device, clock: StageClock
+    ) -> tuple[list[Tensor], int]:
+        """Waveforms float32 [S] → encodings [T, D] on `keep_on`, and the padded frames that were computed.
+
+        Where the device has too little memory the batch is halved, down to one utterance.
+        """
         try:
-            return read_waveform(utterances[index].audio, base.audio.sample_rate_hz)
-        except FileNotFoundError:
-            return "there is no such file"
-        except InputError as error:
-            return str(error)
+            return self._encode_batch(log_mel, waveforms, keep_on, clock)
+        except torch.cuda.OutOfMemoryError:
+            if len(waveforms) == 1:
+                raise
+        half = len(waveforms) // 2
+        first, first_frames = self._rows(log_mel, waveforms[:half], keep_on, clock)
+        second, second_frames = self._rows(log_mel, waveforms[half:], keep_on, clock)
+        return first + second, first_frames + second_frames
 
-    with ThreadPoolExecutor(READ_THREADS) as readers:
+    @torch.no_grad()
+    def _encode_batch(
+        self, log_mel: LogMel, waveforms: Sequence[Tensor], keep_on: torch.device, clock: StageClock
+    ) -> tuple[list[Tensor], int]:
+        bfloat16 = _is_bfloat16(self.precision, self.device)
+        with clock("mel"):
+            num_samples = torch.tensor([len(waveform) for waveform in waveforms], device=self.device)
+            padded = torch.nn.utils.rnn.pad_sequence(list(waveforms), batch_first=True).to(self.device)
+            features, feature_lengths = log_mel(padded, num_samples)
+        on_gpu = torch.device(self.device).type == "cuda"
+        with clock("encode"):
+            with torch.autocast("cuda", torch.bfloat16) if bfloat16 and on_gpu else nullcontext():
+                encodings, lengths = self.base.model.trunk(features, feature_lengths, self.after_layer)
+            # only frames of speech are kept, in one piece, so that the padded batch can be freed
+            flat = encodings[frame_mask(lengths, encodings.shape[1])]
+            flat = flat.to(keep_on, torch.bfloat16 if bfloat16 else torch.float32)
+            return list(flat.split(lengths.tolist())), encodings.shape[0] * encodings.shape[1]
 
-        def load(indices: list[int]) -> tuple[list[int], list[np.ndarray | str]]:
-            return indices, list(readers.map(read, indices))
-
-        batches = batches_by_seconds([utterance.duration_s or 0.0 for utterance in utterances], max_padded_s)
-        for indices, loaded in prefetched(batches, load):
-            problems.update({i: result for i, result in zip(indices, loaded, strict=True) if isinstance(result, str)})
-            kept = [(i, result) for i, result in zip(indices, loaded, strict=True) if not isinstance(result, str)]
-            if not kept:
-                continue
-            waveforms = [torch.from_numpy(np.ascontiguousarray(waveform)) for _, waveform in kept]
-            rows = encode_waveforms(base, log_mel, waveforms, after_layer, device)
-            for (index, _), row in zip(kept, rows, strict=True):
-                if row.isfinite().all():
-                    encodings[index] = row
-                else:
-                    problems[index] = "its encoding is not finite"
-    return Encoded(encodings, problems)
+    def _storage_device(self, utterances: Sequence[Utterance]) -> torch.device:
+        """The device itself where all encodings fit, else host memory."""
+        device = torch.device(self.device)
+        if device.type != "cuda":
+            return device
+        seconds = sum(utterance.duration_s or 0.0 for utterance in utterances)
+        frames = seconds / (TIME_REDUCTION * self.base.audio.hop_s)
+        bytes_each = 2 if _is_bfloat16(self.precision, device) else 4
+        size_bytes = frames * self.base.model.encoding_dim(self.after_layer) * bytes_each
+        return device if size_bytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0] else torch.device("cpu")
 
 
-@torch.no_grad()
-def encode_waveforms(
-    base: Base, log_mel: LogMel, waveforms: Sequence[Tensor], after_layer: int, device: torch.device | str
-) -> list[Tensor]:
-    """Waveforms float32 [S] → encodings [T, D] in host memory, in one call of the trunk.
+def _is_bfloat16(precision: Precision, device: torch.device | str) -> bool:
+    if precision is Precision.auto:
+        return torch.device(device).type == "cuda"
+    return precision is Precision.bfloat16
 
-    Where the device has too little memory the batch is halved, down to one utterance.
-    """
-    try:
-        num_samples = torch.tensor([len(waveform) for waveform in waveforms], device=device)
-        padded = torch.nn.utils.rnn.pad_sequence(list(waveforms), batch_first=True).to(device)
-        features, feature_lengths = log_mel(padded, num_samples)
-        encodings, lengths = base.model.trunk(features, feature_lengths, after_layer)
-        # each row is copied out, so that the padded batch can be freed
-        return [row[:length].cpu().clone() for row, length in zip(encodings, lengths.tolist(), strict=True)]
-    except torch.cuda.OutOfMemoryError:
-        if len(waveforms) == 1:
-            raise
-    half = len(waveforms) // 2
-    first = encode_waveforms(base, log_mel, waveforms[:half], after_layer, device)
-    return first + encode_waveforms(base, log_mel, waveforms[half:], after_layer, device)
+
+def _not_finite(encodings: Sequence[Tensor | None]) -> Iterator[int]:
+    """Indices of the encodings that hold a value that is not finite."""
+    present = [(index, row) for index, row in enumerate(encodings) if row is not None]
+    if not present:
+        return iter(())
+    # a sum is not finite if any of its parts is not; one transfer for all of them
+    finite = torch.stack([row.sum(dtype=torch.float64).isfinite() for _, row in present]).tolist()
+    return itertools.compress((index for index, _ in present), (not ok for ok in finite))

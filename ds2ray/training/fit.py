@@ -13,14 +13,22 @@ from torch import Tensor, nn
 
 from ds2ray.config import LAST_LAYER, AdaptConfig, OptimizerType, Schedule
 from ds2ray.data.batches import epoch_batches
-from ds2ray.errors import InputError, TrainingDivergedError
+from ds2ray.errors import TrainingDivergedError
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.decode import greedy
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary
 from ds2ray.training.evaluation import Score, score_decoded
-from ds2ray.training.optim import build_optimizer, clip_gradients, ctc_losses, learning_rate_at, set_learning_rate
+from ds2ray.training.optim import (
+    build_optimizer,
+    clip_gradients,
+    ctc_losses,
+    kl_divergences,
+    learning_rate_at,
+    set_learning_rate,
+)
 from ds2ray.training.seeds import derive_seed
+from ds2ray.training.split import Part, part_seed
 
 WARMUP_FRACTION = 0.1
 """Share of an adapter's steps in which its learning rate rises."""
@@ -38,15 +46,19 @@ class UserSpeech:
         durations: of each utterance, in any unit; utterances of like duration share a batch.
         tokens: int64 [L] per utterance.
         transcripts: per utterance.
-        train, held_out: utterance indices; held-out ones serve early stopping and the gate, never the gradient.
+        parts: an adapter is trained for each, and the first is the user's (see `split`).
     """
 
     encode: EncodeRows
     durations: Sequence[float]
     tokens: Sequence[Tensor]
     transcripts: Sequence[str]
-    train: Sequence[int]
-    held_out: Sequence[int]
+    parts: Sequence[Part]
+
+    @property
+    def held_out(self) -> list[int]:
+        """The utterances that judge: those of all parts."""
+        return [row for part in self.parts for row in part.held_out]
 
 
 @dataclass(frozen=True)
@@ -74,18 +86,10 @@ Criterion = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """(log-probabilities [B, T, V], lengths [B], tokens [B, L], number of tokens [B]) → losses of the rows [B]."""
 
 
-def hold_out(num_utterances: int, fraction: float, seed: int) -> tuple[list[int], list[int]]:
-    """Split utterance indices into (train, held out); at least one is on each side.
-
-    Raises InputError for fewer than two utterances.
-    """
-    if num_utterances < 2:
-        raise InputError(
-            f"{num_utterances} utterances cannot be split into training and held-out speech; give 2 or more"
-        )
-    count = min(num_utterances - 1, max(1, round(num_utterances * fraction)))
-    order = torch.randperm(num_utterances, generator=torch.Generator().manual_seed(seed)).tolist()
-    return sorted(order[count:]), sorted(order[:count])
+def pad_frames(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Encodings [T, D] of some utterances → padded [B, T, D] and their lengths int64 [B]."""
+    lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
+    return nn.utils.rnn.pad_sequence(list(rows), batch_first=True), lengths
 
 
 def pad_tokens(tokens: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -109,7 +113,8 @@ def fit_adapter(
 ) -> AdapterFit:
     """Train one adapter against a frozen base; it ends with the weights of its best held-out loss.
 
-    The same seed, speech and config give the same adapter, whatever ran before.
+    The same seed, speech and config give the same adapter, whatever ran before. With further parts in `speech`, an
+    adapter each is trained beside it, and it is these that are judged.
 
     Args:
         adapter: trained in place.
@@ -119,119 +124,156 @@ def fit_adapter(
     Raises:
         TrainingDivergedError: no step of an epoch had a finite loss and gradient.
     """
-    if optimizer is None:
-        optimizer = build_optimizer(
-            adapter.parameters(), OptimizerType.adamw, config.learning_rate, config.weight_decay
-        )
-    peak = optimizer.param_groups[0]["lr"]
-    train_durations = [speech.durations[index] for index in speech.train]
-    steps_per_epoch = math.ceil(len(speech.train) / config.batch_size)
-    if max_steps_per_epoch:
-        steps_per_epoch = min(steps_per_epoch, max_steps_per_epoch)
-    total_steps = steps_per_epoch * config.num_epochs
-
     model.freeze_base_model()
     model.train()
-    before = evaluate_adapter(model, None, speech, vocabulary, config.batch_size, after_layer, criterion)
-    best_loss, best_state, best_epoch = before.loss, copy.deepcopy(adapter.state_dict()), -1
-    bad_steps = epoch = 0
+    training = _Training(model, speech, config, after_layer, criterion)
+    learners = [
+        _Learner(
+            adapter if part == 0 else copy.deepcopy(adapter), speech, part, config, seed, optimizer, max_steps_per_epoch
+        )
+        for part in range(len(speech.parts))
+    ]
+    judges = [learner for learner in learners if learner.part.held_out]
+    before = training.evaluate(None, speech.held_out, vocabulary)
+    best_loss, best_epoch, epoch = before.loss, -1, 0
+    for learner in learners:
+        learner.keep()
     for epoch in range(config.num_epochs):
-        adapter.train()
-        bad_before = bad_steps
-        batches = epoch_batches(train_durations, config.batch_size, 1, seed, epoch)[:steps_per_epoch]
-        for position, batch in enumerate(batches):
-            step = epoch * steps_per_epoch + position
-            rate = learning_rate_at(step, total_steps, peak, Schedule.one_cycle, WARMUP_FRACTION)
-            set_learning_rate(optimizer, rate)
-            torch.manual_seed(derive_seed(seed, step))
-            rows = [speech.train[index] for index in batch]
-            bad_steps += not _step(
-                model, adapter, speech, rows, optimizer, criterion, after_layer, config.max_grad_norm
-            )
-        if bad_steps - bad_before == len(batches):
-            raise TrainingDivergedError(
-                f"no step of epoch {epoch + 1} had a finite loss and gradient; look for damaged audio, "
-                f"or lower the learning rate ({peak:g})"
-            )
-        loss = held_out_loss(model, adapter, speech, config.batch_size, after_layer, criterion)
+        for learner in learners:
+            learner.run_epoch(training, epoch)
+        loss = training.held_out(judges).loss
         if loss < best_loss:
-            best_loss, best_state, best_epoch = loss, copy.deepcopy(adapter.state_dict()), epoch
+            best_loss, best_epoch = loss, epoch
+            for learner in learners:
+                learner.keep()
         if epoch - best_epoch >= config.patience_epochs:
             break
-    adapter.load_state_dict(best_state)
-    after = evaluate_adapter(model, adapter, speech, vocabulary, config.batch_size, after_layer, criterion)
-    return AdapterFit(best_state, epoch + 1, bad_steps, before.loss, after.loss, before.score, after.score)
+    for learner in learners:
+        learner.restore()
+    after = training.held_out(judges, vocabulary)
+    return AdapterFit(
+        learners[0].best, epoch + 1, learners[0].bad_steps, before.loss, after.loss, before.score, after.score
+    )
 
 
-def _step(
-    model: DeepSpeech2,
-    adapter: MLPAdapter,
-    speech: UserSpeech,
-    rows: Sequence[int],
-    optimizer: torch.optim.Optimizer,
-    criterion: Criterion,
-    after_layer: int,
-    max_grad_norm: float,
-) -> bool:
-    """One optimizer step; False, and nothing changed, where loss or gradient is not finite."""
-    encodings, lengths = speech.encode(rows)
-    tokens, num_tokens = pad_tokens([speech.tokens[row] for row in rows], encodings.device)
-    log_probs = model.head(adapter(encodings), lengths, after_layer)
-    optimizer.zero_grad(set_to_none=True)
-    criterion(log_probs, lengths, tokens, num_tokens).mean().backward()
-    finite = bool(clip_gradients(adapter.parameters(), max_grad_norm).isfinite())
-    if finite:
-        optimizer.step()
-    return finite
+class _Learner:
+    """The adapter of one part, its optimizer and its best weights."""
+
+    def __init__(
+        self,
+        adapter: MLPAdapter,
+        speech: UserSpeech,
+        part: int,
+        config: AdaptConfig,
+        seed: int,
+        optimizer: torch.optim.Optimizer | None,
+        max_steps_per_epoch: int,
+    ) -> None:
+        self.adapter, self.part, self.seed = adapter, speech.parts[part], part_seed(seed, part)
+        self.is_users = part == 0
+        self.optimizer = optimizer or build_optimizer(
+            adapter.parameters(), OptimizerType.adamw, config.learning_rate, config.weight_decay
+        )
+        self.peak = self.optimizer.param_groups[0]["lr"]
+        self.batch_size = config.batch_size
+        self.durations = [speech.durations[index] for index in self.part.train]
+        steps = math.ceil(len(self.part.train) / config.batch_size)
+        self.steps_per_epoch = min(steps, max_steps_per_epoch) if max_steps_per_epoch else steps
+        self.total_steps = self.steps_per_epoch * config.num_epochs
+        self.bad_steps = 0
+        self.best: dict[str, Tensor] = {}
+
+    def keep(self) -> None:
+        """The weights as they are now are the best ones."""
+        self.best = copy.deepcopy(self.adapter.state_dict())
+
+    def restore(self) -> None:
+        self.adapter.load_state_dict(self.best)
+
+    def run_epoch(self, training: "_Training", epoch: int) -> None:
+        self.adapter.train()
+        batches = epoch_batches(self.durations, self.batch_size, 1, self.seed, epoch)[: self.steps_per_epoch]
+        bad = 0
+        for position, batch in enumerate(batches):
+            step = epoch * self.steps_per_epoch + position
+            rate = learning_rate_at(step, self.total_steps, self.peak, Schedule.one_cycle, WARMUP_FRACTION)
+            set_learning_rate(self.optimizer, rate)
+            torch.manual_seed(derive_seed(self.seed, step))
+            bad += not training.step(self.adapter, self.optimizer, [self.part.train[index] for index in batch])
+        self.bad_steps += bad
+        if bad == len(batches) and self.is_users:
+            raise TrainingDivergedError(
+                f"no step of epoch {epoch + 1} had a finite loss and gradient; look for damaged audio, "
+                f"or lower the learning rate ({self.peak:g})"
+            )
 
 
-@torch.no_grad()
-def held_out_loss(
-    model: DeepSpeech2,
-    adapter: MLPAdapter | None,
-    speech: UserSpeech,
-    batch_size: int,
-    after_layer: int,
-    criterion: Criterion = ctc_losses,
-) -> float:
-    """Mean loss per held-out utterance."""
-    return _evaluate(model, adapter, speech, batch_size, after_layer, criterion, decode=None).loss
+@dataclass(frozen=True)
+class _Training:
+    """What all steps of a user's training share."""
+
+    model: DeepSpeech2
+    speech: UserSpeech
+    config: AdaptConfig
+    after_layer: int
+    criterion: Criterion
+
+    def step(self, adapter: MLPAdapter, optimizer: torch.optim.Optimizer, rows: Sequence[int]) -> bool:
+        """One optimizer step; False, and nothing changed, where loss or gradient is not finite."""
+        encodings, lengths = self.speech.encode(rows)
+        tokens, num_tokens = pad_tokens([self.speech.tokens[row] for row in rows], encodings.device)
+        log_probs = self.model.head(adapter(encodings), lengths, self.after_layer)
+        losses = self.criterion(log_probs, lengths, tokens, num_tokens)
+        if self.config.kl_weight:
+            with torch.no_grad():
+                of_base = self.model.head(encodings, lengths, self.after_layer)
+            losses = losses + self.config.kl_weight * kl_divergences(log_probs, of_base, lengths)
+        optimizer.zero_grad(set_to_none=True)
+        losses.mean().backward()
+        finite = bool(clip_gradients(adapter.parameters(), self.config.max_grad_norm).isfinite())
+        if finite:
+            optimizer.step()
+        return finite
+
+    @torch.no_grad()
+    def held_out(self, judges: Sequence[_Learner], vocabulary: Vocabulary | None = None) -> Evaluation:
+        """Mean loss, and with a vocabulary errors, of each judge on the utterances that it has not learned from."""
+        loss, score = 0.0, Score()
+        for judge in judges:
+            own = self.evaluate(judge.adapter, judge.part.held_out, vocabulary)
+            loss, score = loss + own.loss * len(judge.part.held_out), score + own.score
+        return Evaluation(loss / len(self.speech.held_out), score)
+
+    @torch.no_grad()
+    def evaluate(self, adapter: MLPAdapter | None, rows: Sequence[int], vocabulary: Vocabulary | None) -> Evaluation:
+        """Mean loss per utterance of `rows`, and with a vocabulary errors; of the base alone without an adapter."""
+        if adapter is not None:
+            adapter.eval()
+        loss, score = 0.0, Score()
+        by_duration = sorted(rows, key=lambda row: self.speech.durations[row])
+        # evaluation keeps no gradients, so it can take more rows at once than a training step
+        size = 4 * self.config.batch_size
+        for start in range(0, len(by_duration), size):
+            batch = by_duration[start : start + size]
+            encodings, lengths = self.speech.encode(batch)
+            tokens, num_tokens = pad_tokens([self.speech.tokens[row] for row in batch], encodings.device)
+            adapted = encodings if adapter is None else adapter(encodings)
+            log_probs = self.model.head(adapted, lengths, self.after_layer)
+            loss += float(self.criterion(log_probs, lengths, tokens, num_tokens).sum())
+            if vocabulary is not None:
+                transcripts = [self.speech.transcripts[row] for row in batch]
+                score += score_decoded(greedy(log_probs, lengths), transcripts, vocabulary)
+        return Evaluation(loss / len(rows), score)
 
 
-@torch.no_grad()
 def evaluate_adapter(
     model: DeepSpeech2,
     adapter: MLPAdapter | None,
     speech: UserSpeech,
-    vocabulary: Vocabulary,
-    batch_size: int,
+    vocabulary: Vocabulary | None,
+    config: AdaptConfig,
     after_layer: int,
     criterion: Criterion = ctc_losses,
 ) -> Evaluation:
-    """Loss and errors on the held-out utterances; of the base alone where `adapter` is None."""
-    return _evaluate(model, adapter, speech, batch_size, after_layer, criterion, decode=vocabulary)
-
-
-def _evaluate(
-    model: DeepSpeech2,
-    adapter: MLPAdapter | None,
-    speech: UserSpeech,
-    batch_size: int,
-    after_layer: int,
-    criterion: Criterion,
-    decode: Vocabulary | None,
-) -> Evaluation:
-    if adapter is not None:
-        adapter.eval()
-    loss, score = 0.0, Score()
-    rows_by_duration = sorted(speech.held_out, key=lambda row: speech.durations[row])
-    # evaluation keeps no gradients, so it can take more rows at once than a training step
-    for start in range(0, len(rows_by_duration), 4 * batch_size):
-        rows = rows_by_duration[start : start + 4 * batch_size]
-        encodings, lengths = speech.encode(rows)
-        tokens, num_tokens = pad_tokens([speech.tokens[row] for row in rows], encodings.device)
-        log_probs = model.head(encodings if adapter is None else adapter(encodings), lengths, after_layer)
-        loss += float(criterion(log_probs, lengths, tokens, num_tokens).sum())
-        if decode is not None:
-            score += score_decoded(greedy(log_probs, lengths), [speech.transcripts[row] for row in rows], decode)
-    return Evaluation(loss / len(speech.held_out), score)
+    """Mean loss on the held-out utterances, and with a vocabulary errors; of the base alone without an adapter."""
+    return _Training(model, speech, config, after_layer, criterion).evaluate(adapter, speech.held_out, vocabulary)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ds2ray.config import OptimizerType, Schedule
+from ds2ray.data.features import frame_mask
 
 START_DIVISOR = 25.0
 """The warm-up starts at the highest rate divided by this; from Smith and Topin's one-cycle policy (2018)."""
@@ -72,3 +73,16 @@ def ctc_losses(log_probs: Tensor, lengths: Tensor, tokens: Tensor, num_tokens: T
         log_probs.transpose(0, 1), tokens, lengths, num_tokens, blank=0, reduction="none", zero_infinity=True
     )
     return losses / num_tokens.clamp(min=1)
+
+
+def kl_divergences(log_probs: Tensor, of_base: Tensor, lengths: Tensor) -> Tensor:
+    """KL(base ‖ adapted) of each row, mean over its frames, in nats: float32 [B].
+
+    Yu et al. (2013) keep an adapted model close to its base with it.
+
+    Args:
+        log_probs, of_base: [B, T, V].
+        lengths: int64 [B], frames.
+    """
+    by_frame = nn.functional.kl_div(log_probs, of_base, reduction="none", log_target=True).sum(2)
+    return torch.where(frame_mask(lengths, by_frame.shape[1]), by_frame, 0.0).sum(1) / lengths

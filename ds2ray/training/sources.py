@@ -11,7 +11,7 @@ from ds2ray.data.rows import Problem
 from ds2ray.data.validation import enforce, validate
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.text import Vocabulary
-from ds2ray.training.fit import hold_out
+from ds2ray.training.split import hold_out
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def load_training_data(
         valid = _checked(read_manifest(train.valid_manifest), data, audio, vocabulary)
         problems, notes = [*manifest.problems, *valid.problems], reading_notes([manifest, valid])
         return TrainingData(vocabulary, manifest.utterances, valid.utterances, problems, notes)
-    train_rows, valid_rows = hold_out(len(manifest.utterances), train.valid_fraction, train.seed)
     utterances = manifest.utterances
+    train_rows, valid_rows = hold_out([u.utterance_id for u in utterances], train.valid_fraction, train.seed)
     train_part, valid_part = [utterances[row] for row in train_rows], [utterances[row] for row in valid_rows]
     return TrainingData(vocabulary, train_part, valid_part, manifest.problems, reading_notes([manifest]))
 

@@ -25,7 +25,7 @@ from ds2ray.errors import ArtifactCorruptError, InputError, TrainingDivergedErro
 from ds2ray.model.decode import greedy
 from ds2ray.model.weights import load_model_file
 from ds2ray.training.base import EpochReport, settings_fingerprint
-from ds2ray.training.encode import encode_utterances
+from ds2ray.training.encode import Encoder
 from ds2ray.training.evaluation import Score, score_decoded
 from ds2ray.training.optim import learning_rate_at
 
@@ -73,7 +73,7 @@ def test_the_reported_errors_are_those_of_the_validation_data_alone(tmp_path: Pa
     score = Score()
     log_mel = LogMel(base.audio)
     for utterance in task.valid_utterances:
-        encodings = encode_utterances(base, [utterance], max_padded_s=60).encodings[0]
+        encodings = Encoder(base).encode([utterance]).encodings[0]
         assert encodings is not None
         lengths = torch.tensor([len(encodings)])
         with torch.no_grad():

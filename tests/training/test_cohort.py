@@ -22,10 +22,12 @@ from ds2ray.metrics import ErrorCount
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.weights import AdapterManager, Base
 from ds2ray.training.adapter import AdapterTrainer
-from ds2ray.training.cohort import CohortResult, CohortUser, adapt_cohort, gate
+from ds2ray.training.cohort import CohortResult, CohortUser, adapt_cohort
 from ds2ray.training.evaluation import Score
-from ds2ray.training.fit import AdapterFit, Evaluation, hold_out
+from ds2ray.training.fit import AdapterFit
+from ds2ray.training.gate import CurrentAdapter, gate
 from ds2ray.training.seeds import derive_seed
+from ds2ray.training.split import hold_out
 
 ADAPTER = AdapterConfig(hidden_dims=[16])
 ADAPT = AdaptConfig(num_epochs=6, batch_size=4, learning_rate=0.01, patience_epochs=3, held_out_fraction=0.3)
@@ -87,7 +89,7 @@ def test_the_plain_trainer_gives_the_same_adapter(
     in_cohort = adapted(copy.deepcopy(base), list(users.values()), adapter=adapter, adapt=adapt)["ann"]
     utterances = users["ann"].utterances
     seed = derive_seed(ADAPT.seed, "ann")
-    train, held_out = hold_out(len(utterances), ADAPT.held_out_fraction, seed)
+    train, held_out = hold_out([u.utterance_id for u in utterances], ADAPT.held_out_fraction, seed)
     torch.manual_seed(seed)
     base.model.add_adapter(adapter)
 
@@ -156,7 +158,7 @@ class TestBadUsers:
         assert results["ann"].fit is not None
 
     def test_an_error_in_one_users_training_stops_no_other(self, base: Base, users: dict[str, CohortUser]) -> None:
-        def open_current(user_key: str) -> MLPAdapter | None:
+        def open_current(user_key: str) -> CurrentAdapter | None:
             if user_key == "bob":
                 raise ValueError("no adapter of this shape")
             return None
@@ -174,7 +176,7 @@ class TestBadUsers:
         assert result.reason.startswith("no step of epoch")
 
     def test_a_store_that_cannot_be_reached_stops_the_cohort(self, base: Base, users: dict[str, CohortUser]) -> None:
-        def open_current(user_key: str) -> MLPAdapter | None:
+        def open_current(user_key: str) -> CurrentAdapter | None:
             raise StorageError("s3://bucket: access denied")
 
         with pytest.raises(StorageError, match="denied"):
@@ -188,12 +190,22 @@ def test_the_current_adapter_is_compared_on_the_same_speech(base: Base, users: d
     first = adapted(base, [users["ann"]])["ann"]
     current = MLPAdapter.from_config(base.model.encoding_dim(), ADAPTER)
     current.load_state_dict(state_of(first))
-    second = adapted(base, [users["ann"]], open_current=lambda user_key: current)["ann"]
-    assert first.current is None
+    open_current = {"ann": CurrentAdapter(current)}.get
+    second = adapted(base, [users["ann"]], open_current=open_current)["ann"]
     assert first.fit is not None
-    assert second.current is not None
-    assert second.current.score == first.fit.score_after
-    assert second.current.loss == pytest.approx(first.fit.loss_after, rel=1e-4)
+    assert first.current_error is None
+    assert second.current_error == first.fit.score_after.words.rate()
+
+
+def test_a_current_adapter_is_not_judged_by_what_it_learned_from(base: Base, users: dict[str, CohortUser]) -> None:
+    adapt = replace(ADAPT, cross_validate_below=100)
+    first = adapted(base, [users["ann"]], adapt=adapt)["ann"]
+    assert first.fit is not None
+    current = MLPAdapter.from_config(base.model.encoding_dim(), ADAPTER)
+    current.load_state_dict(state_of(first))
+    open_current = {"ann": CurrentAdapter(current, error_ratio=0.25)}.get
+    second = adapted(base, [users["ann"]], adapt=adapt, open_current=open_current)["ann"]
+    assert second.current_error == 0.25 * first.fit.score_before.words.rate()
 
 
 def errors(words: int, characters: int) -> Score:
@@ -216,7 +228,7 @@ def errors(words: int, characters: int) -> Score:
 )  # fmt: skip
 def test_the_gate(loss_after: float, after: Score, current: Score | None, metric: ErrorMetric, reason: str) -> None:
     fit = AdapterFit({}, 3, 0, 2.0, loss_after, errors(20, 80), after)
-    found = gate(fit, None if current is None else Evaluation(1.5, current), metric)
+    found = gate(fit, None if current is None else current.rate(metric), metric)
     assert (found == "") if reason == "" else (reason in found)
 
 

@@ -1,25 +1,24 @@
 """One user's adapter: the split, early stopping, the seed, and what a bad step does."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from toy_speech import make_utterances
 
 from ds2ray.config import LAST_LAYER, AdaptConfig, AdapterConfig
-from ds2ray.errors import InputError, TrainingDivergedError
+from ds2ray.errors import TrainingDivergedError
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.weights import Base
-from ds2ray.training.cohort import speech_of
-from ds2ray.training.encode import encode_utterances
-from ds2ray.training.fit import UserSpeech, evaluate_adapter, fit_adapter, held_out_loss, hold_out
+from ds2ray.training.cohort import CohortUser, encode_users, speech_of
+from ds2ray.training.encode import Encoder
+from ds2ray.training.fit import UserSpeech, evaluate_adapter, fit_adapter
 
 ADAPTER = AdapterConfig(hidden_dims=[16])
-ADAPT = AdaptConfig(num_epochs=12, batch_size=4, learning_rate=0.01, patience_epochs=4)
+ADAPT = AdaptConfig(num_epochs=12, batch_size=4, learning_rate=0.01, patience_epochs=4, held_out_fraction=0.3)
 
 
 @pytest.fixture
@@ -30,10 +29,9 @@ def base(fresh_base: Callable[[], Base]) -> Base:
 @pytest.fixture
 def speech(base: Base, tmp_path: Path) -> UserSpeech:
     utterances = make_utterances(tmp_path, 14, seed=5, pitch=1.3)
-    encoded = encode_utterances(base, utterances, max_padded_s=60)
-    encodings = [rows for rows in encoded.encodings if rows is not None]
-    assert len(encodings) == 14
-    return speech_of(base, encodings, [u.transcript for u in utterances], 0.3, 0, "cpu")
+    (encoded,) = encode_users(Encoder(base), [CohortUser("ann", utterances)])
+    assert len(encoded.encodings) == 14
+    return speech_of(base, encoded, ADAPT, "cpu")
 
 
 def fresh_adapter(base: Base, seed: int = 0) -> MLPAdapter:
@@ -44,23 +42,6 @@ def fresh_adapter(base: Base, seed: int = 0) -> MLPAdapter:
 def fitted(base: Base, speech: UserSpeech, seed: int = 0, **settings: Any) -> Any:
     adapt = AdaptConfig(**{**vars(ADAPT), **settings})
     return fit_adapter(base.model, fresh_adapter(base), speech, base.vocabulary, adapt, seed=seed)
-
-
-@given(st.integers(2, 500), st.floats(0.01, 0.99), st.integers(0, 99))
-def test_hold_out_splits_all_and_leaves_some_on_each_side(count: int, fraction: float, seed: int) -> None:
-    train, held_out = hold_out(count, fraction, seed)
-    assert sorted([*train, *held_out]) == list(range(count))
-    assert train == sorted(train)
-    assert held_out == sorted(held_out)
-    assert train
-    assert len(held_out) == min(count - 1, max(1, round(count * fraction)))
-    assert (train, held_out) == hold_out(count, fraction, seed)
-
-
-def test_hold_out_depends_on_the_seed_and_refuses_a_single_utterance() -> None:
-    assert len({str(hold_out(50, 0.2, seed)) for seed in range(5)}) == 5
-    with pytest.raises(InputError, match="2 or more"):
-        hold_out(1, 0.2, 0)
 
 
 def test_training_helps_and_touches_no_weight_of_the_base(base: Base, speech: UserSpeech) -> None:
@@ -76,10 +57,9 @@ def test_the_adapter_ends_with_its_best_weights(base: Base, speech: UserSpeech) 
     adapter = fresh_adapter(base)
     fit = fit_adapter(base.model, adapter, speech, base.vocabulary, ADAPT, seed=0)
     assert all(torch.equal(fit.state[name], tensor) for name, tensor in adapter.state_dict().items())
-    assert held_out_loss(base.model, adapter, speech, 4, LAST_LAYER) == pytest.approx(fit.loss_after, rel=1e-5)
-    assert evaluate_adapter(base.model, None, speech, base.vocabulary, 4, LAST_LAYER).loss == pytest.approx(
-        fit.loss_before, rel=1e-5
-    )
+    for state, loss in ((adapter, fit.loss_after), (None, fit.loss_before)):
+        evaluation = evaluate_adapter(base.model, state, speech, base.vocabulary, ADAPT, LAST_LAYER)
+        assert evaluation.loss == pytest.approx(loss, rel=1e-5)
     stops = [fitted(base, speech, num_epochs=ADAPT.num_epochs, patience_epochs=patience) for patience in (1, 12)]
     assert stops[0].loss_after >= stops[1].loss_after
 
@@ -100,7 +80,7 @@ def test_the_seed_alone_decides(base: Base, speech: UserSpeech) -> None:
 
 
 def test_steps_without_a_finite_loss_are_skipped(base: Base, speech: UserSpeech) -> None:
-    encode, damaged = speech.encode, speech.train[0]
+    encode, damaged = speech.encode, speech.parts[0].train[0]
 
     def with_damage(rows: Any) -> tuple[torch.Tensor, torch.Tensor]:
         encodings, lengths = encode(rows)
@@ -126,7 +106,7 @@ def test_fewer_steps_per_epoch(base: Base, speech: UserSpeech) -> None:
         return encode(rows)
 
     counted = UserSpeech(**{**vars(speech), "encode": counting})
-    adapt = AdaptConfig(num_epochs=2, batch_size=5)
+    adapt = replace(ADAPT, num_epochs=2, batch_size=5)
     fit_adapter(base.model, fresh_adapter(base), counted, base.vocabulary, adapt, seed=0, max_steps_per_epoch=1)
     # the base's evaluation, then a step and the held-out loss in each of two epochs, then the last evaluation
     assert calls == [4, 5, 4, 5, 4, 4]

@@ -14,12 +14,14 @@ from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary
 from ds2ray.training.bank import AdapterBank, BankAdamW
-from ds2ray.training.fit import AdapterFit, UserSpeech, fit_adapter, hold_out
+from ds2ray.training.fit import AdapterFit, UserSpeech, fit_adapter, pad_frames
 from ds2ray.training.seeds import derive_seed
-from ds2ray.training.stacked import StackedTraining, StoredSpeech
+from ds2ray.training.split import split
+from ds2ray.training.stacked import StackedTraining
+from ds2ray.training.stored import StoredSpeech
 
 VOCABULARY = Vocabulary.from_transcripts(["abcde "], TextConfig())
-CONFIG = AdaptConfig(num_epochs=3, batch_size=3, learning_rate=1e-3, patience_epochs=2)
+CONFIG = AdaptConfig(num_epochs=3, batch_size=3, learning_rate=1e-3, patience_epochs=2, held_out_fraction=0.3)
 
 
 def small_model() -> DeepSpeech2:
@@ -27,14 +29,15 @@ def small_model() -> DeepSpeech2:
     return DeepSpeech2(8, len(VOCABULARY), num_rnn_layers=2, rnn_hidden_dim=6, conv_channels=2)
 
 
-def speech_of_user(user: str, num_utterances: int, dim: int) -> StoredSpeech:
+def speech_of_user(user: str, num_utterances: int, dim: int, config: AdaptConfig = CONFIG) -> StoredSpeech:
     draws = random.Random(user)
     seed = derive_seed(0, user)
     generator = torch.Generator().manual_seed(seed)
     frames = [torch.randn(draws.randint(8, 30), dim, generator=generator) for _ in range(num_utterances)]
     texts = ["".join(draws.choices("abcde", k=draws.randint(1, 3))) for _ in frames]
     tokens = [torch.tensor(VOCABULARY.encode(text)) for text in texts]
-    return StoredSpeech(frames, tokens, texts, *hold_out(num_utterances, 0.3, seed), seed)
+    parts = split([f"{user}-{number}" for number in range(num_utterances)], config, seed)
+    return StoredSpeech(frames, tokens, texts, parts, seed)
 
 
 def fresh_adapter(model: DeepSpeech2, speech: StoredSpeech, config: AdapterConfig) -> MLPAdapter:
@@ -44,11 +47,10 @@ def fresh_adapter(model: DeepSpeech2, speech: StoredSpeech, config: AdapterConfi
 
 def alone(model: DeepSpeech2, speech: StoredSpeech, adapter: AdapterConfig, config: AdaptConfig) -> AdapterFit:
     def encode(rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        parts = [speech.frames[row] for row in rows]
-        return torch.nn.utils.rnn.pad_sequence(parts, batch_first=True), torch.tensor([len(part) for part in parts])
+        return pad_frames([speech.frames[row] for row in rows])
 
     durations = [len(part) for part in speech.frames]
-    user = UserSpeech(encode, durations, speech.tokens, speech.transcripts, speech.train, speech.held_out)
+    user = UserSpeech(encode, durations, speech.tokens, speech.transcripts, speech.parts)
     own = fresh_adapter(model, speech, adapter)
     return fit_adapter(model, own, user, VOCABULARY, config, seed=speech.seed, after_layer=adapter.after_layer)
 
@@ -77,20 +79,29 @@ def assert_same(one: AdapterFit, other: AdapterFit | str) -> None:
     order=st.randoms(use_true_random=False),
     hidden_dims=st.sampled_from([[5], [6, 4]]),
     dropout=st.sampled_from([0.0, 0.3]),
+    cross_validate_below=st.sampled_from([0, 7]),
+    kl_weight=st.sampled_from([0.0, 0.5]),
 )
 def test_a_stack_gives_every_user_the_adapter_of_training_alone(
-    after_layer: int, sizes: list[int], order: random.Random, hidden_dims: list[int], dropout: float
+    after_layer: int,
+    sizes: list[int],
+    order: random.Random,
+    hidden_dims: list[int],
+    dropout: float,
+    cross_validate_below: int,
+    kl_weight: float,
 ) -> None:
     model = small_model()
+    config = dataclasses.replace(CONFIG, cross_validate_below=cross_validate_below, num_folds=3, kl_weight=kl_weight)
     adapter = AdapterConfig(hidden_dims=hidden_dims, dropout=dropout, after_layer=after_layer)
     dim = model.encoding_dim(after_layer)
     users = [(f"user-{number}", size) for number, size in enumerate(sizes)]
     order.shuffle(users)
-    speeches = [speech_of_user(user, size, dim) for user, size in users]
-    fits = together(model, speeches, adapter, CONFIG)
+    speeches = [speech_of_user(user, size, dim, config) for user, size in users]
+    fits = together(model, speeches, adapter, config)
     assert sorted(fits) == list(range(len(users)))
     for place, speech in enumerate(speeches):
-        assert_same(alone(model, speech, adapter, CONFIG), fits[place])
+        assert_same(alone(model, speech, adapter, config), fits[place])
 
 
 def test_users_that_stop_early_leave_the_stack_and_the_others_go_on() -> None:
@@ -110,7 +121,7 @@ def test_users_that_stop_early_leave_the_stack_and_the_others_go_on() -> None:
 def test_a_user_without_a_finite_step_fails_alone() -> None:
     model, adapter = small_model(), AdapterConfig(hidden_dims=[5], dropout=0.0)
     good, bad = (speech_of_user(user, 6, model.encoding_dim()) for user in ("good", "bad"))
-    for row in bad.train:
+    for row in bad.parts[0].train:
         bad.frames[row].fill_(float("nan"))
     fits = together(model, [bad, good], adapter, CONFIG)
     assert "no step of epoch 1 had a finite loss and gradient" in str(fits[0])

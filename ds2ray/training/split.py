@@ -1,0 +1,64 @@
+"""Which of a user's utterances an adapter learns from, and which judge it."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ds2ray.config import AdaptConfig
+from ds2ray.errors import InputError
+from ds2ray.training.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class Part:
+    """Utterance indices: `train` gives gradients, `held_out` never does. Either in rising order."""
+
+    train: Sequence[int]
+    held_out: Sequence[int]
+
+
+def split(utterance_ids: Sequence[str], config: AdaptConfig, seed: int) -> list[Part]:
+    """The parts of a user's speech: one adapter is trained per part, and the first is the user's.
+
+    With enough speech there is one part, with a share of the utterances held out. A user with little speech
+    (`config.cross_validate_below`) has a first part that trains on everything and holds nothing out, and
+    `config.num_folds` further ones whose held-out utterances are all of them together: k-fold cross-validation.
+    """
+    if len(utterance_ids) >= config.cross_validate_below:
+        return [Part(*hold_out(utterance_ids, config.held_out_fraction, seed))]
+    order = _drawn_order(utterance_ids, seed)
+    num_folds = min(config.num_folds, len(order))
+    everything = range(len(order))
+    folds = [set(order[fold::num_folds]) for fold in range(num_folds)]
+    return [
+        Part(everything, []),
+        *(Part([row for row in everything if row not in fold], sorted(fold)) for fold in folds),
+    ]
+
+
+def hold_out(utterance_ids: Sequence[str], fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Split utterances into indices of (train, held out); at least one is on each side.
+
+    An utterance keeps its side when others come or go, but for the few at the border: so the adapter of an earlier
+    night has not learned from what judges it tonight.
+
+    Raises InputError for fewer than two utterances.
+    """
+    if len(utterance_ids) < 2:
+        raise InputError(
+            f"{len(utterance_ids)} utterances cannot be split into training and held-out speech; give 2 or more"
+        )
+    count = min(len(utterance_ids) - 1, max(1, round(len(utterance_ids) * fraction)))
+    order = _drawn_order(utterance_ids, seed)
+    return sorted(order[count:]), sorted(order[:count])
+
+
+def part_seed(seed: int, part: int) -> int:
+    """The seed of a part's data order and dropout."""
+    return seed if part == 0 else derive_seed(seed, "fold", part)
+
+
+def _drawn_order(utterance_ids: Sequence[str], seed: int) -> list[int]:
+    """Indices in an order drawn by the seed, in which each utterance's place depends on its own id alone."""
+    drawn = [hashlib.sha256(f"{seed}/{utterance_id}".encode()).digest() for utterance_id in utterance_ids]
+    return sorted(range(len(drawn)), key=drawn.__getitem__)
