@@ -20,9 +20,8 @@ from ds2ray.fleet import store
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.weights import Base, load_model_file, to_bytes
 from ds2ray.training.adapter import AdapterTrainer
-from ds2ray.training.cohort import CohortUser, adapt_cohort
-from ds2ray.training.fit import AdapterFit, UserSpeech, fit_adapter, hold_out
-from ds2ray.training.seeds import derive_seed
+from ds2ray.training.cohort import CohortUser, EncodedUser, adapt_cohort, speech_of
+from ds2ray.training.fit import AdapterFit, fit_adapter
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,7 @@ class Parts:
 
 def train_one(base: Base, user: Speaker, task: Task) -> AdapterFit:
     """One user's adapter by the plain trainer, which runs the frozen base in every epoch."""
-    seed = derive_seed(task.adapt.seed, user.user_id)
-    train, held_out = hold_out(len(user.adapt), task.adapt.held_out_fraction, seed)
+    train, held_out, seed = user.split(task.adapt)
     torch.manual_seed(seed)
     base.model.add_adapter(task.adapter)
 
@@ -160,8 +158,7 @@ def parts_of_the_loop(task: Task, user: Speaker) -> Parts:
     """Measure B and A of one user, in the batches of the plain loop."""
     base = load_model_file(task.base_path)
     base.model.freeze_base_model()
-    seed = derive_seed(task.adapt.seed, user.user_id)
-    train, held_out = hold_out(len(user.adapt), task.adapt.held_out_fraction, seed)
+    train, held_out, seed = user.split(task.adapt)
     frames = [num_encoding_frames(u.duration_s or 0.0, base.audio) for u in user.adapt]
     batches = [[train[place] for place in batch] for batch in _batches([frames[row] for row in train], task, seed)]
     batches += [held_out[start : start + 4 * task.adapt.batch_size] for start in range(0, len(held_out), 32)]
@@ -170,18 +167,10 @@ def parts_of_the_loop(task: Task, user: Speaker) -> Parts:
     stored = _encode(base, user, batches, task)
     encode_s = time.perf_counter() - started_s
 
-    def encode(rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        lengths = torch.tensor([len(stored[row]) for row in rows])
-        return torch.nn.utils.rnn.pad_sequence([stored[row] for row in rows], batch_first=True), lengths
-
-    speech = UserSpeech(
-        encode=encode,
-        durations=frames,
-        tokens=[torch.tensor(base.vocabulary.encode_known(u.transcript)) for u in user.adapt],
-        transcripts=[u.transcript for u in user.adapt],
-        train=train,
-        held_out=held_out,
-    )
+    rows = range(len(user.adapt))
+    ids, transcripts = [u.utterance_id for u in user.adapt], [u.transcript for u in user.adapt]
+    encoded = EncodedUser(user.user_id, [stored[row] for row in rows], ids, transcripts, {})
+    speech = speech_of(base, encoded, task.adapt, "cpu")
 
     def fit(epochs: int) -> float:
         torch.manual_seed(seed)

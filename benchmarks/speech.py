@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.common import say
 from ds2ray import storage
-from ds2ray.config import AudioConfig, ModelConfig, TextConfig
+from ds2ray.config import AdaptConfig, AudioConfig, ModelConfig, TextConfig
 from ds2ray.data.demo import ENGLISH_USERS, DemoCorpus, Session, make_corpus, record
 from ds2ray.data.demo_grammar import ENGLISH
 from ds2ray.data.espeak import Voice
@@ -21,6 +21,8 @@ from ds2ray.data.manifest import Utterance, read_manifest, write_manifest
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.weights import Base, save_model_file
 from ds2ray.text import Vocabulary
+from ds2ray.training.cohort import user_seed
+from ds2ray.training.split import hold_out
 
 SECONDS_PER_SENTENCE = 1.6
 """Less than any voice of the demo takes on average, so that what is spoken is enough."""
@@ -50,6 +52,11 @@ class Speaker:
             chosen.append(utterance)
             seconds += utterance.duration_s or 0.0
         return chosen
+
+    def split(self, adapt: AdaptConfig) -> tuple[list[int], list[int], int]:
+        """Which of `adapt` are trained on and which held out, and the user's seed: as a fleet run has them."""
+        seed = user_seed(self.user_id, adapt)
+        return *hold_out([u.utterance_id for u in self.adapt], adapt.held_out_fraction, seed), seed
 
 
 def virtual_voices(count: int) -> dict[str, Voice]:
@@ -90,7 +97,7 @@ def speakers(
     ours = [u.transcript for uri in (ordinary.train_manifest, ordinary.valid_manifest) for u in _read(uri)]
     pool = [sentence for sentence in ENGLISH.draw(ENGLISH.num_sentences() * 3 // 4, seed) if sentence not in ours]
     described = repr((voices, num_adapt, num_test, seed, pool))
-    folder = storage.absolute(storage.join(cache, f"users-{count}-{_digest(described)}"))
+    folder = storage.absolute(storage.join(cache, f"users-{count}-{digest(described)}"))
     manifests = {part: storage.join(folder, f"{part}.parquet") for part in ("adapt", "test")}
     if not storage.exists(manifests["test"]):
         say(f"speaking for {count} users, {num_adapt + num_test} sentences each …")
@@ -138,7 +145,7 @@ def trained_base(cache: str, ordinary: DemoCorpus, settings: Sequence[str] = ())
     Args:
         settings: overrides of jobs/train.py.
     """
-    folder = storage.absolute(storage.join(cache, f"base-{_digest(repr((ordinary.root, *settings)))}"))
+    folder = storage.absolute(storage.join(cache, f"base-{digest(repr((ordinary.root, *settings)))}"))
     root = Path(__file__).resolve().parent.parent
     say("training the demo's base, or finding it trained …")
     command = [
@@ -150,7 +157,8 @@ def trained_base(cache: str, ordinary: DemoCorpus, settings: Sequence[str] = ())
     return f"{folder}/model.pt"
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """A short name for what is described."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -1,0 +1,71 @@
+"""Recipes for adapters on a command line: `name=key=value,key=value`, by the fields of the two configs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from enum import Enum
+from typing import Any
+
+from ds2ray.config import AdaptConfig, AdapterConfig
+from ds2ray.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A shape of adapter and how it is trained."""
+
+    name: str
+    adapter: AdapterConfig
+    adapt: AdaptConfig
+    changed: dict[str, str]  # as it was given
+
+
+def parse_recipe(text: str) -> Recipe:
+    """`early=after_layer=0,hidden_dims=256x128`: what is not named is as the configs have it.
+
+    Raises:
+        ConfigError: a key is no setting of AdapterConfig or AdaptConfig, or its value does not fit.
+    """
+    name, _, settings = text.partition("=")
+    changed = dict(_pair(part) for part in settings.split(",") if part)
+    adapter, adapt = AdapterConfig(), AdaptConfig()
+    known = {field.name for config in (adapter, adapt) for field in fields(config)}
+    if unknown := sorted(changed.keys() - known):
+        raise ConfigError(f"recipe {name}: no setting {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    return Recipe(name, replace(adapter, **_typed(adapter, changed)), replace(adapt, **_typed(adapt, changed)), changed)
+
+
+def _pair(part: str) -> tuple[str, str]:
+    key, _, value = part.partition("=")
+    return key, value
+
+
+def _typed(config: Any, changed: dict[str, str]) -> dict[str, Any]:
+    """Those of the values that are settings of this config, each of the type of its default."""
+    return {
+        field.name: _value(field.name, changed[field.name], getattr(config, field.name))
+        for field in fields(config)
+        if field.name in changed
+    }
+
+
+def _value(name: str, text: str, default: Any) -> Any:
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False}[text]
+        if isinstance(default, list):
+            return [int(width) for width in text.split("x")]
+        if isinstance(default, Enum):
+            return type(default)[text]
+        return type(default)(text)
+    except (KeyError, ValueError) as error:
+        raise ConfigError(f"{name}={text!r} does not fit: its default is {default!r}") from error
+
+
+def numbers(text: str) -> list[float]:
+    """`0.5,1,2` → [0.5, 1.0, 2.0]."""
+    return [float(part) for part in text.split(",") if part]
+
+
+def mean(values: Sequence[float]) -> float:
+    """The mean; 0 of nothing."""
+    return sum(values) / len(values) if values else 0.0
