@@ -15,14 +15,15 @@ from rich.console import Console
 
 from ds2ray import storage
 from ds2ray.config import AdaptJob, AudioConfig, from_plain
+from ds2ray.data.progress import Tell, paced, untold
 from ds2ray.data.rows import ProblemKind
-from ds2ray.data.users import read_users, usable_users
+from ds2ray.data.users import read_fleet, stat_audio, usable_users
 from ds2ray.data.validation import refuse
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
 from ds2ray.fleet import lease
-from ds2ray.fleet.index import close_run, open_run, read_index, recover_runs
+from ds2ray.fleet.index import close_run, open_run, read_fingerprints, recover_runs
 from ds2ray.fleet.outcomes import Outcome, Status, read_outcomes, run_uri, write_part
-from ds2ray.fleet.plan import Change, Plan, plan_run, plan_table
+from ds2ray.fleet.plan import Change, Plan, listed, plan_run, plan_table
 from ds2ray.fleet.report import duration_text, exit_code, outcome_table, plan_text, summarise
 from ds2ray.fleet.store import BaseRecord, read_base_record
 from ds2ray.text import Vocabulary
@@ -61,13 +62,18 @@ def run(job: AdaptJob) -> int:
         raise ConfigError(f"run_id={run_id}: {root_uri} has a run of this name; give another one, or leave it empty")
     record = base_record(job)
     if job.dry_run:
-        _print_plan(job, make_plan(job, record))
+        _print_plan(job, make_plan(job, record, paced(print)))
         return 0
     started_s = time.monotonic()
     with lease.held(root_uri, run_id) as keep_alive:
         for recovered in recover_runs(root_uri):
             print(f"took over the outcomes of run {recovered}, which had not come to its end")
-        plan = make_plan(job, record)
+
+        def tell(line: str) -> None:
+            print(line, flush=True)
+            keep_alive()  # planning may take longer than a lease lasts
+
+        plan = make_plan(job, record, paced(tell))
         _print_plan(job, plan)
         stopped: BaseException | None = None
         starts: Mapping[int, CohortStarts] = {}
@@ -92,9 +98,11 @@ def run(job: AdaptJob) -> int:
                 trained = read_outcomes(root_uri, run_id)
                 least = job.adapt.min_utterances
                 rows = settle(plan, trained, starts, finished=stopped is None, min_utterances=least)
-                write_part(root_uri, run_id, SETTLED_PART, rows)
+                write_part(root_uri, run_id, SETTLED_PART, rows, plan.unchanged)
                 close_run(root_uri, run_id, rows)
-                code = exit_code(rows, job.adapt.max_failed_ratio) if stopped is None else _exit_code_of(stopped)
+                num_unchanged = plan.count(Change.unchanged)
+                code = exit_code(rows, job.adapt.max_failed_ratio, num_unchanged)
+                code = code if stopped is None else _exit_code_of(stopped)
                 summary = summarise(
                     rows,
                     run_id=run_id,
@@ -102,6 +110,7 @@ def run(job: AdaptJob) -> int:
                     seconds=time.monotonic() - started_s,
                     max_failed_ratio=job.adapt.max_failed_ratio,
                     interrupted=stopped is not None,
+                    unchanged=plan.unchanged,
                 )
                 storage.write_json(run_uri(root_uri, run_id, "summary.json"), {**summary, "exit_code": code})
                 _print_outcomes(rows, plan, run_uri(root_uri, run_id), summary["seconds"])
@@ -121,28 +130,31 @@ def base_record(job: AdaptJob) -> BaseRecord:
     return describe_base(base, run_id=job.base)
 
 
-def make_plan(job: AdaptJob, record: BaseRecord) -> Plan:
-    """Read and check the users and compare them with the index."""
-    users, problems = read_users(job.users, job.data)
-    uris = {u.audio for user in users for u in user.utterances if isinstance(u.audio, str)}
-    objects = storage.stat_many(sorted(uris))
+def make_plan(job: AdaptJob, record: BaseRecord, tell: Tell = untold) -> Plan:
+    """Read and check the users and compare them with the index.
+
+    Of users whose rows are sealed nothing is read but the row: a plan costs a few requests however many they are.
+    """
+    fleet = read_fleet(job.users, job.data, tell)
+    objects = stat_audio(fleet.users, tell)
     users = usable_users(
-        users,
+        fleet.users,
         data=job.data,
         audio=from_plain(AudioConfig, record.audio),
         vocabulary=Vocabulary.from_json(record.vocabulary),
         objects=objects,
+        tell=tell,
     )
     # rows that cannot be read stay the matter of their user; unusable audio stops the run where that is configured
     refuse((p for user in users for p in user.problems if p.kind is not ProblemKind.row), job.data, job.users)
     return plan_run(
-        users,
-        problems,
-        read_index(job.storage.root),
+        replace(fleet, users=users),
+        read_fingerprints(job.storage.root),
         objects,
         base_fingerprint=record.fingerprint,
         adapter=job.adapter,
         adapt=job.adapt,
+        data=job.data,
         min_cohorts=job.adapt.max_concurrent_trials or os.cpu_count() or 1,
     )
 
@@ -155,7 +167,7 @@ def settle(
     finished: bool,
     min_utterances: int,
 ) -> list[Outcome]:
-    """One outcome per user of the plan, in its order; of a run that was stopped, per user that it came to.
+    """One outcome per user who is not unchanged, in the plan's order; of a run that was stopped, per user it came to.
 
     Args:
         trained: what the trials wrote.
@@ -168,23 +180,21 @@ def settle(
     rows = []
     for number, user in enumerate(plan.users):
         start = starts.get(cohort_of.get(number, -1), CohortStarts())
-        empty = Outcome(
-            user_key=user.user_key, status=Status.unchanged, attempts=0, fingerprint=user.fingerprint,
-            utterances_dropped=user.num_dropped,
-        )  # fmt: skip
         if user.user_key in outcome_of:
             rows.append(replace(outcome_of[user.user_key], attempts=start.attempts))
-        elif user.change is Change.unchanged:
-            rows.append(empty)
-        elif user.change is Change.skipped:
-            reason = f"{len(user.utterances)} usable utterances, at least {min_utterances} are needed"
-            causes = "; ".join(f"{count} × {cause}" for cause, count in user.reasons.items())
-            reason += f" ({causes})" if causes else ""
-            rows.append(replace(empty, status=Status.skipped_no_data, reason=reason))
+            continue
+        untrained = Outcome(
+            user_key=user.user_key, status=Status.skipped_no_data, attempts=0, fingerprint=user.fingerprint,
+            utterances_dropped=user.num_dropped,
+        )  # fmt: skip
+        if user.change is Change.skipped:
+            reason = f"{user.num_utterances} usable utterances, at least {min_utterances} are needed"
+            reason += f" ({listed(user.reasons)})" if user.reasons else ""
+            rows.append(replace(untrained, reason=reason))
         elif finished:
             times = "once" if start.attempts == 1 else f"{start.attempts} times"
             reason = f"its cohort was started {times}, in vain: {start.error or 'its worker died'}; see Ray's logs"
-            rows.append(replace(empty, status=Status.failed, reason=reason, attempts=start.attempts))
+            rows.append(replace(untrained, status=Status.failed, reason=reason, attempts=start.attempts))
     return rows
 
 
@@ -199,11 +209,10 @@ def _print_plan(job: AdaptJob, plan: Plan) -> None:
 
 
 def _print_outcomes(rows: Sequence[Outcome], plan: Plan, run_folder: str, seconds: float) -> None:
-    changed = [row for row in rows if row.status is not Status.unchanged]
-    if changed:
-        Console(width=None if sys.stdout.isatty() else LOG_WIDTH).print(outcome_table(changed))
-    elif len(rows) == len(plan.users):
-        print(f"all {len(rows)} users unchanged: nothing to do")
+    if rows:
+        Console(width=None if sys.stdout.isatty() else LOG_WIDTH).print(outcome_table(rows))
+    elif not plan.users:
+        print(f"all {plan.num_users} users unchanged: nothing to do")
     left = len(plan.users) - len(rows)
-    word = f"stopped with {left} of {len(plan.users)} users to do, run again;" if left else "done in"
+    word = f"stopped with {left} of {plan.num_users} users to do, run again;" if left else "done in"
     print(f"{word} {duration_text(seconds)}: {run_folder}", flush=True)

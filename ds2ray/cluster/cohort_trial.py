@@ -13,11 +13,12 @@ from ray import tune
 
 from ds2ray import storage
 from ds2ray.artifacts import base_from_bytes, open_adapter
-from ds2ray.config import AdaptConfig, AdapterConfig, ErrorMetric, StorageConfig, to_plain
+from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, ErrorMetric, StorageConfig, to_plain
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError
 from ds2ray.fleet import outcomes, store
 from ds2ray.fleet.outcomes import Outcome, Status
-from ds2ray.fleet.plan import UserPlan
+from ds2ray.fleet.plan import UserPlan, listed
+from ds2ray.fleet.sealed import open_sealed
 from ds2ray.model.weights import to_bytes
 from ds2ray.training.cohort import CohortResult, CohortUser, adapt_cohort
 from ds2ray.training.gate import CurrentAdapter
@@ -43,6 +44,7 @@ class FleetTask:
     base_weights: Any
     adapter: AdapterConfig
     adapt: AdaptConfig
+    data: DataConfig
     gpus_per_trial: float
     cohorts: Sequence[Any]
 
@@ -66,7 +68,8 @@ class CohortTrial(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         started_s = time.monotonic()
-        finished: list[Outcome] = []
+        finished = list(self.unreadable)
+        self.unreadable.clear()
         done = True
         for result in self.results:
             finished.append(self._settle(result))
@@ -87,7 +90,13 @@ class CohortTrial(tune.Trainable):
         while (part := outcomes.read_part(self.task.storage.root, self.task.run_id, self._part_name())) is not None:
             finished.update(outcome.user_key for outcome in part)
             self.part += 1
-        self.users = {user.user_key: user for user in users if user.user_key not in finished}
+        opened, self.unreadable = open_sealed(
+            [user for user in users if user.user_key not in finished],
+            data=self.task.data,
+            audio=self.base.audio,
+            vocabulary=self.base.vocabulary,
+        )
+        self.users = {user.user_key: user for user in opened}
         cohort = [CohortUser(user.user_key, user.utterances) for user in self.users.values()]
         self.results: Iterator[CohortResult] = adapt_cohort(
             self.base, cohort, self.task.adapter, self.task.adapt, open_current=self._current, device=self.device
@@ -131,10 +140,12 @@ class CohortTrial(tune.Trainable):
             except ArtifactCorruptError as error:
                 # this user's pointer is damaged, not the store: the others go on
                 result = replace(result, failed=True, reason=str(error))
+        # of sealed users nobody has been told yet what is wrong with their rows
+        left_out = f"left out: {listed(user.reasons)}" if user.row and user.reasons else ""
         return Outcome(
             user_key=result.user_key,
             status=_status(result),
-            reason=result.reason,
+            reason="; ".join(filter(None, [result.reason, left_out])),
             attempts=1,
             seconds=result.seconds,
             utterances_used=result.utterances_used,

@@ -44,6 +44,7 @@ def train_cohorts(
             base_weights=ray.put(np.frombuffer(weights, dtype=np.uint8)),
             adapter=job.adapter,
             adapt=job.adapt,
+            data=job.data,
             gpus_per_trial=gpus,
             cohorts=[ray.put([plan.users[number] for number in cohort]) for cohort in plan.cohorts],
         )

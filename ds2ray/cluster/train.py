@@ -11,7 +11,7 @@ from ds2ray.cluster.base_training import MODEL_FILE, FinishedBase, run_id_of, tr
 from ds2ray.config import AdaptConfig, ErrorMetric, TrainConfig, TrainJob, to_plain
 from ds2ray.data.batches import SpeechDataset
 from ds2ray.errors import ConfigError, InputError
-from ds2ray.fleet.plan import user_fingerprint
+from ds2ray.fleet.fingerprints import user_fingerprint
 from ds2ray.fleet.store import publish_adapter, read_base_record, user_key
 from ds2ray.model.weights import Base, load_model_file, to_bytes
 from ds2ray.training.adapter import AdapterTrainer

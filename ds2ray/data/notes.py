@@ -1,7 +1,7 @@
 """What was read differently from how it was written: conversions, characters left out, columns not known."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ds2ray.data.manifest import Manifest
 from ds2ray.data.users import UserData
@@ -16,8 +16,12 @@ _CONVERSIONS = {
 _MAX_SHOWN = 10
 
 
-def reading_notes(sources: Iterable[Manifest | UserData]) -> list[str]:
-    """A line for each kind of change that reading made, over all sources; empty where nothing was changed."""
+def reading_notes(sources: Iterable[Manifest | UserData], table_columns: Sequence[str] = ()) -> list[str]:
+    """A line for each kind of change that reading made, over all sources; empty where nothing was changed.
+
+    Args:
+        table_columns: of the users table, not known.
+    """
     conversions: Counter[str] = Counter()
     characters: Counter[str] = Counter()
     columns: set[str] = set()
@@ -32,4 +36,7 @@ def reading_notes(sources: Iterable[Manifest | UserData]) -> list[str]:
         lines.append(f"characters left out: {shown}{more}")
     if columns:
         lines.append(f"columns not known, ignored: {', '.join(sorted(columns)[:_MAX_SHOWN])}")
+    if table_columns:
+        names = ", ".join(sorted(table_columns)[:_MAX_SHOWN])
+        lines.append(f"columns of the users table not known, ignored: {names}")
     return lines

@@ -1,28 +1,27 @@
 """The users of a fleet and their utterances: a table `user_id,manifest`, or one manifest with a user_id column."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from ds2ray import storage
 from ds2ray.config import AudioConfig, DataConfig
 from ds2ray.data.manifest import COLUMNS, Manifest, Utterance, manifest_of, read_manifest
-from ds2ray.data.rows import Problem, ProblemKind, RowTable, read_rows, shown
+from ds2ray.data.progress import Tell, untold
+from ds2ray.data.rows import Problem, ProblemKind, read_rows, shown
+from ds2ray.data.user_table import USER_COLUMNS, UserRow, UserTable, no_users, user_rows, user_table
 from ds2ray.data.validation import refuse, validate_many
 from ds2ray.errors import InputError
 from ds2ray.storage import ObjectInfo
 from ds2ray.text import Vocabulary
 
+T = TypeVar("T")
+
 _THREADS = 16  # manifests that are being read at once
-
-
-@dataclass(frozen=True)
-class UserRow:
-    """A row of a users table."""
-
-    user_id: str
-    manifest_uri: str  # absolute
-    line: int
+_BLOCK_USERS = 256  # whose audio is looked at before it is told how far it is
+_BLOCK_OBJECTS = 10_000  # audio files that are looked for before it is told how far it is
 
 
 @dataclass
@@ -38,34 +37,75 @@ class UserData:
     unknown_columns: list[str] = field(default_factory=list)  # of the user's manifest, ignored
 
 
-def read_users(uri: str, data: DataConfig) -> tuple[list[UserData], list[Problem]]:
-    """Read a fleet's table and the manifests that it names (URIs relative to the table).
+@dataclass(frozen=True)
+class Fleet:
+    """Everyone whom a table names.
+
+    Attributes:
+        users: whose manifests were read.
+        table: the rows of the others, which are sealed: their manifests are read where they are trained.
+        problems: of rows that belong to no user, where `data.bad_rows` lets these be left out.
+        unknown_columns: of the table, ignored.
+    """
+
+    users: list[UserData]
+    table: UserTable
+    problems: list[Problem]
+    unknown_columns: list[str] = field(default_factory=list)
+
+
+def read_fleet(uri: str, data: DataConfig, tell: Tell = untold) -> Fleet:
+    """Read a fleet's table, and the manifests of the rows that are not sealed (URIs relative to the table).
 
     What is wrong with one user's manifest, up to being missing or unreadable, is a problem of that user alone.
-
-    Returns:
-        The users in the order of the table, and the problems of rows that belong to no user, where `data.bad_rows`
-        lets these be left out.
 
     Raises:
         InputError: the table is missing or lacks columns, or, in one message, all its rows that are refused.
         StorageError: the store cannot be reached or refuses the credentials.
     """
-    table = read_rows(uri, {*COLUMNS, "manifest"})
+    table = read_rows(uri, {*COLUMNS, *USER_COLUMNS})
     if "audio" in table.columns and "manifest" not in table.columns:
         table.require(("user_id", "audio", "transcript"))
         users, problems = _users_of_manifest(manifest_of(table))
         refuse([*problems, *(problem for user in users for problem in user.problems)], data, uri)
-        return users, problems
+        return Fleet(users, no_users(uri), problems)
     table.require(("user_id", "manifest"))
-    rows = _user_rows(table)
-    refuse(table.problems, data, uri)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        try:
-            return list(pool.map(lambda row: _read_user(row, uri), rows)), table.problems
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # a store that does not answer is not asked for all the others
-            raise
+    if "version" in table.columns:
+        table.require(("speech_s", "num_utterances"))
+    rows = user_table(table)
+    refuse(rows.problems, data, uri)
+    users = _read_manifests(user_rows(rows.unsealed(), uri), tell)
+    return Fleet(users, replace(rows, rows=rows.sealed()), rows.problems, rows.unknown_columns)
+
+
+def read_users(uri: str, data: DataConfig) -> tuple[list[UserData], list[Problem]]:
+    """The users of a fleet with the manifests of all of them, and the problems of rows that belong to no user.
+
+    Raises as `read_fleet` does.
+    """
+    fleet = read_fleet(uri, data)
+    return [*fleet.users, *_read_manifests(user_rows(fleet.table.rows, uri), untold)], fleet.problems
+
+
+def stat_audio(users: Sequence[UserData], tell: Tell = untold) -> dict[str, ObjectInfo | None]:
+    """What is known of all audio that these users' utterances name by URI, None where it is missing."""
+    folders: defaultdict[str, set[str]] = defaultdict(set)
+    for user in users:
+        for utterance in user.utterances:
+            if isinstance(utterance.audio, str):
+                folders[storage.parent(utterance.audio)].add(utterance.audio)
+    total = sum(map(len, folders.values()))
+    found: dict[str, ObjectInfo | None] = {}
+    wanted: list[str] = []
+    # whole folders together: the store lists a folder of which many objects are wanted
+    for uris in folders.values():
+        wanted += sorted(uris)
+        if len(wanted) >= _BLOCK_OBJECTS:
+            found.update(storage.stat_many(wanted))
+            wanted = []
+            tell(f"planning: {len(found)} of {total} audio files looked for")
+    found.update(storage.stat_many(wanted))
+    return found
 
 
 def usable_users(
@@ -75,21 +115,76 @@ def usable_users(
     audio: AudioConfig,
     vocabulary: Vocabulary | None,
     objects: Mapping[str, ObjectInfo | None] | None = None,
+    tell: Tell = untold,
 ) -> list[UserData]:
-    """`validate` for every user, with the audio of all of them looked at together."""
-    manifests = [
-        Manifest(
-            user.manifest_uri,
-            user.utterances,
-            user.problems,
-            user.unknown_columns,
-            conversions=user.conversions,
-            dropped_characters=user.dropped_characters,
-        )
-        for user in users
-    ]
-    checked = validate_many(manifests, data=data, audio=audio, vocabulary=vocabulary, objects=objects)
-    return [_user_data(user.user_id, manifest) for user, manifest in zip(users, checked, strict=True)]
+    """`validate` for every user, with the audio of many of them looked at together."""
+    checked: list[UserData] = []
+    for start in range(0, len(users), _BLOCK_USERS):
+        block = users[start : start + _BLOCK_USERS]
+        manifests = [
+            Manifest(
+                user.manifest_uri,
+                user.utterances,
+                user.problems,
+                user.unknown_columns,
+                conversions=user.conversions,
+                dropped_characters=user.dropped_characters,
+            )
+            for user in block
+        ]
+        found = validate_many(manifests, data=data, audio=audio, vocabulary=vocabulary, objects=objects)
+        checked += [_user_data(user.user_id, manifest) for user, manifest in zip(block, found, strict=True)]
+        tell(f"planning: audio of {len(checked)} of {len(users)} users looked at")
+    return checked
+
+
+def read_user(row: UserRow) -> UserData:
+    """The manifest that a row names; rows that belong to another user are problems.
+
+    Raises:
+        InputError: it is missing or unreadable as a whole, or lacks a column.
+    """
+    manifest = read_manifest(row.manifest_uri)
+    own = []
+    problems = [replace(problem, user_id=row.user_id) for problem in manifest.problems]
+    for utterance in manifest.utterances:
+        if utterance.user_id in ("", row.user_id):
+            own.append(replace(utterance, user_id=row.user_id))
+            continue
+        reason = f"the utterance is another user's; {row.table_uri}:{row.line} says {row.user_id}"
+        place = (row.manifest_uri, utterance.line, "user_id", utterance.user_id)
+        problem = _row_problem(*place, reason, "correct the user_id or move the row", row.user_id)
+        problems.append(replace(problem, utterance_id=utterance.utterance_id))
+    return _user_data(row.user_id, replace(manifest, utterances=own, problems=problems))
+
+
+def at_once(function: Callable[[UserRow], T], rows: Sequence[UserRow]) -> Iterator[T]:
+    """What the function makes of each row, in their order, several at a time."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        try:
+            yield from pool.map(function, rows)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # a store that does not answer is not asked for all the others
+            raise
+
+
+def _read_manifests(rows: Sequence[UserRow], tell: Tell) -> list[UserData]:
+    users = []
+    for user in at_once(_user_or_problem, rows):
+        users.append(user)
+        tell(f"planning: {len(users)} of {len(rows)} manifests read")
+    return users
+
+
+def _user_or_problem(row: UserRow) -> UserData:
+    try:
+        return read_user(row)
+    except InputError as error:
+        uri = row.manifest_uri
+        reason = str(error).removeprefix(f"{uri}: ")
+        remedy = "correct the path or the file"
+        problem = _row_problem(row.table_uri, row.line, "manifest", uri, reason, remedy, row.user_id)
+        return UserData(row.user_id, [], [replace(problem, value=uri)], uri)
 
 
 def _user_data(user_id: str, manifest: Manifest) -> UserData:
@@ -116,50 +211,6 @@ def _users_of_manifest(manifest: Manifest) -> tuple[list[UserData], list[Problem
         else:
             user.problems.append(row)
     return list(users.values()), nobodys
-
-
-def _user_rows(table: RowTable) -> list[UserRow]:
-    """The good rows of a users table; the others become its problems."""
-    rows: dict[str, UserRow] = {}
-    for row in table.rows:
-        cells = {name: row.cells.get(name, "") for name in ("user_id", "manifest")}
-        if isinstance(cells["user_id"], int) and not isinstance(cells["user_id"], bool):
-            cells["user_id"] = str(cells["user_id"])
-        bad = next((name for name, value in cells.items() if not isinstance(value, str) or not value.strip()), None)
-        user_id = str(cells["user_id"]).strip()
-        if bad:
-            reason, remedy = "no text is given", "give the user's id and the URI of a manifest"
-            table.problems.append(_row_problem(table.uri, row.line, bad, cells[bad], reason, remedy, user_id))
-        elif user_id in rows:
-            reason = f"the user is already in line {rows[user_id].line}"
-            remedy = "give every user one row and one manifest"
-            table.problems.append(_row_problem(table.uri, row.line, "user_id", user_id, reason, remedy, user_id))
-        else:
-            rows[user_id] = UserRow(user_id, storage.resolve(cells["manifest"].strip(), table.uri), row.line)
-    table.problems.sort(key=lambda problem: problem.line)
-    return list(rows.values())
-
-
-def _read_user(row: UserRow, table_uri: str) -> UserData:
-    try:
-        manifest = read_manifest(row.manifest_uri)
-    except InputError as error:
-        reason = str(error).removeprefix(f"{row.manifest_uri}: ")
-        remedy = "correct the path or the file"
-        uri = row.manifest_uri
-        problem = _row_problem(table_uri, row.line, "manifest", uri, reason, remedy, row.user_id)
-        return UserData(row.user_id, [], [replace(problem, value=uri)], uri)
-    own = []
-    problems = [replace(problem, user_id=row.user_id) for problem in manifest.problems]
-    for utterance in manifest.utterances:
-        if utterance.user_id in ("", row.user_id):
-            own.append(replace(utterance, user_id=row.user_id))
-            continue
-        reason = f"the utterance is another user's; {table_uri}:{row.line} says {row.user_id}"
-        place = (row.manifest_uri, utterance.line, "user_id", utterance.user_id)
-        problem = _row_problem(*place, reason, "correct the user_id or move the row", row.user_id)
-        problems.append(replace(problem, utterance_id=utterance.utterance_id))
-    return _user_data(row.user_id, replace(manifest, utterances=own, problems=problems))
 
 
 def _row_problem(

@@ -1,15 +1,21 @@
 """The index: what each user's adapter was made of, in one table, so that a plan reads one object and not millions.
 
+It is read and written in columns. A user whom a table no longer names keeps the row, and the adapter.
+
 A run leaves a mark while it goes on. A crash leaves the mark behind; the next run then takes over the outcomes that
 the crashed one had written, so that running again does what is unfinished and no more.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ds2ray import storage
 from ds2ray.fleet import lease
 from ds2ray.fleet.outcomes import Outcome, Status, read_outcomes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _COLUMNS = ("user_key", "fingerprint", "status", "version", "run_id")
 
@@ -25,14 +31,17 @@ class IndexRow:
 
 
 def read_index(root_uri: str) -> dict[str, IndexRow]:
-    """All known users by key; empty for a new store."""
-    try:
-        table = storage.read_table(_index_uri(root_uri))
-    except FileNotFoundError:
-        return {}
-    keys, fingerprints, statuses, versions, run_ids = (table.column(name).to_pylist() for name in _COLUMNS)
-    rows = zip(keys, fingerprints, map(Status, statuses), versions, run_ids, strict=True)
-    return {key: IndexRow(fingerprint, status, version, run_id) for key, fingerprint, status, version, run_id in rows}
+    """All known users by key, for fleets that are small enough; empty for a new store."""
+    columns = (_read(root_uri, _COLUMNS).column(name).to_pylist() for name in _COLUMNS)
+    return {
+        key: IndexRow(fingerprint, Status(status), version, run_id)
+        for key, fingerprint, status, version, run_id in zip(*columns, strict=True)
+    }
+
+
+def read_fingerprints(root_uri: str) -> "pa.Table":
+    """Columns user_key and fingerprint of all known users: what a plan needs of the index."""
+    return _read(root_uri, ("user_key", "fingerprint"))
 
 
 def open_run(root_uri: str, run_id: str) -> None:
@@ -55,29 +64,39 @@ def recover_runs(root_uri: str) -> list[str]:
     alive = lease.held_elsewhere(root_uri)
     recovered = [run_id for _, run_id in sorted(_pending(root_uri)) if run_id != alive]
     for run_id in recovered:
-        close_run(root_uri, run_id, read_outcomes(root_uri, run_id))
+        close_run(root_uri, run_id, read_outcomes(root_uri, run_id, with_unchanged=False))
     return recovered
 
 
 def _merge(root_uri: str, run_id: str, outcomes: Iterable[Outcome]) -> None:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    index = read_index(root_uri)
-    changed = False
-    for outcome in outcomes:
-        if outcome.status is Status.unchanged:
-            continue
-        changed = True
-        known = index.get(outcome.user_key)
-        version = outcome.version or (known.version if known else "")
-        # A failed user has no fingerprint that a plan could find unchanged.
-        fingerprint = "" if outcome.status is Status.failed else outcome.fingerprint
-        index[outcome.user_key] = IndexRow(fingerprint, outcome.status, version, run_id)
-    if not changed:
+    touched = {outcome.user_key: outcome for outcome in outcomes if outcome.status is not Status.unchanged}
+    if not touched:
         return
-    rows = [(key, row.fingerprint, row.status.value, row.version, row.run_id) for key, row in sorted(index.items())]
-    columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
-    storage.write_table(_index_uri(root_uri), pa.table(columns, names=list(_COLUMNS)))
+    index = _read(root_uri, _COLUMNS)
+    keys = pa.array(touched, pa.string())
+    known = index["version"].combine_chunks().take(pc.index_in(keys, value_set=index["user_key"].combine_chunks()))
+    before = zip(touched.values(), known.to_pylist(), strict=True)
+    versions = [outcome.version or version or "" for outcome, version in before]
+    # A failed user has no fingerprint that a plan could find unchanged.
+    fingerprints = ["" if row.status is Status.failed else row.fingerprint for row in touched.values()]
+    statuses = [outcome.status.value for outcome in touched.values()]
+    columns = [keys, fingerprints, statuses, versions, [run_id] * len(touched)]
+    rows = pa.table([pa.array(column, pa.string()) for column in columns], names=list(_COLUMNS))
+    others = index.filter(pc.invert(pc.is_in(index["user_key"], value_set=keys)))
+    storage.write_table(_index_uri(root_uri), pa.concat_tables([others, rows]).sort_by("user_key"))
+
+
+def _read(root_uri: str, columns: Sequence[str]) -> "pa.Table":
+    import pyarrow as pa
+
+    schema = pa.schema([(name, pa.string()) for name in columns])
+    try:
+        return storage.read_table(_index_uri(root_uri), list(columns)).cast(schema)
+    except FileNotFoundError:
+        return schema.empty_table()
 
 
 def _pending(root_uri: str) -> list[tuple[int, str]]:

@@ -1,6 +1,8 @@
 """Outcomes: what became of each user in a run, one row per user, written in parts as trials finish them."""
 
+import itertools
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -9,6 +11,8 @@ from ds2ray import storage
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_THREADS = 16  # parts that are being read at once
 
 
 class Status(Enum):
@@ -42,9 +46,20 @@ def run_uri(root_uri: str, run_id: str, *parts: str) -> str:
     return storage.join(root_uri, "runs", run_id, *parts)
 
 
-def write_part(root_uri: str, run_id: str, part_name: str, outcomes: Iterable[Outcome]) -> None:
-    """Write some of a run's outcomes; a part that is written again is replaced."""
-    storage.write_table(_part_uri(root_uri, run_id, part_name), _to_table(outcomes))
+def write_part(
+    root_uri: str, run_id: str, part_name: str, outcomes: Iterable[Outcome], unchanged: "pa.Table | None" = None
+) -> None:
+    """Write some of a run's outcomes; a part that is written again is replaced.
+
+    Args:
+        unchanged: columns user_key, fingerprint and num_dropped of unchanged users, of which rows are written, too.
+    """
+    import pyarrow as pa
+
+    table = _to_table(outcomes)
+    if unchanged is not None:
+        table = pa.concat_tables([table, _unchanged_rows(unchanged)])
+    storage.write_table(_part_uri(root_uri, run_id, part_name), table)
 
 
 def read_part(root_uri: str, run_id: str, part_name: str) -> list[Outcome] | None:
@@ -55,17 +70,33 @@ def read_part(root_uri: str, run_id: str, part_name: str) -> list[Outcome] | Non
         return None
 
 
-def read_outcomes(root_uri: str, run_id: str) -> list[Outcome]:
-    """All outcomes of a run, each user once, by key: the last attempt counts, and of equal ones the later part."""
+def read_outcomes(root_uri: str, run_id: str, *, with_unchanged: bool = True) -> list[Outcome]:
+    """All outcomes of a run, each user once, by key: the last attempt counts, and of equal ones the later part.
+
+    Args:
+        with_unchanged: whether those of unchanged users are wanted, too.
+    """
+
+    def read(info: storage.ObjectInfo) -> list[Outcome]:
+        import pyarrow.compute as pc
+
+        table = storage.read_table(info.uri)
+        if not with_unchanged:
+            table = table.filter(pc.not_equal(table["status"], Status.unchanged.value))
+        return _from_table(table)
+
     last: dict[str, Outcome] = {}
-    for info in storage.list_objects(run_uri(root_uri, run_id, "outcomes")):
-        if not info.uri.endswith(".parquet"):
-            continue
-        for outcome in _from_table(storage.read_table(info.uri)):
+    parts = [info for info in storage.list_objects(run_uri(root_uri, run_id, "outcomes")) if _is_part(info)]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for outcome in itertools.chain.from_iterable(pool.map(read, parts)):
             known = last.get(outcome.user_key)
             if known is None or outcome.attempts >= known.attempts:
                 last[outcome.user_key] = outcome
     return [last[key] for key in sorted(last)]
+
+
+def _is_part(info: storage.ObjectInfo) -> bool:
+    return info.uri.endswith(".parquet")
 
 
 def _part_uri(root_uri: str, run_id: str, part_name: str) -> str:
@@ -91,6 +122,24 @@ def _to_table(outcomes: Iterable[Outcome]) -> "pa.Table":
 
     rows = [{**vars(outcome), "status": outcome.status.value} for outcome in outcomes]
     return pa.Table.from_pylist(rows, schema=_schema())
+
+
+def _unchanged_rows(unchanged: "pa.Table") -> "pa.Table":
+    """The outcomes of users of whom there is nothing to tell, made in columns: there may be a million of them."""
+    import pyarrow as pa
+
+    schema, length = _schema(), unchanged.num_rows
+    given = {
+        "user_key": unchanged["user_key"],
+        "utterances_dropped": unchanged["num_dropped"],
+        "fingerprint": unchanged["fingerprint"],
+    }
+    plain = vars(Outcome(user_key="", status=Status.unchanged, attempts=0)) | {"status": Status.unchanged.value}
+    columns = [
+        given[field.name] if field.name in given else pa.repeat(pa.scalar(plain[field.name], field.type), length)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
 
 
 def _from_table(table: "pa.Table") -> list[Outcome]:

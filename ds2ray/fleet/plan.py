@@ -1,38 +1,30 @@
-"""The plan of a run: who is new, changed or unchanged, and which users are trained together. Pure: it opens nothing."""
+"""The plan of a run: who is new, changed or unchanged, and which users are trained together. Pure: it opens nothing.
 
-import hashlib
+Users of whom there is nothing to do stay in columns: a night of a million users makes objects of a few of them only.
+"""
+
 import heapq
-import json
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ds2ray.config import AdaptConfig, AdapterConfig, to_plain
+from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig
 from ds2ray.data.manifest import Utterance
 from ds2ray.data.notes import reading_notes
 from ds2ray.data.rows import Problem
-from ds2ray.data.users import UserData
-from ds2ray.errors import InputError
-from ds2ray.fleet.index import IndexRow
-from ds2ray.fleet.store import user_key
+from ds2ray.data.user_table import UserRow, user_rows
+from ds2ray.data.users import Fleet
+from ds2ray.fleet.fingerprints import sealed_fingerprints, settings_that_matter, user_fingerprint
+from ds2ray.fleet.keys import user_keys
 from ds2ray.storage import ObjectInfo
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FINGERPRINT_LENGTH = 32
-"""Hex digits of a user's fingerprint: enough for any fleet, and half the size of the index."""
-
-_ONLY_HOW = frozenset(
-    {
-        *("encode_batch_s", "max_cohort_users", "max_cohort_s", "gpus_per_trial", "cpus_per_trial"),
-        *("max_concurrent_trials", "max_failed_ratio", "max_attempts", "force"),
-    }
-)
-"""Settings of how adapters are trained that leave what is trained as it is."""
+_UNCHANGED_COLUMNS = ["user_key", "fingerprint", "num_utterances", "num_dropped", "speech_s"]
 
 
 class Change(Enum):
@@ -42,18 +34,23 @@ class Change(Enum):
     skipped = "skipped"  # too few usable utterances
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class UserPlan:
-    """What is to be done for one user. `reasons` counts, by cause, what was wrong with rows left out."""
+    """What is to be done for one user. `reasons` counts, by cause, what was wrong with rows left out.
+
+    A sealed user has no utterances yet: `row` names the manifest, which is read where the user is trained.
+    """
 
     user_id: str
     user_key: str
     utterances: tuple[Utterance, ...]
+    num_utterances: int
     speech_s: float
     num_dropped: int
     reasons: dict[str, int]
     fingerprint: str
     change: Change
+    row: UserRow | None = None
 
     @property
     def to_train(self) -> bool:
@@ -62,56 +59,72 @@ class UserPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All users, in the order of the table; cohorts of indices into them, the one with the most speech first."""
+    """All users, ordered by their keys, so that the order of rows in a table changes nothing.
+
+    Attributes:
+        users: the new, changed and skipped ones.
+        unchanged: the others: columns user_key, fingerprint, num_utterances, num_dropped and speech_s.
+        cohorts: of indices into `users`, the one with the most speech first.
+        problems: of users' rows and of rows that belong to nobody.
+        notes: what was converted, left out or ignored in reading.
+    """
 
     users: tuple[UserPlan, ...]
+    unchanged: "pa.Table"
     cohorts: tuple[tuple[int, ...], ...]
-    problems: tuple[Problem, ...]  # of users' rows and of rows that belong to nobody
-    notes: tuple[str, ...] = ()  # what was converted, left out or ignored in reading
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def num_users(self) -> int:
+        return len(self.users) + int(self.unchanged.num_rows)
+
+    @property
+    def speech_s(self) -> float:
+        """Speech of all users in seconds, as far as it is known."""
+        import pyarrow.compute as pc
+
+        unchanged_s = pc.sum(self.unchanged["speech_s"], min_count=0).as_py()
+        return math.fsum(user.speech_s for user in self.users) + float(unchanged_s)
 
     def count(self, change: Change) -> int:
+        if change is Change.unchanged:
+            return int(self.unchanged.num_rows)
         return sum(user.change is change for user in self.users)
 
 
 def plan_run(
-    users: Sequence[UserData],
-    problems: Sequence[Problem],
-    index: Mapping[str, IndexRow],
+    fleet: Fleet,
+    index: "pa.Table",
     object_infos: Mapping[str, ObjectInfo | None],
     *,
     base_fingerprint: str,
     adapter: AdapterConfig,
     adapt: AdaptConfig,
+    data: DataConfig,
     min_cohorts: int = 1,
 ) -> Plan:
     """Compare the users with what the index knows of them and pack those to train into cohorts.
 
     Args:
-        users: with usable utterances only; their problems say what was left out.
-        problems: of rows that belong to no user.
+        fleet: its users with usable utterances only; their problems say what was left out.
+        index: columns user_key and fingerprint, as `read_fingerprints` gives them.
         object_infos: by audio URI, as `storage.stat_many` gives them.
+        data: which utterances of sealed users will be usable.
         min_cohorts: trials that can run at the same time.
 
     Raises:
         InputError: two users would share a name in the store, or an id cannot be one.
     """
-    keys = _user_keys(users)
+    import pyarrow.compute as pc
+
     settings = settings_that_matter(adapter, adapt)
-    planned = []
-    for user, key in zip(users, keys, strict=True):
-        fingerprint = user_fingerprint(user.utterances, object_infos, base_fingerprint, settings)
-        planned.append(
-            UserPlan(
-                user_id=user.user_id,
-                user_key=key,
-                utterances=tuple(user.utterances),
-                speech_s=math.fsum(utterance.duration_s or 0.0 for utterance in user.utterances),
-                num_dropped=len({(problem.manifest_uri, problem.line) for problem in user.problems}),
-                reasons=dict(Counter(cause(problem) for problem in user.problems)),
-                fingerprint=fingerprint,
-                change=_change(len(user.utterances), fingerprint, index.get(key), adapt),
-            )
-        )
+    sealed = fleet.table.rows
+    fingerprints = [user_fingerprint(u.utterances, object_infos, base_fingerprint, settings) for u in fleet.users]
+    fingerprints += sealed_fingerprints(sealed["version"].to_pylist(), base_fingerprint, settings, data)
+    everyone = _with_changes(_everyone(fleet, fingerprints), index, adapt)
+    is_unchanged = pc.equal(everyone["change"], Change.unchanged.value)
+    planned = _planned(everyone.filter(pc.invert(is_unchanged)), fleet)
     to_train = [number for number, user in enumerate(planned) if user.to_train]
     packed = pack_cohorts(
         [planned[number].speech_s for number in to_train],
@@ -121,9 +134,10 @@ def plan_run(
     )
     return Plan(
         users=tuple(planned),
+        unchanged=everyone.filter(is_unchanged).select(_UNCHANGED_COLUMNS),
         cohorts=tuple(tuple(to_train[number] for number in cohort) for cohort in packed),
-        problems=(*(problem for user in users for problem in user.problems), *problems),
-        notes=tuple(reading_notes(users)),
+        problems=(*(problem for user in fleet.users for problem in user.problems), *fleet.problems),
+        notes=tuple(reading_notes(fleet.users, fleet.unknown_columns)),
     )
 
 
@@ -133,29 +147,6 @@ def cause(problem: Problem) -> str:
     for mark in (":", "(", ";"):
         reason = reason.partition(mark)[0]
     return f"{problem.column} {reason}".strip()
-
-
-def settings_that_matter(adapter: AdapterConfig, adapt: AdaptConfig) -> dict[str, Any]:
-    """The settings that decide what an adapter becomes, and not only how fast: adapters are trained anew for them."""
-    return {
-        "adapter": to_plain(adapter),
-        "adapt": {name: value for name, value in to_plain(adapt).items() if name not in _ONLY_HOW},
-    }
-
-
-def user_fingerprint(
-    utterances: Iterable[Utterance],
-    object_infos: Mapping[str, ObjectInfo | None],
-    base_fingerprint: str,
-    settings: Mapping[str, Any],
-) -> str:
-    """What a user's adapter is made of, in 32 hex digits: speech, transcripts, base and settings.
-
-    Neither the order of rows nor the place of the audio matters: stored audio is told by its version tag.
-    """
-    rows = sorted((u.utterance_id, _audio_tag(u.audio, object_infos), u.transcript) for u in utterances)
-    text = json.dumps([base_fingerprint, settings, rows], sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT_LENGTH]
 
 
 def pack_cohorts(
@@ -185,57 +176,101 @@ def pack_cohorts(
     return sorted(cohorts, key=lambda cohort: (-math.fsum(speech_s[user] for user in cohort), cohort))
 
 
+def num_dropped(problems: Iterable[Problem]) -> int:
+    """Rows that these problems leave out."""
+    return len({(problem.manifest_uri, problem.line) for problem in problems})
+
+
+def reasons_of(problems: Iterable[Problem]) -> dict[str, int]:
+    """Problems by cause."""
+    return dict(Counter(map(cause, problems)))
+
+
+def listed(reasons: Mapping[str, int]) -> str:
+    """`2 × audio is empty; 1 × …`"""
+    return "; ".join(f"{count} × {name}" for name, count in reasons.items())
+
+
 def plan_table(plan: Plan) -> "pa.Table":
-    """The plan as a table, for the run's folder. It holds user keys, no ids."""
+    """The plan as a table, for the run's folder, the unchanged users last. It holds user keys, no ids."""
     import pyarrow as pa
 
     cohort_of = {user: number for number, cohort in enumerate(plan.cohorts) for user in cohort}
-    rows = [
-        {
-            "user_key": user.user_key,
-            "change": user.change.value,
-            "num_utterances": len(user.utterances),
-            "num_dropped": user.num_dropped,
-            "speech_s": user.speech_s,
-            "fingerprint": user.fingerprint,
-            "cohort": cohort_of.get(number),
-        }
-        for number, user in enumerate(plan.users)
-    ]
-    types = {"num_utterances": pa.int32(), "num_dropped": pa.int32(), "speech_s": pa.float64(), "cohort": pa.int32()}
-    names = ("user_key", "change", "num_utterances", "num_dropped", "speech_s", "fingerprint", "cohort")
-    return pa.Table.from_pylist(rows, schema=pa.schema([(name, types.get(name, pa.string())) for name in names]))
+    columns: dict[str, pa.Array] = {
+        "user_key": pa.array([user.user_key for user in plan.users], pa.string()),
+        "change": pa.array([user.change.value for user in plan.users], pa.string()),
+        "num_utterances": pa.array([user.num_utterances for user in plan.users], pa.int32()),
+        "num_dropped": pa.array([user.num_dropped for user in plan.users], pa.int32()),
+        "speech_s": pa.array([user.speech_s for user in plan.users], pa.float64()),
+        "fingerprint": pa.array([user.fingerprint for user in plan.users], pa.string()),
+        "cohort": pa.array([cohort_of.get(number) for number in range(len(plan.users))], pa.int32()),
+    }
+    first = pa.table(columns)
+    num_unchanged = plan.unchanged.num_rows
+    rest = plan.unchanged.append_column("change", pa.repeat(pa.scalar(Change.unchanged.value), num_unchanged))
+    rest = rest.append_column("cohort", pa.nulls(num_unchanged, pa.int32()))
+    return pa.concat_tables([first, rest.select(first.column_names)])
 
 
-def _user_keys(users: Sequence[UserData]) -> list[str]:
-    keys, refused = [], []
-    ids_of: defaultdict[str, list[str]] = defaultdict(list)
-    for user in users:
-        try:
-            keys.append(user_key(user.user_id))
-            ids_of[keys[-1]].append(user.user_id)
-        except InputError as error:
-            refused.append(str(error))
-    for key, ids in ids_of.items():
-        if len(ids) > 1:
-            listed = ", ".join(map(ascii, ids))
-            refused.append(f"users {listed} would share the name {key} in the store; give each user one id")
-    if refused:
-        more = [f"… and {len(refused) - 50} more"] if len(refused) > 50 else []
-        raise InputError("\n".join([*refused[:50], *more]))
-    return keys
+def _everyone(fleet: Fleet, fingerprints: Sequence[str]) -> "pa.Table":
+    """All users by key. `place` counts the users whose manifests were read, and then the rows of the table."""
+    import pyarrow as pa
+
+    users, sealed = fleet.users, fleet.table.rows
+    user_ids = [*(user.user_id for user in users), *sealed["user_id"].to_pylist()]
+    speech_s = [math.fsum(utterance.duration_s or 0.0 for utterance in user.utterances) for user in users]
+    dropped = [num_dropped(user.problems) for user in users]
+
+    def followed(own: Sequence[float], column: str, column_type: "pa.DataType") -> "pa.ChunkedArray":
+        return pa.chunked_array([pa.array(own, column_type), *sealed[column].cast(column_type).chunks])
+
+    columns = {
+        "place": pa.array(range(len(user_ids)), pa.int64()),
+        "user_key": pa.array(user_keys(user_ids), pa.string()),
+        "fingerprint": pa.array(fingerprints, pa.string()),
+        "num_utterances": followed([len(user.utterances) for user in users], "num_utterances", pa.int32()),
+        "num_dropped": pa.array([*dropped, *[0] * sealed.num_rows], pa.int32()),
+        "speech_s": followed(speech_s, "speech_s", pa.float64()),
+    }
+    return pa.table(columns).sort_by("user_key")
 
 
-def _audio_tag(audio: str | bytes, object_infos: Mapping[str, ObjectInfo | None]) -> str:
-    if isinstance(audio, bytes):
-        return hashlib.sha256(audio).hexdigest()
-    info = object_infos.get(audio)
-    return info.version_tag if info else ""
+def _with_changes(everyone: "pa.Table", index: "pa.Table", adapt: AdaptConfig) -> "pa.Table":
+    """Add the column `change`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    place = pc.index_in(everyone["user_key"], value_set=index["user_key"].combine_chunks())
+    known = index["fingerprint"].combine_chunks().take(place)
+    same = pc.fill_null(pc.equal(known, everyone["fingerprint"]), False)
+    rules = {
+        Change.skipped: pc.less(everyone["num_utterances"], adapt.min_utterances),
+        Change.new: pc.is_null(place),
+        Change.changed: pc.invert(same) if not adapt.force else pc.is_valid(place),
+    }
+    conditions = pa.StructArray.from_arrays(
+        [rule.combine_chunks() for rule in rules.values()], names=[change.value for change in rules]
+    )
+    change = pc.case_when(conditions, *(change.value for change in rules), Change.unchanged.value)
+    return everyone.append_column("change", change)
 
 
-def _change(num_utterances: int, fingerprint: str, known: IndexRow | None, adapt: AdaptConfig) -> Change:
-    if num_utterances < adapt.min_utterances:
-        return Change.skipped
-    if known is None:
-        return Change.new
-    return Change.unchanged if known.fingerprint == fingerprint and not adapt.force else Change.changed
+def _planned(todo: "pa.Table", fleet: Fleet) -> list[UserPlan]:
+    """Rows of `_everyone` as objects."""
+    import pyarrow.compute as pc
+
+    num_read = len(fleet.users)
+    places = todo["place"].filter(pc.greater_equal(todo["place"], num_read))
+    rows = iter(user_rows(fleet.table.rows.take(pc.subtract(places, num_read)), fleet.table.uri))
+    planned = []
+    for cells in todo.to_pylist():
+        place = cells.pop("place")
+        cells["change"] = Change(cells["change"])
+        if place >= num_read:
+            row = next(rows)
+            planned.append(UserPlan(**cells, user_id=row.user_id, utterances=(), reasons={}, row=row))
+            continue
+        user = fleet.users[place]
+        reasons = reasons_of(user.problems)
+        planned.append(UserPlan(**cells, user_id=user.user_id, utterances=tuple(user.utterances), reasons=reasons))
+    return planned

@@ -9,6 +9,7 @@ from ds2ray.fleet.outcomes import Outcome, Status
 from ds2ray.fleet.plan import Change, Plan, cause
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from rich.table import Table
 
 COMPLETE, TOO_MANY_FAILED = 0, 3
@@ -32,16 +33,20 @@ _FIRST_IN_TABLE = (
 """What one looks at first comes first."""
 
 
-def exit_code(outcomes: Sequence[Outcome], max_failed_ratio: float) -> int:
+def exit_code(outcomes: Sequence[Outcome], max_failed_ratio: float, num_unchanged: int = 0) -> int:
     """0: complete; 3: complete, but a larger share of the users failed than is accepted, or nobody had usable speech.
 
     The second is a lost mount or a moved folder far more often than a fleet that fell silent.
+
+    Args:
+        num_unchanged: unchanged users that `outcomes` does not hold.
     """
+    num_users = len(outcomes) + num_unchanged
     failed = sum(outcome.status is Status.failed for outcome in outcomes)
     silent = sum(outcome.status is Status.skipped_no_data for outcome in outcomes)
-    if outcomes and silent == len(outcomes):
+    if num_users and silent == num_users:
         return TOO_MANY_FAILED
-    return TOO_MANY_FAILED if failed > max_failed_ratio * len(outcomes) else COMPLETE
+    return TOO_MANY_FAILED if failed > max_failed_ratio * num_users else COMPLETE
 
 
 def progress_line(done: int, total: int, counts: Mapping[str, int], elapsed_s: float) -> str:
@@ -70,9 +75,8 @@ def duration_text(seconds: float) -> str:
 
 def plan_text(plan: Plan, users_uri: str, root_uri: str) -> str:
     """What a run would do: users, hours of speech, bad rows by cause with an example of each, cohorts."""
-    speech_s = sum(user.speech_s for user in plan.users)
     counts = " · ".join(f"{plan.count(change)} {change.value}" for change in Change)
-    lines = [f"{users_uri}: {_plural(len(plan.users), 'user')}, {_speech(speech_s)} of speech", f"  {counts}"]
+    lines = [f"{users_uri}: {_plural(plan.num_users, 'user')}, {_speech(plan.speech_s)} of speech", f"  {counts}"]
     lines += [f"  {note}" for note in plan.notes]
     lines += _problem_lines(plan.problems)
     if not plan.cohorts:
@@ -96,24 +100,34 @@ def summarise(
     seconds: float,
     max_failed_ratio: float,
     interrupted: bool = False,
+    unchanged: "pa.Table | None" = None,
 ) -> dict[str, Any]:
-    """summary.json. Mean errors are over the users that were trained; one that kept what it had counts as before."""
+    """summary.json. Mean errors are over the users that were trained; one that kept what it had counts as before.
+
+    Args:
+        unchanged: the unchanged users that `outcomes` does not hold; needs a column num_dropped.
+    """
+    import pyarrow.compute as pc
+
+    num_unchanged = 0 if unchanged is None else int(unchanged.num_rows)
+    dropped = 0 if unchanged is None else int(pc.sum(unchanged["num_dropped"], min_count=0).as_py())
     trained = [o for o in outcomes if o.error_before is not None and o.error_after is not None]
     before = [o.error_before for o in trained if o.error_before is not None]
     after = [_error_shipped(o) for o in trained]
     statuses = Counter(outcome.status.value for outcome in outcomes)
+    statuses[Status.unchanged.value] += num_unchanged
     return {
         "run_id": run_id,
         "base_fingerprint": base_fingerprint,
         "interrupted": interrupted,
-        "exit_code": exit_code(outcomes, max_failed_ratio),
-        "users": len(outcomes),
+        "exit_code": exit_code(outcomes, max_failed_ratio, num_unchanged),
+        "users": len(outcomes) + num_unchanged,
         "statuses": {status.value: statuses[status.value] for status in Status},
         "trained": len(trained),
         "held_out_error_before": sum(before) / len(before) if before else None,
         "held_out_error_after": sum(after) / len(after) if after else None,
         "utterances_used": sum(outcome.utterances_used for outcome in outcomes),
-        "utterances_dropped": sum(outcome.utterances_dropped for outcome in outcomes),
+        "utterances_dropped": dropped + sum(outcome.utterances_dropped for outcome in outcomes),
         "failures": dict(Counter(o.reason for o in outcomes if o.status is Status.failed).most_common(MAX_CAUSES)),
         "seconds": round(seconds, 3),
     }

@@ -10,6 +10,7 @@ safetensors holds no checksum, so the pointer and base.json do.
 import hashlib
 import hmac
 import os
+import re
 import unicodedata
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ T = TypeVar("T")
 
 SALT_VARIABLE = "DS2RAY_USER_KEY_SALT"
 MAX_KEY_BYTES = 200
+_UNQUOTED = re.compile(r"[A-Za-z0-9._~@-]+").fullmatch
 MAX_HISTORY = 30
 """Earlier versions that a pointer names, so that it stays small for a user who is adapted every night."""
 
@@ -78,12 +80,13 @@ def user_key(user_id: str, salt: str | None = None) -> str:
     normal = unicodedata.normalize("NFC", user_id)
     if not normal.strip():
         raise InputError(f"user id {user_id!r} is empty; every user needs an id")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in normal):
+    if not normal.isprintable() and any(unicodedata.category(character) in ("Cc", "Cs") for character in normal):
         raise InputError(f"user id {user_id!r} holds control characters; take them out")
     salt = os.environ.get(SALT_VARIABLE, "") if salt is None else salt
     if salt:
-        return hmac.new(salt.encode(), normal.encode(), hashlib.sha256).hexdigest()
-    key = quote(normal, safe="-_~@").replace(".", "%2E")
+        return hmac.digest(salt.encode(), normal.encode(), "sha256").hex()
+    key = normal if _UNQUOTED(normal) else quote(normal, safe="-_~@")
+    key = key.replace(".", "%2E")
     if len(key) > MAX_KEY_BYTES:
         allowed = f"at most {MAX_KEY_BYTES} bytes, percent-encoded; shorten it or set {SALT_VARIABLE}"
         raise InputError(f"user id {user_id[:40]!r}… takes {len(key)} bytes: {allowed}")

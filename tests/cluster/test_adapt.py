@@ -97,7 +97,7 @@ class TestRun:
         assert (summary["exit_code"], summary["interrupted"]) == (0, False)
         assert summary["base_fingerprint"] == random_base.base.fingerprint
         plan = storage.read_table(f"{first_run.root}/runs/first/plan.parquet")
-        assert plan["user_key"].to_pylist() == list(small_corpus.user_ids)
+        assert plan["user_key"].to_pylist() == sorted(small_corpus.user_ids)
         assert set(plan["change"].to_pylist()) == {"new"}
         assert storage.list_objects(f"{first_run.root}/index/pending") == []
         assert not storage.exists(f"{first_run.root}/index/lease.json")

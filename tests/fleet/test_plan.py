@@ -1,33 +1,24 @@
+import itertools
 import math
-from dataclasses import fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2ray import storage
-from ds2ray.config import Activation, AdaptConfig, AdapterConfig, ErrorMetric
+from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig
 from ds2ray.data.manifest import Utterance
 from ds2ray.data.rows import Problem, ProblemKind
-from ds2ray.data.users import UserData
+from ds2ray.data.user_table import UserTable, no_users
+from ds2ray.data.users import Fleet, UserData
 from ds2ray.errors import InputError
-from ds2ray.fleet.index import IndexRow
-from ds2ray.fleet.outcomes import Status
-from ds2ray.fleet.plan import (
-    Change,
-    Plan,
-    cause,
-    pack_cohorts,
-    plan_run,
-    plan_table,
-    settings_that_matter,
-    user_fingerprint,
-)
+from ds2ray.fleet.plan import Change, Plan, cause, pack_cohorts, plan_run, plan_table
 from ds2ray.storage import ObjectInfo
-
-SETTINGS = settings_that_matter(AdapterConfig(), AdaptConfig())
 
 
 def utterance(number: int, user_id: str = "john", duration_s: float = 2.0, **changes: Any) -> Utterance:
@@ -51,20 +42,52 @@ def problem(line: int, reason: str = "there is no such file", user_id: str = "jo
     return Problem("/john.csv", line, ProblemKind.audio, column, "'x.wav'", reason, "mend it", user_id=user_id)
 
 
+def sealed_table(versions: dict[str, str], num_utterances: int = 4, speech_s: float = 8.0) -> UserTable:
+    """Rows that say nothing of users but a version."""
+    empty = no_users("/fleet/users.parquet")
+    rows = [
+        {
+            "user_id": user_id,
+            "manifest": f"packed/{user_id}.parquet",
+            "version": version,
+            "speech_s": speech_s,
+            "num_utterances": num_utterances,
+            "line": line,
+        }
+        for line, (user_id, version) in enumerate(versions.items(), start=1)
+    ]
+    return replace(empty, rows=pa.Table.from_pylist(rows, empty.rows.schema))
+
+
 def make_plan(
-    users: list[UserData], index: dict[str, IndexRow] | None = None, adapt: AdaptConfig | None = None, **more: Any
+    users: Sequence[UserData] = (),
+    index: dict[str, str] | None = None,
+    adapt: AdaptConfig | None = None,
+    table: UserTable | None = None,
+    **more: Any,
 ) -> Plan:
+    """A plan of users whose manifests were read and of sealed ones, with an index `user key → fingerprint`."""
     arguments: dict[str, Any] = {
         "base_fingerprint": "b" * 64,
         "adapter": AdapterConfig(),
         "adapt": adapt or AdaptConfig(),
+        "data": DataConfig(),
     } | more
-    return plan_run(users, [], index or {}, infos_of(users), **arguments)
+    known = index or {}
+    columns = [pa.array(column, pa.string()) for column in (known.keys(), known.values())]
+    fleet = Fleet(list(users), table or no_users("users.csv"), [])
+    return plan_run(fleet, pa.table(columns, names=["user_key", "fingerprint"]), infos_of(list(users)), **arguments)
 
 
-def index_of(plan: Plan) -> dict[str, IndexRow]:
+def index_of(plan: Plan) -> dict[str, str]:
     """The index after a run in which every user of the plan was adapted."""
-    return {u.user_key: IndexRow(u.fingerprint, Status.adapted, "v", "run") for u in plan.users}
+    columns = plan_table(plan)
+    return dict(zip(columns["user_key"].to_pylist(), columns["fingerprint"].to_pylist(), strict=True))
+
+
+def changes(plan: Plan) -> dict[str, str]:
+    columns = plan_table(plan)
+    return dict(zip(columns["user_key"].to_pylist(), columns["change"].to_pylist(), strict=True))
 
 
 # Who is trained
@@ -76,14 +99,14 @@ def test_new_changed_unchanged_and_skipped() -> None:
     after = [user("new"), before[0], user("b", 5), before[2], before[3]]
     plan = make_plan(after, index)
     assert [(u.user_id, u.change) for u in plan.users] == [
-        ("new", Change.new),
-        ("a", Change.unchanged),
         ("b", Change.changed),
-        ("c", Change.unchanged),
         ("d", Change.skipped),
+        ("new", Change.new),
     ]
+    assert plan.unchanged["user_key"].to_pylist() == ["a", "c"]
     assert sorted(number for cohort in plan.cohorts for number in cohort) == [0, 2]
     assert [plan.count(change) for change in Change] == [1, 1, 2, 1]
+    assert (plan.num_users, plan.speech_s) == (5, 8.0 + 8.0 + 10.0 + 8.0 + 6.0)
 
 
 def test_nothing_is_trained_twice() -> None:
@@ -98,7 +121,7 @@ def test_force_trains_the_unchanged() -> None:
 
 
 def test_a_failed_user_is_tried_again() -> None:
-    plan = make_plan([user("a")], {"a": IndexRow("", Status.failed, "", "run")})
+    plan = make_plan([user("a")], {"a": ""})
     assert plan.users[0].to_train
 
 
@@ -114,8 +137,15 @@ def test_problems_of_all_are_kept() -> None:
     nobodys = problem(3, user_id="")
     users = [user("a", problems=[problem(1, user_id="a")]), user("b", problems=[problem(2, user_id="b")])]
     plan = plan_run(
-        users, [nobodys], {}, infos_of(users), base_fingerprint="b", adapter=AdapterConfig(), adapt=AdaptConfig()
+        Fleet(users, no_users("users.csv"), [nobodys], ["team"]),
+        pa.table({"user_key": pa.array([], pa.string()), "fingerprint": pa.array([], pa.string())}),
+        infos_of(users),
+        base_fingerprint="b",
+        adapter=AdapterConfig(),
+        adapt=AdaptConfig(),
+        data=DataConfig(),
     )
+    assert plan.notes == ("columns of the users table not known, ignored: team",)
     assert [p.line for p in plan.problems] == [1, 2, 3]
 
 
@@ -136,102 +166,79 @@ def test_causes_leave_particulars_out() -> None:
     assert cause(problem(1, "the line cannot be read (unexpected end)", column="")) == "the line cannot be read"
 
 
-# Fingerprints
+# Sealed users
 
 
-def fingerprint(utterances: list[Utterance], base: str = "base", settings: dict[str, Any] = SETTINGS) -> str:
-    infos = {u.audio: ObjectInfo(u.audio, 1, f"tag{u.line}") for u in utterances if isinstance(u.audio, str)}
-    return user_fingerprint(utterances, infos, base, settings)
+def test_a_sealed_user_is_known_by_the_version() -> None:
+    before = make_plan(table=sealed_table({"ann": "1", "bob": "1", "cy": "1"}))
+    assert changes(before) == {"ann": "new", "bob": "new", "cy": "new"}
+    after = make_plan(table=sealed_table({"cy": "1", "bob": "2", "ann": "1", "dee": "1"}), index=index_of(before))
+    assert changes(after) == {"ann": "unchanged", "bob": "changed", "cy": "unchanged", "dee": "new"}
+    bob = after.users[0]
+    assert (bob.user_id, bob.utterances, bob.num_utterances, bob.speech_s) == ("bob", (), 4, 8.0)
+    assert bob.row is not None
+    assert (bob.row.manifest_uri, bob.row.line) == ("/fleet/packed/bob.parquet", 2)
+    assert after.unchanged.to_pylist()[0] == {
+        "user_key": "ann",
+        "fingerprint": index_of(before)["ann"],
+        "num_utterances": 4,
+        "num_dropped": 0,
+        "speech_s": 8.0,
+    }
 
 
-def test_a_fingerprint_is_the_same_tomorrow() -> None:
-    assert fingerprint([utterance(1), utterance(2)], settings={"a": 1}) == "b0d46607c161c1e6d0918bb0692dec38"
+def test_a_sealed_user_with_few_utterances_is_skipped_unread() -> None:
+    plan = make_plan(table=sealed_table({"ann": "1"}, num_utterances=3))
+    assert (changes(plan), plan.cohorts) == ({"ann": "skipped"}, ())
 
 
-def test_neither_order_nor_place_matters() -> None:
-    rows = [utterance(number) for number in range(4)]
-    moved = [replace(row, audio=f"s3://bucket/{row.utterance_id}.wav", duration_s=None) for row in rows]
-    assert fingerprint(rows[::-1]) == fingerprint(rows)
-    assert fingerprint(moved) == fingerprint(rows)
+def test_sealed_users_can_be_forced() -> None:
+    table = sealed_table({"ann": "1"})
+    assert changes(make_plan(table=table, index=index_of(make_plan(table=table)), adapt=AdaptConfig(force=True))) == {
+        "ann": "changed"
+    }
 
 
-def test_what_changes_a_fingerprint() -> None:
-    rows = [utterance(1), utterance(2)]
-    others = [
-        fingerprint(rows[:1]),
-        fingerprint([rows[0], replace(rows[1], transcript="other words")]),
-        fingerprint([rows[0], replace(rows[1], line=3)]),  # another tag
-        fingerprint(rows, base="another base"),
-        fingerprint([replace(rows[0], audio=b"RIFF"), rows[1]]),
-        fingerprint([replace(rows[0], audio=b"RIFX"), rows[1]]),
+def test_sealed_and_other_users_share_cohorts() -> None:
+    table = sealed_table({"bob": "1", "dee": "1"}, speech_s=5.0)
+    plan = make_plan([user("cy"), user("ann")], table=table, adapt=AdaptConfig(max_cohort_users=2), min_cohorts=2)
+    assert [(u.user_key, u.row is None, len(u.utterances)) for u in plan.users] == [
+        ("ann", True, 4),
+        ("bob", False, 0),
+        ("cy", True, 4),
+        ("dee", False, 0),
     ]
-    assert len({fingerprint(rows), *others}) == 7
+    assert plan.cohorts == ((0, 1), (2, 3))
 
 
-def test_rewritten_audio_changes_a_fingerprint(tmp_path: Path) -> None:
-    uri = str(tmp_path / "u1.wav")
-    rows = [utterance(1, audio=uri)]
-    found: list[str] = []
-    for data in (b"first", b"other", b"other"):
-        if not found or data != storage.read_bytes(uri):
-            storage.write_bytes(uri, data)
-        found.append(user_fingerprint(rows, storage.stat_many([uri]), "base", SETTINGS))
-    assert found[0] != found[1] == found[2]
+def test_a_sealed_user_shares_no_name_with_another() -> None:
+    with pytest.raises(InputError, match="would share the name %C3%BC"):
+        make_plan([user("\u00fc")], table=sealed_table({"u\u0308": "1"}))
 
 
-OTHER_ADAPTER: dict[str, Any] = {
-    "hidden_dims": [8],
-    "activation": Activation.gelu,
-    "dropout": 0.3,
-    "after_layer": 1,
-}
-OTHER_ADAPT: dict[str, Any] = {
-    "num_epochs": 3,
-    "batch_size": 3,
-    "learning_rate": 0.5,
-    "weight_decay": 0.5,
-    "max_grad_norm": 0.5,
-    "patience_epochs": 3,
-    "held_out_fraction": 0.5,
-    "gate_metric": ErrorMetric.cer,
-    "min_utterances": 3,
-    "seed": 3,
-}
-OTHER_HOW: dict[str, Any] = {
-    "encode_batch_s": 3.0,
-    "max_cohort_users": 3,
-    "max_cohort_s": 3.0,
-    "gpus_per_trial": 0.5,
-    "cpus_per_trial": 3.0,
-    "max_concurrent_trials": 3,
-    "max_failed_ratio": 0.5,
-    "max_attempts": 2,
-    "force": True,
-}
+VERSIONS = st.dictionaries(st.text("abc.é", min_size=1, max_size=4), st.sampled_from("123"), max_size=12)
 
 
-def test_every_setting_is_known_here() -> None:
-    assert {field.name for field in fields(AdapterConfig)} == set(OTHER_ADAPTER)
-    assert {field.name for field in fields(AdaptConfig)} == set(OTHER_ADAPT) | set(OTHER_HOW)
+@given(VERSIONS, VERSIONS, st.randoms(use_true_random=False), st.integers(1, 4))
+def test_the_order_of_rows_changes_nothing(
+    before: dict[str, str], after: dict[str, str], random: Any, max_users: int
+) -> None:
+    index = index_of(make_plan(table=sealed_table(before)))
+    adapt = AdaptConfig(max_cohort_users=max_users)
+    plan = make_plan(table=sealed_table(after), index=index, adapt=adapt)
+    shuffled = random.sample(list(after.items()), len(after))
+    known = dict(random.sample(list(index.items()), len(index)))
+    again = make_plan(table=sealed_table(dict(shuffled)), index=known, adapt=adapt)
+    assert plan_table(plan).equals(plan_table(again))
 
-
-@pytest.mark.parametrize("name", OTHER_ADAPTER)
-def test_adapter_settings_matter(name: str) -> None:
-    changed = AdapterConfig(**{name: OTHER_ADAPTER[name]})
-    assert settings_that_matter(changed, AdaptConfig()) != SETTINGS
-
-
-@pytest.mark.parametrize("name", OTHER_ADAPT)
-def test_training_settings_matter(name: str) -> None:
-    changed = AdaptConfig(**{name: OTHER_ADAPT[name]})
-    assert settings_that_matter(AdapterConfig(), changed) != SETTINGS
-
-
-@pytest.mark.parametrize("name", OTHER_HOW)
-def test_settings_of_how_to_train_do_not_matter(name: str) -> None:
-    changed = AdaptConfig(**{name: OTHER_HOW[name]})
-    assert changed != AdaptConfig()
-    assert settings_that_matter(AdapterConfig(), changed) == SETTINGS
+    # each user is there once, in one cohort or none, and what is to do follows from the versions alone
+    assert {u.user_id: u.change for u in plan.users} == {
+        user_id: Change.changed if user_id in before else Change.new
+        for user_id, version in after.items()
+        if before.get(user_id) != version
+    }
+    assert plan.num_users == len(after) == len(changes(plan))
+    assert sorted(itertools.chain.from_iterable(plan.cohorts)) == list(range(len(plan.users)))
 
 
 # Cohorts
@@ -305,3 +312,16 @@ def test_the_table_of_a_plan_holds_no_ids(tmp_path: Path, monkeypatch: pytest.Mo
         ("skipped", 2, 4.0, None),
     ]
     assert [row["user_key"] for row in rows] == [u.user_key for u in plan.users]
+
+
+def test_the_table_of_a_plan_ends_with_the_unchanged() -> None:
+    users = [user("ann"), user("bob")]
+    plan = make_plan([*users, user("cy", 5)], index_of(make_plan(users)))
+    assert plan_table(plan).drop_columns(["fingerprint"]).to_pylist() == [
+        {"user_key": key, "change": change, "num_utterances": num, "num_dropped": 0, "speech_s": s, "cohort": cohort}
+        for key, change, num, s, cohort in (
+            ("cy", "new", 5, 10.0, 0),
+            ("ann", "unchanged", 4, 8.0, None),
+            ("bob", "unchanged", 4, 8.0, None),
+        )
+    ]

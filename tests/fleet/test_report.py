@@ -2,13 +2,15 @@ import io
 import json
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from ds2ray.config import AdaptConfig, AdapterConfig
+from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig
 from ds2ray.data.manifest import Utterance
 from ds2ray.data.rows import Problem, ProblemKind
-from ds2ray.data.users import UserData
+from ds2ray.data.user_table import no_users
+from ds2ray.data.users import Fleet, UserData
 from ds2ray.fleet.outcomes import Outcome, Status
 from ds2ray.fleet.plan import Plan, plan_run
 from ds2ray.fleet.report import duration_text, exit_code, outcome_table, plan_text, progress_line, summarise
@@ -65,7 +67,14 @@ def plan_of(num_users: int, problems: list[Problem]) -> Plan:
     ]
     users.append(UserData("few", [], problems))
     return plan_run(
-        users, [], {}, {}, base_fingerprint="b", adapter=AdapterConfig(), adapt=AdaptConfig(), min_cohorts=2
+        Fleet(users, no_users("users.csv"), []),
+        pa.table({"user_key": pa.array([], pa.string()), "fingerprint": pa.array([], pa.string())}),
+        {},
+        base_fingerprint="b",
+        adapter=AdapterConfig(),
+        adapt=AdaptConfig(),
+        data=DataConfig(),
+        min_cohorts=2,
     )
 
 
@@ -139,6 +148,16 @@ def test_a_summary() -> None:
     }
 
 
+def test_a_summary_counts_the_unchanged_that_are_no_objects() -> None:
+    unchanged = pa.table({"user_key": ["x", "y"], "num_dropped": [3, 0]})
+    summary = summarise(
+        ROWS, run_id="run", base_fingerprint="b", seconds=1.0, max_failed_ratio=0.3, unchanged=unchanged
+    )
+    assert (summary["users"], summary["statuses"]["unchanged"], summary["utterances_dropped"]) == (7, 3, 5)
+    assert summary["exit_code"] == exit_code(ROWS, 0.3, num_unchanged=2) == 0  # two of seven failed
+    assert exit_code(ROWS, 0.3) == 3  # two of five
+
+
 def test_a_summary_of_nothing() -> None:
     summary = summarise([], run_id="run", base_fingerprint="b", seconds=0.0, max_failed_ratio=0.0, interrupted=True)
     assert (summary["users"], summary["held_out_error_before"], summary["interrupted"]) == (0, None, True)
@@ -173,4 +192,5 @@ def test_a_fleet_of_which_nobody_has_usable_speech_is_not_a_success() -> None:
     silent = [Outcome(user_key=f"u{n}", status=Status.skipped_no_data) for n in range(3)]
     assert exit_code(silent, max_failed_ratio=1.0) == 3
     assert exit_code([*silent, Outcome(user_key="v", status=Status.unchanged)], max_failed_ratio=0.0) == 0
+    assert exit_code(silent, max_failed_ratio=0.0, num_unchanged=1) == 0
     assert exit_code([], max_failed_ratio=0.0) == 0

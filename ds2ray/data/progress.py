@@ -1,0 +1,26 @@
+"""How far something long has come: a line every half minute."""
+
+import time
+from collections.abc import Callable
+
+INTERVAL_S = 30.0
+
+Tell = Callable[[str], None]
+"""Takes a line that says how far something is; called far more often than anybody wants to read."""
+
+
+def untold(line: str) -> None:
+    """Progress that nobody asked for."""
+
+
+def paced(tell: Tell, interval_s: float = INTERVAL_S) -> Tell:
+    """Passes a line on where the last one, or the beginning, is at least so many seconds ago."""
+    last_s = time.monotonic()
+
+    def tell_in_time(line: str) -> None:
+        nonlocal last_s
+        if time.monotonic() - last_s >= interval_s:
+            tell(line)
+            last_s = time.monotonic()
+
+    return tell_in_time

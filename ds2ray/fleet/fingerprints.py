@@ -1,0 +1,69 @@
+"""What a user's adapter is made of, as a fingerprint: where it is the same as last night, nothing need be trained."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, to_plain
+from ds2ray.data.manifest import Utterance
+from ds2ray.storage import ObjectInfo
+
+FINGERPRINT_LENGTH = 32
+"""Hex digits of a user's fingerprint: enough for any fleet, and half the size of the index."""
+
+_ONLY_HOW = frozenset(
+    {
+        *("encode_batch_s", "max_cohort_users", "max_cohort_s", "gpus_per_trial", "cpus_per_trial"),
+        *("max_concurrent_trials", "max_failed_ratio", "max_attempts", "force"),
+    }
+)
+"""Settings of how adapters are trained that leave what is trained as it is."""
+
+_DECIDE_WHAT_IS_USABLE = ("min_duration_s", "max_duration_s", "unknown_characters")
+"""Settings of the data that decide which of a sealed user's utterances are used, and how."""
+
+
+def settings_that_matter(adapter: AdapterConfig, adapt: AdaptConfig) -> dict[str, Any]:
+    """The settings that decide what an adapter becomes, and not only how fast: adapters are trained anew for them."""
+    return {
+        "adapter": to_plain(adapter),
+        "adapt": {name: value for name, value in to_plain(adapt).items() if name not in _ONLY_HOW},
+    }
+
+
+def user_fingerprint(
+    utterances: Iterable[Utterance],
+    object_infos: Mapping[str, ObjectInfo | None],
+    base_fingerprint: str,
+    settings: Mapping[str, Any],
+) -> str:
+    """What a user's adapter is made of, in 32 hex digits: speech, transcripts, base and settings.
+
+    Neither the order of rows nor the place of the audio matters: stored audio is told by its version tag.
+    """
+    rows = sorted((u.utterance_id, _audio_tag(u.audio, object_infos), u.transcript) for u in utterances)
+    text = json.dumps([base_fingerprint, settings, rows], sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT_LENGTH]
+
+
+def sealed_fingerprints(
+    versions: Iterable[str], base_fingerprint: str, settings: Mapping[str, Any], data: DataConfig
+) -> list[str]:
+    """The fingerprints of users whose speech is told by a version, as `user_fingerprint` is by its utterances."""
+    policies = {name: value for name, value in to_plain(data).items() if name in _DECIDE_WHAT_IS_USABLE}
+    text = json.dumps([base_fingerprint, settings, policies], sort_keys=True, ensure_ascii=True)
+    shared = hashlib.sha256(text.encode())
+    fingerprints = []
+    for version in versions:
+        digest = shared.copy()
+        digest.update(version.encode())
+        fingerprints.append(digest.hexdigest()[:FINGERPRINT_LENGTH])
+    return fingerprints
+
+
+def _audio_tag(audio: str | bytes, object_infos: Mapping[str, ObjectInfo | None]) -> str:
+    if isinstance(audio, bytes):
+        return hashlib.sha256(audio).hexdigest()
+    info = object_infos.get(audio)
+    return info.version_tag if info else ""

@@ -1,0 +1,90 @@
+"""The speech of sealed users, whose manifests no plan has opened: read where they are trained."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ds2ray import storage
+from ds2ray.config import AudioConfig, BadRows, DataConfig
+from ds2ray.data.rows import ProblemKind
+from ds2ray.data.user_table import UserRow
+from ds2ray.data.users import UserData, at_once, read_user, usable_users
+from ds2ray.errors import InputError, StorageError
+from ds2ray.fleet.outcomes import Outcome, Status
+from ds2ray.fleet.plan import UserPlan, listed, num_dropped, reasons_of
+from ds2ray.text import Vocabulary
+
+
+def open_sealed(
+    users: Sequence[UserPlan], *, data: DataConfig, audio: AudioConfig, vocabulary: Vocabulary
+) -> tuple[list[UserPlan], list[Outcome]]:
+    """Read and validate the manifests of the sealed users among these, with one request each.
+
+    Returns:
+        The users with their usable utterances, in their order, and the outcomes of those whose manifests cannot be
+        used: they have failed, so that the next run tries them again whatever their version.
+
+    Raises:
+        StorageError: no manifest can be read for the same reason: it is the store, not its users.
+    """
+    sealed = [user for user in users if user.row is not None]
+    found = dict(zip((user.user_key for user in sealed), _read([user.row for user in sealed if user.row]), strict=True))
+    read = {key: speech for key, speech in found.items() if isinstance(speech, UserData)}
+    checked = usable_users(list(read.values()), data=data, audio=audio, vocabulary=vocabulary)
+    usable = dict(zip(read, checked, strict=True))
+    opened, failed = [], []
+    for user in users:
+        if user.row is None:
+            opened.append(user)
+            continue
+        speech = usable.get(user.user_key)
+        reason = _refusal(speech, data) if speech else _unreadable(found[user.user_key])
+        if speech is None or reason:
+            failed.append(
+                Outcome(
+                    user_key=user.user_key,
+                    status=Status.failed,
+                    reason=reason,
+                    utterances_dropped=num_dropped(speech.problems) if speech else 0,
+                    fingerprint=user.fingerprint,
+                )
+            )
+            continue
+        opened.append(
+            replace(
+                user,
+                utterances=tuple(speech.utterances),
+                num_utterances=len(speech.utterances),
+                num_dropped=num_dropped(speech.problems),
+                reasons=reasons_of(speech.problems),
+            )
+        )
+    return opened, failed
+
+
+def _read(rows: Sequence[UserRow]) -> list[UserData | Exception]:
+    """What each row's manifest holds, or why it cannot be read."""
+
+    def read(row: UserRow) -> UserData | Exception:
+        try:
+            return read_user(row)
+        except (InputError, StorageError) as error:
+            return error
+
+    found = list(at_once(read, rows))
+    unread = [error for error in found if isinstance(error, StorageError)]
+    # one object may be damaged or forbidden; where nothing at all can be read, nobody's manifest is to blame
+    if unread and len(unread) == len(found) and not all(storage.is_local(row.manifest_uri) for row in rows):
+        raise unread[0]
+    return found
+
+
+def _unreadable(error: object) -> str:
+    return f"its manifest cannot be read: {error}; write it again, or correct the users table"
+
+
+def _refusal(speech: UserData, data: DataConfig) -> str:
+    """Why the user must not be trained on what is left, where the configuration asks for speech without faults."""
+    refused = [problem for problem in speech.problems if problem.kind is not ProblemKind.row]
+    if data.bad_audio is not BadRows.refuse or not refused:
+        return ""
+    return f"data.bad_audio=refuse, and there are utterances that cannot be used: {listed(reasons_of(refused))}"

@@ -1,0 +1,170 @@
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ds2ray import storage
+from ds2ray.config import (
+    Activation,
+    AdaptConfig,
+    AdapterConfig,
+    BadRows,
+    DataConfig,
+    ErrorMetric,
+    Precision,
+    ProbeAudio,
+    UnknownCharacters,
+)
+from ds2ray.data.manifest import Utterance
+from ds2ray.fleet.fingerprints import sealed_fingerprints, settings_that_matter, user_fingerprint
+from ds2ray.storage import ObjectInfo
+
+SETTINGS = settings_that_matter(AdapterConfig(), AdaptConfig())
+
+
+def utterance(number: int, **changes: Any) -> Utterance:
+    known = Utterance(f"u{number}", "john", f"/audio/john/u{number}.wav", 2.0, f"words {number}", number)
+    return replace(known, **changes)
+
+
+def fingerprint(utterances: list[Utterance], base: str = "base", settings: dict[str, Any] = SETTINGS) -> str:
+    infos = {u.audio: ObjectInfo(u.audio, 1, f"tag{u.line}") for u in utterances if isinstance(u.audio, str)}
+    return user_fingerprint(utterances, infos, base, settings)
+
+
+def test_a_fingerprint_is_the_same_tomorrow() -> None:
+    assert fingerprint([utterance(1), utterance(2)], settings={"a": 1}) == "b0d46607c161c1e6d0918bb0692dec38"
+
+
+def test_neither_order_nor_place_matters() -> None:
+    rows = [utterance(number) for number in range(4)]
+    moved = [replace(row, audio=f"s3://bucket/{row.utterance_id}.wav", duration_s=None) for row in rows]
+    assert fingerprint(rows[::-1]) == fingerprint(rows)
+    assert fingerprint(moved) == fingerprint(rows)
+
+
+def test_what_changes_a_fingerprint() -> None:
+    rows = [utterance(1), utterance(2)]
+    others = [
+        fingerprint(rows[:1]),
+        fingerprint([rows[0], replace(rows[1], transcript="other words")]),
+        fingerprint([rows[0], replace(rows[1], line=3)]),  # another tag
+        fingerprint(rows, base="another base"),
+        fingerprint([replace(rows[0], audio=b"RIFF"), rows[1]]),
+        fingerprint([replace(rows[0], audio=b"RIFX"), rows[1]]),
+    ]
+    assert len({fingerprint(rows), *others}) == 7
+
+
+def test_rewritten_audio_changes_a_fingerprint(tmp_path: Path) -> None:
+    uri = str(tmp_path / "u1.wav")
+    rows = [utterance(1, audio=uri)]
+    found: list[str] = []
+    for data in (b"first", b"other", b"other"):
+        if not found or data != storage.read_bytes(uri):
+            storage.write_bytes(uri, data)
+        found.append(user_fingerprint(rows, storage.stat_many([uri]), "base", SETTINGS))
+    assert found[0] != found[1] == found[2]
+
+
+OTHER_ADAPTER: dict[str, Any] = {
+    "hidden_dims": [8],
+    "activation": Activation.gelu,
+    "dropout": 0.3,
+    "after_layer": 1,
+}
+OTHER_ADAPT: dict[str, Any] = {
+    "num_epochs": 3,
+    "batch_size": 3,
+    "learning_rate": 0.5,
+    "weight_decay": 0.5,
+    "max_grad_norm": 0.5,
+    "patience_epochs": 3,
+    "held_out_fraction": 0.5,
+    "gate_metric": ErrorMetric.cer,
+    "min_utterances": 3,
+    "cross_validate_below": 3,
+    "num_folds": 3,
+    "kl_weight": 0.5,
+    "encoding_precision": Precision.bfloat16,
+    "seed": 3,
+}
+OTHER_HOW: dict[str, Any] = {
+    "encode_batch_s": 3.0,
+    "max_cohort_users": 3,
+    "max_cohort_s": 3.0,
+    "gpus_per_trial": 0.5,
+    "cpus_per_trial": 3.0,
+    "max_concurrent_trials": 3,
+    "max_failed_ratio": 0.5,
+    "max_attempts": 2,
+    "force": True,
+}
+
+
+def test_every_setting_is_known_here() -> None:
+    assert {field.name for field in fields(AdapterConfig)} == set(OTHER_ADAPTER)
+    assert {field.name for field in fields(AdaptConfig)} == set(OTHER_ADAPT) | set(OTHER_HOW)
+
+
+@pytest.mark.parametrize("name", OTHER_ADAPTER)
+def test_adapter_settings_matter(name: str) -> None:
+    changed = AdapterConfig(**{name: OTHER_ADAPTER[name]})
+    assert settings_that_matter(changed, AdaptConfig()) != SETTINGS
+
+
+@pytest.mark.parametrize("name", OTHER_ADAPT)
+def test_training_settings_matter(name: str) -> None:
+    changed = AdaptConfig(**{name: OTHER_ADAPT[name]})
+    assert settings_that_matter(AdapterConfig(), changed) != SETTINGS
+
+
+@pytest.mark.parametrize("name", OTHER_HOW)
+def test_settings_of_how_to_train_do_not_matter(name: str) -> None:
+    changed = AdaptConfig(**{name: OTHER_HOW[name]})
+    assert changed != AdaptConfig()
+    assert settings_that_matter(AdapterConfig(), changed) == SETTINGS
+
+
+# Sealed users
+
+
+def sealed(version: str = "v1", base: str = "base", settings: dict[str, Any] = SETTINGS, **data: Any) -> str:
+    return sealed_fingerprints([version], base, settings, DataConfig(**data))[0]
+
+
+def test_a_sealed_fingerprint_is_the_same_tomorrow() -> None:
+    assert sealed(settings={"a": 1}) == "22835892b5bb4200611b44454cdce7b5"
+    assert sealed_fingerprints(["v1", "v2", "v1"], "base", SETTINGS, DataConfig())[::2] == [sealed(), sealed()]
+
+
+def test_what_changes_a_sealed_fingerprint() -> None:
+    others = [sealed("v2"), sealed(base="another base"), sealed(settings={"a": 1})]
+    assert len({sealed(), *others}) == 4
+
+
+OTHER_USABLE: dict[str, Any] = {
+    "min_duration_s": 0.2,
+    "max_duration_s": 20.0,
+    "unknown_characters": UnknownCharacters.drop,
+}
+OTHER_LOOK: dict[str, Any] = {
+    "bad_rows": BadRows.drop,
+    "bad_audio": BadRows.refuse,
+    "probe_audio": ProbeAudio.none,
+}
+
+
+def test_every_setting_of_the_data_is_known_here() -> None:
+    assert {field.name for field in fields(DataConfig)} == set(OTHER_USABLE) | set(OTHER_LOOK)
+
+
+@pytest.mark.parametrize("name", OTHER_USABLE)
+def test_settings_that_decide_what_is_usable_matter(name: str) -> None:
+    assert sealed(**{name: OTHER_USABLE[name]}) != sealed()
+
+
+@pytest.mark.parametrize("name", OTHER_LOOK)
+def test_settings_of_how_faults_are_met_do_not_matter(name: str) -> None:
+    assert sealed(**{name: OTHER_LOOK[name]}) == sealed()
