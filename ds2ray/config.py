@@ -74,6 +74,20 @@ class ProbeAudio(Enum):
     none = "none"  # trust the manifest; a bad file then shows up when it is decoded
 
 
+class CorpusFormat(Enum):
+    auto = "auto"  # told by the names of the files; refused where they fit several formats or none
+    manifest = "manifest"  # a table of utterances or of users: .csv, .jsonl or .parquet
+    kospeech = "kospeech"  # transcripts.txt with `path<TAB>text<TAB>ids`
+    librispeech = "librispeech"  # <speaker>-<chapter>.trans.txt beside flac files
+    common_voice = "common_voice"  # a .tsv with client_id, path and sentence, beside clips/
+    folder = "folder"  # a .txt beside each audio file, or in a folder txt/; the first folder names the speaker
+
+
+class PackBy(Enum):
+    user = "user"  # one file per user, for adapters
+    shard = "shard"  # files of about the same size, for training a base
+
+
 def require(condition: bool, field_name: str, value: object, allowed: str) -> None:
     """Raise a ConfigError that names the field, its value and what is allowed."""
     if not condition:
@@ -301,6 +315,26 @@ class SweepConfig:
 
 
 @dataclass(kw_only=True)
+class PrepareConfig:
+    """How a corpus is read and packed into Parquet files that hold the audio's bytes."""
+
+    format: CorpusFormat = CorpusFormat.auto  # what the corpus looks like
+    by: PackBy = PackBy.user  # one file per user, or shards
+    user_id: str = ""  # whose speech it is, where the corpus names no speaker
+    audio_root: str = ""  # KoSpeech: the folder that audio paths start from; empty: that of transcripts.txt
+    vocab_path: str = ""  # KoSpeech: `id,char,freq`; empty: a *vocab*.csv beside the transcripts, if there is one
+    decode_audio: bool = False  # decode each audio to its end, not only its header: finds broken flac and mp3
+    shard_mb: float = 128.0  # megabytes of audio in a shard, about
+    threads: int = 16  # audio files that are being read at once, and packs that are being made
+    memory_mb: float = 2048.0  # memory for the packs that are being made, about; one larger than that is made alone
+
+    def __post_init__(self) -> None:
+        require(self.shard_mb > 0, "prepare.shard_mb", self.shard_mb, "above 0")
+        require(self.threads >= 1, "prepare.threads", self.threads, "at least 1")
+        require(self.memory_mb > 0, "prepare.memory_mb", self.memory_mb, "above 0")
+
+
+@dataclass(kw_only=True)
 class StorageConfig:
     """Where bases, adapters, runs and the index live."""
 
@@ -382,6 +416,18 @@ class TranscribeJob:
     batch_s: float = 60.0  # seconds of padded audio per batch
     data: DataConfig = field(default_factory=DataConfig)
     storage: StorageConfig = field(default_factory=StorageConfig)
+
+
+@dataclass(kw_only=True)
+class PrepareJob:
+    """jobs/prepare.py"""
+
+    source: str = ""  # URI of a corpus: a folder, a manifest, a table `user_id,manifest`, transcripts.txt or a .tsv
+    output: str = ""  # URI of the folder that receives the packed files, their table and dropped.csv
+    prepare: PrepareConfig = field(default_factory=PrepareConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    dry_run: bool = False  # read and check the corpus and print the plan; write nothing
 
 
 @dataclass(kw_only=True)

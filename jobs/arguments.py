@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ds2ray.config import AdaptJob, DemoJob, SweepJob, TrainJob, TranscribeJob
+from ds2ray.config import AdaptJob, DemoJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
 from ds2ray.errors import ConfigError
 from ds2ray.reference import Setting, settings
 
@@ -32,6 +32,7 @@ class JobSpec:
 
 
 JOBS = {
+    "prepare": JobSpec(schema=PrepareJob, positional="source"),
     "train": JobSpec(schema=TrainJob),
     "adapt_users": JobSpec(schema=AdaptJob, positional="users"),
     "sweep_adapters": JobSpec(schema=SweepJob, positional="users"),

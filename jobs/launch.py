@@ -116,7 +116,8 @@ def _help(job_name: str, description: str) -> str:
     spec = JOBS[job_name]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         config = compose(job_name, return_hydra_config=True)
-    positional = {None: "", "users": "[users.csv] ", "audio": "[audio files …] "}[spec.positional]
+    examples = {"users": "[users.csv] ", "source": "[corpus] ", "audio": "[audio files …] "}
+    positional = examples[spec.positional] if spec.positional else ""
     return help_page(
         spec.schema,
         usage=f"python jobs/{job_name}.py {positional}[key=value …]",

@@ -5,6 +5,7 @@ torch is imported only where samples are resampled, so reading headers stays che
 """
 
 import io
+import wave
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -90,6 +91,28 @@ def read_waveform(audio: str | bytes, sample_rate_hz: int) -> np.ndarray:
     if not np.isfinite(samples).all():
         raise InputError("holds samples that are not finite")
     return resample(samples, rate_hz, sample_rate_hz)
+
+
+def read_encoded(uri: str) -> bytes:
+    """The bytes of an audio file, so that they can be read without its name.
+
+    Raw .pcm gets the 44 bytes of a WAV header, and its samples stay as they are; everything else is returned as stored.
+
+    Raises:
+        FileNotFoundError: there is nothing at the URI.
+        InputError: raw .pcm that is empty or truncated.
+    """
+    data = storage.read_bytes(uri)
+    if not uri.lower().endswith(PCM_SUFFIX):
+        return data
+    info = _pcm_info(len(data))
+    with io.BytesIO() as buffer:
+        with wave.open(buffer, "wb") as file:
+            file.setnchannels(info.num_channels)
+            file.setsampwidth(PCM_BYTES_PER_SAMPLE)
+            file.setframerate(info.sample_rate_hz)
+            file.writeframes(data)
+        return buffer.getvalue()
 
 
 def write_audio(uri: str, waveform: np.ndarray, sample_rate_hz: int) -> None:

@@ -359,7 +359,7 @@ class TestRunJob:
 
 
 class TestScripts:
-    @pytest.mark.parametrize("job_name", ["train", "adapt_users", "sweep_adapters", "transcribe"])
+    @pytest.mark.parametrize("job_name", ["train", "adapt_users", "sweep_adapters", "transcribe", "prepare"])
     def test_help_lists_every_group_option_and_setting(self, job_name: str, tmp_path: Path) -> None:
         done = script(job_name, "--help", cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,1 @@
+"""Packing corpora into Parquet files that hold the audio: jobs/prepare.py."""
