@@ -268,7 +268,7 @@ class AdaptConfig:
     num_folds: int = 4  # … in this many parts
     kl_weight: float = 0.0  # pull towards the base's own posteriors, per frame; 0: none
     encode_batch_s: float = 60.0  # seconds of padded audio per call of the frozen trunk
-    encoding_precision: Precision = Precision.auto  # of stored encodings, and on GPUs of the trunk
+    precision: Precision = Precision.auto  # of the trunk, of stored encodings and of the adapters' products
     max_cohort_users: int = 64  # users trained in one trial, at most …
     max_cohort_s: float = 7200.0  # … and seconds of their speech
     gpus_per_trial: float = 0.25  # share of a GPU per trial, where the cluster has GPUs

@@ -98,7 +98,7 @@ def _sample(job: SweepJob, base: Base) -> list[UserData]:
 
 def _encode(base: Base, users: Sequence[UserData], after_layer: int, adapt: AdaptConfig) -> list[EncodedUser]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    encoder = Encoder(base, after_layer, adapt.encode_batch_s, device, adapt.encoding_precision)
+    encoder = Encoder(base, after_layer, adapt.encode_batch_s, device, adapt.precision)
     encoded = encode_users(encoder, [CohortUser(user.user_id, user.utterances) for user in users])
     # trials read them from shared memory, whatever device they run on
     return [replace(user, encodings=[rows.cpu() for rows in user.encodings]) for user in encoded]

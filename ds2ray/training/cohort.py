@@ -98,7 +98,7 @@ def adapt_cohort(
     stages = stages or StageClock()
     base.model.freeze_base_model()
     started_s = time.perf_counter()
-    encoder = Encoder(base, adapter.after_layer, adapt.encode_batch_s, device, adapt.encoding_precision, stages)
+    encoder = Encoder(base, adapter.after_layer, adapt.encode_batch_s, device, adapt.precision, stages)
     encoded = encode_users(encoder, users)
     # encoding is shared work: each user is charged an equal part of it
     share_s = (time.perf_counter() - started_s) / max(1, len(users))

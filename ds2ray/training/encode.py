@@ -7,7 +7,6 @@ encodings.
 import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +19,10 @@ from ds2ray.data.batches import batches_by_seconds, prefetched
 from ds2ray.data.features import LogMel, frame_mask
 from ds2ray.data.manifest import Utterance
 from ds2ray.errors import InputError
+from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.layers import TIME_REDUCTION
 from ds2ray.model.weights import Base
+from ds2ray.training.precision import bfloat16_trunk, uses_bfloat16
 from ds2ray.training.stages import StageClock
 
 READ_THREADS = 4
@@ -51,7 +52,7 @@ class Encoder:
     Args:
         after_layer: the trunk ends after this recurrent layer.
         max_padded_s: seconds of padded audio per call of the trunk.
-        precision: of stored encodings, and on GPUs of the trunk.
+        precision: of the trunk and of the encodings.
         stages: is told of `read`, `mel` and `encode`.
     """
 
@@ -66,7 +67,8 @@ class Encoder:
         """Read and encode utterances. One that cannot be read or has no finite encoding is a problem, not an error."""
         clock = self.stages or StageClock()
         log_mel = LogMel(self.base.audio).to(self.device)
-        self.base.model.to(self.device).eval()
+        model = self.base.model.to(self.device).eval()
+        trunk = bfloat16_trunk(model) if uses_bfloat16(self.precision, self.device) else model
         encodings: list[Tensor | None] = [None] * len(utterances)
         problems: dict[int, str] = {}
         computed = valid = 0
@@ -84,7 +86,7 @@ class Encoder:
                 lengths_s = [len(waveform) / self.base.audio.sample_rate_hz for _, waveform in waveforms]
                 for places in batches_by_seconds(lengths_s, self.max_padded_s):
                     tensors = [torch.from_numpy(np.ascontiguousarray(waveforms[place][1])) for place in places]
-                    rows, padded_frames = self._rows(log_mel, tensors, keep_on, clock)
+                    rows, padded_frames = self._rows(trunk, log_mel, tensors, keep_on, clock)
                     computed, valid = computed + padded_frames, valid + sum(map(len, rows))
                     for place, row in zip(places, rows, strict=True):
                         encodings[waveforms[place][0]] = row
@@ -113,38 +115,45 @@ class Encoder:
         return prefetched(batches_by_seconds(durations_s, self.max_padded_s), load)
 
     def _rows(
-        self, log_mel: LogMel, waveforms: Sequence[Tensor], keep_on: torch.device, clock: StageClock
+        self,
+        trunk: DeepSpeech2,
+        log_mel: LogMel,
+        waveforms: Sequence[Tensor],
+        keep_on: torch.device,
+        clock: StageClock,
     ) -> tuple[list[Tensor], int]:
         """Waveforms float32 [S] → encodings [T, D] on `keep_on`, and the padded frames that were computed.
 
         Where the device has too little memory the batch is halved, down to one utterance.
         """
         try:
-            return self._encode_batch(log_mel, waveforms, keep_on, clock)
+            return self._encode_batch(trunk, log_mel, waveforms, keep_on, clock)
         except torch.cuda.OutOfMemoryError:
             if len(waveforms) == 1:
                 raise
         half = len(waveforms) // 2
-        first, first_frames = self._rows(log_mel, waveforms[:half], keep_on, clock)
-        second, second_frames = self._rows(log_mel, waveforms[half:], keep_on, clock)
+        first, first_frames = self._rows(trunk, log_mel, waveforms[:half], keep_on, clock)
+        second, second_frames = self._rows(trunk, log_mel, waveforms[half:], keep_on, clock)
         return first + second, first_frames + second_frames
 
     @torch.no_grad()
     def _encode_batch(
-        self, log_mel: LogMel, waveforms: Sequence[Tensor], keep_on: torch.device, clock: StageClock
+        self,
+        trunk: DeepSpeech2,
+        log_mel: LogMel,
+        waveforms: Sequence[Tensor],
+        keep_on: torch.device,
+        clock: StageClock,
     ) -> tuple[list[Tensor], int]:
-        bfloat16 = _is_bfloat16(self.precision, self.device)
         with clock("mel"):
             num_samples = torch.tensor([len(waveform) for waveform in waveforms], device=self.device)
             padded = torch.nn.utils.rnn.pad_sequence(list(waveforms), batch_first=True).to(self.device)
             features, feature_lengths = log_mel(padded, num_samples)
-        on_gpu = torch.device(self.device).type == "cuda"
         with clock("encode"):
-            with torch.autocast("cuda", torch.bfloat16) if bfloat16 and on_gpu else nullcontext():
-                encodings, lengths = self.base.model.trunk(features, feature_lengths, self.after_layer)
+            encodings, lengths = trunk.trunk(features, feature_lengths, self.after_layer)
             # only frames of speech are kept, in one piece, so that the padded batch can be freed
             flat = encodings[frame_mask(lengths, encodings.shape[1])]
-            flat = flat.to(keep_on, torch.bfloat16 if bfloat16 else torch.float32)
+            flat = flat.to(keep_on, torch.bfloat16 if uses_bfloat16(self.precision, self.device) else torch.float32)
             return list(flat.split(lengths.tolist())), encodings.shape[0] * encodings.shape[1]
 
     def _storage_device(self, utterances: Sequence[Utterance]) -> torch.device:
@@ -154,15 +163,9 @@ class Encoder:
             return device
         seconds = sum(utterance.duration_s or 0.0 for utterance in utterances)
         frames = seconds / (TIME_REDUCTION * self.base.audio.hop_s)
-        bytes_each = 2 if _is_bfloat16(self.precision, device) else 4
+        bytes_each = 2 if uses_bfloat16(self.precision, device) else 4
         size_bytes = frames * self.base.model.encoding_dim(self.after_layer) * bytes_each
         return device if size_bytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0] else torch.device("cpu")
-
-
-def _is_bfloat16(precision: Precision, device: torch.device | str) -> bool:
-    if precision is Precision.auto:
-        return torch.device(device).type == "cuda"
-    return precision is Precision.bfloat16
 
 
 def _not_finite(encodings: Sequence[Tensor | None]) -> Iterator[int]:

@@ -27,6 +27,7 @@ from ds2ray.training.optim import (
     learning_rate_at,
     set_learning_rate,
 )
+from ds2ray.training.precision import products_in
 from ds2ray.training.seeds import derive_seed
 from ds2ray.training.split import Part, part_seed
 
@@ -222,7 +223,9 @@ class _Training:
         """One optimizer step; False, and nothing changed, where loss or gradient is not finite."""
         encodings, lengths = self.speech.encode(rows)
         tokens, num_tokens = pad_tokens([self.speech.tokens[row] for row in rows], encodings.device)
-        log_probs = self.model.head(adapter(encodings), lengths, self.after_layer)
+        with products_in(self.config.precision, encodings.device):
+            adapted = adapter(encodings)
+        log_probs = self.model.head(adapted, lengths, self.after_layer)
         losses = self.criterion(log_probs, lengths, tokens, num_tokens)
         if self.config.kl_weight:
             with torch.no_grad():
@@ -257,7 +260,8 @@ class _Training:
             batch = by_duration[start : start + size]
             encodings, lengths = self.speech.encode(batch)
             tokens, num_tokens = pad_tokens([self.speech.tokens[row] for row in batch], encodings.device)
-            adapted = encodings if adapter is None else adapter(encodings)
+            with products_in(self.config.precision, encodings.device):
+                adapted = encodings if adapter is None else adapter(encodings)
             log_probs = self.model.head(adapted, lengths, self.after_layer)
             loss += float(self.criterion(log_probs, lengths, tokens, num_tokens).sum())
             if vocabulary is not None:

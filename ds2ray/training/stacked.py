@@ -24,6 +24,7 @@ from ds2ray.training.bank import AdapterBank, BankAdamW
 from ds2ray.training.evaluation import Score, score_decoded
 from ds2ray.training.fit import WARMUP_FRACTION, AdapterFit, Evaluation
 from ds2ray.training.optim import ctc_losses, kl_divergences, learning_rate_at
+from ds2ray.training.precision import products_in
 from ds2ray.training.seeds import derive_seed
 from ds2ray.training.split import Part, part_seed
 from ds2ray.training.stored import Rows, SpeechTable, StoredSpeech
@@ -258,7 +259,8 @@ class StackedTraining:
             sum(self.table.length(learner.user, row) for row in batch)
             for learner, batch in zip(learners, rows_of, strict=True)
         ]
-        return self.bank(rows.frames, places, counts, [scale[rows.row_of_frame] for scale in scales])
+        with products_in(self.config.precision, self.device):
+            return self.bank(rows.frames, places, counts, [scale[rows.row_of_frame] for scale in scales])
 
     def _log_probs(self, rows: Rows, frames: Tensor) -> Tensor:
         """Frames [N, D] through the frozen head: [R, T, V]."""
@@ -280,7 +282,8 @@ class StackedTraining:
             frames = rows.frames
             if bank is not None:
                 counts = [sum(self.table.length(one.user, row) for row in one.rows) for one in some]
-                frames = bank(frames, [one.place for one in some], counts, ())
+                with products_in(self.config.precision, self.device):
+                    frames = bank(frames, [one.place for one in some], counts, ())
             log_probs = self._log_probs(rows, frames)
             all_losses = iter(ctc_losses(log_probs, rows.lengths, rows.tokens, rows.num_tokens).tolist())
             decoded = iter(greedy(log_probs, rows.lengths)) if decode else None

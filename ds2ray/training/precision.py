@@ -1,0 +1,48 @@
+"""bfloat16 where it pays: in the frozen trunk and in the adapters' products. Norms, losses and updates stay float32."""
+
+import copy
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ds2ray.config import Precision
+from ds2ray.model.deepspeech2 import DeepSpeech2
+
+
+def uses_bfloat16(precision: Precision, device: torch.device | str) -> bool:
+    """Whether products on this device are to be in bfloat16."""
+    if precision is Precision.auto:
+        return torch.device(device).type == "cuda"
+    return precision is Precision.bfloat16
+
+
+def products_in(precision: Precision, device: torch.device | str) -> AbstractContextManager[Any]:
+    """A context in which linear layers compute as `precision` says."""
+    if uses_bfloat16(precision, device):
+        return torch.autocast(torch.device(device).type, torch.bfloat16)
+    return nullcontext()
+
+
+def bfloat16_trunk(model: DeepSpeech2) -> DeepSpeech2:
+    """A copy of a frozen model whose convolutions and recurrences compute in bfloat16.
+
+    Not autocast: that would cast the weights of a recurrence again at every time step.
+    """
+    half = copy.deepcopy(model)
+    for module in half.modules():
+        if isinstance(module, (nn.Conv2d, nn.RNNBase)):
+            module.bfloat16()
+            module.register_forward_pre_hook(_to_bfloat16)
+            module.register_forward_hook(_to_float32)
+    return half
+
+
+def _to_bfloat16(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(x.bfloat16() for x in inputs)
+
+
+def _to_float32(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> Any:
+    """A convolution gives a tensor, a recurrence a pair of outputs and states, of which only the outputs are used."""
+    return output.float() if isinstance(output, Tensor) else (output[0].float(), None)
