@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help demo test lint bench-adapt bench-quality fix lock clean
+.PHONY: help demo test lint bench-adapt bench-quality bench-gpu fix lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -29,6 +29,9 @@ bench-adapt: $(VENV)/installed ## many users: a trial each, the plain loop, coho
 
 bench-quality: $(VENV)/installed ## adapters against full fine-tuning of a copy per user (25 minutes)
 	@$(BIN)/python -m benchmarks.quality $(BENCH_ARGS)
+
+bench-gpu: $(VENV)/installed ## cohorts on one GPU: users an hour, stages, limits
+	@$(BIN)/python -m benchmarks.gpu $(BENCH_ARGS)
 
 fix: $(VENV)/installed ## mend what ruff can mend
 	@$(BIN)/ruff check --fix .

@@ -41,7 +41,7 @@ class Parts:
     epoch_s: float  # A: an epoch of the adapter on stored encodings, with its held-out loss
 
 
-def train_one(base: Base, user: Speaker, task: Task) -> AdapterFit:
+def train_one(base: Base, user: Speaker, task: Task, device: str = "cpu") -> AdapterFit:
     """One user's adapter by the plain trainer, which runs the frozen base in every epoch."""
     train, held_out, seed = user.split(task.adapt)
     torch.manual_seed(seed)
@@ -54,6 +54,7 @@ def train_one(base: Base, user: Speaker, task: Task) -> AdapterFit:
         trainer = AdapterTrainer(
             trainset_list=[data_set(train)],
             validset=data_set(held_out),
+            device=device,
             vocab=base.vocabulary,
             adapter_save_dir=folder,
             config=task.adapt,

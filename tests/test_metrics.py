@@ -1,8 +1,9 @@
+import jiwer
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2ray.metrics import ErrorCount, character_errors, word_errors
+from ds2ray.metrics import ErrorCount, character_errors, edits, word_errors
 
 WORDS = st.lists(st.sampled_from(["on", "off", "lamp", "등", "켜"]), max_size=6).map(" ".join)
 
@@ -60,3 +61,12 @@ def test_sums_over_utterances_in_any_order(pairs: list[tuple[str, str]]) -> None
     assert total == sum(reversed(counts), ErrorCount(0, 0, 0, 0))
     assert total.errors == sum(count.errors for count in counts)
     assert total.reference_length == sum(len(reference.split()) for reference, _ in pairs)
+
+
+@given(st.text("abcd", min_size=1, max_size=40), st.text("abcd", max_size=40))
+def test_edits_are_as_few_as_another_implementation_finds(reference: str, hypothesis: str) -> None:
+    substitutions, deletions, insertions = edits(reference, hypothesis)
+    assert len(reference) - deletions + insertions == len(hypothesis)
+    assert 0 <= substitutions <= len(reference) - deletions
+    found = jiwer.process_characters(reference, hypothesis)
+    assert substitutions + deletions + insertions == found.substitutions + found.deletions + found.insertions

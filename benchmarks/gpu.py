@@ -1,0 +1,182 @@
+"""Cohorts on one GPU: users an hour, where the time goes, and how far that is from what the GPU can do.
+
+Needs torch, torchaudio, safetensors, pyarrow, fsspec, soundfile and numpy: no Ray, no Hydra. Speech is synthetic and
+lies encoded in host memory, as if it had just been read from storage; weights are random, which changes no timing.
+Everyone trains all epochs. On a machine without a GPU it runs on the CPU, to show that it runs.
+
+Users an hour are taken without the stage clock, which waits for the GPU after every stage; the stages are a run of
+their own. GPU idle share is that of a profiled run, whose launches are slower than without the profiler.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from benchmarks.adapt_ways import Task, train_one
+from benchmarks.common import emit, say
+from benchmarks.gpu_limits import Limits, idle_share, measured_limits, trunk_flops
+from benchmarks.speech import MODELS, Speaker, random_base
+from benchmarks.synthetic import VOCABULARY, synthetic_users
+from ds2ray.config import AdaptConfig, AdapterConfig
+from ds2ray.model.weights import Base
+from ds2ray.training.cohort import CohortUser, adapt_cohort
+from ds2ray.training.stages import StageClock
+
+STAGES = ("read", "mel", "encode", "train", "gate")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One base on one device, with the users' speech."""
+
+    model_name: str
+    base: Base
+    voices: list[Speaker]
+    task: Task
+    device: str
+    limits: Limits
+
+    def users(self, count: int) -> list[CohortUser]:
+        """So many users; several say the same, from the same bytes."""
+        return [CohortUser(f"user-{n}", self.voices[n % len(self.voices)].adapt) for n in range(count)]
+
+    def speech_s(self, count: int) -> float:
+        return sum(u.duration_s or 0.0 for user in self.users(count) for u in user.utterances)
+
+    def train(self, count: int, stages: StageClock | None = None, epochs: int = 0) -> float:
+        """Seconds to adapt a cohort of so many users."""
+        adapt = _for_epochs(self.task.adapt, epochs) if epochs else self.task.adapt
+        self.synchronize()
+        started_s = time.perf_counter()
+        users = self.users(count)
+        for result in adapt_cohort(self.base, users, self.task.adapter, adapt, device=self.device, stages=stages):
+            if result.fit is None:
+                raise RuntimeError(f"{result.user_key} could not be trained: {result.reason}")
+        self.synchronize()
+        return time.perf_counter() - started_s
+
+    def alone(self, count: int) -> float:
+        """Seconds per user of the plain loop, which runs the base in every epoch."""
+        self.synchronize()
+        started_s = time.perf_counter()
+        for voice in self.voices[:count]:
+            train_one(self.base, voice, self.task, self.device)
+        self.synchronize()
+        self.base.model.adapter = None
+        return (time.perf_counter() - started_s) / min(count, len(self.voices))
+
+    def synchronize(self) -> None:
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default="ds2_small,ds2_large", help=f"of {', '.join(MODELS)}")
+    parser.add_argument("--users", default="64,256,1024", help="cohort sizes")
+    parser.add_argument("--minutes", type=float, default=10.0, help="speech per user")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--voices", type=int, default=8, help="users whose speech differs; the others repeat it")
+    parser.add_argument("--format", default="flac", help="of the audio in memory: flac or wav")
+    parser.add_argument("--baseline-users", type=int, default=1, help="users of the one-user-at-a-time baseline")
+    parser.add_argument("--profile-users", type=int, default=64, help="users of the profiled run; 0: none")
+    parser.add_argument("--batch-s", type=float, default=0.0, help="seconds of audio per call of the trunk; 0: default")
+    parser.add_argument("--save", action="store_true", help="keep the line in benchmarks/results/")
+    args = parser.parse_args(argv)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    say(f"speaking {args.voices} × {args.minutes:g} minutes …")
+    voices = synthetic_users(args.voices, args.minutes, args.format)
+    limits = measured_limits(device)
+    say(f"measured peaks: {limits}")
+    adapt = _for_epochs(AdaptConfig(), args.epochs)
+    if args.batch_s:
+        adapt.encode_batch_s = args.batch_s
+    results = []
+    for name in args.models.split(","):
+        base = random_base(name, VOCABULARY)
+        base.model.to(device)
+        bench = Bench(name, base, voices, Task("", AdapterConfig(), adapt), device, limits)
+        results.append(measure(bench, [int(size) for size in args.users.split(",")], args))
+    fields = {
+        "users_per_hour": {str(result["model"]): result["users_per_hour"] for result in results},
+        "speedup": {str(result["model"]): result["speedup"] for result in results},
+        "device": device,
+        "minutes": args.minutes,
+        "epochs": args.epochs,
+        "audio": args.format,
+        "encode_batch_s": adapt.encode_batch_s,
+        "matmul_tflops": limits.matmul_tflops,
+        "copy_gb_per_s": limits.copy_gb_per_s,
+        "results": results,
+    }
+    emit("gpu", fields, args.save)
+
+
+def measure(bench: Bench, sizes: Sequence[int], args: argparse.Namespace) -> dict[str, object]:
+    """One model: every cohort size, the baseline, memory and idle time."""
+    bench.train(2, epochs=1)  # what a process does only once: kernels are loaded, memory is reserved
+    cohorts = list(_cohorts(bench, sizes))
+    best = max(row["users_per_hour"] for row in cohorts)
+    alone_s = bench.alone(args.baseline_users)
+    say(f"{bench.model_name}: {alone_s:.2f} s for one user alone, {3600 / best:.4f} s in the best cohort")
+    return {
+        "model": bench.model_name,
+        "users_per_hour": best,
+        "users_per_hour_alone": 3600 / alone_s,
+        "speedup": best * alone_s / 3600,
+        "memory_per_user_mb": _memory_per_user_mb(cohorts),
+        "gpu_idle_share": _idle_share(bench, min(args.profile_users, max(sizes))),
+        "cohorts": cohorts,
+    }
+
+
+def _cohorts(bench: Bench, sizes: Sequence[int]) -> Iterator[dict[str, float]]:
+    for count in sizes:
+        if bench.device == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        seconds = bench.train(count)
+        peak_mb = torch.cuda.max_memory_allocated() / 1e6 if bench.device == "cuda" else 0.0
+        clock = StageClock(bench.device)
+        clocked_s = bench.train(count, clock)
+        speech_s = bench.speech_s(count)
+        row: dict[str, float] = {
+            "users": count,
+            "users_per_hour": 3600 * count / seconds,
+            **{f"{stage}_ms_per_user": 1000 * clock.seconds[stage] / count for stage in STAGES},
+            "rest_ms_per_user": 1000 * (clocked_s - sum(clock.seconds[stage] for stage in STAGES)) / count,
+            "encode_share_of_matmul_peak": bench.limits.share_of_matmul(
+                trunk_flops(bench.base, bench.task.adapter.after_layer, speech_s), clock.seconds["encode"]
+            ),
+            "mel_share_of_copy_peak": bench.limits.share_of_copy(
+                4 * bench.base.audio.sample_rate_hz * speech_s, clock.seconds["mel"]
+            ),
+            "peak_gpu_memory_mb": peak_mb,
+        }
+        say(f"{bench.model_name}, " + ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
+        yield row
+
+
+def _memory_per_user_mb(cohorts: Sequence[dict[str, float]]) -> float | None:
+    """GPU memory that each further user takes, encodings included; None with one cohort size, or without a GPU."""
+    first, last = cohorts[0], cohorts[-1]
+    if last["users"] == first["users"] or not last["peak_gpu_memory_mb"]:
+        return None
+    return (last["peak_gpu_memory_mb"] - first["peak_gpu_memory_mb"]) / (last["users"] - first["users"])
+
+
+def _idle_share(bench: Bench, count: int) -> float | None:
+    if bench.device != "cuda" or count == 0:
+        return None
+    return idle_share(lambda: bench.train(count, epochs=2))
+
+
+def _for_epochs(adapt: AdaptConfig, epochs: int) -> AdaptConfig:
+    return replace(adapt, num_epochs=epochs, patience_epochs=epochs)
+
+
+if __name__ == "__main__":
+    main()

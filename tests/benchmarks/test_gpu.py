@@ -1,0 +1,73 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.gpu_limits import Limits, busy_us, trunk_flops
+from benchmarks.speech import random_base
+from benchmarks.synthetic import VOCABULARY, synthetic_users
+from ds2ray.config import LAST_LAYER
+from ds2ray.data.audio import read_waveform
+
+ROOT = Path(__file__).resolve().parents[2]
+WITHOUT = """
+import importlib.abc, runpy, sys
+
+class Refuse(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[1].split(","):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Refuse())
+import torch
+torch.set_num_threads(1)
+sys.argv = sys.argv[1:]
+runpy.run_module("benchmarks.gpu", run_name="__main__")
+"""
+REFUSED = "ray,hydra,omegaconf,jiwer,rich,matplotlib,s3fs,tensorboard,espeakng_loader"
+
+
+def test_it_runs_with_torch_and_little_else() -> None:
+    sizes = ["--models", "tiny", "--users", "1,2", "--minutes", "0.6", "--epochs", "2", "--voices", "2"]
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT, REFUSED, *sizes], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    line = json.loads(run.stdout)
+    (result,) = line["results"]
+    assert [row["users"] for row in result["cohorts"]] == [1, 2]
+    for row in result["cohorts"]:
+        assert all(row[f"{stage}_ms_per_user"] >= 0 for stage in ("read", "mel", "encode", "train", "gate"))
+        assert row["encode_share_of_matmul_peak"] > 0
+        assert row["mel_share_of_copy_peak"] > 0
+    assert line["users_per_hour"] == {"tiny": max(row["users_per_hour"] for row in result["cohorts"])}
+    expected = result["users_per_hour"] / result["users_per_hour_alone"]
+    assert line["speedup"]["tiny"] == pytest.approx(expected, rel=2e-3)
+
+
+@pytest.mark.parametrize("file_format", ["flac", "wav"])
+def test_synthetic_speech_is_as_long_as_asked_for(file_format: str) -> None:
+    first, second = synthetic_users(2, 0.3, file_format)
+    assert 17.9 < sum(u.duration_s or 0.0 for u in first.adapt) < 19.1
+    assert first.adapt[0].audio != second.adapt[0].audio
+    for utterance in first.adapt:
+        assert len(read_waveform(utterance.audio, 16000)) == round((utterance.duration_s or 0.0) * 16000)
+
+
+def test_work_of_a_trunk_is_counted() -> None:
+    base = random_base("tiny", VOCABULARY)
+    whole, convolutions = trunk_flops(base, LAST_LAYER, 60.0), trunk_flops(base, 0, 60.0)
+    # 50 frames a second, two directions, three gates over 160 inputs (or 320, or 16 channels of 10) and 160 states
+    recurrences = 60 * 50 * 2 * 2 * 3 * 160 * ((16 * 10 + 160) + (320 + 160))
+    assert whole - convolutions == pytest.approx(recurrences)
+    # 16 channels: 41 × 11 over one channel at 20 places of a frame, 21 × 11 over 16 at 10
+    assert convolutions == pytest.approx(60 * 50 * 2 * 16 * (41 * 11 * 20 + 16 * 21 * 11 * 10))
+
+
+def test_a_share_of_the_peak_and_overlapping_work() -> None:
+    assert Limits(matmul_tflops=2.0, copy_gb_per_s=10.0).share_of_matmul(1e12, 1.0) == 0.5
+    assert Limits(matmul_tflops=2.0, copy_gb_per_s=10.0).share_of_copy(5e9, 2.0) == 0.25
+    assert busy_us([(5.0, 6.0), (0.0, 2.0), (1.0, 3.0), (1.0, 2.0)]) == 4.0
+    assert busy_us([]) == 0.0
