@@ -39,6 +39,7 @@ class Schedule(Enum):
     constant = "constant"
     one_cycle = "one_cycle"
     warmup_cosine = "warmup_cosine"
+    tri_stage = "tri_stage"
 
 
 class TextUnit(Enum):
@@ -198,12 +199,18 @@ class AugmentConfig:
     num_mel_masks: int = 2  # SpecAugment: masked bands of mel channels
     max_mel_mask_channels: int = 8  # widest of them
     speeds: list[float] = field(default_factory=lambda: [1.0])  # speed perturbation: one factor is drawn per utterance
+    noise_dir: str = ""  # URI of a folder of audio that is mixed into the speech; empty: none
+    noise_share: float = 0.5  # share of the utterances that it is mixed into
+    noise_snr_db: list[float] = field(default_factory=lambda: [5.0, 20.0])  # lowest and highest speech-to-noise ratio
 
     def __post_init__(self) -> None:
         for name in ("num_time_masks", "max_time_mask_frames", "num_mel_masks", "max_mel_mask_channels"):
             require(getattr(self, name) >= 0, f"train.augment.{name}", getattr(self, name), "at least 0")
         ok = bool(self.speeds) and all(0.5 <= s <= 2.0 for s in self.speeds)
         require(ok, "train.augment.speeds", self.speeds, "one or more factors between 0.5 and 2")
+        require(0 <= self.noise_share <= 1, "train.augment.noise_share", self.noise_share, "0 to 1")
+        snr = self.noise_snr_db
+        require(len(snr) == 2 and snr[0] <= snr[1], "train.augment.noise_snr_db", snr, "[lowest, highest]")
 
 
 @dataclass(kw_only=True)
@@ -223,22 +230,41 @@ class TrainConfig:
     output_dir: str = "./outputs"  # receives model.pt, checkpoints and TensorBoard files
     resume: bool = True  # go on from the newest checkpoint in output_dir, if there is one of the same settings
     num_epochs: int = 20  # passes over the training data
-    batch_size: int = 16  # utterances per step and worker
+    batch_size: int = 16  # utterances per batch and worker
+    batch_s: float = 0.0  # seconds of padded audio per batch and worker, instead of batch_size; 0: batch_size counts
+    accumulate_steps: int = 1  # batches per worker whose gradients make one step
+    sorta_grad: bool = False  # the first epoch goes from short utterances to long ones
+    precision: Precision = Precision.auto  # of the arithmetic in training; weights and validation stay float32
     optimizer: OptimizerType = OptimizerType.adamw  # what updates the weights
     learning_rate: float = 1e-3  # the highest that the schedule reaches
     schedule: Schedule = Schedule.one_cycle  # how the learning rate goes over all steps
     warmup_fraction: float = 0.1  # share of all steps in which the rate rises
+    hold_fraction: float = 0.4  # share of all steps in which tri_stage keeps the highest rate
     weight_decay: float = 1e-5  # decoupled with adamw, else L2
     max_grad_norm: float = 5.0  # gradients are clipped to this norm
+    ema_decay: float = 0.0  # weights are averaged over steps with this decay, and the average is what counts; 0: off
+    metric: ErrorMetric = ErrorMetric.wer  # validation error by which epochs are compared; reported first
+    patience_epochs: int = 0  # stop after so many epochs without a better one, and publish the best; 0: off
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    checkpoint_every_epochs: int = 1  # epochs between two checkpoints
-    keep_checkpoints: int = 2  # newest checkpoints that are kept
+    loader_threads: int = 4  # threads per worker that read and decode audio
+    checkpoint_every_epochs: int = 1  # epochs between two checkpoints …
+    checkpoint_every_s: float = 600.0  # … and seconds between two within an epoch; 0: only at the ends of epochs
+    keep_checkpoints: int = 2  # newest checkpoints that are kept, beside the best
     max_bad_steps: int = 20  # steps in a row without a finite loss, after which training stops
+    log_every_s: float = 30.0  # seconds between two lines of progress
     seed: int = 0  # weights, data order, dropout and augmentation
 
     def __post_init__(self) -> None:
-        for name in ("num_epochs", "batch_size", "checkpoint_every_epochs", "keep_checkpoints", "max_bad_steps"):
+        for name in (
+            *("num_epochs", "batch_size", "accumulate_steps", "loader_threads", "checkpoint_every_epochs"),
+            *("keep_checkpoints", "max_bad_steps"),
+        ):
             require(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "at least 1")
+        for name in ("batch_s", "patience_epochs", "checkpoint_every_s", "log_every_s"):
+            require(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "at least 0")
+        require(0 <= self.ema_decay < 1, "train.ema_decay", self.ema_decay, "0 (off) up to, but not including, 1")
+        stages = self.warmup_fraction + self.hold_fraction
+        require(self.hold_fraction >= 0 and stages <= 1, "train.hold_fraction", self.hold_fraction, "0 to 1 - warm-up")
         require(self.learning_rate > 0, "train.learning_rate", self.learning_rate, "above 0")
         require(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "at least 0")
         require(self.max_grad_norm > 0, "train.max_grad_norm", self.max_grad_norm, "above 0")
@@ -348,12 +374,15 @@ class ClusterConfig:
 
     address: str = ""  # Ray's address; empty: RAY_ADDRESS, a running local cluster, else a new one on this machine
     num_workers: int = 1  # processes that train the base; 0 trains inside this process, without Ray
+    min_workers: int = 0  # begin and go on with as few, where the cluster has no room for all; 0: wait for all
     gpus_per_worker: float = 1.0  # GPUs per process that trains the base, where the cluster has GPUs
     cpus_per_worker: float = 1.0  # CPUs per process that trains the base
     max_failures: int = 3  # times that a failed worker group is started again
 
     def __post_init__(self) -> None:
         require(self.num_workers >= 0, "cluster.num_workers", self.num_workers, "0 (in this process) or more")
+        at_most = 0 <= self.min_workers <= self.num_workers
+        require(at_most, "cluster.min_workers", self.min_workers, "0 (off) up to cluster.num_workers")
         require(self.gpus_per_worker >= 0, "cluster.gpus_per_worker", self.gpus_per_worker, "at least 0")
         require(self.cpus_per_worker > 0, "cluster.cpus_per_worker", self.cpus_per_worker, "above 0")
         require(self.max_failures >= 0, "cluster.max_failures", self.max_failures, "0 or more")

@@ -26,7 +26,9 @@ from ds2ray.cluster.session import cluster_gpus, connected
 from ds2ray.config import ClusterConfig, StorageConfig
 from ds2ray.errors import Ds2RayError, StorageError
 from ds2ray.model.weights import save_model_file
-from ds2ray.training.base import BaseTask, EpochReport, settings_fingerprint, train_base
+from ds2ray.training.base import train_base
+from ds2ray.training.reports import EpochReport, Observer, Progress
+from ds2ray.training.task import BaseTask, settings_fingerprint
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -187,9 +189,16 @@ def _train_and_publish(
                 board.add_scalar(name, value, epoch.epoch)
             board.flush()
         if rank == 0:
-            say(epoch.line())
+            say(epoch.line(task.train.metric))
 
-    base = train_base(task, device, report)
+    def progress(now: Progress) -> None:
+        say(now.line())
+        if board is not None:
+            for name, value in now.metrics().items():
+                board.add_scalar(f"steps/{name}", value, now.step)
+            board.flush()
+
+    base = train_base(task, device, Observer(report, progress, say))
     model_uri = storage.join(task.train.output_dir, MODEL_FILE)
     base_uri = ""
     if rank == 0:

@@ -15,12 +15,12 @@ from ds2ray.fleet.fingerprints import user_fingerprint
 from ds2ray.fleet.store import publish_adapter, read_base_record, user_key
 from ds2ray.model.weights import Base, load_model_file, to_bytes
 from ds2ray.training.adapter import AdapterTrainer
-from ds2ray.training.base import BaseTask
 from ds2ray.training.fit import AdapterFit
 from ds2ray.training.gate import gate
 from ds2ray.training.optim import build_optimizer
 from ds2ray.training.seeds import derive_seed
 from ds2ray.training.sources import TrainingData, load_training_data
+from ds2ray.training.task import BaseTask
 
 
 class Mode(Enum):

@@ -21,6 +21,9 @@ from ds2ray.text import Vocabulary
 Item = TypeVar("Item")
 Loaded = TypeVar("Loaded")
 
+NOISE = 0.05
+"""Durations are taken this share longer or shorter in sorting, so that neighbours differ between epochs."""
+
 
 @dataclass(frozen=True)
 class Example:
@@ -113,7 +116,7 @@ def collate(examples: Sequence[Example]) -> Batch:
 
 
 def epoch_batches(
-    durations_s: Sequence[float], batch_size: int, world_size: int, seed: int, epoch: int
+    durations_s: Sequence[float], batch_size: int, world_size: int, seed: int, epoch: int, in_order: bool = False
 ) -> list[list[int]]:
     """Which utterances each step of an epoch sees, over all ranks together.
 
@@ -121,19 +124,24 @@ def epoch_batches(
     Each utterance stands in exactly one batch. Every batch has at least `world_size` of them, so that no rank is
     without work (fewer only where the whole data set is smaller).
 
+    Args:
+        in_order: from short utterances to long ones instead.
+
     Returns:
         utterance indices per step; rank r takes `[r::world_size]` of each.
     """
     draws = random.Random(f"{seed}/{epoch}")
-    # up to a tenth of noise on the durations, so that neighbours differ between epochs
-    noisy = [duration * draws.uniform(0.95, 1.05) for duration in durations_s]
+    noisy = durations_s
+    if not in_order:
+        noisy = [duration * draws.uniform(1 - NOISE, 1 + NOISE) for duration in durations_s]
     order = sorted(range(len(durations_s)), key=lambda index: noisy[index])
     size = batch_size * world_size
     batches = [order[start : start + size] for start in range(0, len(order), size)]
     if len(batches) > 1 and len(batches[-1]) < world_size:
         rest = batches.pop()
         batches[-1] += rest
-    draws.shuffle(batches)
+    if not in_order:
+        draws.shuffle(batches)
     return batches
 
 

@@ -60,7 +60,8 @@ class MaskedBatchNorm(nn.Module):
 
     def _batch_statistics(self, x: Tensor, mask: Tensor, channel_dim: int) -> tuple[Tensor, Tensor]:
         others = [dim for dim in range(x.dim()) if dim != channel_dim]
-        per_channel = mask.sum() * (x.numel() / x.shape[channel_dim] / mask.numel())
+        x = x.float()  # eight bits of a bfloat16 cannot count the frames of a batch, and variances need more, too
+        per_channel = mask.float().sum() * (x.numel() / x.shape[channel_dim] / mask.numel())
         sums = torch.stack([x.sum(others), x.square().sum(others), per_channel.expand(x.shape[channel_dim])])
         if dist.is_initialized() and dist.get_world_size() > 1:
             sums = all_reduce(sums)

@@ -1,308 +1,272 @@
 """Training a base: the epoch loop, alone or as one rank of a torch DDP group.
 
 A run that was killed and is started again ends with the weights of one that was never killed: the learning rate,
-the data order and every random draw follow from the step and the rank alone.
+the data order and every random draw follow from the position in the run and the rank alone.
 """
 
-import hashlib
-import json
-import logging
-import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import torch
 
-from ds2ray.config import AudioConfig, ErrorMetric, ModelConfig, TrainConfig, to_plain
-from ds2ray.data.batches import Batch, Example, SpeechDataset, collate, epoch_batches, prefetched
-from ds2ray.data.features import LogMel, spec_augment
-from ds2ray.data.manifest import Utterance
-from ds2ray.errors import InputError, TrainingDivergedError
-from ds2ray.metrics import ErrorCount
-from ds2ray.model.decode import greedy
+from ds2ray.data.batches import SpeechDataset
+from ds2ray.data.epoch_plan import Batching, Course, epoch_course
+from ds2ray.errors import ArtifactCorruptError, InputError, InterruptedRunError, TrainingDivergedError
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.weights import Base
-from ds2ray.text import Vocabulary
-from ds2ray.training.checkpoint import load_latest, save_checkpoint
-from ds2ray.training.evaluation import Score, score_decoded
-from ds2ray.training.optim import build_optimizer, clip_gradients, ctc_losses, learning_rate_at, set_learning_rate
-from ds2ray.training.ranks import data_parallel, from_rank_zero, rank_and_world_size, summed
+from ds2ray.training.checkpoint import CheckpointWriter, load_best, load_latest
+from ds2ray.training.learner import Learner
+from ds2ray.training.loading import Loader
+from ds2ray.training.optim import learning_rate_at
+from ds2ray.training.ranks import from_rank_zero, rank_and_world_size, summed
+from ds2ray.training.reports import EpochReport, Observer, Progress, StepSums
+from ds2ray.training.run_state import RunState
 from ds2ray.training.seeds import derive_seed
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class BaseTask:
-    """Everything that determines a trained base.
-
-    Attributes:
-        initial_state: weights to fine-tune; None: from scratch.
-        checkpoint_uri: folder that receives checkpoints.
-    """
-
-    model: ModelConfig
-    audio: AudioConfig
-    vocabulary: Vocabulary
-    train: TrainConfig
-    train_utterances: Sequence[Utterance]
-    valid_utterances: Sequence[Utterance]
-    checkpoint_uri: str
-    initial_state: dict[str, torch.Tensor] | None = None
+from ds2ray.training.task import BaseTask, settings_fingerprint
+from ds2ray.training.validation import Validator
 
 
-@dataclass(frozen=True)
-class EpochReport:
-    """What one epoch did, summed over ranks."""
-
-    epoch: int  # counted from 1
-    num_epochs: int
-    train_loss: float  # mean CTC loss per token and utterance, of the steps with a finite gradient
-    valid_loss: float
-    wer: float
-    cer: float
-    learning_rate: float
-    speech_s: float  # audio trained on
-    seconds: float
-    padding_share: float  # of the padded audio
-    bad_steps: int  # without a finite gradient, so far
-    unreadable: int  # utterances whose audio could not be decoded, in this epoch
-
-    def line(self) -> str:
-        """One line for a log."""
-        extra = f" · {self.bad_steps} bad steps" if self.bad_steps else ""
-        extra += f" · {self.unreadable} unreadable" if self.unreadable else ""
-        return (
-            f"epoch {self.epoch}/{self.num_epochs} · loss {self.train_loss:.3f} · valid {self.valid_loss:.3f} · "
-            f"WER {self.wer:.1%} · CER {self.cer:.1%} · {self.speech_s / self.seconds:.0f} s of speech per second · "
-            f"padding {self.padding_share:.1%}{extra}"
-        )
-
-    def metrics(self) -> dict[str, float]:
-        """All fields that are numbers: a loss that was never finite is left out."""
-        return {name: value for name, value in asdict(self).items() if math.isfinite(value)}
-
-
-@dataclass
-class _EpochSums:
-    loss: float = 0.0
-    utterances: int = 0
-    samples: int = 0
-    padded_samples: int = 0
-    unreadable: int = 0
-
-
-def settings_fingerprint(task: BaseTask) -> str:
-    """sha256 over all that must be equal for a checkpoint to be gone on from."""
-    paths = {"manifest", "valid_manifest", "dataset_path", "transcripts_path", "vocab_path", "pretrained_model_path"}
-    outputs = {"output_dir", "resume", "adapter_save_dir", "adapter_name", "base_model_path", "keep_checkpoints"}
-    unimportant = paths | outputs | {"checkpoint_every_epochs", "max_bad_steps"}
-    train = {name: value for name, value in to_plain(task.train).items() if name not in unimportant}
-    data = [(u.utterance_id, u.duration_s, u.transcript) for u in task.train_utterances]
-    described = [to_plain(task.model), to_plain(task.audio), task.vocabulary.to_json(), train, data]
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
-    for name, tensor in sorted((task.initial_state or {}).items()):
-        digest.update(name.encode() + tensor.cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def train_base(task: BaseTask, device: torch.device | str, report: Callable[[EpochReport], None]) -> Base:
+def train_base(task: BaseTask, device: torch.device | str, observer: Observer) -> Base:
     """Train to the last epoch and return the base; on every rank of the process group, if there is one.
 
-    Args:
-        report: called after each epoch, on every rank, with the same values; for a run that had already reached its
-            last epoch, once.
+    With `train.patience_epochs` the base is that of the best epoch, else that of the last.
 
     Raises:
         TrainingDivergedError: `train.max_bad_steps` steps in a row had no finite gradient.
+        InterruptedRunError: the observer stopped the run; its state is saved.
         InputError: there are fewer utterances than ranks, or none can be decoded.
-        ArtifactCorruptError: the checkpoint to go on from is damaged.
+        ArtifactCorruptError: of the checkpoints to go on from none is intact.
     """
-    device = torch.device(device)
-    rank, world_size = rank_and_world_size()
-    config = task.train
-    if len(task.train_utterances) < world_size:
-        raise InputError(
-            f"{len(task.train_utterances)} training utterances cannot be divided among {world_size} workers; "
-            "lower cluster.num_workers"
-        )
-    torch.manual_seed(config.seed)
-    model = DeepSpeech2.from_config(task.model, task.audio.num_mels, len(task.vocabulary)).to(device)
-    if task.initial_state is not None:
-        model.load_state_dict(task.initial_state)
-    optimizer = build_optimizer(model.parameters(), config.optimizer, config.learning_rate, config.weight_decay)
-    settings = settings_fingerprint(task)
-    state: dict[str, Any] | None = None
-    if config.resume:
-        # read once and handed round: a rank on another machine may not see the same folder
-        state = from_rank_zero(lambda: load_latest(task.checkpoint_uri, settings), device)
-    start_epoch = 0
-    if state is not None:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        start_epoch = state["report"]["epoch"]
-        if rank == 0:
-            log.info("resumed after epoch %d of %d from %s", start_epoch, config.num_epochs, task.checkpoint_uri)
-    epochs = _Epochs(task, model, optimizer, device)
-    if state is not None:
-        epochs.bad_steps, epochs.bad_steps_in_a_row = state["report"]["bad_steps"], state["bad_steps_in_a_row"]
-        if start_epoch == config.num_epochs:
-            report(EpochReport(**state["report"]))
-    for epoch in range(start_epoch, config.num_epochs):
-        result = epochs.run(epoch)
-        last = epoch + 1 == config.num_epochs
-        if rank == 0 and (last or (epoch + 1) % config.checkpoint_every_epochs == 0):
-            state = {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "report": asdict(result),
-                "bad_steps_in_a_row": epochs.bad_steps_in_a_row,
-            }
-            step = (epoch + 1) * epochs.steps_per_epoch
-            save_checkpoint(task.checkpoint_uri, step, state, settings, config.keep_checkpoints)
-        report(result)
-    return Base.of(model.eval(), task.model, task.audio, task.vocabulary)
+    with ExitStack() as resources:
+        run = _Run(task, torch.device(device), observer, resources)
+        if run.is_finished() and run.state.report is not None:
+            observer.epoch(EpochReport(**run.state.report))
+        while not run.is_finished():
+            run.train_epoch()
+            observer.epoch(run.end_epoch())
+        return run.finished_base()
 
 
-class _Epochs:
-    """The state of a run between epochs."""
+class _Run:
+    """A run on this rank, from its newest checkpoint."""
 
-    def __init__(
-        self, task: BaseTask, model: DeepSpeech2, optimizer: torch.optim.Optimizer, device: torch.device
-    ) -> None:
-        self.task, self.config = task, task.train
-        self.model, self.wrapped = model, data_parallel(model)
-        self.optimizer, self.device = optimizer, device
+    def __init__(self, task: BaseTask, device: torch.device, observer: Observer, resources: ExitStack) -> None:
+        self.task, self.config, self.device, self.observer = task, task.train, device, observer
         self.rank, self.world_size = rank_and_world_size()
-        self.log_mel = LogMel(task.audio).to(device)
-        speeds, seed = self.config.augment.speeds, self.config.seed
-        self.dataset = SpeechDataset(task.train_utterances, task.vocabulary, task.audio, speeds, seed)
-        self.valid_dataset = SpeechDataset(task.valid_utterances, task.vocabulary, task.audio)
-        self.bad_steps, self.bad_steps_in_a_row = 0, 0
-        self.steps_per_epoch = len(self._batches(epoch=0))
-        self.learning_rate = 0.0
-
-    def run(self, epoch: int) -> EpochReport:
-        """Train one epoch and validate."""
-        started_s = time.perf_counter()
-        sums = self._train_epoch(epoch)
-        train_s = time.perf_counter() - started_s
-        valid_loss, score = self._validate()
-        totals = summed([sums.loss, sums.utterances, sums.samples, sums.padded_samples, sums.unreadable], self.device)
-        loss, utterances, samples, padded, unreadable = totals
-        return EpochReport(
-            epoch=epoch + 1,
-            num_epochs=self.config.num_epochs,
-            train_loss=loss / utterances if utterances else math.nan,
-            valid_loss=valid_loss,
-            wer=score.rate(ErrorMetric.wer),
-            cer=score.rate(ErrorMetric.cer),
-            learning_rate=self.learning_rate,
-            speech_s=samples / self.task.audio.sample_rate_hz,
-            seconds=train_s,
-            padding_share=1 - samples / padded,
-            bad_steps=self.bad_steps,
-            unreadable=int(unreadable),
+        config, num_utterances = self.config, len(task.train_utterances)
+        if num_utterances < self.world_size:
+            raise InputError(
+                f"{num_utterances} training utterances cannot be divided among {self.world_size} workers; "
+                "lower cluster.num_workers"
+            )
+        torch.manual_seed(config.seed)
+        model = DeepSpeech2.from_config(task.model, task.audio.num_mels, len(task.vocabulary)).to(device)
+        if task.initial_state is not None:
+            model.load_state_dict(task.initial_state)
+        self.learner = Learner(model, config, task.audio, device)
+        dataset = SpeechDataset(task.train_utterances, task.vocabulary, task.audio, config.augment.speeds, config.seed)
+        self.loader = resources.enter_context(Loader(dataset, config.loader_threads))
+        self.validator = resources.enter_context(Validator(task, device))
+        self.durations_s = np.array(dataset.durations_s(), dtype=np.float64)
+        self.batching = Batching(
+            config.batch_size, config.batch_s, config.accumulate_steps, config.sorta_grad, config.seed
         )
+        self.settings = settings_fingerprint(task)
+        self.state = RunState()
+        self._resume()
+        self.checkpoints = CheckpointWriter(task.checkpoint_uri, self.settings, config.keep_checkpoints)
+        if self.rank == 0:
+            resources.enter_context(self.checkpoints)
+        self.saved: tuple[int, int] | None = None  # where the newest checkpoint stands: finished epochs and steps …
+        self.saved_at_s = time.perf_counter()  # … and when it was written
+        self.window = StepSums()  # since the last line of progress …
+        self.window_steps = 0
+        self.line_at_s = time.perf_counter()  # … and when that was
 
-    def _batches(self, epoch: int) -> list[list[int]]:
-        durations_s = self.dataset.durations_s()
-        return epoch_batches(durations_s, self.config.batch_size, self.world_size, self.config.seed, epoch)
+    def _resume(self) -> None:
+        if not self.config.resume:
+            return
 
-    def _train_epoch(self, epoch: int) -> _EpochSums:
-        self.wrapped.train()
-        self.dataset.epoch = epoch
-        sums = _EpochSums()
-        batches = self._batches(epoch)
+        def load() -> dict[str, Any] | None:
+            return load_latest(self.task.checkpoint_uri, self.settings, self.observer.say)
 
-        own = [batch[self.rank :: self.world_size] for batch in batches]
-        for position, (batch, unreadable) in enumerate(prefetched(own, self._load_for_training)):
-            step = epoch * self.steps_per_epoch + position
-            loss = self._step(batch, step, num_utterances=len(batches[position]))
-            if loss is not None:
-                sums.loss += loss
-                sums.utterances += len(batch)
-            sums.samples += int(batch.num_samples.sum())
-            sums.padded_samples += batch.waveforms.numel()
-            sums.unreadable += unreadable
-        return sums
+        # read once and handed round: a rank on another machine may not see the same folder
+        saved = from_rank_zero(load, self.device)
+        if saved is None:
+            return
+        self.learner.load_state(saved["learner"])
+        self.state = RunState.of(saved["run"])
+        if self.rank == 0 and not self.is_finished():
+            self.observer.say(f"going on from step {self.state.step}, {self._place()}, of {self.task.checkpoint_uri}")
 
-    def _load_for_training(self, indices: Sequence[int]) -> tuple[Batch, int]:
-        """The utterances that can be decoded as a batch, and how many cannot."""
-        examples, unreadable = self._decode(self.dataset, indices)
-        # a rank needs something to do in every step: the next utterance that can be decoded stands in
-        total = len(self.dataset)
-        for offset in range(1, total):
-            if examples:
-                break
-            examples, _ = self._decode(self.dataset, [(indices[-1] + offset) % total])
-        if not examples:
-            raise InputError(f"none of the {total} training utterances can be decoded; the reasons are in the log")
-        return collate(examples), unreadable
+    def _place(self) -> str:
+        steps = sum(steps for _, steps in self.state.done)
+        within = f"after {steps} steps of it" if steps else "at its start"
+        return f"in epoch {self.state.epochs + 1} of {self.config.num_epochs} {within}"
 
-    def _load_for_validation(self, indices: Sequence[int]) -> Batch | None:
-        examples, _ = self._decode(self.valid_dataset, indices)
-        return collate(examples) if examples else None
+    def is_finished(self) -> bool:
+        """Whether all epochs are done, or enough of them without a better one."""
+        config, state = self.config, self.state
+        impatient = 0 < config.patience_epochs <= state.epochs - state.best_epoch
+        return state.epochs >= config.num_epochs or impatient
 
-    def _decode(self, dataset: SpeechDataset, indices: Sequence[int]) -> tuple[list[Example], int]:
-        examples, unreadable = [], 0
-        for index in indices:
-            try:
-                examples.append(dataset[index])
-            except (InputError, FileNotFoundError) as error:
-                unreadable += 1
-                log.warning("left out: utterance %s: %s", dataset.utterances[index].utterance_id, error)
-        return examples, unreadable
+    def train_epoch(self) -> None:
+        """Train on what is left of the epoch under way."""
+        self.learner.wrapped.train()
+        state = self.state
+        self.loader.dataset.epoch = state.epochs
+        done = [(ranks, steps) for ranks, steps in state.done]
+        course = epoch_course(self.durations_s, self.batching, state.epochs, done, self.world_size)
+        if not done or done[-1] != (self.world_size, course.first_step):
+            state.done.append([self.world_size, 0])
+        step_at_s = self.line_at_s = time.perf_counter()
+        own, losses = StepSums(), list[torch.Tensor]()
+        for loaded in self.loader.rest_of_epoch(course, self.rank):
+            if not losses:
+                torch.manual_seed(derive_seed(self.config.seed, state.step, self.rank))
+            num_utterances = course.plan.num_utterances(loaded.step)
+            losses.append(self.learner.accumulate(loaded.batch, num_utterances, weight=loaded.weight, last=loaded.last))
+            own += loaded.sums()
+            if loaded.last:
+                loss = self._update(course, loaded.step, torch.stack(losses))
+                own.loss, own.utterances = (0.0, 0.0) if loss is None else (loss, own.utterances)
+                now_s = time.perf_counter()
+                own.seconds = now_s - step_at_s
+                self._after_step(course, loaded.step, own)
+                step_at_s, own, losses = now_s, StepSums(), []
 
-    def _step(self, batch: Batch, step: int, num_utterances: int) -> float | None:
-        """One optimizer step on this rank's part of a batch; returns the sum of its losses, or None if skipped."""
-        total_steps = self.steps_per_epoch * self.config.num_epochs
-        config = self.config
-        self.learning_rate = learning_rate_at(
-            step, total_steps, config.learning_rate, config.schedule, config.warmup_fraction
+    def _update(self, course: Course, step: int, losses: torch.Tensor) -> float | None:
+        """Returns the sum of this rank's losses, or None where the step was skipped."""
+        config, state = self.config, self.state
+        place = state.epochs * course.num_steps + course.steps_before + step
+        state.learning_rate = learning_rate_at(
+            place,
+            config.num_epochs * course.num_steps,
+            config.learning_rate,
+            config.schedule,
+            config.warmup_fraction,
+            config.hold_fraction,
         )
-        set_learning_rate(self.optimizer, self.learning_rate)
-        torch.manual_seed(derive_seed(config.seed, step, self.rank))
-        batch = batch.to(self.device)
-        features, lengths = self.log_mel(batch.waveforms, batch.num_samples)
-        log_probs, lengths = self.wrapped(spec_augment(features, lengths, config.augment), lengths)
-        loss = ctc_losses(log_probs, lengths, batch.tokens, batch.num_tokens).sum()
-        self.optimizer.zero_grad(set_to_none=True)
-        # DDP averages over ranks; scaled so, the gradient is that of the mean over all ranks' utterances
-        (loss * (self.world_size / num_utterances)).backward()
-        if clip_gradients(self.model.parameters(), config.max_grad_norm).isfinite():
-            self.optimizer.step()
-            self.bad_steps_in_a_row = 0
-            return float(loss.detach())
-        self.bad_steps += 1
-        self.bad_steps_in_a_row += 1
-        if self.bad_steps_in_a_row >= config.max_bad_steps:
+        if self.learner.update(state.learning_rate):
+            state.bad_steps_in_a_row = 0
+            return float(losses.sum())
+        state.bad_steps += 1
+        state.bad_steps_in_a_row += 1
+        if state.bad_steps_in_a_row >= config.max_bad_steps:
             raise TrainingDivergedError(
-                f"{self.bad_steps_in_a_row} steps in a row up to step {step} had no finite gradient; lower "
+                f"{state.bad_steps_in_a_row} steps in a row up to step {state.step} had no finite gradient; lower "
                 f"train.learning_rate ({config.learning_rate:g}) or look for damaged audio; checkpoints are kept in "
                 f"{self.task.checkpoint_uri}"
             )
         return None
 
-    @torch.no_grad()
-    def _validate(self) -> tuple[float, Score]:
-        self.wrapped.eval()
-        loss, utterances, score = 0.0, 0, Score()
-        durations_s = self.valid_dataset.durations_s()
-        # the same batches on any number of ranks, dealt out in turn
-        batches = epoch_batches(durations_s, self.config.batch_size, 1, seed=0, epoch=0)[self.rank :: self.world_size]
-        for loaded in prefetched(batches, self._load_for_validation):
-            if loaded is None:
-                continue
-            batch = loaded.to(self.device)
-            log_probs, lengths = self.model(*self.log_mel(batch.waveforms, batch.num_samples))
-            loss += float(ctc_losses(log_probs, lengths, batch.tokens, batch.num_tokens).sum())
-            utterances += len(batch)
-            score += score_decoded(greedy(log_probs, lengths), batch.transcripts, self.task.vocabulary)
-        words, characters = asdict(score.words), asdict(score.characters)
-        totals = summed([loss, utterances, *words.values(), *characters.values()], self.device)
-        counts = [int(value) for value in totals[2:]]
-        total = Score(ErrorCount(*counts[: len(words)]), ErrorCount(*counts[len(words) :]))
-        return totals[0] / totals[1] if totals[1] else math.nan, total
+    def _after_step(self, course: Course, step: int, own: StepSums) -> None:
+        """Count, report, save and stop, in the same way on all ranks."""
+        every_s, now_s = self.config.checkpoint_every_s, time.perf_counter()
+        save = self.rank == 0 and 0 < every_s <= now_s - self.saved_at_s and not self.checkpoints.busy
+        # one exchange per step: what was done, and whether any rank wants to save or stop
+        *sums, saves, stops = summed([*vars(own).values(), save, self.observer.stopped()], self.device)
+        state, done = self.state, StepSums.of(sums)
+        done.seconds, done.wait_s = done.seconds / self.world_size, done.wait_s / self.world_size
+        state.sums += done
+        state.step += 1
+        state.done[-1][1] = step + 1
+        self.window += done
+        self.window_steps += 1
+        if self.rank == 0 and now_s - self.line_at_s >= self.config.log_every_s:
+            self.line_at_s = now_s
+            self.observer.progress(self._progress(course, step))
+            self.window, self.window_steps = StepSums(), 0
+        if saves or stops:
+            self._save()
+        if stops:
+            self._interrupt()
+
+    def _progress(self, course: Course, step: int) -> Progress:
+        window, config = self.window, self.config
+        of_epoch = course.steps_before + step + 1
+        left = (config.num_epochs - self.state.epochs) * course.num_steps - of_epoch
+        step_s = window.seconds / self.window_steps
+        return Progress(
+            step=self.state.step,
+            epoch=self.state.epochs + 1,
+            num_epochs=config.num_epochs,
+            step_of_epoch=of_epoch,
+            steps_of_epoch=course.num_steps,
+            loss=window.mean_loss(),
+            learning_rate=self.state.learning_rate,
+            speech_per_time=window.samples / self.task.audio.sample_rate_hz / max(window.seconds, 1e-9),
+            padding_share=window.padding_share(),
+            data_wait_share=window.wait_s / max(window.seconds, 1e-9),
+            step_s=step_s,
+            eta_s=left * step_s,
+            bad_steps=self.state.bad_steps,
+        )
+
+    def _save(self, error: list[float] | None = None) -> None:
+        place = (self.state.epochs, self.state.step)
+        if self.rank == 0 and self.saved != place:
+            self.checkpoints.save(self.state.step, {"learner": self.learner.state(), "run": asdict(self.state)}, error)
+        self.saved, self.saved_at_s = place, time.perf_counter()
+
+    def _interrupt(self) -> None:
+        self.checkpoints.wait()
+        raise InterruptedRunError(
+            f"stopped {self._place()}; run it again to go on from there: the state is in {self.task.checkpoint_uri}"
+        )
+
+    def end_epoch(self) -> EpochReport:
+        """Validate, and save what is to be kept."""
+        state, sums = self.state, self.state.sums
+        valid_loss, wer, cer = self.validator(self.learner.result, self.observer.stopped)
+        if summed([self.observer.stopped()], self.device)[0]:
+            self._save()
+            self._interrupt()
+        report = EpochReport(
+            epoch=state.epochs + 1,
+            num_epochs=self.config.num_epochs,
+            train_loss=sums.mean_loss(),
+            valid_loss=valid_loss,
+            wer=wer,
+            cer=cer,
+            learning_rate=state.learning_rate,
+            speech_s=sums.samples / self.task.audio.sample_rate_hz,
+            seconds=sums.seconds,
+            padding_share=sums.padding_share(),
+            bad_steps=state.bad_steps,
+            unreadable=int(sums.unreadable),
+        )
+        error = report.error(self.config.metric)
+        best = not state.best_error or error < state.best_error
+        if best:
+            state.best_epoch, state.best_error = report.epoch, error
+        state.epochs, state.done, state.sums, state.report = report.epoch, [], StepSums(), asdict(report)
+        due = report.epoch % self.config.checkpoint_every_epochs == 0
+        if due or self.is_finished() or (best and self.config.patience_epochs):
+            self._save(error)
+        return report
+
+    def finished_base(self) -> Base:
+        """The base of the last epoch, or with `train.patience_epochs` of the best one."""
+        task = self.task
+        self.checkpoints.wait()
+        if self.config.patience_epochs and self.state.best_epoch != self.state.epochs:
+            best = from_rank_zero(self._load_best, self.device)
+            if best is not None:
+                self.learner.load_result(best)
+        return Base.of(self.learner.result.eval(), task.model, task.audio, task.vocabulary)
+
+    def _load_best(self) -> dict[str, Any] | None:
+        try:
+            saved = load_best(self.task.checkpoint_uri, self.settings)
+        except (ArtifactCorruptError, FileNotFoundError) as error:
+            self.observer.say(f"the best epoch, {self.state.best_epoch}, is lost ({error}); the base is the last one's")
+            return None
+        if saved is None:
+            return None
+        self.observer.say(f"the base is that of epoch {saved['run']['epochs']}, the best one")
+        learner: dict[str, Any] = saved["learner"]
+        return learner

@@ -1,12 +1,13 @@
 """Checkpoints: everything that a run needs to go on as if it had never stopped.
 
-`<folder>/<step>-<digest>.pt` holds the state; nothing is ever overwritten. `<folder>/latest.json` names the newest ones
-with their sizes and sha256 and is written last. The step gives the learning rate, the data order and the seeds, so that
-neither schedule, sampler nor random state needs saving.
+`<folder>/<step>-<digest>.pt` holds the state; nothing is ever overwritten. `<folder>/latest.json` names the ones that
+are kept with their sizes and sha256 and is written last, so that a checkpoint counts when it is complete.
 """
 
 import hashlib
 import io
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -17,11 +18,17 @@ from ds2ray.errors import ArtifactCorruptError
 LATEST = "latest.json"
 
 
-def save_checkpoint(folder_uri: str, step: int, state: dict[str, Any], settings: str, keep: int) -> str:
-    """Write the state after `step` optimizer steps, make it the latest, and delete all but the newest `keep`.
+def save_checkpoint(
+    folder_uri: str, step: int, state: dict[str, Any], settings: str, keep: int, error: Sequence[float] | None = None
+) -> str:
+    """Write the state after `step` optimizer steps, make it the latest, and delete what is no longer kept.
+
+    Kept are the newest `keep`, and the one with the lowest error. Those of the same settings that have gone further
+    are left over from a run that was started afresh, or went on from before them: they are deleted.
 
     Args:
         settings: fingerprint of whatever must be equal for a run to go on from here.
+        error: of the epoch that ends here, compared from left to right; None within an epoch.
 
     Returns:
         the checkpoint's URI.
@@ -34,43 +41,140 @@ def save_checkpoint(folder_uri: str, step: int, state: dict[str, Any], settings:
     uri = storage.join(folder_uri, name)
     storage.write_bytes(uri, data)
     latest = storage.join(folder_uri, LATEST)
-    earlier = [entry for entry in _entries(latest) if entry["name"] != name]
-    kept = earlier[-(keep - 1) :] if keep > 1 else []
     entry = {
         "name": name,
         "step": step,
         "sha256": digest,
         "size_bytes": len(data),
         "settings": settings,
+        "error": None if error is None else list(error),
     }
-    storage.write_json(latest, {"checkpoints": [*kept, entry]})
-    for old in earlier[: len(earlier) - len(kept)]:
-        storage.delete(storage.join(folder_uri, old["name"]))
+    earlier = _entries(latest)
+    kept = entries_to_keep([*earlier, entry], keep)
+    storage.write_json(latest, {"checkpoints": kept})
+    for name in {old["name"] for old in earlier} - {each["name"] for each in kept}:
+        storage.delete(storage.join(folder_uri, name))
     return uri
 
 
-def load_latest(folder_uri: str, settings: str) -> dict[str, Any] | None:
-    """The newest state that was saved under the same settings and is still there; None where there is none.
+def entries_to_keep(entries: Sequence[dict[str, Any]], keep: int) -> list[dict[str, Any]]:
+    """Of checkpoints in the order of writing: the newest `keep`, and the best of the last one's settings."""
+    newest = entries[-1]
+    valid = [
+        entry
+        for entry in entries[:-1]
+        if entry["name"] != newest["name"]
+        and (entry["settings"] != newest["settings"] or entry["step"] <= newest["step"])
+    ] + [newest]
+    best = best_entry(valid, newest["settings"])
+    return [entry for place, entry in enumerate(valid) if place >= len(valid) - keep or entry is best]
+
+
+def best_entry(entries: Sequence[dict[str, Any]], settings: str) -> dict[str, Any] | None:
+    """The checkpoint with the lowest error, the earliest of equal ones; None where no epoch has ended in one."""
+    judged = [entry for entry in entries if entry["settings"] == settings and entry["error"] is not None]
+    return min(judged, key=lambda entry: (entry["error"], entry["step"])) if judged else None
+
+
+def load_latest(folder_uri: str, settings: str, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """The newest intact state that was saved under the same settings; None where there is none.
+
+    Args:
+        say: told of every checkpoint that is damaged or missing.
 
     Raises:
-        ArtifactCorruptError: its bytes are not those that were written.
+        ArtifactCorruptError: there are some, but none is intact.
     """
+    problems = []
     for entry in reversed(_entries(storage.join(folder_uri, LATEST))):
         if entry["settings"] != settings:
             continue
-        uri = storage.join(folder_uri, entry["name"])
         try:
-            data = storage.read_bytes(uri)
+            return _read(folder_uri, entry)
         except FileNotFoundError:
-            continue
-        if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-            raise ArtifactCorruptError(
-                f"{uri}: {len(data)} bytes do not match the recorded sha256; delete it to go on from an "
-                "older state, or start afresh with train.resume=false"
-            )
-        state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        return state
+            problems.append(f"{storage.join(folder_uri, entry['name'])}: is missing")
+        except ArtifactCorruptError as error:
+            problems.append(str(error))
+        say(f"checkpoint {problems[-1]}; trying the one before")
+    if problems:
+        raise ArtifactCorruptError(
+            f"no checkpoint is left to go on from: {'; '.join(problems)}; restore one, or start afresh with "
+            "train.resume=false"
+        )
     return None
+
+
+def load_best(folder_uri: str, settings: str) -> dict[str, Any] | None:
+    """The state of the epoch with the lowest error; None where no epoch has ended in a checkpoint.
+
+    Raises:
+        ArtifactCorruptError: it is damaged.
+        FileNotFoundError: it is missing.
+    """
+    best = best_entry(_entries(storage.join(folder_uri, LATEST)), settings)
+    return None if best is None else _read(folder_uri, best)
+
+
+class CheckpointWriter:
+    """Writes checkpoints in a thread while training goes on, one at a time; as a context it ends with the last one.
+
+    Args:
+        folder_uri, settings, keep: as for `save_checkpoint`.
+    """
+
+    def __init__(self, folder_uri: str, settings: str, keep: int) -> None:
+        self.folder_uri, self.settings, self.keep = folder_uri, settings, keep
+        self.thread = ThreadPoolExecutor(max_workers=1)
+        self.under_way: Future[str] | None = None
+
+    def __enter__(self) -> "CheckpointWriter":
+        return self
+
+    def __exit__(self, error_type: object, *error: object) -> None:
+        try:
+            if error_type is None:
+                self.wait()
+        finally:
+            self.thread.shutdown()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a checkpoint is being written."""
+        return self.under_way is not None and not self.under_way.done()
+
+    def save(self, step: int, state: dict[str, Any], error: Sequence[float] | None = None) -> None:
+        """Copy the state and write it in the thread, after the one before is written. Raises what that one raised."""
+        self.wait()
+        copied = _copied(state)
+        self.under_way = self.thread.submit(
+            save_checkpoint, self.folder_uri, step, copied, self.settings, self.keep, error
+        )
+
+    def wait(self) -> None:
+        """Until everything is written. Raises what writing raised."""
+        if self.under_way is not None:
+            written, self.under_way = self.under_way, None
+            written.result()
+
+
+def _copied(state: Any) -> Any:
+    """The same nested state, with copies of its tensors in the memory of this machine."""
+    if isinstance(state, torch.Tensor):
+        return state.detach().to("cpu", copy=True)
+    if isinstance(state, dict):
+        return {name: _copied(value) for name, value in state.items()}
+    return [_copied(value) for value in state] if isinstance(state, list) else state
+
+
+def _read(folder_uri: str, entry: dict[str, Any]) -> dict[str, Any]:
+    uri = storage.join(folder_uri, entry["name"])
+    data = storage.read_bytes(uri)
+    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+        raise ArtifactCorruptError(
+            f"{uri}: is damaged: {len(data)} bytes of {entry['size_bytes']}, with another sha256 than was written"
+        )
+    state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    return state
 
 
 def _entries(latest_uri: str) -> list[dict[str, Any]]:

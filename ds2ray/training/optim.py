@@ -16,15 +16,25 @@ END_DIVISOR = 1e4
 """The one-cycle policy ends at its start divided by this."""
 
 
-def learning_rate_at(step: int, total_steps: int, peak: float, schedule: Schedule, warmup_fraction: float) -> float:
+TRI_STAGE_START, TRI_STAGE_END = 0.01, 0.05
+"""Shares of the highest rate at which the tri-stage schedule starts and ends; from SpecAugment (Park et al., 2019)
+by way of fairseq's defaults."""
+
+
+def learning_rate_at(
+    step: int, total_steps: int, peak: float, schedule: Schedule, warmup_fraction: float, hold_fraction: float = 0.0
+) -> float:
     """The learning rate of a step, counted from 0.
 
     one_cycle: cosine up from peak/25 to peak, then cosine down to nearly 0.
     warmup_cosine: straight up from 0, then cosine down to 0.
+    tri_stage: straight up from peak/100, peak for `hold_fraction` of all steps, then exponentially down to peak/20.
     """
     if schedule is Schedule.constant:
         return peak
     warmup_steps = max(1.0, warmup_fraction * total_steps)
+    if schedule is Schedule.tri_stage:
+        return peak * _tri_stage(step, warmup_steps, hold_fraction * total_steps, total_steps - 1)
     start, end = (
         (peak / START_DIVISOR, peak / START_DIVISOR / END_DIVISOR) if schedule is Schedule.one_cycle else (0.0, 0.0)
     )
@@ -34,6 +44,14 @@ def learning_rate_at(step: int, total_steps: int, peak: float, schedule: Schedul
         return start + (peak - start) * rise
     share = min(1.0, (step - warmup_steps) / max(1.0, total_steps - 1 - warmup_steps))
     return end + (peak - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+def _tri_stage(step: int, warmup_steps: float, hold_steps: float, last_step: int) -> float:
+    if step < warmup_steps:
+        return TRI_STAGE_START + (1 - TRI_STAGE_START) * step / warmup_steps
+    into_decay = step - warmup_steps - hold_steps
+    share = min(1.0, max(0.0, into_decay) / max(1.0, last_step - warmup_steps - hold_steps))
+    return float(TRI_STAGE_END**share)
 
 
 def build_optimizer(

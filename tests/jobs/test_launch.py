@@ -219,7 +219,10 @@ class TestMistakes:
             ("train.batch_size={", "train.batch_size={: a whole number is wanted"),
             ("train.learning_rate=fast", "train.learning_rate=fast: a number is wanted"),
             ("train.resume=maybe", "train.resume=maybe: true or false is wanted"),
-            ("train.schedule=onecycle", "constant, one_cycle, warmup_cosine is wanted (did you mean one_cycle?)"),
+            (
+                "train.schedule=onecycle",
+                "constant, one_cycle, warmup_cosine, tri_stage is wanted (did you mean one_cycle?)",
+            ),
             ("adapter.hidden_dims=64", "adapter.hidden_dims=64: a list in brackets, as [64,32] is wanted"),
             ("adapter.hidden_dims=[a]", "adapter.hidden_dims=[a]: a list in brackets, as [64,32] is wanted"),
             ("train.augment={speeds:[1]}", "give them one by one, as train.augment.NAME=…"),

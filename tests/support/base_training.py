@@ -1,12 +1,16 @@
 """Minimal base training for tests, in this process or as a program of its own that can be killed or be one rank.
 
-As a program: `python base_training.py FOLDER [--kill-after EPOCH] [--rank R --world-size W]`.
+As a program: `python base_training.py FOLDER [--world-size W] [--stop-after STEPS]`, or with `--kills SEED`. Its
+processes are forked, so that torch is imported once.
 """
 
 import argparse
 import json
 import os
+import random
 import signal
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,11 +20,13 @@ import torch
 import torch.distributed as dist
 from toy_speech import AUDIO, MODEL, VOCABULARY, make_utterances
 
-from ds2ray.config import AugmentConfig, OptimizerType, TrainConfig
+from ds2ray.config import AugmentConfig, TrainConfig, from_plain
 from ds2ray.data.manifest import Utterance
-from ds2ray.errors import ArtifactCorruptError
+from ds2ray.errors import ArtifactCorruptError, InterruptedRunError
 from ds2ray.model.weights import Base, save_model_file
-from ds2ray.training.base import BaseTask, EpochReport, train_base
+from ds2ray.training.base import train_base
+from ds2ray.training.reports import EpochReport, Observer
+from ds2ray.training.task import BaseTask
 
 NO_AUGMENT = AugmentConfig(num_time_masks=0, num_mel_masks=0)
 TASK_FILE = "task.json"
@@ -40,15 +46,29 @@ def make_task(folder: Path, *, num_train: int = 18, num_valid: int = 4, **train:
     )
 
 
-def train(task: BaseTask, report: Callable[[EpochReport], None] = lambda epoch: None) -> tuple[Base, list[EpochReport]]:
-    """Train on the CPU; returns the base and the reports of all epochs."""
+def train(
+    task: BaseTask, report: Callable[[EpochReport], None] = lambda epoch: None, **observer: Any
+) -> tuple[Base, list[EpochReport]]:
+    """Train on the CPU; returns the base and the reports of all epochs. Keyword arguments are fields of Observer."""
     reports: list[EpochReport] = []
 
     def collect(epoch: EpochReport) -> None:
         reports.append(epoch)
         report(epoch)
 
-    return train_base(task, "cpu", collect), reports
+    return train_base(task, "cpu", Observer(collect, **observer)), reports
+
+
+def stop_after(steps: int) -> Callable[[], bool]:
+    """An observer's `stopped` that says yes after so many steps (and validation batches)."""
+    asked = 0
+
+    def stopped() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked >= steps
+
+    return stopped
 
 
 def weights(base: Base) -> dict[str, torch.Tensor]:
@@ -71,11 +91,11 @@ def write_task(folder: Path, **settings: Any) -> None:
 def read_task(folder: Path) -> BaseTask:
     """The task that `write_task` described."""
     settings = json.loads((folder / TASK_FILE).read_text())
+    counts = {name: settings.pop(name) for name in ("num_train", "num_valid") if name in settings}
     if "augment" in settings:
         settings["augment"] = AugmentConfig(**settings["augment"])
-    if "optimizer" in settings:
-        settings["optimizer"] = OptimizerType(settings["optimizer"])
-    return make_task(folder, **settings)
+    typed = vars(from_plain(TrainConfig, settings))
+    return make_task(folder, **counts, **{name: typed[name] for name in settings})
 
 
 def damaged(utterance: Utterance) -> Utterance:
@@ -89,28 +109,68 @@ def damaged(utterance: Utterance) -> Utterance:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--kill-after", type=int, default=0)
-    parser.add_argument("--rank", type=int, default=0)
     parser.add_argument("--world-size", type=int, default=1)
+    parser.add_argument("--stop-after", type=int, default=10**9)
+    parser.add_argument("--kills", type=int)
     arguments = parser.parse_args()
-    folder: Path = arguments.folder
     torch.set_num_threads(1)
-    if arguments.world_size > 1:
-        dist.init_process_group(
-            "gloo", f"file://{folder}/rendezvous", rank=arguments.rank, world_size=arguments.world_size
-        )
+    if arguments.kills is not None:
+        _train_under_fire(arguments.folder, arguments.kills)
+        return
+    children = []
+    for rank in range(arguments.world_size):
+        child = os.fork()
+        if child == 0:
+            os._exit(_train_as_rank(arguments.folder, rank, arguments.world_size, arguments.stop_after))
+        children.append(child)
+    sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
 
-    def report(epoch: EpochReport) -> None:
-        if epoch.epoch == arguments.kill_after:
-            os.kill(os.getpid(), signal.SIGKILL)
 
-    base, reports = train(read_task(folder), report)
-    save_model_file(str(folder / f"model-{arguments.rank}.pt"), base)
+def _train_as_rank(folder: Path, rank: int, world_size: int, num_steps: int) -> int:
+    """Train and write the model and what happened; returns the exit code."""
+    dist.init_process_group("gloo", f"file://{folder}/rendezvous", rank=rank, world_size=world_size)
+    try:
+        base, reports = train(read_task(folder), stopped=stop_after(num_steps))
+    except InterruptedRunError as error:
+        return error.exit_code
+    save_model_file(str(folder / f"model-{rank}.pt"), base)
     result: dict[str, Any] = {"reports": [asdict(epoch) for epoch in reports]}
-    if dist.is_initialized():
-        result["with_damaged_checkpoint"] = _error_with_damaged_checkpoint(folder, arguments.rank)
-        dist.destroy_process_group()
-    (folder / f"result-{arguments.rank}.json").write_text(json.dumps(result))
+    result["with_damaged_checkpoint"] = _error_with_damaged_checkpoint(folder, rank)
+    (folder / f"result-{rank}.json").write_text(json.dumps(result))
+    dist.barrier()  # or one would miss the other before it has heard of the damage
+    return 0
+
+
+def _train_under_fire(folder: Path, seed: int) -> None:
+    """Train in children of which five are killed, each some steps and a moment after its start; the last one ends."""
+    draws = random.Random(seed)
+    for life in range(6):
+        read_end, write_end = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(read_end)
+            _train_telling_steps(folder, write_end)
+            os._exit(0)
+        os.close(write_end)
+        if life < 5:
+            # seven of 24 steps at most in each life but the last: all of them together do not reach the end
+            for _ in range(draws.randint(1, 4)):
+                os.read(read_end, 1)
+            time.sleep(draws.uniform(0, 0.05))
+            os.kill(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
+        assert os.WTERMSIG(status) == (signal.SIGKILL if life < 5 else 0), f"life {life}: {status}"
+        os.close(read_end)
+
+
+def _train_telling_steps(folder: Path, write_end: int) -> None:
+    def stopped() -> bool:
+        os.write(write_end, b".")
+        return False
+
+    with open(folder / "said.txt", "a") as said:
+        base, _ = train(read_task(folder), stopped=stopped, say=lambda line: print(line, file=said, flush=True))
+    save_model_file(str(folder / "model-0.pt"), base)
 
 
 def _error_with_damaged_checkpoint(folder: Path, rank: int) -> str:

@@ -9,7 +9,7 @@ from base_training import make_task, train
 
 from ds2ray.config import AugmentConfig
 from ds2ray.model.weights import Base
-from ds2ray.training.base import EpochReport
+from ds2ray.training.reports import EpochReport
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,18 +15,28 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from base_training import assert_equal_weights, damaged, make_task, read_task, train, weights, write_task
+from base_training import (
+    assert_equal_weights,
+    damaged,
+    make_task,
+    read_task,
+    stop_after,
+    train,
+    weights,
+    write_task,
+)
 from toy_speech import SAMPLE_RATE_HZ
 
 from ds2ray.config import ErrorMetric, ModelConfig, Schedule
 from ds2ray.data.features import LogMel
-from ds2ray.errors import ArtifactCorruptError, InputError, TrainingDivergedError
+from ds2ray.errors import InputError, InterruptedRunError, TrainingDivergedError
 from ds2ray.model.decode import greedy
 from ds2ray.model.weights import load_model_file
-from ds2ray.training.base import EpochReport, settings_fingerprint
 from ds2ray.training.encode import Encoder
 from ds2ray.training.evaluation import Score, score_decoded
 from ds2ray.training.optim import learning_rate_at
+from ds2ray.training.reports import EpochReport
+from ds2ray.training.task import settings_fingerprint
 
 
 def program(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
@@ -93,23 +102,71 @@ def test_the_log_line_says_what_matters(tmp_path: Path) -> None:
     assert all(math.isfinite(value) for value in reports[0].metrics().values())
 
 
+EVERYTHING: dict[str, Any] = {
+    "num_train": 30,
+    "batch_s": 3.0,
+    "accumulate_steps": 2,
+    "sorta_grad": True,
+    "precision": "bfloat16",
+    "ema_decay": 0.9,
+    "schedule": "tri_stage",
+    "augment": {"speeds": [0.9, 1.1]},
+}
+"""What a resumed run could lose track of."""
+
+
 class TestResume:
-    def test_a_run_that_was_killed_ends_bit_for_bit_as_one_that_never_was(
+    def test_a_run_that_was_killed_five_times_ends_bit_for_bit_as_one_that_never_was(
         self, tmp_path: Path, one_thread: None
     ) -> None:
         for name in ("killed", "whole"):
             (tmp_path / name).mkdir()
-            write_task(tmp_path / name, num_epochs=4, augment={"speeds": [0.9, 1.1]})
-        victim = program(tmp_path / "killed", "--kill-after", "2")
-        whole, whole_reports = train(read_task(tmp_path / "whole"))
-        assert victim.wait(120) == -signal.SIGKILL
-        resumed, reports = train(read_task(tmp_path / "killed"))
-        assert resumed.fingerprint == whole.fingerprint
+            write_task(tmp_path / name, **EVERYTHING, checkpoint_every_s=1e-3)
+        killed = program(tmp_path / "killed", "--kills", "1")
+        whole, _ = train(read_task(tmp_path / "whole"))
+        assert killed.wait(200) == 0
+        resumed = load_model_file(str(tmp_path / "killed" / "model-0.pt"))
         assert_equal_weights(resumed, whole)
-        assert [epoch.epoch for epoch in reports] == [3, 4]
+        assert resumed.fingerprint == whole.fingerprint
+        said = (tmp_path / "killed" / "said.txt").read_text().splitlines()
+        assert len(said) >= 3  # a child that dies before its first checkpoint leaves nothing to go on from
+        assert any("steps of it" in line for line in said), said
+
+    @pytest.mark.parametrize("settings", [{}, EVERYTHING])
+    def test_stopped_after_any_step_it_goes_on_as_if_it_had_not_been(
+        self, settings: dict[str, Any], tmp_path: Path
+    ) -> None:
+        write_task(tmp_path, **{"batch_size": 2, **settings, "num_epochs": 2, "num_train": 12, "num_valid": 1})
+        task = read_task(tmp_path)
+        whole, whole_reports = train(task)
+        for path in (tmp_path / "checkpoints").iterdir():
+            path.unlink()
+        said: list[str] = []
+        reports: list[EpochReport] = []
+        for _ in range(20):
+            try:
+                # two steps, or a whole validation, and then one more: sooner or later everywhere
+                base, _ = train(task, reports.append, stopped=stop_after(3), say=said.append)
+                break
+            except InterruptedRunError as error:
+                said.append(str(error))
+        assert len(said) >= 6
+        assert_equal_weights(base, whole)
         assert [replace(epoch, seconds=0.0) for epoch in reports] == [
-            replace(epoch, seconds=0.0) for epoch in whole_reports[2:]
+            replace(epoch, seconds=0.0) for epoch in whole_reports
         ]
+
+    def test_it_says_where_it_stopped_and_where_it_goes_on(self, tmp_path: Path) -> None:
+        task = make_task(tmp_path, num_epochs=2)
+        with pytest.raises(InterruptedRunError) as stopped:
+            train(task, stopped=stop_after(2))
+        place = "in epoch 1 of 2 after 2 steps of it"
+        assert str(stopped.value) == (
+            f"stopped {place}; run it again to go on from there: the state is in {tmp_path}/checkpoints"
+        )
+        said: list[str] = []
+        train(task, say=said.append)
+        assert said == [f"going on from step 2, {place}, of {tmp_path}/checkpoints"]
 
     def test_the_schedule_goes_on_where_it_stopped(self, tmp_path: Path) -> None:
         task = make_task(tmp_path, num_epochs=4, schedule=Schedule.warmup_cosine)
@@ -148,7 +205,7 @@ class TestResume:
         assert settings_fingerprint(same) == settings_fingerprint(task)
         assert len({settings_fingerprint(each) for each in (task, other, fine_tuned)}) == 3
 
-    def test_a_corrupt_checkpoint_is_found_and_deleting_it_helps(self, tmp_path: Path) -> None:
+    def test_a_corrupt_checkpoint_is_found_and_the_one_before_it_used(self, tmp_path: Path) -> None:
         task = make_task(tmp_path, num_epochs=4)
         whole, _ = train(task)
         for path in (tmp_path / "checkpoints").iterdir():
@@ -159,10 +216,11 @@ class TestResume:
         data = bytearray(newest.read_bytes())
         data[len(data) // 2] ^= 1
         newest.write_bytes(data)
-        with pytest.raises(ArtifactCorruptError, match="delete it"):
-            train(task)
-        newest.unlink()
-        base, reports = train(task)
+        said: list[str] = []
+        base, reports = train(task, say=said.append)
+        assert len(said) == 2
+        assert said[0].startswith(f"checkpoint {newest}: is damaged: {len(data)} bytes of {len(data)}")
+        assert said[1].startswith("going on from step 6, in epoch 3 of 4 at its start")
         assert [epoch.epoch for epoch in reports] == [3, 4]
         assert_equal_weights(base, whole)
 
@@ -184,13 +242,13 @@ class TestRanks:
         folder = tmp_path / "two"
         folder.mkdir()
         write_task(folder, num_epochs=3, batch_size=3, num_train=20, num_valid=5, optimizer="sgd")
-        ranks = [program(folder, "--rank", str(rank), "--world-size", "2") for rank in range(2)]
+        ranks = program(folder, "--world-size", "2")
         task = read_task(folder)
         alone = replace(
             task, train=replace(task.train, batch_size=6), checkpoint_uri=str(tmp_path / "alone" / "checkpoints")
         )
         expected, expected_reports = train(alone)
-        assert [rank.wait(120) for rank in ranks] == [0, 0]
+        assert ranks.wait(120) == 0
         first, second = (load_model_file(str(folder / f"model-{rank}.pt")) for rank in range(2))
         assert_equal_weights(first, second)
         for name, tensor in weights(expected).items():
@@ -203,8 +261,19 @@ class TestRanks:
             assert seen[0].valid_loss == pytest.approx(seen[2].valid_loss, rel=1e-3)
             assert seen[0].cer == pytest.approx(seen[2].cer)
             assert seen[0].speech_s == pytest.approx(seen[2].speech_s)
-        # a checkpoint that rank 0 finds damaged ends both ranks, instead of leaving one to wait for the other
-        assert all("delete it" in result["with_damaged_checkpoint"] for result in results)
+        # checkpoints that rank 0 finds damaged end both ranks, instead of leaving one to wait for the other
+        assert all("no checkpoint is left" in result["with_damaged_checkpoint"] for result in results)
+
+    def test_one_process_goes_on_in_mid_epoch_where_two_ranks_stopped(self, tmp_path: Path) -> None:
+        write_task(tmp_path, num_epochs=2, batch_s=2.0, num_train=20)
+        assert program(tmp_path, "--world-size", "2", "--stop-after", "3").wait(120) == 75
+        task = read_task(tmp_path)
+        said: list[str] = []
+        _, reports = train(task, say=said.append)
+        assert said == [f"going on from step 3, in epoch 1 of 2 after 3 steps of it, of {tmp_path}/checkpoints"]
+        assert [epoch.epoch for epoch in reports] == [1, 2]
+        speech_s = sum(utterance.duration_s or 0.0 for utterance in task.train_utterances)
+        assert [epoch.speech_s for epoch in reports] == [pytest.approx(speech_s)] * 2
 
 
 class TestDamage:

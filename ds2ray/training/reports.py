@@ -1,0 +1,145 @@
+"""What base training says of itself: a line every half minute, and a report after every epoch."""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+
+from ds2ray.config import ErrorMetric
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class StepSums:
+    """What steps did, summed over them and over all ranks. The order of the fields is that of `of`."""
+
+    loss: float = 0.0  # of the utterances of steps with a finite gradient
+    utterances: float = 0.0  # of those steps
+    samples: float = 0.0  # of all steps
+    padded_samples: float = 0.0
+    unreadable: float = 0.0  # utterances whose audio could not be decoded
+    seconds: float = 0.0  # that the steps took, mean of all ranks
+    wait_s: float = 0.0  # of which they waited for data
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "StepSums":
+        """From the values of the fields."""
+        return cls(**dict(zip((field.name for field in fields(cls)), values, strict=True)))
+
+    def __iadd__(self, other: "StepSums") -> "StepSums":
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+        return self
+
+    def mean_loss(self) -> float:
+        """Per utterance; NaN where no step had a finite gradient."""
+        return self.loss / self.utterances if self.utterances else math.nan
+
+    def padding_share(self) -> float:
+        """Of the padded audio."""
+        return 1 - self.samples / self.padded_samples if self.padded_samples else 0.0
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch did, summed over ranks."""
+
+    epoch: int  # counted from 1
+    num_epochs: int
+    train_loss: float  # mean CTC loss per token and utterance, of the steps with a finite gradient
+    valid_loss: float
+    wer: float
+    cer: float
+    learning_rate: float
+    speech_s: float  # audio trained on
+    seconds: float
+    padding_share: float  # of the padded audio
+    bad_steps: int  # without a finite gradient, so far
+    unreadable: int  # utterances whose audio could not be decoded, in this epoch
+
+    def line(self, metric: ErrorMetric = ErrorMetric.wer) -> str:
+        """One line for a log, with the error that counts first."""
+        extra = f" · {self.bad_steps} bad steps" if self.bad_steps else ""
+        extra += f" · {self.unreadable} unreadable" if self.unreadable else ""
+        errors = [f"WER {self.wer:.1%}", f"CER {self.cer:.1%}"]
+        if metric is ErrorMetric.cer:
+            errors.reverse()
+        return (
+            f"epoch {self.epoch}/{self.num_epochs} · loss {self.train_loss:.3f} · valid {self.valid_loss:.3f} · "
+            f"{' · '.join(errors)} · {self.speech_s / max(self.seconds, 1e-9):.0f} h of speech per hour · "
+            f"padding {self.padding_share:.1%}{extra}"
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """All fields that are numbers: a loss that was never finite is left out."""
+        return {name: value for name, value in asdict(self).items() if math.isfinite(value)}
+
+    def error(self, metric: ErrorMetric) -> list[float]:
+        """What is compared between epochs, lowest first: the error rate, then the loss."""
+        rate = self.wer if metric is ErrorMetric.wer else self.cer
+        return [value if math.isfinite(value) else math.inf for value in (rate, self.valid_loss)]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How training goes, over the steps since the line before."""
+
+    step: int  # of the run
+    epoch: int  # counted from 1
+    num_epochs: int
+    step_of_epoch: int  # steps that are done
+    steps_of_epoch: int
+    loss: float
+    learning_rate: float
+    speech_per_time: float  # hours of audio per hour
+    padding_share: float
+    data_wait_share: float  # of the time
+    step_s: float
+    eta_s: float  # until the last epoch, without validation
+    bad_steps: int  # so far
+
+    def line(self) -> str:
+        """One line for a log."""
+        extra = f" · {self.bad_steps} bad steps" if self.bad_steps else ""
+        return (
+            f"epoch {self.epoch}/{self.num_epochs} · step {self.step_of_epoch}/{self.steps_of_epoch} · "
+            f"loss {self.loss:.3f} · {self.speech_per_time:.0f} h of speech per hour · "
+            f"padding {self.padding_share:.1%} · waiting for data {self.data_wait_share:.1%} · "
+            f"{self.step_s:.3g} s per step · eta {duration_text(self.eta_s)}{extra}"
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """What a curve is drawn of; a loss that was never finite is left out."""
+        names = ("loss", "learning_rate", "speech_per_time", "padding_share", "data_wait_share", "step_s", "bad_steps")
+        values = {name: float(getattr(self, name)) for name in names}
+        return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Whom a run tells what it does, and asks whether to go on.
+
+    Attributes:
+        epoch: called after each epoch, on every rank, with the same values; for a run that had already reached its
+            last epoch, once.
+        progress: called on rank 0 every `train.log_every_s` seconds.
+        say: called on rank 0 with what a person should know: where the run goes on, what is damaged.
+        stopped: asked on every rank after each step. Once any of them says yes, the run saves its state and ends.
+    """
+
+    epoch: Callable[[EpochReport], None] = lambda report: None
+    progress: Callable[[Progress], None] = lambda progress: None
+    say: Callable[[str], None] = log.warning
+    stopped: Callable[[], bool] = lambda: False
+
+
+def duration_text(seconds: float) -> str:
+    """`45s`, `17m`, `2h05m`, `3d04h`: as much as one wants to know."""
+    if seconds < 59.5:
+        return f"{seconds:.0f}s"
+    minutes = round(seconds / 60)
+    hours = minutes // 60
+    if hours >= 48:
+        return f"{hours // 24}d{hours % 24:02d}h"
+    return f"{hours}h{minutes % 60:02d}m" if hours else f"{minutes}m"
