@@ -22,6 +22,9 @@ from ds2ray.config import (
     BadRows,
     DemoJob,
     ModelConfig,
+    PackBy,
+    PrepareConfig,
+    PrepareJob,
     ProbeAudio,
     Schedule,
     SweepJob,
@@ -107,6 +110,11 @@ class TestDocumentedCommands:
     def test_several_audio_files_and_a_user(self) -> None:
         job = composed(TranscribeJob, "a.wav", "s3://bucket/b c.flac", "user=john")
         assert job == TranscribeJob(audio=["a.wav", "s3://bucket/b c.flac"], user="john")
+
+    def test_packing_a_corpus(self) -> None:
+        job = composed(PrepareJob, "./LibriSpeech", "output=s3://bucket/packed", "prepare.by=shard")
+        expected = PrepareConfig(by=PackBy.shard)
+        assert job == PrepareJob(source="./LibriSpeech", output="s3://bucket/packed", prepare=expected)
 
     def test_sweep_lists(self) -> None:
         job = composed(
