@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help demo test lint bench-adapt bench-quality bench-gpu fix lock clean
+.PHONY: help demo test lint bench-adapt bench-quality bench-gpu bench-bank fix lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -26,6 +26,9 @@ lint: $(VENV)/installed ## check style (ruff) and types (mypy)
 # Each prints one JSON line: BENCH_ARGS="--save" keeps it in benchmarks/results/, BENCH_ARGS="--help" tells its sizes.
 bench-adapt: $(VENV)/installed ## many users: a trial each, the plain loop, cohorts (20 minutes)
 	@$(BIN)/python -m benchmarks.adapt $(BENCH_ARGS)
+
+bench-bank: $(VENV)/installed ## the stacked step: which product, update and stack size is fastest here (2 minutes)
+	@$(BIN)/python -m benchmarks.bank $(BENCH_ARGS)
 
 bench-quality: $(VENV)/installed ## adapters against full fine-tuning of a copy per user (25 minutes)
 	@$(BIN)/python -m benchmarks.quality $(BENCH_ARGS)

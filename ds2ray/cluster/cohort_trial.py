@@ -99,7 +99,13 @@ class CohortTrial(tune.Trainable):
         self.users = {user.user_key: user for user in opened}
         cohort = [CohortUser(user.user_key, user.utterances) for user in self.users.values()]
         self.results: Iterator[CohortResult] = adapt_cohort(
-            self.base, cohort, self.task.adapter, self.task.adapt, open_current=self._current, device=self.device
+            self.base,
+            cohort,
+            self.task.adapter,
+            self.task.adapt,
+            open_current=self._current,
+            device=self.device,
+            max_duration_s=self.task.data.max_duration_s,
         )
 
     def _part_name(self) -> str:

@@ -4,6 +4,7 @@ Nothing here knows of Ray or of the store: users go in, results come out one by 
 """
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -86,6 +87,7 @@ def adapt_cohort(
     *,
     open_current: OpenCurrent = lambda user_key: None,
     device: torch.device | str = "cpu",
+    max_duration_s: float = math.inf,
     stages: StageClock | None = None,
 ) -> Iterator[CohortResult]:
     """Encode the speech of all users, then train their adapters; yields each user's result when it is done.
@@ -93,12 +95,13 @@ def adapt_cohort(
     A user whose speech cannot be used, or whose training fails, is a result like any other.
 
     Args:
+        max_duration_s: longer utterances are dropped, whatever their manifest says.
         stages: is told where the time goes.
     """
     stages = stages or StageClock()
     base.model.freeze_base_model()
     started_s = time.perf_counter()
-    encoder = Encoder(base, adapter.after_layer, adapt.encode_batch_s, device, adapt.precision, stages)
+    encoder = Encoder(base, adapter.after_layer, adapt.encode_batch_s, device, adapt.precision, max_duration_s, stages)
     encoded = encode_users(encoder, users)
     # encoding is shared work: each user is charged an equal part of it
     share_s = (time.perf_counter() - started_s) / max(1, len(users))

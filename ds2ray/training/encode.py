@@ -5,6 +5,7 @@ encodings.
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class Encoder:
         after_layer: the trunk ends after this recurrent layer.
         max_padded_s: seconds of padded audio per call of the trunk.
         precision: of the trunk and of the encodings.
+        max_duration_s: longer audio is a problem, whatever its manifest says.
         stages: is told of `read`, `mel` and `encode`.
     """
 
@@ -61,6 +63,7 @@ class Encoder:
     max_padded_s: float = 60.0
     device: torch.device | str = "cpu"
     precision: Precision = Precision.auto
+    max_duration_s: float = math.inf
     stages: StageClock | None = None
 
     def encode(self, utterances: Sequence[Utterance]) -> Encoded:
@@ -102,11 +105,13 @@ class Encoder:
 
         def read(index: int) -> np.ndarray | str:
             try:
-                return read_waveform(utterances[index].audio, self.base.audio.sample_rate_hz)
+                waveform = read_waveform(utterances[index].audio, self.base.audio.sample_rate_hz)
             except FileNotFoundError:
                 return "there is no such file"
             except InputError as error:
                 return str(error)
+            too_long = len(waveform) > self.max_duration_s * self.base.audio.sample_rate_hz
+            return f"longer than {self.max_duration_s:g} s" if too_long else waveform
 
         def load(indices: list[int]) -> list[tuple[int, np.ndarray | str]]:
             return list(zip(indices, readers.map(read, indices), strict=True))

@@ -48,6 +48,15 @@ def test_batches_go_by_what_audio_really_lasts(base: Base, utterances: list[Utte
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
+def test_audio_that_is_longer_than_its_manifest_says_is_a_problem(base: Base, utterances: list[Utterance]) -> None:
+    durations_s = [utterance.duration_s or 0.0 for utterance in utterances[:10]]
+    limit_s = sorted(durations_s)[5]
+    encoded = Encoder(base, max_duration_s=limit_s).encode([replace(u, duration_s=0.1) for u in utterances[:10]])
+    too_long = {number for number, duration_s in enumerate(durations_s) if duration_s > limit_s}
+    assert encoded.problems == dict.fromkeys(too_long, f"longer than {limit_s:g} s")
+    assert [number for number, rows in enumerate(encoded.encodings) if rows is None] == sorted(too_long)
+
+
 def test_half_precision_halves_the_memory(base: Base, utterances: list[Utterance]) -> None:
     few = utterances[:4]
     halves = encodings(Encoder(base, precision=Precision.bfloat16), few)
