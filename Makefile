@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help demo test lint bench-adapt bench-quality bench-gpu bench-bank fix lock clean
+.PHONY: help demo test lint bench-adapt bench-quality bench-gpu bench-bank bench-plan fix lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -35,6 +35,9 @@ bench-quality: $(VENV)/installed ## adapters against full fine-tuning of a copy 
 
 bench-gpu: $(VENV)/installed ## cohorts on one GPU: users an hour, stages, limits
 	@$(BIN)/python -m benchmarks.gpu $(BENCH_ARGS)
+
+bench-plan: $(VENV)/installed ## the plan of a million users, of whom one in twenty has changed (3 minutes)
+	@$(BIN)/python -m benchmarks.plan $(BENCH_ARGS)
 
 fix: $(VENV)/installed ## mend what ruff can mend
 	@$(BIN)/ruff check --fix .

@@ -9,10 +9,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ds2ray import storage
 from ds2ray.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 CSV, JSON_LINES, PARQUET = ".csv", ".jsonl", ".parquet"
 _SHOWN_CHARACTERS = 60  # of a value, in a message
@@ -67,6 +70,7 @@ class RowTable:
     columns: list[str]
     rows: Iterator[Row] = field(default_factory=lambda: iter(()))
     problems: list[Problem] = field(default_factory=list)
+    content: "pa.Table | None" = None  # of a Parquet file, the known columns: what `rows` come from
 
     def require(self, needed: Sequence[str]) -> None:
         """Check the header. JSON lines have none: their rows are checked one by one.
@@ -230,15 +234,16 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_parquet(table: RowTable, known_columns: Collection[str]) -> RowTable:
-    content = storage.read_table(table.uri)
-    table.columns = list(content.column_names)
+    whole = storage.read_table(table.uri)
+    table.columns = list(whole.column_names)
     wanted = [name for name in table.columns if name in known_columns]
     if len(set(wanted)) < len(wanted):
         raise InputError(f"{table.uri}: a column is there more than once, among {', '.join(wanted)}")
+    content = table.content = whole.select(wanted)
 
     def rows() -> Iterator[Row]:
         line = 1
-        for batch in content.select(wanted).to_batches(max_chunksize=_BATCH_ROWS):
+        for batch in content.to_batches(max_chunksize=_BATCH_ROWS):
             try:
                 columns = [column.to_pylist() for column in batch.columns]
             except ValueError as error:  # text that is not UTF-8

@@ -4,6 +4,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ds2ray import storage
 from ds2ray.fleet import index, lease, outcomes
@@ -110,3 +112,38 @@ def test_recovering_twice_changes_nothing(root: str) -> None:
     index.open_run(root, "crashed")
     index.recover_runs(root)
     assert index.read_index(root) == once
+
+
+def test_a_plan_reads_keys_and_fingerprints_only(root: str) -> None:
+    assert index.read_fingerprints(root).to_pydict() == {"user_key": [], "fingerprint": []}
+    index.close_run(root, "run", [row("b", Status.adapted, "fb", "vb"), row("a", Status.failed, "fa")])
+    assert index.read_fingerprints(root).to_pydict() == {"user_key": ["a", "b"], "fingerprint": ["", "fb"]}
+
+
+def test_a_run_of_unchanged_users_leaves_the_index_alone(root: str) -> None:
+    index.close_run(root, "run-1", [row("a", Status.adapted, "fa", "va")])
+    before = storage.stat_many([storage.join(root, "index/users.parquet")])
+    index.close_run(root, "run-2", [row("a", Status.unchanged, "fa")])
+    assert storage.stat_many(before) == before
+
+
+ROWS = st.dictionaries(st.text("abé한", min_size=1, max_size=2), st.tuples(st.sampled_from(Status), st.integers(0, 2)))
+
+
+@given(st.lists(ROWS, max_size=4))
+def test_the_index_is_what_the_last_run_left_of_each_user(runs: list[dict[str, tuple[Status, int]]]) -> None:
+    root, expected = "memory://index-property", dict[str, IndexRow]()
+    for info in storage.list_objects(root, recursive=True):
+        storage.delete(info.uri)
+    for number, rows in enumerate(runs):
+        run_id, written = f"run-{number}", []
+        for key, (status, version) in rows.items():
+            written.append(row(key, status, f"f{number}", "" if status is not Status.adapted else f"v{version}"))
+            if status is Status.unchanged:
+                continue
+            before = expected[key].version if key in expected else ""
+            fingerprint = "" if status is Status.failed else f"f{number}"
+            expected[key] = IndexRow(fingerprint, status, written[-1].version or before, run_id)
+        index.close_run(root, run_id, written)
+    assert index.read_index(root) == expected
+    assert list(index.read_index(root)) == sorted(expected)

@@ -1,6 +1,7 @@
 from dataclasses import fields
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,3 +75,16 @@ def test_rows_are_the_unique_users(parts: list[list[tuple[str, int]]]) -> None:
     assert [outcome.user_key for outcome in found] == sorted({key for part in parts for key, _ in part})
     for outcome in found:
         assert outcome.attempts == max(n for part in parts for key, n in part if key == outcome.user_key)
+
+
+def test_unchanged_users_are_rows_without_having_been_objects(root: str) -> None:
+    unchanged = pa.table(
+        {"user_key": ["x", "a"], "fingerprint": ["fx", "fa"], "num_dropped": [2, 0], "speech_s": [1, 1]}
+    )
+    outcomes.write_part(root, "run", "settled", [FULL], unchanged)
+    assert outcomes.read_outcomes(root, "run") == [
+        Outcome(user_key="a", status=Status.unchanged, attempts=0, fingerprint="fa"),
+        FULL,
+        Outcome(user_key="x", status=Status.unchanged, attempts=0, fingerprint="fx", utterances_dropped=2),
+    ]
+    assert outcomes.read_outcomes(root, "run", with_unchanged=False) == [FULL]
