@@ -87,7 +87,7 @@ OTHER_ADAPT: dict[str, Any] = {
     "cross_validate_below": 3,
     "num_folds": 3,
     "kl_weight": 0.5,
-    "encoding_precision": Precision.bfloat16,
+    "precision": Precision.bfloat16,
     "seed": 3,
 }
 OTHER_HOW: dict[str, Any] = {
