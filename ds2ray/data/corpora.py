@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from ds2ray import storage
 from ds2ray.data.audio import PCM_SUFFIX
 from ds2ray.data.manifest import Manifest, Utterance, manifest_of, with_ids
+from ds2ray.data.progress import Tell, untold
 from ds2ray.data.rows import Problem, ProblemKind, Row, RowTable, read_text
 from ds2ray.errors import InputError
 
@@ -23,7 +24,7 @@ _CV_COLUMNS = {"client_id": "user_id", "path": "audio", "sentence": "transcript"
 _THREADS = 32  # text files that are being read at once
 
 
-def read_librispeech(folder_uri: str, listed: Sequence[str] | None = None) -> list[Manifest]:
+def read_librispeech(folder_uri: str, listed: Sequence[str] | None = None, tell: Tell = untold) -> list[Manifest]:
     """LibriSpeech: `<speaker>-<chapter>.trans.txt` with lines `<id> <TEXT>`, and `<id>.flac` in the same folder.
 
     Args:
@@ -38,7 +39,7 @@ def read_librispeech(folder_uri: str, listed: Sequence[str] | None = None) -> li
     """
     listed = _listed(folder_uri, listed)
     tables = sorted(uri for uri in listed if uri.endswith(LIBRISPEECH_SUFFIX))
-    manifests = [_chapter(uri, text) for uri, text in zip(tables, _texts(tables), strict=True)]
+    manifests = [_chapter(uri, text) for uri, text in zip(tables, _texts(tables, tell), strict=True)]
     named = {utterance.audio for manifest in manifests for utterance in manifest.utterances}
     nameless = sorted(uri for uri in listed if uri.lower().endswith(".flac") and uri not in named)
     remedy = f"add its line to the {LIBRISPEECH_SUFFIX} of its folder, or remove it"
@@ -134,7 +135,7 @@ def _clip_durations_s(uri: str) -> dict[str, str]:
     return {clip: str(int(duration_ms) / 1000) for clip, duration_ms in pairs}
 
 
-def read_folder(folder_uri: str, listed: Sequence[str] | None = None) -> list[Manifest]:
+def read_folder(folder_uri: str, listed: Sequence[str] | None = None, tell: Tell = untold) -> list[Manifest]:
     """Audio files, each with a text file of the same name: beside it, or with `txt/` for one folder of its path.
 
     The utterance's id is the path without its suffix. The first folder names the speaker, unless it only says what is
@@ -151,9 +152,9 @@ def read_folder(folder_uri: str, listed: Sequence[str] | None = None) -> list[Ma
     """
     listed = _listed(folder_uri, listed)
     files = set(listed)
-    audio = sorted(uri for uri in listed if PurePosixPath(uri).suffix.lower() in AUDIO_SUFFIXES)
+    audio = sorted(uri for uri in listed if _is_audio(uri))
     texts = [text_file_of(uri, folder_uri, files) for uri in audio]
-    contents = iter(_texts([uri for uri in texts if uri]))
+    contents = iter(_texts([uri for uri in texts if uri], tell))
     manifest = Manifest(folder_uri, [])
     utterances = []
     for line, (uri, text_uri) in enumerate(zip(audio, texts, strict=True), start=1):
@@ -170,6 +171,17 @@ def read_folder(folder_uri: str, listed: Sequence[str] | None = None) -> list[Ma
     return [manifest]
 
 
+def texts_without_audio(folder_uri: str, listed: Sequence[str]) -> list[str]:
+    """Text files that belong to no audio file: a README, or words whose recording is lost."""
+    files = set(listed)
+    used = {text_file_of(uri, folder_uri, files) for uri in listed if _is_audio(uri)}
+    return sorted(uri for uri in listed if uri.lower().endswith(".txt") and uri not in used)
+
+
+def _is_audio(uri: str) -> bool:
+    return PurePosixPath(uri).suffix.lower() in AUDIO_SUFFIXES
+
+
 def text_file_of(audio_uri: str, folder_uri: str, files: set[str]) -> str | None:
     """The text file that belongs to an audio file of the folder, if there is one."""
     *folders, name = PurePosixPath(audio_uri[len(folder_uri) :].lstrip("/")).with_suffix(".txt").parts
@@ -183,10 +195,14 @@ def _listed(folder_uri: str, listed: Sequence[str] | None) -> Sequence[str]:
     return [info.uri for info in storage.list_objects(folder_uri, recursive=True)] if listed is None else listed
 
 
-def _texts(uris: Sequence[str]) -> list[str]:
+def _texts(uris: Sequence[str], tell: Tell) -> list[str]:
+    contents = []
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
-            return list(pool.map(read_text, uris))
+            for text in pool.map(read_text, uris):
+                contents.append(text)
+                tell(f"reading: {len(contents)} of {len(uris)} text files")
+            return contents
         except BaseException:
             pool.shutdown(cancel_futures=True)  # a store that does not answer is not asked for all the others
             raise

@@ -14,9 +14,11 @@ from ds2ray.data.corpora import (
     read_folder,
     read_librispeech,
     text_file_of,
+    texts_without_audio,
 )
 from ds2ray.data.importers import find_kospeech_vocabulary, read_kospeech
 from ds2ray.data.manifest import COLUMNS, Manifest, manifest_of
+from ds2ray.data.progress import Tell, untold
 from ds2ray.data.rows import CSV, JSON_LINES, PARQUET, read_rows, table_format
 from ds2ray.data.users import read_users
 from ds2ray.errors import InputError
@@ -35,16 +37,20 @@ class Corpus:
     Attributes:
         manifests: utterances and problems by the table that they are from.
         objects: of its files, by URI, as far as listing the corpus has told.
+        notes: lines on what was passed over, for the reader of a log.
     """
 
     uri: str
     format: CorpusFormat
     manifests: list[Manifest]
     objects: dict[str, ObjectInfo] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
-def read_corpus(source_uri: str, prepare: PrepareConfig, data: DataConfig) -> Corpus:
+def read_corpus(source_uri: str, prepare: PrepareConfig, data: DataConfig, tell: Tell = untold) -> Corpus:
     """Read a corpus in the configured format, or in the one that its files tell.
+
+    Audio is opened by nobody here; that which a Parquet manifest holds itself is held in memory.
 
     Raises:
         InputError: there is nothing, the format cannot be told, or a table is unreadable as a whole.
@@ -59,10 +65,14 @@ def read_corpus(source_uri: str, prepare: PrepareConfig, data: DataConfig) -> Co
     listed = sorted(objects)
     if wanted is CorpusFormat.auto:
         wanted = format_of_file(uri) if _is_file(uri) else format_of_folder(uri, listed)
-    manifests = _read(uri, wanted, listed, prepare, data)
+    manifests = _read(uri, wanted, listed, prepare, data, tell)
     if prepare.user_id:
         manifests = [_with_user(manifest, prepare.user_id) for manifest in manifests]
-    return Corpus(uri, wanted, manifests, objects)
+    notes = []
+    if wanted is CorpusFormat.folder and (unused := texts_without_audio(uri, listed)):
+        more = " …" if len(unused) > _MAX_SHOWN else ""
+        notes.append(f"text files without audio, passed over: {len(unused)}: {', '.join(unused[:_MAX_SHOWN])}{more}")
+    return Corpus(uri, wanted, manifests, objects, notes)
 
 
 def format_of_file(uri: str) -> CorpusFormat:
@@ -122,13 +132,13 @@ def _is_file(uri: str) -> bool:
 
 
 def _read(
-    uri: str, wanted: CorpusFormat, listed: Sequence[str], prepare: PrepareConfig, data: DataConfig
+    uri: str, wanted: CorpusFormat, listed: Sequence[str], prepare: PrepareConfig, data: DataConfig, tell: Tell
 ) -> list[Manifest]:
     match wanted:
         case CorpusFormat.librispeech:
-            return read_librispeech(_folder(uri, wanted), listed)
+            return read_librispeech(_folder(uri, wanted), listed, tell)
         case CorpusFormat.folder:
-            return read_folder(_folder(uri, wanted), listed)
+            return read_folder(_folder(uri, wanted), listed, tell)
         case CorpusFormat.common_voice:
             return read_common_voice(uri)
         case CorpusFormat.kospeech:

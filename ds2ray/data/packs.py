@@ -8,6 +8,7 @@ A pack is read whole with one request (`read_manifest`), or row group by row gro
 """
 
 import hashlib
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -49,7 +50,7 @@ def encode_pack(utterances: Sequence[Utterance]) -> bytes:
 
     types = {"audio": pa.binary(), "duration_s": pa.float64()}
     schema = pa.schema([(column, types.get(column, pa.string())) for column in COLUMNS])
-    sink = pa.BufferOutputStream()
+    sink = io.BytesIO()
     compression = {column: "none" if column == "audio" else "zstd" for column in COLUMNS}
     with pq.ParquetWriter(sink, schema, compression=compression, use_dictionary=["user_id"]) as writer:
         for group in _row_groups(utterances):
@@ -57,7 +58,7 @@ def encode_pack(utterances: Sequence[Utterance]) -> bytes:
             cells = zip(*rows, strict=True)
             columns = [pa.array(column, field.type) for column, field in zip(cells, schema, strict=True)]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=len(rows))
-    return sink.getvalue().to_pybytes()
+    return sink.getvalue()
 
 
 def _row_groups(utterances: Sequence[Utterance]) -> Iterator[Sequence[Utterance]]:

@@ -17,7 +17,7 @@ from ds2ray.errors import InputError, StorageError
 from ds2ray.packing.layout import Member, Pack
 from ds2ray.packing.ledger import Packed
 
-_COPIES = 3  # of a pack's audio that are in memory at once: as read, in the encoder, as written
+_COPIES = 4  # of a pack's audio that are in memory at once, about, as measured: as read, in the encoder, as written
 
 
 @dataclass(frozen=True)

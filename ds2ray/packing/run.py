@@ -13,6 +13,7 @@ from ds2ray.config import AudioConfig, BadRows, PackBy, PrepareJob, ProbeAudio
 from ds2ray.data.corpus import Corpus, audio_objects, read_corpus
 from ds2ray.data.manifest import Manifest, Utterance
 from ds2ray.data.notes import reading_notes
+from ds2ray.data.progress import INTERVAL_S, paced
 from ds2ray.data.rows import Problem
 from ds2ray.data.validation import DURATION_CORRECTED, refuse, validate_many
 from ds2ray.errors import ConfigError, InputError
@@ -25,7 +26,6 @@ from ds2ray.packing.tables import FOLDER, named_packs, shard_of_utterance, write
 from ds2ray.storage import ObjectInfo
 
 DROPPED = "dropped.csv"
-LOG_INTERVAL_S = 30.0
 _MB = 2**20
 
 
@@ -57,12 +57,12 @@ def run(job: PrepareJob) -> int:
     """
     storage.configure(job.storage)
     output_uri = _output_uri(job)
-    corpus = read_corpus(job.source, job.prepare, job.data)
+    corpus = read_corpus(job.source, job.prepare, job.data, paced(lambda line: print(line, flush=True)))
     num_rows = sum(len(m.utterances) for m in corpus.manifests) + len(
         dropped_rows(problem for m in corpus.manifests for problem in m.problems)
     )
     print(f"{corpus.uri}: {corpus.format.value}, {num_rows} rows", flush=True)
-    for note in reading_notes(corpus.manifests):
+    for note in [*reading_notes(corpus.manifests), *corpus.notes]:
         print(f"  {note}")
     before = named_packs(output_uri, job.prepare.by)
     work = _plan(job, output_uri, corpus)
@@ -160,7 +160,7 @@ def _make(job: PrepareJob, work: Packing, to_make: Sequence[Pack], ledger: Ledge
             make,
             threads=job.prepare.threads,
             memory_bytes=job.prepare.memory_mb * _MB,
-            tick_s=LOG_INTERVAL_S,
+            tick_s=INTERVAL_S,
         )
         try:
             with closing(making):
@@ -216,8 +216,8 @@ def _publish(job: PrepareJob, output_uri: str, work: Packing, ledger: Ledger, be
     else:
         uri = write_manifest(output_uri, sorted(work.packed, key=lambda packed: packed.name))
     old = superseded(ledger.packs, (packed.file_name for packed in work.packed), before)
-    for name in old:
-        storage.delete(storage.join(ledger.folder_uri, name))
+    with ThreadPoolExecutor(job.prepare.threads) as pool:
+        list(pool.map(lambda name: storage.delete(storage.join(ledger.folder_uri, name)), old))
     print(f"wrote {uri}" + (f"; deleted {len(old)} packs of earlier runs" if old else ""))
 
 

@@ -177,6 +177,15 @@ class TestDetection:
 
 
 class TestReadCorpus:
+    def test_text_files_without_audio_are_named(self, tmp_path: Path) -> None:
+        write_tone(tmp_path / "john/1.wav")
+        for name in ("README.txt", "john/1.txt", "john/2.txt"):
+            (tmp_path / name).write_text("yes")
+        corpus = read_corpus(str(tmp_path), PrepareConfig(), DataConfig())
+        assert rows(corpus.manifests) == [("john/1", "john", "yes", 1)]
+        passed_over = f"{tmp_path}/README.txt, {tmp_path}/john/2.txt"
+        assert corpus.notes == [f"text files without audio, passed over: 2: {passed_over}"]
+
     def test_a_table_of_users_is_read_user_by_user(self, tmp_path: Path) -> None:
         write_tone(tmp_path / "1.wav")
         (tmp_path / "users.csv").write_text("user_id,manifest\njohn,m.csv\nmary,none.csv\n")

@@ -306,7 +306,7 @@ class TestBadRows:
 
 
 class TestMakePacks:
-    @pytest.mark.parametrize(("memory_bytes", "most"), [(1, 1), (600, 2), (10_000, 4)])
+    @pytest.mark.parametrize(("memory_bytes", "most"), [(1, 1), (800, 2), (10_000, 4)])
     def test_as_many_at_once_as_memory_and_threads_allow(self, memory_bytes: int, most: int) -> None:
         lock, running, seen = threading.Lock(), 0, 0
         all_there = threading.Barrier(most)
