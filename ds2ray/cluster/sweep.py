@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import ray
 import torch
 from ray import tune
@@ -22,7 +24,8 @@ from ds2ray.artifacts import open_base
 from ds2ray.cluster.session import cluster_gpus, connected, quiet_tune
 from ds2ray.cluster.sweep_report import SweepRow, write_report
 from ds2ray.config import AdaptConfig, AdapterConfig, SweepConfig, SweepJob
-from ds2ray.data.users import UserData, read_users, usable_users
+from ds2ray.data.user_table import user_rows
+from ds2ray.data.users import UserData, read_fleet, read_manifests, usable_users
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.weights import Base
@@ -83,16 +86,27 @@ def run(job: SweepJob) -> int:
 
 
 def _sample(job: SweepJob, base: Base) -> list[UserData]:
-    """A seeded draw among the users with enough usable speech."""
-    users, _ = read_users(job.users, job.data)
-    checked = usable_users(users, data=job.data, audio=base.audio, vocabulary=base.vocabulary)
-    enough = [user for user in checked if len(user.utterances) >= job.adapt.min_utterances]
-    if not enough:
-        raise InputError(
-            f"{job.users}: none of {len(users)} users has the {job.adapt.min_utterances} usable utterances that "
-            "adapt.min_utterances asks for"
-        )
-    drawn = random.Random(job.adapt.seed).sample(enough, min(job.sweep.num_users, len(enough)))
+    """A seeded draw among the users with enough usable speech; of sealed ones only who is drawn is read."""
+    least = job.adapt.min_utterances
+    fleet = read_fleet(job.users, job.data)
+
+    def enough(users: Sequence[UserData]) -> list[UserData]:
+        checked = usable_users(users, data=job.data, audio=base.audio, vocabulary=base.vocabulary)
+        return [user for user in checked if len(user.utterances) >= least]
+
+    known = enough(fleet.users)
+    sealed = fleet.table.rows.filter(pc.greater_equal(fleet.table.rows["num_utterances"], least))
+    total = len(known) + sealed.num_rows
+    places = random.Random(job.adapt.seed).sample(range(total), min(job.sweep.num_users, total))
+    rows = sealed.take(pa.array([place - len(known) for place in places if place >= len(known)], pa.int64()))
+    drawn = [known[place] for place in places if place < len(known)]
+    drawn += enough(read_manifests(user_rows(rows, job.users)))
+    if not drawn:
+        num_users = len(fleet.users) + fleet.table.rows.num_rows
+        wanted = f"the {least} usable utterances that adapt.min_utterances asks for"
+        raise InputError(f"{job.users}: none of {num_users} users has {wanted}")
+    if len(drawn) < len(places):
+        logging.warning("left out: %d drawn users, whose manifests hold too little speech", len(places) - len(drawn))
     return sorted(drawn, key=lambda user: user.user_id)
 
 

@@ -74,7 +74,7 @@ def read_fleet(uri: str, data: DataConfig, tell: Tell = untold) -> Fleet:
         table.require(("speech_s", "num_utterances"))
     rows = user_table(table)
     refuse(rows.problems, data, uri)
-    users = _read_manifests(user_rows(rows.unsealed(), uri), tell)
+    users = read_manifests(user_rows(rows.unsealed(), uri), tell)
     return Fleet(users, replace(rows, rows=rows.sealed()), rows.problems, rows.unknown_columns)
 
 
@@ -84,7 +84,7 @@ def read_users(uri: str, data: DataConfig) -> tuple[list[UserData], list[Problem
     Raises as `read_fleet` does.
     """
     fleet = read_fleet(uri, data)
-    return [*fleet.users, *_read_manifests(user_rows(fleet.table.rows, uri), untold)], fleet.problems
+    return [*fleet.users, *read_manifests(user_rows(fleet.table.rows, uri))], fleet.problems
 
 
 def stat_audio(users: Sequence[UserData], tell: Tell = untold) -> dict[str, ObjectInfo | None]:
@@ -168,7 +168,8 @@ def at_once(function: Callable[[UserRow], T], rows: Sequence[UserRow]) -> Iterat
             raise
 
 
-def _read_manifests(rows: Sequence[UserRow], tell: Tell) -> list[UserData]:
+def read_manifests(rows: Sequence[UserRow], tell: Tell = untold) -> list[UserData]:
+    """The manifests that these rows name; one that is missing or unreadable is a problem of its user."""
     users = []
     for user in at_once(_user_or_problem, rows):
         users.append(user)

@@ -136,3 +136,14 @@ class TestRefused:
         assert lines[1].strip().startswith("'adapter.hidden_dims=[8]'")
         assert len(lines) == 3
         assert not (tmp_path / "sweep.csv").exists()
+
+    def test_of_sealed_users_only_the_drawn_are_read(
+        self, small_corpus: DemoCorpus, random_base: RandomBase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        rows = ["user_id,manifest,version,speech_s,num_utterances", f"tony,{small_corpus.root}/users/tony.csv,1,9,6"]
+        rows += [f"short{number},nowhere.parquet,1,2,1" for number in range(5)]
+        (tmp_path / "users.csv").write_text("\n".join(rows))
+        job = make_job(small_corpus, random_base, tmp_path)
+        job.users, job.dry_run = str(tmp_path / "users.csv"), True
+        assert run(job) == 0
+        assert capsys.readouterr().out.startswith("2 trials on 1 users (0.00 h of speech)")
