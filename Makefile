@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help demo test lint bench-adapt bench-quality bench-gpu bench-bank bench-plan fix lock clean
+.PHONY: help demo test lint bench-adapt bench-bank bench-quality bench-scale bench-gpu bench-plan fix lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -32,6 +32,9 @@ bench-bank: $(VENV)/installed ## the stacked step: which product, update and sta
 
 bench-quality: $(VENV)/installed ## adapters against full fine-tuning of a copy per user (25 minutes)
 	@$(BIN)/python -m benchmarks.quality $(BENCH_ARGS)
+
+bench-scale: $(VENV)/installed ## one worker against two, one Ray node against two (10 minutes)
+	@$(BIN)/python -m benchmarks.scale $(BENCH_ARGS)
 
 bench-gpu: $(VENV)/installed ## cohorts on one GPU: users an hour, stages, limits
 	@$(BIN)/python -m benchmarks.gpu $(BENCH_ARGS)

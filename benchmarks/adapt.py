@@ -10,21 +10,16 @@ the loop's own batches and code, so a cohort that batches better may come out ab
 """
 
 import argparse
-import contextlib
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.adapt_ways import Task, cohort_in_process, loop, parts_of_the_loop, trial_per_user
+from benchmarks.adapt_ways import Task, cohort_in_process, fleet_run, loop, parts_of_the_loop, trial_per_user
 from benchmarks.common import CACHE, emit, measured_apart, say
 from benchmarks.speech import Speaker, base_corpus, saved_random_base, speakers, vocabulary_of
 from ds2ray import storage
 from ds2ray.artifacts import open_adapter, open_base
-from ds2ray.cluster import adapt
-from ds2ray.config import AdaptConfig, AdapterConfig, AdaptJob, ClusterConfig, StorageConfig
-from ds2ray.data.manifest import write_manifest
+from ds2ray.config import AdaptConfig, AdapterConfig, ClusterConfig
 from ds2ray.fleet.store import user_key
 from ds2ray.recognise import Transcriber
 
@@ -43,7 +38,7 @@ class Workload:
     folder: str
 
     def speech(self, count: int) -> list[Speaker]:
-        return [replace(user, adapt=user.first_minutes(self.minutes)) for user in self.users[:count]]
+        return [user.with_minutes(self.minutes) for user in self.users[:count]]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -117,7 +112,7 @@ def compare(work: Workload, epochs: int) -> dict[str, object]:
     say(f"(c) cohort in one process: {together.value / len(some):.1f} s per user")
     trials_s = trial_per_user(task, few, f"{folder}/trials", work.cluster, work.workers)
     say(f"(a) a trial per user: {trials_s:.0f} s for {len(few)} users")
-    fleet_s = fleet_run(work, task, f"{folder}/fleet")
+    fleet_s = fleet_run(task, work.speech(len(work.users)), f"{folder}/fleet", work.cluster, work.workers)
     say(f"(c) fleet run: {fleet_s:.0f} s for {len(work.users)} users")
 
     training = (alone.value / len(few)) / (together.value / len(some))
@@ -142,27 +137,6 @@ def compare(work: Workload, epochs: int) -> dict[str, object]:
         "peak_memory_mb": together.peak_memory_mb,
         "peak_memory_loop_mb": alone.peak_memory_mb,
     }
-
-
-def fleet_run(work: Workload, task: Task, root: str) -> float:
-    """(c) end to end: seconds of a whole fleet run, from reading the users to the summary."""
-    users = work.speech(len(work.users))
-    manifest = storage.join(root, "users.parquet")
-    write_manifest(manifest, [u for user in users for u in user.adapt], audio_relative=False)
-    job = AdaptJob(
-        users=manifest,
-        base=task.base_path,
-        adapter=task.adapter,
-        adapt=replace(task.adapt, max_concurrent_trials=work.workers),
-        storage=StorageConfig(root=root),
-        cluster=work.cluster,
-    )
-    started_s = time.perf_counter()
-    with contextlib.redirect_stdout(sys.stderr):
-        code = adapt.run(job)
-    if code:
-        raise RuntimeError(f"the fleet run ended with exit code {code}: its outcomes are above")
-    return time.perf_counter() - started_s
 
 
 def max_wer_difference(users: Sequence[Speaker], first_root: str, second_root: str) -> float:

@@ -1,6 +1,8 @@
 """The ways to train users' adapters that `benchmarks.adapt` compares, each with the same seeds, split and epochs."""
 
+import contextlib
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -11,11 +13,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.speech import Speaker
+from ds2ray import storage
 from ds2ray.artifacts import ensure_base
-from ds2ray.config import AdaptConfig, AdapterConfig, ClusterConfig, to_plain
+from ds2ray.config import AdaptConfig, AdapterConfig, AdaptJob, ClusterConfig, StorageConfig, to_plain
 from ds2ray.data.audio import num_encoding_frames
 from ds2ray.data.batches import SpeechDataset, collate, epoch_batches
 from ds2ray.data.features import LogMel
+from ds2ray.data.manifest import write_manifest
 from ds2ray.fleet import store
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.weights import Base, load_model_file, to_bytes
@@ -106,6 +110,28 @@ def cohort_in_process(task: Task, users: Sequence[Speaker], root: str) -> float:
         if result.fit is None:
             raise RuntimeError(f"{result.user_key} could not be trained: {result.reason}")
         publish(root, base, result.user_key, result.fit, task)
+    return time.perf_counter() - started_s
+
+
+def fleet_run(task: Task, users: Sequence[Speaker], root: str, cluster: ClusterConfig, workers: int) -> float:
+    """(c) End to end: seconds of a whole fleet run, from reading the users to the summary, in a store of its own."""
+    from ds2ray.cluster import adapt
+
+    manifest = storage.join(root, "users.parquet")
+    write_manifest(manifest, [u for user in users for u in user.adapt], audio_relative=False)
+    job = AdaptJob(
+        users=manifest,
+        base=task.base_path,
+        adapter=task.adapter,
+        adapt=replace(task.adapt, max_concurrent_trials=workers),
+        storage=StorageConfig(root=root),
+        cluster=cluster,
+    )
+    started_s = time.perf_counter()
+    with contextlib.redirect_stdout(sys.stderr):
+        code = adapt.run(job)
+    if code:
+        raise RuntimeError(f"the fleet run ended with exit code {code}: its outcomes are above")
     return time.perf_counter() - started_s
 
 

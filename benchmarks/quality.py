@@ -20,7 +20,6 @@ from benchmarks.quality_work import (
     one_thread,
     ordinary_wer,
     tune_fully,
-    with_speech,
 )
 from benchmarks.recipes import Recipe, mean, numbers, parse_recipe
 from benchmarks.speech import Speaker, base_corpus, speakers, trained_base
@@ -123,7 +122,7 @@ class Quality:
     def tune(self, users: Sequence[Speaker], minutes: float, recipe: FullRecipe) -> list[FullScore]:
         """Full fine-tuning of a copy for each user."""
         work = [
-            self.pool.submit(tune_fully, self.setting, with_speech(user, minutes), recipe, self.default.adapt)
+            self.pool.submit(tune_fully, self.setting, user.with_minutes(minutes), recipe, self.default.adapt)
             for user in users
         ]
         scores = [part.result() for part in work]
@@ -134,7 +133,7 @@ class Quality:
         self, recipe: Recipe, users: Sequence[Speaker], minutes: float, full: Sequence[FullScore], wer_ordinary: float
     ) -> dict[str, object]:
         """One line of the table."""
-        spoken = [with_speech(user, minutes) for user in users]
+        spoken = [user.with_minutes(minutes) for user in users]
         shares = [spoken[start :: self.workers] for start in range(self.workers)]
         work = [self.pool.submit(adapt_users, self.setting, share, recipe) for share in shares if share]
         scores = {score.user_id: score for part in work for score in part.result()}

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import torch
@@ -124,8 +124,3 @@ def _base(path: str) -> Base:
 @lru_cache(maxsize=1)
 def _ordinary(setting: Setting) -> Heard:
     return hear(_base(setting.base_path), setting.ordinary)
-
-
-def with_speech(user: Speaker, minutes: float) -> Speaker:
-    """The user with only so much speech."""
-    return replace(user, adapt=user.first_minutes(minutes))

@@ -43,15 +43,16 @@ class Speaker:
     adapt: list[Utterance]
     test: list[Utterance]
 
-    def first_minutes(self, minutes: float) -> list[Utterance]:
-        """As many of the utterances as come to so much speech."""
-        chosen, seconds = [], 0.0
+    def with_minutes(self, minutes: float) -> "Speaker":
+        """The user with only as many utterances as come to so much speech."""
+        chosen: list[Utterance] = []
+        seconds = 0.0
         for utterance in self.adapt:
             if seconds >= 60 * minutes:
                 break
             chosen.append(utterance)
             seconds += utterance.duration_s or 0.0
-        return chosen
+        return replace(self, adapt=chosen)
 
     def split(self, adapt: AdaptConfig) -> tuple[list[int], list[int], int]:
         """Which of `adapt` are trained on and which held out, and the user's seed: as a fleet run has them."""

@@ -77,5 +77,5 @@ def test_a_user_says_no_sentence_twice_and_none_of_the_base(cache: str) -> None:
     assert len(said) == len(set(said))
     assert len(user.test) == 4
     assert sum(u.duration_s or 0.0 for u in user.adapt) >= 30
-    assert 24 < sum(u.duration_s or 0.0 for u in user.first_minutes(0.5)) < 36
+    assert 24 < sum(u.duration_s or 0.0 for u in user.with_minutes(0.5).adapt) < 36
     assert not set(said) & {u.transcript for u in read_manifest(ordinary.train_manifest).utterances}
