@@ -3,7 +3,7 @@
 import hashlib
 import math
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -17,6 +17,7 @@ from ds2ray.data.progress import INTERVAL_S, paced
 from ds2ray.data.rows import Problem
 from ds2ray.data.validation import DURATION_CORRECTED, refuse, validate_many
 from ds2ray.errors import ConfigError, InputError
+from ds2ray.fleet.lease import held
 from ds2ray.fleet.report import duration_text
 from ds2ray.packing.dropped import causes_table, dropped_rows, write_dropped
 from ds2ray.packing.layout import Member, Pack, packs_by_shard, packs_by_user
@@ -54,6 +55,7 @@ def run(job: PrepareJob) -> int:
         ConfigError: source or output is missing, or they are the same.
         InputError: the corpus cannot be read, holds rows that the policies refuse, or nothing that can be packed.
         StorageError: the store cannot be reached or refuses the credentials.
+        InterruptedRunError: another run is packing into this folder.
     """
     storage.configure(job.storage)
     output_uri = _output_uri(job)
@@ -64,22 +66,34 @@ def run(job: PrepareJob) -> int:
     print(f"{corpus.uri}: {corpus.format.value}, {num_rows} rows", flush=True)
     for note in [*reading_notes(corpus.manifests), *corpus.notes]:
         print(f"  {note}")
-    before = named_packs(output_uri, job.prepare.by)
     work = _plan(job, output_uri, corpus)
-    ledger = Ledger(storage.join(output_uri, FOLDER[job.prepare.by]))
-    to_make = _take_unchanged(work, ledger)
-    _print_plan(job, work, to_make)
     if job.dry_run:
+        _print_plan(job, work, _take_unchanged(work, Ledger(_folder_uri(job, output_uri))))
         print("\n".join(causes_table(dropped_rows(work.problems))) or "  no row left out")
         return 0
-    _make(job, work, to_make, ledger)
+    # one run at a time: what one has stored and not yet published would be deleted by another
+    with held(_folder_uri(job, output_uri), "prepare") as keep_alive:
+        _pack(job, output_uri, corpus, work, keep_alive)
+    _print_result(work, num_rows, storage.join(output_uri, DROPPED))
+    return 0
+
+
+def _pack(job: PrepareJob, output_uri: str, corpus: Corpus, work: Packing, keep_alive: Callable[[], None]) -> None:
+    before = named_packs(output_uri, job.prepare.by)
+    ledger = Ledger(_folder_uri(job, output_uri))
+    to_make = _take_unchanged(work, ledger)
+    _print_plan(job, work, to_make)
+    _make(job, work, to_make, ledger, keep_alive)
     refuse(work.problems, job.data, corpus.uri)  # those that came to light in packing
     if not work.packed:
         causes = "\n".join(causes_table(dropped_rows(work.problems)))
-        raise InputError(f"{corpus.uri}: none of {num_rows} rows can be packed; nothing was published\n{causes}")
+        raise InputError(f"{corpus.uri}: none of its rows can be packed; nothing was published\n{causes}")
+    keep_alive()
     _publish(job, output_uri, work, ledger, before)
-    _print_result(work, num_rows, storage.join(output_uri, DROPPED))
-    return 0
+
+
+def _folder_uri(job: PrepareJob, output_uri: str) -> str:
+    return storage.join(output_uri, FOLDER[job.prepare.by])
 
 
 def _output_uri(job: PrepareJob) -> str:
@@ -146,7 +160,9 @@ def _take_unchanged(work: Packing, ledger: Ledger) -> list[Pack]:
     return to_make
 
 
-def _make(job: PrepareJob, work: Packing, to_make: Sequence[Pack], ledger: Ledger) -> None:
+def _make(
+    job: PrepareJob, work: Packing, to_make: Sequence[Pack], ledger: Ledger, keep_alive: Callable[[], None]
+) -> None:
     """Make the packs, and note every half minute and at the end which are stored, so that a further run goes on."""
     noted = len(work.packed)
     progress = Progress(work, len(to_make), sum(pack.size_bytes for pack in to_make))
@@ -171,6 +187,7 @@ def _make(job: PrepareJob, work: Packing, to_make: Sequence[Pack], ledger: Ledge
                         progress.read_bytes += made.pack.size_bytes
                         continue
                     print(progress.line(), flush=True)
+                    keep_alive()
                     ledger.write_part(work.packed[noted:])
                     noted = len(work.packed)
         except BaseException:

@@ -15,7 +15,8 @@ from ds2ray import storage
 from ds2ray.config import BadRows, DataConfig, PackBy, PrepareConfig, PrepareJob
 from ds2ray.data.manifest import Utterance, read_manifest
 from ds2ray.data.packs import content_version, read_shard
-from ds2ray.errors import ConfigError, InputError
+from ds2ray.errors import ConfigError, InputError, InterruptedRunError
+from ds2ray.fleet.lease import held
 from ds2ray.packing.layout import Member, Pack
 from ds2ray.packing.making import Made, make_packs
 from ds2ray.packing.run import run
@@ -110,6 +111,14 @@ class TestUsers:
         assert set(files(output)) == {row["manifest"] for row in second.values()}
         assert packed_users(output) == second
         assert (tmp_path / "out/users/notes.parquet").exists()
+
+    def test_one_run_at_a_time(self, tmp_path: Path) -> None:
+        source, output = write_users(tmp_path / "in", 2), str(tmp_path / "out")
+        with held(f"{output}/users", "nightly"), pytest.raises(InterruptedRunError, match="run nightly on .* at work"):
+            prepare(source, output)
+        assert files(output) == {}
+        prepare(source, output)
+        assert list(packed_users(output)) == ["u000", "u001"]
 
     def test_tightened_limits_reach_users_that_are_packed_already(self, tmp_path: Path) -> None:
         source, output = write_users(tmp_path / "in", 2), str(tmp_path / "out")
@@ -282,7 +291,7 @@ class TestBadRows:
         before = packed_users(output)
         for path in (tmp_path / "in/audio").iterdir():
             path.unlink()
-        with pytest.raises(InputError, match="none of 4 rows can be packed") as error:
+        with pytest.raises(InputError, match="none of its rows can be packed") as error:
             prepare(source, output)
         assert "4  audio there is no such file" in str(error.value)
         assert packed_users(output) == before
