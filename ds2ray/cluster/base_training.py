@@ -23,6 +23,7 @@ from ray.util.queue import Queue
 from ds2ray import storage
 from ds2ray.artifacts import publish_base
 from ds2ray.cluster.session import cluster_gpus, connected
+from ds2ray.cluster.stopping import StopFlag, asking, stop_on_signal, told_to_stop
 from ds2ray.config import ClusterConfig, StorageConfig
 from ds2ray.errors import Ds2RayError, StorageError
 from ds2ray.model.weights import save_model_file
@@ -66,15 +67,20 @@ def run_id_of(task: BaseTask) -> str:
 def train_on_ray(task: BaseTask, storage_config: StorageConfig, cluster: ClusterConfig) -> FinishedBase:
     """Train with `cluster.num_workers` DDP workers on Ray; 0 trains in this process, without Ray.
 
+    SIGTERM and Ctrl-C save the state before they end the run. With `cluster.min_workers` Ray begins with as many
+    workers as there is room for, and starts them anew, from the newest checkpoint, when that changes.
+
     Args:
         task, storage_config: with absolute URIs.
 
     Raises:
+        InterruptedRunError: it was asked to stop, and its state is saved.
         Ds2RayError: training failed on the workers, with their reason.
     """
     if cluster.num_workers == 0:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        return _train_and_publish(task, storage_config, torch.device(device), rank=0, say=_print)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        with stop_on_signal(lambda: True, _print) as asked:
+            return _train_and_publish(task, storage_config, device, rank=0, say=_print, stopped=asked.is_set)
     for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
     with connected(cluster), _shown_lines() as lines:
@@ -84,13 +90,17 @@ def train_on_ray(task: BaseTask, storage_config: StorageConfig, cluster: Cluster
             resources["GPU"] = cluster.gpus_per_worker
         # Ray's own state of a run is a cache: our checkpoints and the published base are what counts
         ray_state_dir = tempfile.mkdtemp(prefix="ds2ray-train-")
+        flag = StopFlag.remote()  # type: ignore[attr-defined]
+        elastic = (cluster.min_workers, cluster.num_workers)
         try:
             trainer = _Trainer(
                 _worker,
                 # by reference: the configuration itself is written to Ray's logs
-                train_loop_config={"settings": ray.put((task, storage_config)), "lines": lines},
+                train_loop_config={"settings": ray.put((task, storage_config)), "lines": lines, "stop": flag},
                 scaling_config=ScalingConfig(
-                    num_workers=cluster.num_workers, use_gpu=use_gpu, resources_per_worker=resources
+                    num_workers=elastic if cluster.min_workers else cluster.num_workers,
+                    use_gpu=use_gpu,
+                    resources_per_worker=resources,
                 ),
                 run_config=RunConfig(
                     name="train",
@@ -100,7 +110,8 @@ def train_on_ray(task: BaseTask, storage_config: StorageConfig, cluster: Cluster
                     logging_config=LoggingConfig(log_level="CRITICAL"),
                 ),
             )
-            result = cast(Result, trainer.fit())
+            with stop_on_signal(lambda: told_to_stop(flag), _print):
+                result = cast(Result, trainer.fit())
         except TrainingFailedError as error:
             raise _our_error(error) or Ds2RayError(f"training failed on the workers: {error}") from error
         finally:
@@ -172,11 +183,17 @@ def _worker(config: dict[str, Any]) -> FinishedBase:
     task, storage_config = ray.get(config["settings"])
     storage.configure(storage_config)
     rank = ray.train.get_context().get_world_rank()
-    return _train_and_publish(task, storage_config, get_device(), rank, say=config["lines"].put)
+    with asking(config["stop"]) as stopped:
+        return _train_and_publish(task, storage_config, get_device(), rank, config["lines"].put, stopped)
 
 
 def _train_and_publish(
-    task: BaseTask, storage_config: StorageConfig, device: torch.device, rank: int, say: Callable[[str], None]
+    task: BaseTask,
+    storage_config: StorageConfig,
+    device: torch.device,
+    rank: int,
+    say: Callable[[str], None],
+    stopped: Callable[[], bool],
 ) -> FinishedBase:
     """Train on this rank; rank 0 says what happens and writes model.pt, TensorBoard files and the published base."""
     board = _board(task.train.output_dir) if rank == 0 else None
@@ -198,7 +215,7 @@ def _train_and_publish(
                 board.add_scalar(f"steps/{name}", value, now.step)
             board.flush()
 
-    base = train_base(task, device, Observer(report, progress, say))
+    base = train_base(task, device, Observer(report, progress, say, stopped))
     model_uri = storage.join(task.train.output_dir, MODEL_FILE)
     base_uri = ""
     if rank == 0:

@@ -67,11 +67,14 @@ def run(job: TrainJob) -> int:
         return train_one_adapter(job, start, data)
     # workers have another working directory
     output_dir, root = storage.absolute(job.train.output_dir), storage.absolute(job.storage.root)
+    augment = job.train.augment
+    if augment.noise_dir:
+        augment = replace(augment, noise_dir=storage.absolute(augment.noise_dir))
     task = BaseTask(
         model=start.model_config if start else job.model,
         audio=audio,
         vocabulary=data.vocabulary,
-        train=replace(job.train, output_dir=output_dir),
+        train=replace(job.train, output_dir=output_dir, augment=augment),
         train_utterances=data.train,
         valid_utterances=data.valid,
         checkpoint_uri=storage.join(output_dir, "checkpoints"),

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from ds2ray.config import AudioConfig
 from ds2ray.data.audio import change_speed, read_waveform
 from ds2ray.data.manifest import Utterance
+from ds2ray.data.noise import NoiseFolder
 from ds2ray.text import Vocabulary
 
 Item = TypeVar("Item")
@@ -66,7 +67,8 @@ class SpeechDataset(Dataset[Example]):
 
     Args:
         speeds: factors of speed perturbation; one is drawn per utterance and epoch.
-        seed: of that draw.
+        seed: of that draw, and of that of the noise.
+        noise: mixed into the speech, by utterance and epoch.
     """
 
     def __init__(
@@ -76,12 +78,14 @@ class SpeechDataset(Dataset[Example]):
         audio: AudioConfig,
         speeds: Sequence[float] = (1.0,),
         seed: int = 0,
+        noise: NoiseFolder | None = None,
     ) -> None:
         self.utterances = list(utterances)
         self.vocabulary = vocabulary
         self.audio = audio
         self.speeds = tuple(speeds)
         self.seed = seed
+        self.noise = noise
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -94,6 +98,10 @@ class SpeechDataset(Dataset[Example]):
         speed = random.Random(f"{self.seed}/{self.epoch}/{utterance.utterance_id}").choice(self.speeds)
         if speed != 1.0:
             waveform = change_speed(waveform, speed)
+        if self.noise is not None:
+            waveform = self.noise.mix(
+                waveform, random.Random(f"{self.seed}/{self.epoch}/{utterance.utterance_id}/noise")
+            )
         tokens = torch.tensor(self.vocabulary.encode_known(utterance.transcript), dtype=torch.int64)
         return Example(utterance.utterance_id, torch.from_numpy(waveform), tokens, utterance.transcript)
 

@@ -14,6 +14,7 @@ import torch
 
 from ds2ray.data.batches import SpeechDataset
 from ds2ray.data.epoch_plan import Batching, Course, epoch_course
+from ds2ray.data.noise import NoiseFolder
 from ds2ray.errors import ArtifactCorruptError, InputError, InterruptedRunError, TrainingDivergedError
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.weights import Base
@@ -67,7 +68,9 @@ class _Run:
         if task.initial_state is not None:
             model.load_state_dict(task.initial_state)
         self.learner = Learner(model, config, task.audio, device)
-        dataset = SpeechDataset(task.train_utterances, task.vocabulary, task.audio, config.augment.speeds, config.seed)
+        augment = config.augment
+        noise = NoiseFolder(augment, task.audio.sample_rate_hz) if augment.noise_dir else None
+        dataset = SpeechDataset(task.train_utterances, task.vocabulary, task.audio, augment.speeds, config.seed, noise)
         self.loader = resources.enter_context(Loader(dataset, config.loader_threads))
         self.validator = resources.enter_context(Validator(task, device))
         self.durations_s = np.array(dataset.durations_s(), dtype=np.float64)

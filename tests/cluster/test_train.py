@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from base_training import NO_AUGMENT
+from fleet_runs import TRAIN_TITLE, ray_pids, wait_for
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 from toy_speech import AUDIO, MODEL, make_utterances
 
@@ -27,6 +29,10 @@ from ds2ray.model.weights import load_model_file
 pytestmark = pytest.mark.filterwarnings("ignore:::ray.data.context")
 
 ROOT = Path(__file__).resolve().parents[2]
+STOPPED = re.compile(
+    r"jobs/train\.py: stopped (in epoch (\d+) of 2000 (?:at its start|after (\d) steps of it)); run it again to go on "
+    r"from there: the state is in .*/checkpoints\n"
+)
 EPOCH_LINE = re.compile(r"epoch (\d+)/\d+ · loss .* · WER .*")
 
 
@@ -68,6 +74,29 @@ def test_training_on_two_workers(ray_cluster: str, tmp_path: Path, capfd: pytest
     for name in ("train_loss", "valid_loss", "wer", "cer", "learning_rate"):
         assert [event.step for event in board.Scalars(name)] == [1, 2]
     assert board.Scalars("wer")[-1].value == pytest.approx(record.metrics["wer"])
+
+
+def test_a_killed_worker_is_started_again_and_as_many_train_as_there_is_room_for(
+    ray_cluster: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    job = make_job(tmp_path, num_workers=3, num_epochs=20, checkpoint_every_s=1e-3)
+    job.cluster.min_workers = 1  # two fit into the cluster
+    workers: list[int] = []
+
+    def kill_a_worker() -> None:
+        wait_for(lambda: len(list((tmp_path / "outputs" / "checkpoints").glob("*.pt"))) > 1)
+        workers.extend(ray_pids(os.getpid(), TRAIN_TITLE))
+        os.kill(workers[-1], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_a_worker)
+    killer.start()
+    assert run(job) == 0
+    killer.join()
+    assert len(workers) == 2
+    output = capfd.readouterr().out
+    assert re.search(r"^going on from step \d+, in epoch \d+ of 20 ", output, re.MULTILINE)
+    assert sorted(set(epochs_of(output))) == list(range(1, 21))
+    assert read_base_record(job.storage.root).metrics["epoch"] == 20
 
 
 class TestFinished:
@@ -129,6 +158,7 @@ class TestInterrupted:
         job = make_job(folder, num_workers=1)
         command = [
             *(sys.executable, str(ROOT / "jobs" / "train.py"), f"train.manifest={job.train.manifest}"),
+            "train.batch_size=5",
             *("model.conv_channels=4", "model.num_rnn_layers=1", "model.rnn_hidden_dim=16", "audio.num_mels=16"),
             *("train.num_epochs=2000", f"train.output_dir={job.train.output_dir}", f"storage.root={job.storage.root}"),
             *overrides,
@@ -150,19 +180,27 @@ class TestInterrupted:
         rest, errors = process.communicate(timeout=120)
         return [*lines, *rest.splitlines()], errors
 
-    def test_ctrl_c_and_sigterm_end_with_75_and_the_next_run_goes_on(self, tmp_path: Path) -> None:
+    def test_ctrl_c_and_sigterm_save_and_end_with_75_and_the_next_run_goes_on_from_there(self, tmp_path: Path) -> None:
         on_ray = self.start(tmp_path, "cluster=local")
         lines, errors = self.interrupt_after(on_ray, signal.SIGINT)
         assert on_ray.returncode == 75, errors
-        assert errors == "jobs/train.py: interrupted; run it again to do what is unfinished\n"
+        stopped = STOPPED.fullmatch(errors)
+        assert stopped, errors
         assert lines[0].startswith("training a base from scratch: 13 training utterances")
-        assert all(EPOCH_LINE.fullmatch(line) for line in lines[1:]), lines
+        asked = [line for line in lines[1:] if not EPOCH_LINE.fullmatch(line)]
+        assert [line[:13] for line in asked] == ["asked to stop"]
         in_process = self.start(tmp_path, "cluster=in_process")
         more, errors = self.interrupt_after(in_process, signal.SIGTERM)
         assert in_process.returncode == 75, errors
-        assert errors.splitlines()[-1] == "jobs/train.py: interrupted; run it again to do what is unfinished"
-        assert "Traceback" not in errors
-        assert epochs_of("\n".join(more))[0] > 1
+        assert f"going on from step {stopped_at(stopped)}, {stopped[1]}, of " in more[1]
+        again = STOPPED.fullmatch(errors)
+        assert again, errors
+        assert epochs_of("\n".join(more))[0] == int(stopped[2])
+
+
+def stopped_at(stopped: re.Match[str]) -> int:
+    """The step of the run at which it stopped: three of each epoch before, and those of the last one."""
+    return 3 * (int(stopped[2]) - 1) + int(stopped[3] or 0)
 
 
 class TestMode:

@@ -151,9 +151,16 @@ def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str] | No
 TRIAL_TITLES = ("ray::CohortTrial", "ray::ResourceTrainable")
 """How Ray names the process of a trial between calls, and within one."""
 
+TRAIN_TITLE = "ray::RayTrainWorker"
+
 
 def trial_pids(root_pid: int) -> list[int]:
     """The processes of trials that descend from `root_pid`."""
+    return ray_pids(root_pid, TRIAL_TITLES)
+
+
+def ray_pids(root_pid: int, titles_wanted: str | tuple[str, ...]) -> list[int]:
+    """The processes that descend from `root_pid` and whose titles start so."""
     parents, titles = {}, {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -169,7 +176,7 @@ def trial_pids(root_pid: int) -> list[int]:
         ancestor = pid
         while ancestor in parents and ancestor != root_pid:
             ancestor = parents[ancestor]
-        if ancestor == root_pid and name.startswith(TRIAL_TITLES):
+        if ancestor == root_pid and name.startswith(titles_wanted):
             found.append(pid)
     return found
 

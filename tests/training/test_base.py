@@ -25,9 +25,10 @@ from base_training import (
     weights,
     write_task,
 )
-from toy_speech import SAMPLE_RATE_HZ
+from toy_speech import SAMPLE_RATE_HZ, speak
 
 from ds2ray.config import ErrorMetric, ModelConfig, Schedule
+from ds2ray.data.audio import write_audio
 from ds2ray.data.features import LogMel
 from ds2ray.errors import InputError, InterruptedRunError, TrainingDivergedError
 from ds2ray.model.decode import greedy
@@ -35,8 +36,9 @@ from ds2ray.model.weights import load_model_file
 from ds2ray.training.encode import Encoder
 from ds2ray.training.evaluation import Score, score_decoded
 from ds2ray.training.optim import learning_rate_at
-from ds2ray.training.reports import EpochReport
+from ds2ray.training.reports import EpochReport, Progress
 from ds2ray.training.task import settings_fingerprint
+from ds2ray.training.validation import Validator
 
 
 def program(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
@@ -110,7 +112,7 @@ EVERYTHING: dict[str, Any] = {
     "precision": "bfloat16",
     "ema_decay": 0.9,
     "schedule": "tri_stage",
-    "augment": {"speeds": [0.9, 1.1]},
+    "augment": {"speeds": [0.9, 1.1], "num_mel_masks": 1},
 }
 """What a resumed run could lose track of."""
 
@@ -119,9 +121,11 @@ class TestResume:
     def test_a_run_that_was_killed_five_times_ends_bit_for_bit_as_one_that_never_was(
         self, tmp_path: Path, one_thread: None
     ) -> None:
+        write_audio(str(tmp_path / "noise" / "hum.wav"), 0.1 * speak("cab cab"), SAMPLE_RATE_HZ)
+        augment = {**EVERYTHING["augment"], "noise_dir": str(tmp_path / "noise")}
         for name in ("killed", "whole"):
             (tmp_path / name).mkdir()
-            write_task(tmp_path / name, **EVERYTHING, checkpoint_every_s=1e-3)
+            write_task(tmp_path / name, **{**EVERYTHING, "augment": augment}, checkpoint_every_s=1e-3)
         killed = program(tmp_path / "killed", "--kills", "1")
         whole, _ = train(read_task(tmp_path / "whole"))
         assert killed.wait(200) == 0
@@ -235,6 +239,56 @@ class TestResume:
         tuned, _ = train(task)
         for name, parameter in tuned.model.named_parameters():
             torch.testing.assert_close(parameter, dict(base.model.named_parameters())[name], atol=1e-6, rtol=0)
+
+
+class TestBest:
+    def test_early_stopping_publishes_the_best_epoch(self, tmp_path: Path) -> None:
+        # a rate that falls apart after it has learned: the best epoch is not the last
+        task = make_task(tmp_path, num_epochs=12, learning_rate=0.3, patience_epochs=2, schedule=Schedule.warmup_cosine)
+        states: list[EpochReport] = []
+        said: list[str] = []
+        base, reports = train(task, states.append, say=said.append)
+        errors = [epoch.error(ErrorMetric.wer) for epoch in reports]
+        best = errors.index(min(errors))
+        assert len(reports) == best + 3 < 12
+        assert said == [f"the base is that of epoch {best + 1}, the best one"]
+        validated = Validator(task, torch.device("cpu"))
+        with validated:
+            assert validated(base.model) == pytest.approx(
+                (reports[best].valid_loss, reports[best].wer, reports[best].cer)
+            )
+        again, reports_again = train(task, say=said.append)
+        assert reports_again == reports[-1:]
+        assert_equal_weights(again, base)
+        for path in (tmp_path / "checkpoints").glob(f"{3 * (best + 1):09d}-*.pt"):
+            path.unlink()
+        last, _ = train(task, say=said.append)
+        assert "is lost" in said[-1]
+        assert last.fingerprint != base.fingerprint
+
+    def test_averaged_weights_are_what_is_validated_and_published(self, tmp_path: Path) -> None:
+        task = make_task(tmp_path, num_epochs=3, ema_decay=0.9)
+        base, reports = train(task)
+        with Validator(task, torch.device("cpu")) as validator:
+            assert validator(base.model)[0] == pytest.approx(reports[-1].valid_loss)
+        plain, _ = train(make_task(tmp_path, num_epochs=3, ema_decay=0.0))
+        assert plain.fingerprint != base.fingerprint
+
+
+def test_progress_is_told_in_lines(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    task = make_task(tmp_path, num_epochs=2, log_every_s=0.0, accumulate_steps=2, batch_size=3)
+    _, reports = train(task, progress=told.append)
+    assert [(each.epoch, each.step_of_epoch, each.step) for each in told] == [
+        *((1, 1, 1), (1, 2, 2), (1, 3, 3)),
+        *((2, 1, 4), (2, 2, 5), (2, 3, 6)),
+    ]
+    assert {each.steps_of_epoch for each in told} == {3}
+    assert told[-1].eta_s == 0.0
+    assert all(0 <= each.padding_share < 0.5 and 0 <= each.data_wait_share <= 1 and each.step_s > 0 for each in told)
+    assert sum(each.loss for each in told[:3]) / 3 == pytest.approx(reports[0].train_loss)
+    assert train(make_task(tmp_path, num_epochs=1, log_every_s=1e9), progress=told.append)
+    assert len(told) == 6
 
 
 class TestRanks:

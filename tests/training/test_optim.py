@@ -1,5 +1,7 @@
 """Learning rates by step, and the loss by row."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -24,6 +26,18 @@ def test_warmup_cosine_and_constant() -> None:
     assert rates[9] == pytest.approx(2.0)
     assert rates[49] == pytest.approx(0.0, abs=1e-9)
     assert {learning_rate_at(step, 50, 2.0, Schedule.constant, 0.2) for step in range(50)} == {2.0}
+
+
+def test_tri_stage_rises_holds_and_decays() -> None:
+    rates = [learning_rate_at(step, 101, 2.0, Schedule.tri_stage, 0.1, 0.4) for step in range(101)]
+    assert rates[0] == pytest.approx(0.02)
+    assert rates[5] == pytest.approx(0.02 + 1.98 * 5 / 10.1)
+    assert rates[11:51] == [2.0] * 40
+    assert rates[51] < 2.0
+    assert rates[100] == pytest.approx(0.1)
+    ratios = [after / before for before, after in pairwise(rates[51:])]
+    assert ratios == pytest.approx([ratios[0]] * len(ratios))
+    assert learning_rate_at(0, 1, 2.0, Schedule.tri_stage, 0.0, 0.0) == pytest.approx(0.02)
 
 
 def test_losses_by_row_are_torchs_mean() -> None:
