@@ -301,7 +301,7 @@ class AdaptConfig:
     cpus_per_trial: float = 1.0  # CPUs per trial
     max_concurrent_trials: int = 0  # 0: as many as the cluster's CPUs and GPUs allow
     max_failed_ratio: float = 0.01  # more failed users than this share end the run with exit code 3
-    max_attempts: int = 3  # times that a cohort is tried again after its worker died
+    max_attempts: int = 3  # attempts at a cohort whose workers die, in a row and without any user done
     force: bool = False  # train unchanged users, too
     seed: int = 0  # with the user's id it seeds the adapter, its data order and dropout
 

@@ -16,6 +16,7 @@ from ds2ray.artifacts import base_from_bytes, open_adapter
 from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, ErrorMetric, StorageConfig, to_plain
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError
 from ds2ray.fleet import outcomes, store
+from ds2ray.fleet.attempts import name_user, named_user
 from ds2ray.fleet.outcomes import Outcome, Status
 from ds2ray.fleet.plan import UserPlan, listed
 from ds2ray.fleet.sealed import open_sealed
@@ -49,6 +50,20 @@ class FleetTask:
     cohorts: Sequence[Any]
 
 
+@dataclass(frozen=True)
+class CohortStart:
+    """A trial's config: the cohort, and which start of it this is.
+
+    Attributes:
+        attempt: 1 for the first.
+        suspected: what ended the worker of the attempt before, where the reason may be a user of the cohort.
+    """
+
+    cohort: int
+    attempt: int = 1
+    suspected: str = ""
+
+
 class CohortTrial(tune.Trainable):
     """Trains the users of the cohort that its config names; each step reports the users that it finished."""
 
@@ -60,20 +75,20 @@ class CohortTrial(tune.Trainable):
         if self.device.type == "cuda":
             torch.cuda.set_per_process_memory_fraction(min(1.0, task.gpus_per_trial))
         self.base = base_from_bytes(task.base_record, ray.get(task.base_weights).tobytes(), self.device)
-        self._begin(config)
+        self._take_up(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._begin(new_config)
+        self._take_up(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
         started_s = time.monotonic()
-        finished = list(self.unreadable)
-        self.unreadable.clear()
+        finished: list[Outcome] = []
         done = True
-        for result in self.results:
-            finished.append(self._settle(result))
-            if time.monotonic() - started_s >= SLICE_S:
+        for outcome in self.outcomes:
+            finished.append(outcome)
+            # where a worker has died, what is finished is written before the next user may end this one, too
+            if self.start.suspected or time.monotonic() - started_s >= SLICE_S:
                 done = False
                 break
         if finished:
@@ -81,26 +96,11 @@ class CohortTrial(tune.Trainable):
             self.part += 1
         return {"statuses": dict(Counter(outcome.status.value for outcome in finished)), "done": done}
 
-    def _begin(self, config: dict[str, Any]) -> None:
-        """Take up a cohort; users whose outcomes an earlier attempt wrote are not trained again."""
-        self.cohort: int = config["cohort"]
-        self.part = 0
-        users: list[UserPlan] = ray.get(self.task.cohorts[self.cohort])
-        finished: set[str] = set()
-        while (part := outcomes.read_part(self.task.storage.root, self.task.run_id, self._part_name())) is not None:
-            finished.update(outcome.user_key for outcome in part)
-            self.part += 1
-        opened, self.unreadable = open_sealed(
-            [user for user in users if user.user_key not in finished],
-            data=self.task.data,
-            audio=self.base.audio,
-            vocabulary=self.base.vocabulary,
-        )
-        self.users = {user.user_key: user for user in opened}
-        cohort = [CohortUser(user.user_key, user.utterances) for user in self.users.values()]
-        self.results: Iterator[CohortResult] = adapt_cohort(
+    def results(self, users: Sequence[UserPlan]) -> Iterator[CohortResult]:
+        """Train these users together; each one's result when it is done."""
+        return adapt_cohort(
             self.base,
-            cohort,
+            [CohortUser(user.user_key, user.utterances) for user in users],
             self.task.adapter,
             self.task.adapt,
             open_current=self._current,
@@ -108,8 +108,54 @@ class CohortTrial(tune.Trainable):
             max_duration_s=self.task.data.max_duration_s,
         )
 
+    def _take_up(self, config: dict[str, Any]) -> None:
+        """Note the cohort. All that may fail is left to the first step: Tune does not repeat a failed reset."""
+        self.start = CohortStart(**config)
+        self.part = 0
+        self.outcomes = self._outcomes()
+
+    def _outcomes(self) -> Iterator[Outcome]:
+        """Work on the cohort; users that an earlier attempt finished are not trained again."""
+        root_uri, run_id, start = self.task.storage.root, self.task.run_id, self.start
+        users: dict[str, UserPlan] = {user.user_key: user for user in ray.get(self.task.cohorts[start.cohort])}
+        if start.attempt > 1:
+            yield from self._left_behind(users)
+        opened, unreadable = open_sealed(
+            list(users.values()), data=self.task.data, audio=self.base.audio, vocabulary=self.base.vocabulary
+        )
+        yield from unreadable
+        if not start.suspected:
+            yield from self._work_on(opened)
+            return
+        guilty = named_user(root_uri, run_id, start.cohort, start.attempt - 1)
+        for user in opened:
+            if user.user_key == guilty:
+                yield _ended_its_worker(user, start)
+            else:
+                name_user(root_uri, run_id, start.cohort, start.attempt, user.user_key)
+                yield from self._work_on([user])
+
+    def _left_behind(self, users: dict[str, UserPlan]) -> Iterator[Outcome]:
+        """Take out of `users` whom an earlier attempt finished; yields those whose outcomes it did not write."""
+        while (part := outcomes.read_part(self.task.storage.root, self.task.run_id, self._part_name())) is not None:
+            for outcome in part:
+                users.pop(outcome.user_key, None)
+            self.part += 1
+        for user in list(users.values()):
+            try:
+                pointer = store.read_pointer(self.task.storage.root, user.user_key)
+            except ArtifactCorruptError:
+                continue  # publishing comes upon it, and says so
+            if pointer is not None and pointer.run_id == self.task.run_id:
+                yield _published_already(users.pop(user.user_key), pointer)
+
+    def _work_on(self, users: Sequence[UserPlan]) -> Iterator[Outcome]:
+        user_of = {user.user_key: user for user in users}
+        for result in self.results(users):
+            yield self._settle(result, user_of[result.user_key])
+
     def _part_name(self) -> str:
-        return f"{self.cohort:06d}-{self.part:04d}"
+        return f"{self.start.cohort:06d}-{self.part:04d}"
 
     def _current(self, user_key: str) -> CurrentAdapter | None:
         """The adapter that the user has now, where it can be compared on the same encodings."""
@@ -123,9 +169,9 @@ class CohortTrial(tune.Trainable):
             return None
         return CurrentAdapter(found[1], _error_ratio(found[0]))
 
-    def _settle(self, result: CohortResult) -> Outcome:
+    def _settle(self, result: CohortResult, user: UserPlan) -> Outcome:
         """Publish what passed the gate, and say what became of the user."""
-        user, task = self.users[result.user_key], self.task
+        task = self.task
         metric = task.adapt.gate_metric
         before, after = _errors(result, metric)
         version = sha256 = ""
@@ -169,6 +215,32 @@ def _error_ratio(pointer: store.AdapterPointer) -> float:
     if not pointer.error_before or pointer.error_after is None:
         return 1.0
     return pointer.error_after / pointer.error_before
+
+
+def _ended_its_worker(user: UserPlan, start: CohortStart) -> Outcome:
+    reason = f"its worker ended early again while at work on this user alone ({start.suspected}); see Ray's logs"
+    return Outcome(
+        user_key=user.user_key,
+        status=Status.failed,
+        reason=reason,
+        utterances_dropped=user.num_dropped,
+        fingerprint=user.fingerprint,
+    )
+
+
+def _published_already(user: UserPlan, pointer: store.AdapterPointer) -> Outcome:
+    return Outcome(
+        user_key=user.user_key,
+        status=Status.adapted,
+        reason="published by a worker that died before it could write its report",
+        utterances_used=user.num_utterances,
+        utterances_dropped=user.num_dropped,
+        error_before=pointer.error_before,
+        error_after=pointer.error_after,
+        version=pointer.version,
+        sha256=pointer.sha256,
+        fingerprint=user.fingerprint,
+    )
 
 
 def _status(result: CohortResult) -> Status:

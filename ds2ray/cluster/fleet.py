@@ -10,21 +10,27 @@ from ray import tune
 
 from ds2ray.cluster.adapt import CohortStarts
 from ds2ray.cluster.cohort_trial import CohortTrial, FleetTask
-from ds2ray.cluster.progress import FleetProgress, told
-from ds2ray.cluster.session import cluster_gpus, quiet_tune
+from ds2ray.cluster.progress import FleetProgress, our_error, told
+from ds2ray.cluster.session import cluster_gpus, quiet_tune, room_for_trials
 from ds2ray.config import AdaptJob
-from ds2ray.errors import Ds2RayError, StorageError
+from ds2ray.errors import StorageError
 from ds2ray.fleet.plan import Plan
 from ds2ray.fleet.store import BaseRecord, read_base
 
 
 def train_cohorts(
-    job: AdaptJob, plan: Plan, run_id: str, record: BaseRecord, keep_alive: Callable[[], None]
+    job: AdaptJob,
+    plan: Plan,
+    run_id: str,
+    record: BaseRecord,
+    keep_alive: Callable[[], None],
+    trial: type[CohortTrial] = CohortTrial,
 ) -> Mapping[int, CohortStarts]:
     """Train every cohort of the plan on the connected cluster; trials publish adapters and write outcomes themselves.
 
     Args:
         keep_alive: called every half minute.
+        trial: what works on a cohort.
 
     Returns:
         what became of the cohorts whose trials did not go through at once.
@@ -34,7 +40,7 @@ def train_cohorts(
     """
     weights = read_base(job.storage.root, record.base_id)[1]
     num_users = sum(len(cohort) for cohort in plan.cohorts)
-    with quiet_tune():
+    with quiet_tune(trials_at_once=room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial)):
         gpus = job.adapt.gpus_per_trial if cluster_gpus() > 0 else 0.0
         task = FleetTask(
             run_id=run_id,
@@ -49,11 +55,11 @@ def train_cohorts(
             cohorts=[ray.put([plan.users[number] for number in cohort]) for cohort in plan.cohorts],
         )
         trainable = tune.with_resources(
-            tune.with_parameters(CohortTrial, task=task), {"cpu": job.adapt.cpus_per_trial, "gpu": gpus}
+            tune.with_parameters(trial, task=task), {"cpu": job.adapt.cpus_per_trial, "gpu": gpus}
         )
         # Tune's own state is a cache: published adapters and written outcomes are what counts
         tune_state_dir = tempfile.mkdtemp(prefix="ds2ray-adapt-")
-        with FleetProgress(num_users, keep_alive) as progress:
+        with FleetProgress(num_users, keep_alive, job.adapt.max_attempts) as progress:
             try:
                 tune.Tuner(
                     trainable,
@@ -74,19 +80,10 @@ def train_cohorts(
             finally:
                 shutil.rmtree(tune_state_dir, ignore_errors=True)
         for error in progress.errors.values():
-            cause = _ours(error)
+            cause = our_error(error)
             if isinstance(cause, StorageError):
                 raise cause
     return {
         cohort: CohortStarts(1 + progress.recoveries[cohort], told(progress.errors.get(cohort)))
         for cohort in {*progress.recoveries, *progress.errors}
     }
-
-
-def _ours(error: BaseException | None) -> Ds2RayError | None:
-    """The error of ours that a Ray error wraps."""
-    while error is not None:
-        if isinstance(error, Ds2RayError):
-            return error
-        error = getattr(error, "cause", None) or error.__cause__
-    return None

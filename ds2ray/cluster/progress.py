@@ -1,35 +1,49 @@
 """Progress of a fleet run: a live line on a terminal, a line every half minute in a log."""
 
+import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import ray
+from ray.exceptions import RayActorError
 from ray.tune import Callback
 from rich.console import Console
 from rich.live import Live
 
+from ds2ray.cluster.cohort_trial import CohortStart
+from ds2ray.errors import Ds2RayError, StorageError
+from ds2ray.fleet.attempts import Patience
+from ds2ray.fleet.outcomes import Status
 from ds2ray.fleet.report import progress_line
 
 LOG_INTERVAL_S = 30.0
+LIVE_INTERVAL_S = 0.25
+EXIT_DETAIL = "Worker exit detail: "
 
 
 class FleetProgress(Callback):
-    """Counts users as Tune reports them, and keeps the run's lease alive.
+    """Counts users as Tune reports them, keeps the run's lease alive, and says how a failed trial starts again.
 
     Args:
         total: users to train.
-        keep_alive: called every few seconds while the run goes on.
+        keep_alive: called every half minute while the run goes on.
+        max_attempts: starts of a cohort in a row that bring nothing, after which it is given up (see `Patience`).
     """
 
-    def __init__(self, total: int, keep_alive: Any) -> None:
+    def __init__(self, total: int, keep_alive: Callable[[], None], max_attempts: int) -> None:
         self.total = total
         self.keep_alive = keep_alive
+        self.max_attempts = max_attempts
         self.counts: Counter[str] = Counter()
-        self.recoveries: Counter[int] = Counter()  # by cohort: how often its trial was started again …
+        self.recoveries: Counter[int] = Counter()  # by cohort: how often its trial was started again, …
+        self.patience: dict[int, Patience] = {}  # … how often it may be, if it ever was, …
         self.errors: dict[int, BaseException | None] = {}  # … and the last error of a trial that was given up
         self.started_s = time.monotonic()
-        self.last_line_s = self.started_s
+        self.last_shown_s = self.started_s
         self.last_alive_s = self.started_s
         console = Console(stderr=True)
         self.live = Live(console=console, auto_refresh=False, transient=True) if sys.stderr.isatty() else None
@@ -37,16 +51,31 @@ class FleetProgress(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        self.counts.update(result.get("statuses", {}))
-        self._show()
+        statuses = Counter(result.get("statuses", {}))
+        self.counts.update(statuses)
+        if patience := self.patience.get(trial.config["cohort"]):
+            for status in statuses.elements():
+                patience.finished(Status(status), trial.num_failures)
+            trial.max_failures = patience.max_failures
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        cohort = trial.config["cohort"]
-        self.recoveries[cohort] += 1
-        self._print(f"cohort {cohort} is started again: its worker ended before its time")
+        start = CohortStart(**trial.config)
+        patience = self.patience.setdefault(start.cohort, Patience(self.max_attempts))
+        error = last_error(trial)
+        self.recoveries[start.cohort] += 1
+        suspected = told(error)
+        why = "its worker ended before its time"
+        if node_died(error):
+            patience.lost_node()
+            suspected, why = "", "its node was lost"
+        elif isinstance(our_error(error), StorageError):
+            suspected, why = "", suspected
+        trial.max_failures = patience.max_failures
+        trial.set_config(vars(replace(start, attempt=start.attempt + 1, suspected=suspected)))
+        self._print(f"cohort {start.cohort} is started again: {why}")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.errors[trial.config["cohort"]] = trial.get_pickled_error() or trial.get_error()
+        self.errors[trial.config["cohort"]] = last_error(trial)
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         now_s = time.monotonic()
@@ -66,11 +95,13 @@ class FleetProgress(Callback):
 
     def _show(self) -> None:
         now_s = time.monotonic()
+        if now_s - self.last_shown_s < (LOG_INTERVAL_S if self.live is None else LIVE_INTERVAL_S):
+            return
+        self.last_shown_s = now_s
         line = progress_line(self.counts.total(), self.total, dict(self.counts), now_s - self.started_s)
         if self.live is not None:
             self.live.update(line, refresh=True)
-        elif now_s - self.last_line_s >= LOG_INTERVAL_S:
-            self.last_line_s = now_s
+        else:
             self._print(line)
 
     def _print(self, line: str) -> None:
@@ -80,10 +111,41 @@ class FleetProgress(Callback):
             print(line, flush=True)
 
 
+def last_error(trial: Any) -> BaseException | None:
+    """What ended a trial's last attempt."""
+    # Trial.get_pickled_error reads what Tune has copied to its storage, which is not there yet
+    path = trial.pickled_error_file
+    if path is None or not os.path.exists(path):
+        return None
+    with open(path, "rb") as file:
+        error: BaseException = ray.cloudpickle.load(file)
+    return error
+
+
+def node_died(error: BaseException | None) -> bool:
+    """Whether a worker is gone because its whole node is."""
+    return isinstance(error, RayActorError) and (error.preempted or "node has died" in str(error))
+
+
+def our_error(error: BaseException | None) -> Ds2RayError | None:
+    """The error of ours that a Ray error wraps."""
+    while error is not None:
+        if isinstance(error, Ds2RayError):
+            return error
+        error = getattr(error, "cause", None) or error.__cause__
+    return None
+
+
 def told(error: BaseException | None) -> str:
     """An error of a trial in one line."""
     if error is None:
         return ""
+    if isinstance(error, RayActorError) and EXIT_DETAIL in str(error):
+        # Ray's own guesses, which follow, fill half a page
+        detail = str(error).partition(EXIT_DETAIL)[2].partition(" Some common causes")[0].strip(" .")
+        return f"its process crashed, was killed, or ran out of memory: {detail}"
     error = getattr(error, "cause", None) or error
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, RayActorError) and error.actor_init_failed and lines:
+        return f"it cannot start: {lines[-1]}"  # the last line of a trace says what is wrong
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

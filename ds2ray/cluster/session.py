@@ -15,6 +15,8 @@ from ds2ray.config import ClusterConfig
 from ds2ray.errors import ConfigError
 
 CONNECT_TIMEOUT_S = 10.0
+MIN_PENDING_TRIALS = 4
+"""Trials that Tune keeps waiting at least, so that the next one is there when one ends."""
 
 
 @contextmanager
@@ -90,17 +92,38 @@ def cluster_gpus() -> float:
     return float(ray.cluster_resources().get("GPU", 0.0))
 
 
+def room_for_trials(cpus: float, gpus: float) -> int:
+    """Trials of this size for which the whole cluster has room at once; at least one.
+
+    Args:
+        gpus: per trial, where the cluster has GPUs.
+    """
+    resources = ray.cluster_resources()
+    rooms = [resources.get("CPU", 0.0) / cpus]
+    if resources.get("GPU", 0.0) > 0:
+        rooms.append(resources["GPU"] / gpus)
+    return max(1, int(min(rooms)))
+
+
 @contextmanager
-def quiet_tune(keep_results: bool = False) -> Iterator[None]:
+def quiet_tune(keep_results: bool = False, trials_at_once: int = 1) -> Iterator[None]:
     """Tune without its own signal handling, which is ours, and without its console output.
 
     Args:
         keep_results: let Tune write the files that its results are read from; else trials write what counts.
+        trials_at_once: for which the cluster has room.
     """
-    settings = {"TUNE_DISABLE_SIGINT_HANDLER": "1", "RAY_AIR_NEW_OUTPUT": "0"}
+    settings = {
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
+        "RAY_AIR_NEW_OUTPUT": "0",
+        # each trial that waits holds a placement group, which costs the cluster's head all the time; as many as run
+        # let a cluster that grows by itself double
+        "TUNE_MAX_PENDING_TRIALS_PG": str(max(MIN_PENDING_TRIALS, trials_at_once)),
+    }
     if not keep_results:
         settings["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
         settings["TUNE_PRINT_ALL_TRIAL_ERRORS"] = "0"  # outcomes tell what went wrong, Ray's logs have the traces
+        settings["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"  # nobody reads what Tune writes of thousands of trials
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     # without result files Tune warns of every trial that it cannot read them

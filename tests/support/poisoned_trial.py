@@ -1,0 +1,22 @@
+"""A trial whose process really dies when it comes to certain users."""
+
+import itertools
+import os
+import signal
+from collections.abc import Iterator, Sequence
+
+from ds2ray.cluster.cohort_trial import CohortTrial
+from ds2ray.fleet.plan import UserPlan
+from ds2ray.training.cohort import CohortResult
+
+POISON = "poison"
+
+
+class PoisonedTrial(CohortTrial):
+    """Trains the users before the first whose key begins with `POISON`, and dies there."""
+
+    def results(self, users: Sequence[UserPlan]) -> Iterator[CohortResult]:
+        healthy = list(itertools.takewhile(lambda user: not user.user_key.startswith(POISON), users))
+        yield from super().results(healthy)
+        if len(healthy) < len(users):
+            os.kill(os.getpid(), signal.SIGKILL)
