@@ -23,7 +23,7 @@ from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
 from ds2ray.fleet import lease
 from ds2ray.fleet.index import close_run, open_run, read_fingerprints, recover_runs
 from ds2ray.fleet.outcomes import Outcome, Status, read_outcomes, run_uri, write_part
-from ds2ray.fleet.plan import Change, Plan, listed, plan_run, plan_table
+from ds2ray.fleet.plan import Change, Plan, cohorts_of, listed, plan_run, plan_table
 from ds2ray.fleet.report import duration_text, exit_code, outcome_table, plan_text, summarise
 from ds2ray.fleet.store import BaseRecord, read_base_record
 from ds2ray.text import Vocabulary
@@ -79,9 +79,15 @@ def run(job: AdaptJob) -> int:
         starts: Mapping[int, CohortStarts] = {}
         with ExitStack() as cluster:
             if plan.cohorts:
-                from ds2ray.cluster.session import connected  # imports Ray
+                from ds2ray.cluster.session import connected, room_for_trials  # imports Ray
 
                 cluster.enter_context(connected(job.cluster))
+                # what this machine has was a guess at what the cluster has
+                room = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial)
+                packed = cohorts_of(plan.users, job.adapt, job.adapt.max_concurrent_trials or room)
+                if len(packed) != len(plan.cohorts):
+                    print(f"  {len(packed)} cohorts instead: the cluster has room for {room} at once", flush=True)
+                plan = replace(plan, cohorts=packed)
             open_run(root_uri, run_id)
             storage.write_table(run_uri(root_uri, run_id, PLAN_FILE), plan_table(plan))
             try:

@@ -52,6 +52,7 @@ def train_cohorts(
             adapt=job.adapt,
             data=job.data,
             gpus_per_trial=gpus,
+            # all of them now: they are no larger than the plan, in shared memory that Ray empties onto the disk
             cohorts=[ray.put([plan.users[number] for number in cohort]) for cohort in plan.cohorts],
         )
         trainable = tune.with_resources(

@@ -125,20 +125,25 @@ def plan_run(
     everyone = _with_changes(_everyone(fleet, fingerprints), index, adapt)
     is_unchanged = pc.equal(everyone["change"], Change.unchanged.value)
     planned = _planned(everyone.filter(pc.invert(is_unchanged)), fleet)
-    to_train = [number for number, user in enumerate(planned) if user.to_train]
+    return Plan(
+        users=tuple(planned),
+        unchanged=everyone.filter(is_unchanged).select(_UNCHANGED_COLUMNS),
+        cohorts=cohorts_of(planned, adapt, min_cohorts),
+        problems=(*(problem for user in fleet.users for problem in user.problems), *fleet.problems),
+        notes=tuple(reading_notes(fleet.users, fleet.unknown_columns)),
+    )
+
+
+def cohorts_of(users: Sequence[UserPlan], adapt: AdaptConfig, min_cohorts: int) -> tuple[tuple[int, ...], ...]:
+    """Pack the users to train into cohorts (see `pack_cohorts`) of indices into `users`."""
+    to_train = [number for number, user in enumerate(users) if user.to_train]
     packed = pack_cohorts(
-        [planned[number].speech_s for number in to_train],
+        [users[number].speech_s for number in to_train],
         max_users=adapt.max_cohort_users,
         max_speech_s=adapt.max_cohort_s,
         min_cohorts=min_cohorts,
     )
-    return Plan(
-        users=tuple(planned),
-        unchanged=everyone.filter(is_unchanged).select(_UNCHANGED_COLUMNS),
-        cohorts=tuple(tuple(to_train[number] for number in cohort) for cohort in packed),
-        problems=(*(problem for user in fleet.users for problem in user.problems), *fleet.problems),
-        notes=tuple(reading_notes(fleet.users, fleet.unknown_columns)),
-    )
+    return tuple(tuple(to_train[number] for number in cohort) for cohort in packed)
 
 
 def cause(problem: Problem) -> str:

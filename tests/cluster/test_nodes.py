@@ -23,13 +23,14 @@ def test_a_lost_node_costs_its_unfinished_users_a_second_try_and_nobody_else_any
     )
     settings = {"max_cohort_users": 2, "max_concurrent_trials": 0, "max_attempts": 2}
     settings |= {"num_epochs": 30, "patience_epochs": 30, "batch_size": 2}
+    seen = str(tmp_path / "seen.json")
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tests/support/two_nodes.py"), root, users, "run", json.dumps(settings)],
+        [sys.executable, str(ROOT / "tests/support/two_nodes.py"), root, users, "run", json.dumps(settings), seen],
         capture_output=True, text=True, check=False,
         env={**os.environ, "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
+    told = storage.read_json(seen)
     assert told["code"] == 0
     assert done.stdout.count("is started again: its node was lost") == 1
 

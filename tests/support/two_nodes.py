@@ -1,8 +1,8 @@
 """A fleet run on a cluster of two nodes, one of which is lost in the middle, as a program of its own.
 
-`python two_nodes.py STORE USERS RUN_ID SETTINGS` prints, last, one JSON line with what it saw; SETTINGS are fields of
-AdaptConfig as JSON. The driver is on a head node that trains nobody; each of the others has room for one trial. One of
-them is lost as soon as both have published a user.
+`python two_nodes.py STORE USERS RUN_ID SETTINGS SEEN` writes what it saw to the file SEEN, as JSON; SETTINGS are fields
+of AdaptConfig, as JSON. The driver is on a head node that trains nobody; each of the others has room for one trial.
+One of them is lost as soon as both have published a user.
 """
 
 import ctypes
@@ -46,7 +46,7 @@ class Opens:
         return len(events) // struct.calcsize("iIII")
 
 
-def main(store: str, users: str, run_id: str, settings: dict[str, Any]) -> None:
+def main(store: str, users: str, run_id: str, settings: dict[str, Any], seen: Path) -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": SYSTEM})
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     ray.init(address=cluster.address, logging_level=logging.ERROR)
@@ -85,7 +85,7 @@ def main(store: str, users: str, run_id: str, settings: dict[str, Any]) -> None:
     told["code"] = adapt.run(job_of(store, users, run_id, **settings))
     loser.join()
     told["base_reads"] = opens.count()
-    print(json.dumps(told))
+    seen.write_text(json.dumps(told))
     ray.shutdown()
     cluster.shutdown()
 
@@ -104,4 +104,4 @@ def plan_of(store: str, run_id: str) -> list[list[str]]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.argv[4]), Path(sys.argv[5]))

@@ -1,0 +1,124 @@
+"""What the driver of a fleet run costs per user: everything that a run does but the training itself.
+
+The real Tune driver works off the cohorts of a fleet of users whose training is a no-op: plans are cut into cohorts,
+cohorts travel through the object store, trials start on reused actors, and each writes the outcomes of its users to
+local storage, as in any run. Nothing is published, since nothing is trained: publishing is two small objects a user,
+whoever drives.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from benchmarks.common import emit, say
+from ds2ray.artifacts import publish_base
+from ds2ray.cluster.cohort_trial import CohortTrial
+from ds2ray.cluster.fleet import train_cohorts
+from ds2ray.cluster.session import connected, room_for_trials
+from ds2ray.config import AdaptJob, AudioConfig, ClusterConfig, ModelConfig, StorageConfig, TextConfig
+from ds2ray.data.manifest import Utterance
+from ds2ray.fleet.outcomes import read_outcomes
+from ds2ray.fleet.plan import Change, Plan, UserPlan, pack_cohorts
+from ds2ray.fleet.store import BaseRecord, read_base_record
+from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.model.weights import Base
+from ds2ray.text import Vocabulary
+from ds2ray.training.cohort import CohortResult
+
+NUM_USERS = 100_000
+NUM_UTTERANCES = 10
+UTTERANCE_S = 6.0
+
+
+class NoOpTrial(CohortTrial):
+    """Reads its cohort and reports its users as any trial does, and trains nobody."""
+
+    def results(self, users: Sequence[UserPlan]) -> Iterator[CohortResult]:
+        for user in users:
+            yield CohortResult(user.user_key, 0.0, len(user.utterances), reason="no-op")
+
+
+def measure(num_users: int = NUM_USERS) -> dict[str, object]:
+    """Drive a fleet of so many users whose training is a no-op.
+
+    Memory is the driver's own (anonymous, resident), in 10^6 bytes: what it shares with others through the object
+    store, the plan's speech among it, is not counted.
+    """
+    with tempfile.TemporaryDirectory(prefix="ds2ray-overhead-") as root:
+        job = AdaptJob(storage=StorageConfig(root=root), cluster=ClusterConfig(address="local"))
+        record = _publish_base(root)
+        with connected(job.cluster):
+            room = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial)
+            plan = _plan(num_users, job, room)
+            start_mb, started_s = _own_memory_mb(), time.perf_counter()
+            train_cohorts(job, plan, "overhead", record, lambda: None, trial=NoOpTrial)
+            seconds, end_mb = time.perf_counter() - started_s, _own_memory_mb()
+        written = len(read_outcomes(root, "overhead"))
+    if written != num_users:
+        raise RuntimeError(f"{written} outcomes of {num_users} users were written")
+    return {
+        "overhead_users": num_users,
+        "overhead_ms_per_user": 1000 * seconds / num_users,
+        "driver_memory_start_mb": start_mb,
+        "driver_memory_end_mb": end_mb,
+        "cohorts": len(plan.cohorts),
+        "trials_concurrent": room,
+    }
+
+
+def _publish_base(root: str) -> BaseRecord:
+    audio = AudioConfig(num_mels=16)
+    shape = ModelConfig(conv_channels=4, num_rnn_layers=1, rnn_hidden_dim=24)
+    vocabulary = Vocabulary.from_transcripts(["abcd "], TextConfig())
+    torch.manual_seed(0)
+    model = DeepSpeech2.from_config(shape, audio.num_mels, len(vocabulary)).eval()
+    publish_base(root, Base.of(model, shape, audio, vocabulary), run_id="overhead", metrics={})
+    return read_base_record(root)
+
+
+def _plan(num_users: int, job: AdaptJob, min_cohorts: int) -> Plan:
+    """A plan of new users whose manifests were read, ten utterances each."""
+    import pyarrow as pa
+
+    def user(number: int) -> UserPlan:
+        key = f"user-{number:07d}"
+        utterances = [
+            Utterance(f"{place}", key, f"/speech/{key}/{place:04d}.flac", UTTERANCE_S, "a b c d", place + 2)
+            for place in range(NUM_UTTERANCES)
+        ]
+        return UserPlan(
+            user_id=key, user_key=key, utterances=tuple(utterances), num_utterances=NUM_UTTERANCES,
+            speech_s=NUM_UTTERANCES * UTTERANCE_S, num_dropped=0, reasons={}, fingerprint=f"{number:032x}",
+            change=Change.new,
+        )  # fmt: skip
+
+    users = tuple(map(user, range(num_users)))
+    adapt = job.adapt
+    cohorts = pack_cohorts(
+        [user.speech_s for user in users],
+        max_users=adapt.max_cohort_users, max_speech_s=adapt.max_cohort_s, min_cohorts=min_cohorts,
+    )  # fmt: skip
+    unchanged = pa.table({"user_key": pa.array([], pa.string())})
+    return Plan(users=users, unchanged=unchanged, cohorts=tuple(map(tuple, cohorts)), problems=())
+
+
+def _own_memory_mb() -> float:
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("RssAnon"))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", type=int, default=NUM_USERS, help="users of the fleet")
+    parser.add_argument("--save", action="store_true", help="keep the line in benchmarks/results/")
+    arguments = parser.parse_args(argv)
+    say(f"driving {arguments.users} users whose training is a no-op")
+    emit("overhead", measure(arguments.users), save=arguments.save)
+
+
+if __name__ == "__main__":
+    main()
