@@ -39,7 +39,7 @@ bench-scale: $(VENV)/installed ## one worker against two, one Ray node against t
 bench-gpu: $(VENV)/installed ## cohorts on one GPU: users an hour, stages, limits
 	@$(BIN)/python -m benchmarks.gpu $(BENCH_ARGS)
 
-bench-plan: $(VENV)/installed ## the plan of a million users, of whom one in twenty has changed (3 minutes)
+bench-plan: $(VENV)/installed ## the plan of a million users, one in twenty changed, and the driver of 100,000 (6 minutes)
 	@$(BIN)/python -m benchmarks.plan $(BENCH_ARGS)
 
 fix: $(VENV)/installed ## mend what ruff can mend

@@ -2,7 +2,8 @@
 
 The users stand in a sealed table, the index is that of a first night in which everybody was adapted. The night is
 planned and settled twice, each time in a fresh process: on a local folder, and through a store that counts requests.
-Every user whom the plan names is settled as if adapted at once.
+Every user whom the plan names is settled as if adapted at once. What lies between, the driver's work, is measured on a
+smaller fleet (see benchmarks/overhead.py).
 """
 
 import argparse
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from benchmarks import overhead
 from benchmarks.common import emit, measured_apart, say
 from benchmarks.counted import REQUESTS
 from ds2ray import storage
@@ -46,10 +48,15 @@ class Night:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.plan", description=__doc__)
     parser.add_argument("--users", type=int, default=1_000_000, help="users in the table (default: %(default)s)")
+    parser.add_argument("--driven-users", type=int, default=overhead.NUM_USERS, help="users driven; 0: none")
     parser.add_argument("--save", action="store_true", help="keep the line in benchmarks/results/")
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="ds2ray-plan-") as folder:
-        emit("plan", plan_fields(folder, arguments.users), arguments.save)
+        fields = plan_fields(folder, arguments.users)
+    if arguments.driven_users:
+        say(f"a fleet of {arguments.driven_users} users whose training is a no-op")
+        fields |= measured_apart(overhead.measure, arguments.driven_users).value
+    emit("plan", fields, arguments.save)
 
 
 def plan_fields(folder: str, num_users: int) -> dict[str, object]:

@@ -6,7 +6,7 @@ from benchmarks import plan
 
 
 def test_a_night_of_two_thousand_users(capsys: pytest.CaptureFixture[str]) -> None:
-    plan.main(["--users", "2000"])
+    plan.main(["--users", "2000", "--driven-users", "0"])
     line = json.loads(capsys.readouterr().out)
     assert (line["benchmark"], line["users"], line["changed"]) == ("plan", 2000, 100)
     assert line["cohorts"] * 7200 >= 100 * 60
