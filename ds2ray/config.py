@@ -234,7 +234,7 @@ class TrainConfig:
     batch_s: float = 0.0  # seconds of padded audio per batch and worker, instead of batch_size; 0: batch_size counts
     accumulate_steps: int = 1  # batches per worker whose gradients make one step
     sorta_grad: bool = False  # the first epoch goes from short utterances to long ones
-    precision: Precision = Precision.auto  # of the arithmetic in training; weights and validation stay float32
+    precision: Precision = Precision.auto  # of convolutions and the output layer in training; all else is float32
     optimizer: OptimizerType = OptimizerType.adamw  # what updates the weights
     learning_rate: float = 1e-3  # the highest that the schedule reaches
     schedule: Schedule = Schedule.one_cycle  # how the learning rate goes over all steps

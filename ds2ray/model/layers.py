@@ -128,12 +128,22 @@ class RecurrentLayer(nn.Module):
         mask = valid_frames(lengths, x.shape[1]).unsqueeze(2).to(x.dtype)
         if self.norm is not None:
             x = self.norm(x, mask, channel_dim=2)
-        output = self.forward_rnn(x)[0]
+        output = recur(self.forward_rnn, x)
         if self.backward_rnn is not None:
             order = reversed_order(lengths, x.shape[1])
-            backward = take_frames(self.backward_rnn(take_frames(x, order))[0], order)
+            backward = take_frames(recur(self.backward_rnn, take_frames(x, order)), order)
             output = torch.cat([output, backward], dim=2)
-        return cast(Tensor, output * mask)
+        return output * mask
+
+
+def recur(rnn: nn.RNNBase, x: Tensor) -> Tensor:
+    """One recurrence over x [B, T, D] in the type of its weights: [B, T, hidden].
+
+    Autocast runs cuDNN's recurrences in float16, whatever type it is told (aten/src/ATen/cudnn/AutocastRNN.cpp), in
+    which small gradients vanish; and on CPUs it casts the weights at every frame. So it has no say here.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        return cast(Tensor, rnn(x.to(next(rnn.parameters()).dtype))[0])
 
 
 def reversed_order(lengths: Tensor, num_frames: int) -> Tensor:

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from ds2ray.config import AudioConfig, Precision, TrainConfig
+from ds2ray.config import AudioConfig, TrainConfig
 from ds2ray.data.batches import Batch
 from ds2ray.data.features import LogMel, spec_augment
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.training.optim import build_optimizer, clip_gradients, ctc_losses, set_learning_rate
+from ds2ray.training.precision import products_in
 from ds2ray.training.ranks import data_parallel, rank_and_world_size
 
 
@@ -33,8 +34,6 @@ class Learner:
         )
         self.num_updates = 0
         self.average = copy.deepcopy(model).eval().requires_grad_(False) if config.ema_decay else None
-        auto = Precision.bfloat16 if device.type == "cuda" else Precision.float32
-        self.bfloat16 = (auto if config.precision is Precision.auto else config.precision) is Precision.bfloat16
 
     @property
     def result(self) -> DeepSpeech2:
@@ -56,7 +55,7 @@ class Learner:
         features, lengths = self.log_mel(batch.waveforms, batch.num_samples)
         features = spec_augment(features, lengths, self.config.augment)
         with wait:
-            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16):
+            with products_in(self.config.precision, self.device):
                 log_probs, lengths = self.wrapped(features, lengths)
             loss = ctc_losses(log_probs, lengths, batch.tokens, batch.num_tokens).sum() * weight
             # DDP averages over ranks; scaled so, the gradient is that of the mean over all ranks' utterances
