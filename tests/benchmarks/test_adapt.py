@@ -10,7 +10,7 @@ def test_every_way_gives_the_same_adapters(
     ray_cluster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sizes = ["--users", "3", "--minutes", "0.15", "--baseline-users", "1", "--training-users", "2", "--epochs", "2"]
-    adapt.main([*sizes, "--model", "tiny", "--test-sentences", "2", "--cache", str(tmp_path)])
+    adapt.main([*sizes, "--model", "tiny", "--test-sentences", "2", "--workers", "1", "--cache", str(tmp_path)])
     line = json.loads(capsys.readouterr().out)
     assert line["benchmark"] == "adapt"
     assert (line["epochs"], line["users"], line["baseline_users"]) == (2, 3, 1)
