@@ -8,7 +8,7 @@ import torch
 from ds2ray import storage
 from ds2ray.artifacts import ensure_base
 from ds2ray.cluster.base_training import MODEL_FILE, FinishedBase, run_id_of, train_on_ray
-from ds2ray.config import AdaptConfig, ErrorMetric, TrainConfig, TrainJob, to_plain
+from ds2ray.config import AdaptConfig, TrainConfig, TrainJob, to_plain
 from ds2ray.data.batches import SpeechDataset
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.fleet.fingerprints import user_fingerprint
@@ -116,21 +116,28 @@ def train_one_adapter(job: TrainJob, base: Base, data: TrainingData) -> int:
         device=model.output.weight.device,
         vocab=base.vocabulary,
         adapter_save_dir=train.adapter_save_dir,
-        config=AdaptConfig(max_grad_norm=train.max_grad_norm, seed=train.seed),
+        config=AdaptConfig(max_grad_norm=train.max_grad_norm, gate_metric=train.metric, seed=train.seed),
     )
     trainer.train(model, train.batch_size, len(train_set), train.num_epochs, train.adapter_name)
     fit = trainer.fit
     assert fit is not None
-    before, after = fit.score_before.words.rate(), fit.score_after.words.rate()
+    name, before, after = (
+        train.metric.name.upper(),
+        fit.score_before.rate(train.metric),
+        fit.score_after.rate(train.metric),
+    )
     path = storage.join(train.adapter_save_dir, f"{train.adapter_name}_adapter.pt")
-    print(f"adapter {train.adapter_name}: held-out WER {before:.1%} → {after:.1%}, {fit.epochs} epochs, saved {path}")
+    print(
+        f"adapter {train.adapter_name}: held-out {name} {before:.1%} → {after:.1%}, {fit.epochs} epochs, saved {path}"
+    )
     print(publish_one_adapter(job, base, fit, data))
     return 0
 
 
 def publish_one_adapter(job: TrainJob, base: Base, fit: AdapterFit, data: TrainingData) -> str:
     """Put an adapter that passes the gate into the store under its user's key; says what was done."""
-    reason = gate(fit, None, ErrorMetric.wer)
+    metric = job.train.metric
+    reason = gate(fit, None, metric)
     if reason:
         return f"not published in {job.storage.root}: {reason}"
     utterances = [*data.train, *data.valid]
@@ -144,7 +151,7 @@ def publish_one_adapter(job: TrainJob, base: Base, fit: AdapterFit, data: Traini
         data_fingerprint=user_fingerprint(utterances, objects, base.fingerprint, to_plain(job.train)),
         adapter=to_plain(job.adapter),
         run_id="train",
-        error_before=fit.score_before.words.rate(),
-        error_after=fit.score_after.words.rate(),
+        error_before=fit.score_before.rate(metric),
+        error_after=fit.score_after.rate(metric),
     )
     return f"published in {job.storage.root} as version {pointer.version} of user {pointer.user_key}"
