@@ -263,8 +263,9 @@ class TrainConfig:
         for name in ("batch_s", "patience_epochs", "checkpoint_every_s", "log_every_s"):
             require(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "at least 0")
         require(0 <= self.ema_decay < 1, "train.ema_decay", self.ema_decay, "0 (off) up to, but not including, 1")
-        stages = self.warmup_fraction + self.hold_fraction
-        require(self.hold_fraction >= 0 and stages <= 1, "train.hold_fraction", self.hold_fraction, "0 to 1 - warm-up")
+        allowed = "0 up to 1, less train.warmup_fraction"
+        ok = 0 <= self.hold_fraction and self.warmup_fraction + self.hold_fraction <= 1
+        require(ok or self.schedule is not Schedule.tri_stage, "train.hold_fraction", self.hold_fraction, allowed)
         require(self.learning_rate > 0, "train.learning_rate", self.learning_rate, "above 0")
         require(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "at least 0")
         require(self.max_grad_norm > 0, "train.max_grad_norm", self.max_grad_norm, "above 0")

@@ -217,6 +217,7 @@ class _Run:
 
     def _interrupt(self) -> None:
         self.checkpoints.wait()
+        summed([0.0], self.device)  # the first rank to end ends the others: not before the state is written
         raise InterruptedRunError(
             f"stopped {self._place()}; run it again to go on from there: the state is in {self.task.checkpoint_uri}"
         )

@@ -132,7 +132,8 @@ def _train_as_rank(folder: Path, rank: int, world_size: int, num_steps: int) -> 
     try:
         base, reports = train(read_task(folder), stopped=stop_after(num_steps))
     except InterruptedRunError as error:
-        return error.exit_code
+        # whichever rank comes here first
+        return error.exit_code if (folder / "checkpoints" / "latest.json").exists() else 1
     save_model_file(str(folder / f"model-{rank}.pt"), base)
     result: dict[str, Any] = {"reports": [asdict(epoch) for epoch in reports]}
     result["with_damaged_checkpoint"] = _error_with_damaged_checkpoint(folder, rank)
