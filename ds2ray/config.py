@@ -264,7 +264,7 @@ class TrainConfig:
             require(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "at least 0")
         require(0 <= self.ema_decay < 1, "train.ema_decay", self.ema_decay, "0 (off) up to, but not including, 1")
         allowed = "0 up to 1, less train.warmup_fraction"
-        ok = 0 <= self.hold_fraction and self.warmup_fraction + self.hold_fraction <= 1
+        ok = self.hold_fraction >= 0 and self.warmup_fraction + self.hold_fraction <= 1
         require(ok or self.schedule is not Schedule.tri_stage, "train.hold_fraction", self.hold_fraction, allowed)
         require(self.learning_rate > 0, "train.learning_rate", self.learning_rate, "above 0")
         require(self.weight_decay >= 0, "train.weight_decay", self.weight_decay, "at least 0")

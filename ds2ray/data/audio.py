@@ -70,6 +70,10 @@ def read_waveform(audio: str | bytes, sample_rate_hz: int) -> np.ndarray:
         FileNotFoundError: there is nothing at the URI.
         InputError: empty, not audio, truncated, or with samples that are not finite.
     """
+    if isinstance(audio, str) and "#" in audio:
+        from ds2ray.data.packed_audio import is_packed, read_packed  # which needs pyarrow
+
+        audio = read_packed(audio) if is_packed(audio) else audio
     data = audio if isinstance(audio, bytes) else storage.read_bytes(audio)
     if isinstance(audio, str) and audio.lower().endswith(PCM_SUFFIX):
         _pcm_info(len(data))

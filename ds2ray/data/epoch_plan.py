@@ -21,7 +21,8 @@ class Batching:
     Attributes:
         batch_s: seconds of padded audio that a batch holds at most; 0: `batch_size` utterances.
         accumulate_steps: rounds per step.
-        sorta_grad: the first epoch goes from short utterances to long ones.
+        sorta_grad: the first epoch goes from short utterances to long ones, within each window.
+        window_groups: groups of utterances that share a window (see `plan_epoch`).
     """
 
     batch_size: int
@@ -29,6 +30,7 @@ class Batching:
     accumulate_steps: int = 1
     sorta_grad: bool = False
     seed: int = 0
+    window_groups: int = 1
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,14 @@ class EpochPlan:
         batch_starts: where each batch starts in `order`, int64 [number of batches + 1].
         step_starts: each step's first batch, int64 [number of steps + 1]; a step's batches are dealt out to the ranks
             in turn.
+        window_starts: the first step of each window, out of whose utterances its batches are drawn, ascending.
     """
 
     world_size: int
     order: np.ndarray
     batch_starts: np.ndarray
     step_starts: np.ndarray
+    window_starts: tuple[int, ...] = (0,)
 
     def __len__(self) -> int:
         return len(self.step_starts) - 1
@@ -61,6 +65,15 @@ class EpochPlan:
     def num_utterances(self, step: int) -> int:
         """Utterances of a step, over all ranks and batches."""
         return int(self.batch_starts[self.step_starts[step + 1]] - self.batch_starts[self.step_starts[step]])
+
+    def window_after(self, step: int) -> np.ndarray:
+        """The utterances of the window that follows the one which begins with `step`; none where none begins there."""
+        later = (*self.window_starts[1:], len(self), len(self))
+        if step not in self.window_starts:
+            return self.order[:0]
+        place = self.window_starts.index(step)
+        first, end = (self.batch_starts[self.step_starts[bound]] for bound in later[place : place + 2])
+        return self.order[first:end]
 
     def after(self, num_steps: int) -> np.ndarray:
         """The utterances that the first `num_steps` steps leave, ascending."""
@@ -86,21 +99,27 @@ class Course:
 
 
 def epoch_course(
-    durations_s: np.ndarray, batching: Batching, epoch: int, done: Sequence[tuple[int, int]], world_size: int
+    durations_s: np.ndarray,
+    batching: Batching,
+    epoch: int,
+    done: Sequence[tuple[int, int]],
+    world_size: int,
+    groups: np.ndarray | None = None,
 ) -> Course:
     """The epoch from the position `done`, so that each of its utterances is seen exactly once.
 
     Args:
         durations_s: of all utterances, float64 [N].
         done: `(number of ranks, steps)`, in the order in which parts of the epoch were done; empty at its start.
+        groups: as for `plan_epoch`.
     """
     everything = left = np.arange(len(durations_s))
     for part, (ranks, steps) in enumerate(done):
-        plan = plan_epoch(durations_s, left, batching, epoch, ranks)
+        plan = plan_epoch(durations_s, left, batching, epoch, ranks, groups)
         if ranks == world_size and part == len(done) - 1:
             return Course(plan, steps, _steps_before(plan, len(everything)))
         left = plan.after(steps)
-    plan = plan_epoch(durations_s, left, batching, epoch, world_size)
+    plan = plan_epoch(durations_s, left, batching, epoch, world_size, groups)
     return Course(plan, 0, _steps_before(plan, len(everything)))
 
 
@@ -110,15 +129,50 @@ def _steps_before(plan: EpochPlan, num_utterances: int) -> int:
 
 
 def plan_epoch(
-    durations_s: np.ndarray, utterances: np.ndarray, batching: Batching, epoch: int, world_size: int
+    durations_s: np.ndarray,
+    utterances: np.ndarray,
+    batching: Batching,
+    epoch: int,
+    world_size: int,
+    groups: np.ndarray | None = None,
 ) -> EpochPlan:
     """Cut `utterances` (indices into `durations_s`, ascending) into steps; the same arguments give the same plan.
 
     Utterances of like duration share a batch; which ones, and the order, change with the epoch.
+
+    Args:
+        groups: number of what is read at once of each of all utterances, int64 [N]. Batches are then drawn out of
+            windows of `batching.window_groups` groups, so that a reader needs no more than these in memory; which
+            groups share a window changes with the epoch. None: out of everything.
     """
-    if batching.batch_s > 0:
-        return _plan_by_seconds(durations_s, utterances, batching, epoch, world_size)
-    return _plan_by_count(durations_s, utterances, batching, epoch, world_size)
+    plan = _plan_by_seconds if batching.batch_s > 0 else _plan_by_count
+    if groups is None:
+        return plan(durations_s, utterances, batching, epoch, world_size)
+    windows = _windows(utterances, groups, batching, epoch)
+    return _joined([plan(durations_s, window, batching, epoch, world_size) for window in windows], world_size)
+
+
+def _windows(utterances: np.ndarray, groups: np.ndarray, batching: Batching, epoch: int) -> list[np.ndarray]:
+    """The utterances by window, each ascending."""
+    draws = np.random.default_rng(random.Random(f"{batching.seed}/{epoch}/windows").getrandbits(64))
+    present, group_of = np.unique(groups[utterances], return_inverse=True)
+    window_of = (draws.permutation(len(present)) // batching.window_groups)[group_of]
+    by_window = np.argsort(window_of, kind="stable")
+    bounds = np.flatnonzero(np.diff(window_of[by_window])) + 1
+    return [utterances[rows] for rows in np.split(by_window, bounds) if len(rows)]
+
+
+def _joined(plans: Sequence[EpochPlan], world_size: int) -> EpochPlan:
+    """The steps of some plans, one after another."""
+    batch_starts, step_starts, window_starts = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)], []
+    for plan in plans:
+        window_starts.append(sum(len(starts) for starts in step_starts) - 1)
+        step_starts.append(plan.step_starts[1:] + sum(len(starts) for starts in batch_starts) - 1)
+        batch_starts.append(plan.batch_starts[1:] + batch_starts[-1][-1])
+    order = np.concatenate([plan.order for plan in plans]) if plans else np.zeros(0, np.int64)
+    return EpochPlan(
+        world_size, order, np.concatenate(batch_starts), np.concatenate(step_starts), tuple(window_starts) or (0,)
+    )
 
 
 def _plan_by_count(
@@ -146,10 +200,10 @@ def _plan_by_seconds(
 ) -> EpochPlan:
     # seeded by text as everywhere, so that neighbouring seeds and epochs have nothing in common
     draws = np.random.default_rng(random.Random(f"{batching.seed}/{epoch}").getrandbits(64))
-    noise = draws.uniform(1 - NOISE, 1 + NOISE, len(durations_s))
+    noise = draws.uniform(1 - NOISE, 1 + NOISE, len(utterances))
     in_order = batching.sorta_grad and epoch == 0
-    keys = durations_s if in_order else durations_s * noise
-    by_duration = utterances[np.argsort(keys[utterances], kind="stable")]
+    keys = durations_s[utterances] * (1 if in_order else noise)
+    by_duration = utterances[np.argsort(keys, kind="stable")]
     bounds = _cut(durations_s[by_duration].tolist(), batching.batch_s)
     bounds = _divisible(bounds, world_size)
     starts, counts = bounds[:-1], np.diff(bounds)

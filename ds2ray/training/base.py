@@ -15,6 +15,7 @@ import torch
 from ds2ray.data.batches import SpeechDataset
 from ds2ray.data.epoch_plan import Batching, Course, epoch_course
 from ds2ray.data.noise import NoiseFolder
+from ds2ray.data.packed_audio import WINDOW_GROUPS, row_groups_of
 from ds2ray.errors import ArtifactCorruptError, InputError, InterruptedRunError, TrainingDivergedError
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.weights import Base
@@ -74,8 +75,9 @@ class _Run:
         self.loader = resources.enter_context(Loader(dataset, config.loader_threads))
         self.validator = resources.enter_context(Validator(task, device))
         self.durations_s = np.array(dataset.durations_s(), dtype=np.float64)
+        self.row_groups = row_groups_of(utterance.audio for utterance in task.train_utterances)
         self.batching = Batching(
-            config.batch_size, config.batch_s, config.accumulate_steps, config.sorta_grad, config.seed
+            config.batch_size, config.batch_s, config.accumulate_steps, config.sorta_grad, config.seed, WINDOW_GROUPS
         )
         self.settings = settings_fingerprint(task)
         self.state = RunState()
@@ -122,7 +124,7 @@ class _Run:
         state = self.state
         self.loader.dataset.epoch = state.epochs
         done = [(ranks, steps) for ranks, steps in state.done]
-        course = epoch_course(self.durations_s, self.batching, state.epochs, done, self.world_size)
+        course = epoch_course(self.durations_s, self.batching, state.epochs, done, self.world_size, self.row_groups)
         if not done or done[-1] != (self.world_size, course.first_step):
             state.done.append([self.world_size, 0])
         step_at_s = self.line_at_s = time.perf_counter()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from ds2ray.data.batches import Batch, Example, SpeechDataset, collate, prefetched
 from ds2ray.data.epoch_plan import Course
+from ds2ray.data.packed_audio import read_ahead
 from ds2ray.errors import InputError
 from ds2ray.training.reports import StepSums
 
@@ -52,12 +53,14 @@ class Loader:
     def __init__(self, dataset: SpeechDataset, num_threads: int) -> None:
         self.dataset = dataset
         self.pool = ThreadPoolExecutor(num_threads)
+        self.reader = ThreadPoolExecutor(max_workers=1)  # of the next window
 
     def __enter__(self) -> "Loader":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.pool.shutdown(cancel_futures=True)
+        for pool in (self.reader, self.pool):
+            pool.shutdown(cancel_futures=True)
 
     def rest_of_epoch(self, course: Course, rank: int) -> Iterator[LoadedBatch]:
         """This rank's batches from where the run goes on, each loaded while the one before is computed on.
@@ -68,6 +71,10 @@ class Loader:
 
         def own_batches() -> Iterator[tuple[int, list[int], bool]]:
             for step in range(course.first_step, len(course.plan)):
+                following = course.plan.window_after(step)
+                if len(following):
+                    # what fails here fails again, and is told, where it is needed
+                    self.reader.submit(read_ahead, [self.dataset.utterances[index].audio for index in following])
                 batches = course.plan.batches(step, rank)
                 for number, indices in enumerate(batches):
                     yield step, indices, number + 1 == len(batches)

@@ -1,12 +1,14 @@
 """Where a base's training data comes from: manifests, or KoSpeech's transcripts with a vocabulary CSV."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
-from ds2ray.config import AudioConfig, DataConfig, TextConfig, TrainConfig
+from ds2ray.config import AudioConfig, DataConfig, ProbeAudio, TextConfig, TrainConfig
 from ds2ray.data.importers import find_kospeech_vocabulary, read_kospeech
 from ds2ray.data.manifest import Manifest, Utterance, read_manifest
 from ds2ray.data.notes import reading_notes
+from ds2ray.data.packed_audio import is_packed, read_packed_manifest
 from ds2ray.data.rows import Problem
 from ds2ray.data.validation import enforce, validate
 from ds2ray.errors import ConfigError, InputError
@@ -47,7 +49,7 @@ def load_training_data(
     if train.manifest and train.transcripts_path:
         raise ConfigError("train.manifest and train.transcripts_path are both given: name one of them")
     if train.manifest:
-        manifest, found = read_manifest(train.manifest), None
+        manifest, found = _read(train.manifest), None
     elif train.transcripts_path:
         vocab_uri = train.vocab_path or find_kospeech_vocabulary(train.transcripts_path) or ""
         manifest, found = read_kospeech(train.transcripts_path, train.dataset_path, text, vocab_uri)
@@ -61,7 +63,7 @@ def load_training_data(
         vocabulary = Vocabulary.from_transcripts((u.transcript for u in manifest.utterances), text)
     manifest = _checked(manifest, data, audio, vocabulary)
     if train.valid_manifest:
-        valid = _checked(read_manifest(train.valid_manifest), data, audio, vocabulary)
+        valid = _checked(_read(train.valid_manifest), data, audio, vocabulary)
         problems, notes = [*manifest.problems, *valid.problems], reading_notes([manifest, valid])
         return TrainingData(vocabulary, manifest.utterances, valid.utterances, problems, notes)
     utterances = manifest.utterances
@@ -70,7 +72,18 @@ def load_training_data(
     return TrainingData(vocabulary, train_part, valid_part, manifest.problems, reading_notes([manifest]))
 
 
+def _read(uri: str) -> Manifest:
+    """A manifest, or that of a packed corpus, whose audio stays in its shards until it is wanted."""
+    with suppress(FileNotFoundError):
+        packed = read_packed_manifest(uri)
+        if packed is not None:
+            return packed
+    return read_manifest(uri)
+
+
 def _checked(manifest: Manifest, data: DataConfig, audio: AudioConfig, vocabulary: Vocabulary) -> Manifest:
+    if all(is_packed(utterance.audio) for utterance in manifest.utterances):
+        data = replace(data, probe_audio=ProbeAudio.none)  # packing has opened and measured all of it
     checked = validate(manifest, data=data, audio=audio, vocabulary=vocabulary)
     enforce(checked, data)
     if not checked.utterances:

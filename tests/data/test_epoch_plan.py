@@ -1,6 +1,7 @@
 """Plans of epochs: every utterance once, whatever the ranks, and also where a run stopped and others went on."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -88,6 +89,30 @@ def test_the_same_ranks_go_on_with_the_same_plan(durations_s: list[float], batch
     assert [course.plan.batches(step, 0) for step in range(stop, len(plan))] == [
         plan.batches(step, 0) for step in range(stop, len(plan))
     ]
+
+
+@given(DURATIONS, BATCHINGS, st.integers(1, 3), st.integers(1, 7), st.integers(1, 3), st.integers(0, 9))
+def test_batches_come_out_of_windows_of_few_groups(
+    durations_s: list[float], batching: Batching, window_groups: int, num_groups: int, world_size: int, stop: int
+) -> None:
+    groups = np.arange(len(durations_s)) * 5 % num_groups
+    batching = replace(batching, window_groups=window_groups)
+    course = epoch_course(np.array(durations_s), batching, 1, [], world_size, groups)
+    plan = course.plan
+    assert sorted(seen(plan, range(len(plan)))) == list(range(len(durations_s)))
+    bounds = [*plan.window_starts, len(plan)]
+    windows = [seen(plan, range(first, end)) for first, end in pairwise(bounds)]
+    assert len(windows) == -(-len(set(groups)) // window_groups)
+    for window in windows:
+        assert 1 <= len(set(groups[window])) <= window_groups
+    assert sum(len(set(groups[window])) for window in windows) == len(set(groups))  # each group is read once
+    for first, following in pairwise(range(len(windows))):
+        assert sorted(plan.window_after(bounds[first])) == sorted(windows[following])
+    assert len(plan.window_after(bounds[-2])) == len(plan.window_after(len(plan))) == 0
+    stop = min(stop, len(plan))
+    rest = epoch_course(np.array(durations_s), batching, 1, [(world_size, stop)], 2, groups)
+    heard = seen(plan, range(stop)) + seen(rest.plan, range(rest.first_step, len(rest.plan)))
+    assert sorted(heard) == list(range(len(durations_s)))
 
 
 def test_steps_that_others_have_done_count_as_steps_of_those_who_go_on() -> None:

@@ -25,11 +25,13 @@ from base_training import (
     weights,
     write_task,
 )
+from shards import pack
 from toy_speech import SAMPLE_RATE_HZ, speak
 
-from ds2ray.config import ErrorMetric, ModelConfig, Schedule
+from ds2ray.config import DataConfig, ErrorMetric, ModelConfig, Schedule, TextConfig
 from ds2ray.data.audio import write_audio
 from ds2ray.data.features import LogMel
+from ds2ray.data.packed_audio import is_packed
 from ds2ray.errors import InputError, InterruptedRunError, TrainingDivergedError
 from ds2ray.model.decode import greedy
 from ds2ray.model.weights import load_model_file
@@ -37,6 +39,7 @@ from ds2ray.training.encode import Encoder
 from ds2ray.training.evaluation import Score, score_decoded
 from ds2ray.training.optim import learning_rate_at
 from ds2ray.training.reports import EpochReport, Progress
+from ds2ray.training.sources import load_training_data
 from ds2ray.training.task import settings_fingerprint
 from ds2ray.training.validation import Validator
 
@@ -289,6 +292,24 @@ def test_progress_is_told_in_lines(tmp_path: Path) -> None:
     assert sum(each.loss for each in told[:3]) / 3 == pytest.approx(reports[0].train_loss)
     assert train(make_task(tmp_path, num_epochs=1, log_every_s=1e9), progress=told.append)
     assert len(told) == 6
+
+
+def test_speech_in_shards_trains_what_speech_in_files_trains(tmp_path: Path) -> None:
+    task = make_task(tmp_path, num_epochs=2, batch_s=3.0)
+    expected, _ = train(task)
+    data = load_training_data(
+        replace(
+            task.train, manifest=pack(tmp_path / "packed", task.train_utterances, num_shards=1), valid_fraction=0.2
+        ),
+        DataConfig(),
+        TextConfig(),
+        task.audio,
+        task.vocabulary,
+    )
+    packed = sorted([*data.train, *data.valid], key=lambda utterance: utterance.utterance_id)
+    assert all(is_packed(utterance.audio) for utterance in packed)
+    base, _ = train(replace(task, train_utterances=packed, checkpoint_uri=str(tmp_path / "other")))
+    assert_equal_weights(base, expected)
 
 
 class TestRanks:

@@ -1,0 +1,24 @@
+"""Shards of utterances and their manifest.parquet, as jobs/prepare.py writes them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from ds2ray import storage
+from ds2ray.data.manifest import Utterance
+from ds2ray.data.packs import encode_pack, pack_rows
+
+
+def pack(folder: Path, utterances: Sequence[Utterance], num_shards: int = 2) -> str:
+    """Write the audio files of utterances into shards in turn; returns the URI of the manifest."""
+    tables = []
+    for number in range(num_shards):
+        own = [replace(u, audio=Path(str(u.audio)).read_bytes()) for u in utterances[number::num_shards]]
+        name = f"shards/{number}.parquet"
+        storage.write_bytes(str(folder / name), encode_pack(own))
+        rows = pack_rows(str(folder / name))
+        tables.append(rows.append_column("shard", pa.array([name] * len(rows))))
+    storage.write_table(str(folder / "manifest.parquet"), pa.concat_tables(tables))
+    return str(folder / "manifest.parquet")
