@@ -95,7 +95,7 @@ class SpeechDataset(Dataset[Example]):
         """Decode one utterance. Raises InputError (see `read_waveform`) for audio that cannot be used."""
         utterance = self.utterances[index]
         waveform = read_waveform(utterance.audio, self.audio.sample_rate_hz)
-        speed = random.Random(f"{self.seed}/{self.epoch}/{utterance.utterance_id}").choice(self.speeds)
+        speed = self._speed(utterance)
         if speed != 1.0:
             waveform = change_speed(waveform, speed)
         if self.noise is not None:
@@ -106,8 +106,13 @@ class SpeechDataset(Dataset[Example]):
         return Example(utterance.utterance_id, torch.from_numpy(waveform), tokens, utterance.transcript)
 
     def durations_s(self) -> list[float]:
-        """Seconds of audio of each utterance, as the validated manifest gives them."""
-        return [utterance.duration_s or 0.0 for utterance in self.utterances]
+        """Seconds of audio of each utterance, as the validated manifest gives them, at this epoch's speed."""
+        if self.speeds == (1.0,):
+            return [utterance.duration_s or 0.0 for utterance in self.utterances]
+        return [(utterance.duration_s or 0.0) / self._speed(utterance) for utterance in self.utterances]
+
+    def _speed(self, utterance: Utterance) -> float:
+        return random.Random(f"{self.seed}/{self.epoch}/{utterance.utterance_id}").choice(self.speeds)
 
 
 def collate(examples: Sequence[Example]) -> Batch:

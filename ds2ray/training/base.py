@@ -74,7 +74,6 @@ class _Run:
         dataset = SpeechDataset(task.train_utterances, task.vocabulary, task.audio, augment.speeds, config.seed, noise)
         self.loader = resources.enter_context(Loader(dataset, config.loader_threads))
         self.validator = resources.enter_context(Validator(task, device))
-        self.durations_s = np.array(dataset.durations_s(), dtype=np.float64)
         self.row_groups = row_groups_of(utterance.audio for utterance in task.train_utterances)
         self.batching = Batching(
             config.batch_size, config.batch_s, config.accumulate_steps, config.sorta_grad, config.seed, WINDOW_GROUPS
@@ -123,8 +122,9 @@ class _Run:
         self.learner.wrapped.train()
         state = self.state
         self.loader.dataset.epoch = state.epochs
+        durations_s = np.array(self.loader.dataset.durations_s(), dtype=np.float64)
         done = [(ranks, steps) for ranks, steps in state.done]
-        course = epoch_course(self.durations_s, self.batching, state.epochs, done, self.world_size, self.row_groups)
+        course = epoch_course(durations_s, self.batching, state.epochs, done, self.world_size, self.row_groups)
         if not done or done[-1] != (self.world_size, course.first_step):
             state.done.append([self.world_size, 0])
         step_at_s = self.line_at_s = time.perf_counter()

@@ -139,3 +139,6 @@ def test_speeds_are_drawn_by_utterance_and_epoch(tmp_path: Path) -> None:
         assert duration_s is not None
         assert min(abs(length - duration_s * 16000 / speed) for speed in (0.9, 1.0, 1.1)) <= 1
     assert len({round((utterances[i].duration_s or 0) * 16000 / first[i], 1) for i in own}) > 1
+    for epoch in (0, 1):  # batches are planned with what they will hold
+        expected_s = [length / 16000 for length in lengths(epoch, own).values()]
+        assert dataset.durations_s() == pytest.approx(expected_s, abs=1e-3)
