@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", default="40,10", help="numbers of epochs to compare at; the first is the headline")
     parser.add_argument("--model", default="ds2_small", help="shape of a base with random weights …")
     parser.add_argument("--base", default="", help="… unless this model.pt is given")
+    parser.add_argument("--after-layer", type=int, default=-1, help="the adapters' place; -1: after the last layer")
     parser.add_argument("--baseline-users", type=int, default=2, help="users that (a) and (b) are timed on")
     parser.add_argument("--training-users", type=int, default=8, help="users that the cohort beside (b) is timed on")
     parser.add_argument("--workers", type=int, default=2, help="trials at a time, of one thread each, in (a) and (c)")
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         vocabulary = vocabulary_of([u for user in users for u in (*user.adapt, *user.test)])
         base_path = storage.absolute(args.base) if args.base else saved_random_base(args.model, vocabulary, folder)
         work = Workload(
-            task=Task(base_path, AdapterConfig(), AdaptConfig()),
+            task=Task(base_path, AdapterConfig(after_layer=args.after_layer), AdaptConfig()),
             users=users,
             minutes=args.minutes,
             baseline_users=min(args.baseline_users, args.users),
@@ -78,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "users": args.users,
         "speech_s_per_user": speech_s / args.users,
         "model": (args.base and "given") or args.model,
+        "after_layer": args.after_layer,
         "workers": args.workers,
         "threads_per_worker": 1,
         "baseline_users": work.baseline_users,

@@ -63,7 +63,7 @@ class Shape:
 
     def __init__(self, users: int, frames: int, width: int, hidden: int, device: torch.device) -> None:
         torch.manual_seed(0)
-        self.config = AdapterConfig(hidden_dims=[hidden], dropout=0.0)
+        self.config = AdapterConfig(hidden_dims=[hidden], dropout=0.0, after_layer=-1)
         self.users, self.width, self.device = users, width, device
         self.bank = AdapterBank([MLPAdapter.from_config(width, self.config).to(device) for _ in range(users)])
         self.counts = [frames * (8 + user % 5) // 10 for user in range(users)]

@@ -79,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--users", default="64,256,1024", help="cohort sizes")
     parser.add_argument("--minutes", type=float, default=10.0, help="speech per user")
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--after-layer", type=int, default=-1, help="the adapters' place; -1: after the last layer")
     parser.add_argument("--voices", type=int, default=8, help="users whose speech differs; the others repeat it")
     parser.add_argument("--format", default="flac", help="of the audio in memory: flac or wav")
     parser.add_argument("--baseline-users", type=int, default=1, help="users of the one-user-at-a-time baseline")
@@ -98,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in args.models.split(","):
         base = random_base(name, VOCABULARY)
         base.model.to(device)
-        bench = Bench(name, base, voices, Task("", AdapterConfig(), adapt), device, limits)
+        bench = Bench(name, base, voices, Task("", AdapterConfig(after_layer=args.after_layer), adapt), device, limits)
         results.append(measure(bench, [int(size) for size in args.users.split(",")], args))
     fields = {
         "users_per_hour": {str(result["model"]): result["users_per_hour"] for result in results},

@@ -29,7 +29,13 @@ from ds2ray.data.manifest import read_manifest
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.weights import load_model_file
 
-OTHER_RECIPES = ("epochs15=num_epochs=15", "middle=after_layer=1", "first=after_layer=0")
+OTHER_RECIPES = (
+    "epochs10=num_epochs=10",
+    "rate2=learning_rate=0.002",
+    "middle=after_layer=1",
+    "last=after_layer=-1,num_epochs=40,learning_rate=0.002",
+    "last15=after_layer=-1,num_epochs=15,learning_rate=0.002",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

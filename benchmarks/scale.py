@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--model", default="ds2_small", help="shape of a base with random weights …")
     parser.add_argument("--base", default="", help="… unless this model.pt is given")
+    parser.add_argument("--after-layer", type=int, default=-1, help="the adapters' place; -1: after the last layer")
     parser.add_argument("--limit-users", type=int, default=8, help="users that each process of the limit trains")
     parser.add_argument("--cluster-address", default="local", help="Ray's address; local: one for this run")
     parser.add_argument("--cache", default=CACHE, help="keeps the users' speech between runs")
@@ -35,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="ds2ray-bench-") as folder:
         vocabulary = vocabulary_of([u for user in users for u in user.adapt])
         base_path = storage.absolute(args.base) if args.base else saved_random_base(args.model, vocabulary, folder)
-        task = Task(base_path, AdapterConfig(), AdaptConfig(num_epochs=args.epochs, patience_epochs=args.epochs))
+        adapt = AdaptConfig(num_epochs=args.epochs, patience_epochs=args.epochs)
+        task = Task(base_path, AdapterConfig(after_layer=args.after_layer), adapt)
         limit = hardware_limit(task, users[: args.limit_users], folder)
         say(f"two processes of one thread gain {limit:.2f} over one")
         workers_s = by_workers(task, users, folder, ClusterConfig(address=args.cluster_address))

@@ -153,6 +153,9 @@ class TestPresets:
     def test_adapters(self, option: str, dims: list[int]) -> None:
         assert composed(AdaptJob, f"adapter={option}").adapter == AdapterConfig(hidden_dims=dims)
 
+    def test_adapters_after_the_last_layer(self) -> None:
+        assert composed(AdaptJob, "adapter=last").adapter == AdapterConfig(after_layer=-1)
+
     def test_data(self) -> None:
         default = composed(AdaptJob).data
         strict = replace(default, bad_audio=BadRows.refuse, probe_audio=ProbeAudio.all)

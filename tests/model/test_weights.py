@@ -103,7 +103,7 @@ def test_a_damaged_description_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", " ", "../john", "a/b"])
 def test_adapter_names_stay_in_their_folder(tmp_path: Path, name: str) -> None:
     base = make_base()
-    base.model.add_adapter(AdapterConfig(hidden_dims=[5]))
+    base.model.add_adapter(AdapterConfig(hidden_dims=[5], after_layer=-1))
     with pytest.raises(InputError, match="adapter name"):
         AdapterManager().save_adapter(base.model, str(tmp_path), name)
 

@@ -22,7 +22,7 @@ CONFIG = AdaptConfig(learning_rate=0.01, patience_epochs=3)
 def base(fresh_base: Callable[[], Base]) -> Base:
     base = fresh_base()
     torch.manual_seed(0)
-    base.model.add_adapter(AdapterConfig(hidden_dims=[16]))
+    base.model.add_adapter(AdapterConfig(hidden_dims=[16], after_layer=-1))
     return base
 
 

@@ -29,7 +29,7 @@ from ds2ray.training.gate import CurrentAdapter, gate
 from ds2ray.training.seeds import derive_seed
 from ds2ray.training.split import hold_out
 
-ADAPTER = AdapterConfig(hidden_dims=[16])
+ADAPTER = AdapterConfig(hidden_dims=[16], after_layer=-1)
 ADAPT = AdaptConfig(num_epochs=6, batch_size=4, learning_rate=0.01, patience_epochs=3, held_out_fraction=0.3)
 PITCHES = {"ann": 1.3, "bob": 0.8, "홍길동": 1.15}
 

@@ -105,7 +105,7 @@ def test_a_stack_gives_every_user_the_adapter_of_training_alone(
 
 
 def test_users_that_stop_early_leave_the_stack_and_the_others_go_on() -> None:
-    model, adapter = small_model(), AdapterConfig(hidden_dims=[5], dropout=0.0)
+    model, adapter = small_model(), AdapterConfig(hidden_dims=[5], dropout=0.0, after_layer=-1)
     config = dataclasses.replace(CONFIG, num_epochs=15, patience_epochs=1, learning_rate=0.2)
     speeches = [speech_of_user(f"user-{n}", 4 + 2 * n, model.encoding_dim()) for n in range(5)]
     fits = together(model, speeches, adapter, config)
@@ -119,7 +119,7 @@ def test_users_that_stop_early_leave_the_stack_and_the_others_go_on() -> None:
 
 
 def test_a_user_without_a_finite_step_fails_alone() -> None:
-    model, adapter = small_model(), AdapterConfig(hidden_dims=[5], dropout=0.0)
+    model, adapter = small_model(), AdapterConfig(hidden_dims=[5], dropout=0.0, after_layer=-1)
     good, bad = (speech_of_user(user, 6, model.encoding_dim()) for user in ("good", "bad"))
     for row in bad.parts[0].train:
         bad.frames[row].fill_(float("nan"))
