@@ -96,7 +96,12 @@ def train_on_ray(task: BaseTask, storage_config: StorageConfig, cluster: Cluster
             trainer = _Trainer(
                 _worker,
                 # by reference: the configuration itself is written to Ray's logs
-                train_loop_config={"settings": ray.put((task, storage_config)), "lines": lines, "stop": flag},
+                train_loop_config={
+                    "settings": ray.put((task, storage_config)),
+                    "lines": lines,
+                    "stop": flag,
+                    "num_workers": cluster.num_workers,
+                },
                 scaling_config=ScalingConfig(
                     num_workers=elastic if cluster.min_workers else cluster.num_workers,
                     use_gpu=use_gpu,
@@ -182,7 +187,10 @@ def _worker(config: dict[str, Any]) -> FinishedBase:
     """What each Ray Train worker runs."""
     task, storage_config = ray.get(config["settings"])
     storage.configure(storage_config)
-    rank = ray.train.get_context().get_world_rank()
+    context = ray.train.get_context()
+    rank, started, wanted = context.get_world_rank(), context.get_world_size(), config["num_workers"]
+    if rank == 0 and started < wanted:
+        config["lines"].put(f"training with {started} of {wanted} workers: the cluster has no room for more")
     with asking(config["stop"]) as stopped:
         return _train_and_publish(task, storage_config, get_device(), rank, config["lines"].put, stopped)
 

@@ -52,7 +52,7 @@ def stop_on_signal(tell: Callable[[], bool], say: Callable[[str], None]) -> Iter
     finally:
         over.set()
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         asked.set()  # lets the watcher end
         watcher.join()
 

@@ -55,7 +55,7 @@ def epochs_of(output: str) -> list[int]:
 
 
 def test_training_on_two_workers(ray_cluster: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    job = make_job(tmp_path, num_workers=2)
+    job = make_job(tmp_path, num_workers=2, log_every_s=0.0)
     assert run(job) == 0
     output = capfd.readouterr().out
     assert epochs_of(output) == [1, 2]
@@ -73,6 +73,9 @@ def test_training_on_two_workers(ray_cluster: str, tmp_path: Path, capfd: pytest
     board.Reload()
     for name in ("train_loss", "valid_loss", "wer", "cer", "learning_rate"):
         assert [event.step for event in board.Scalars(name)] == [1, 2]
+    for name in ("loss", "learning_rate", "speech_per_time", "padding_share", "data_wait_share", "step_s", "bad_steps"):
+        assert [event.step for event in board.Scalars(f"steps/{name}")] == [1, 2]
+    assert re.search(r"^epoch 2/2 · step 1/1 · loss \d.* · eta \d+s$", output, re.MULTILINE)
     assert board.Scalars("wer")[-1].value == pytest.approx(record.metrics["wer"])
 
 
@@ -94,6 +97,7 @@ def test_a_killed_worker_is_started_again_and_as_many_train_as_there_is_room_for
     killer.join()
     assert len(workers) == 2
     output = capfd.readouterr().out
+    assert "training with 2 of 3 workers: the cluster has no room for more" in output
     assert re.search(r"^going on from step \d+, in epoch \d+ of 20 ", output, re.MULTILINE)
     assert sorted(set(epochs_of(output))) == list(range(1, 21))
     assert read_base_record(job.storage.root).metrics["epoch"] == 20
