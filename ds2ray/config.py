@@ -291,7 +291,7 @@ class AdaptConfig:
     held_out_fraction: float = 0.2  # share of a user's utterances that only early stopping and the gate see
     gate_metric: ErrorMetric = ErrorMetric.wer  # held-out error that must not rise for an adapter to be published
     min_utterances: int = 4  # a user with fewer is skipped (skipped_no_data)
-    cross_validate_below: int = 0  # users with fewer utterances train on all of them, judged by cross-validation …
+    cross_validate_below: int = 16  # users with fewer utterances train on all of them, judged by cross-validation …
     num_folds: int = 4  # … in this many parts
     kl_weight: float = 0.0  # pull towards the base's own posteriors, per frame; 0: none
     encode_batch_s: float = 60.0  # seconds of padded audio per call of the frozen trunk

@@ -33,7 +33,7 @@ def make_job(corpus: DemoCorpus, base: RandomBase, folder: Path, **sweep: Any) -
     return SweepJob(
         users=corpus.users_csv,
         sweep=SweepConfig(**settings),
-        adapt=AdaptConfig(num_epochs=3, batch_size=4),
+        adapt=AdaptConfig(num_epochs=3, batch_size=4, cross_validate_below=0),
         storage=StorageConfig(root=base.root),
     )
 

@@ -18,7 +18,9 @@ from ds2ray.training.encode import Encoder
 from ds2ray.training.fit import UserSpeech, evaluate_adapter, fit_adapter
 
 ADAPTER = AdapterConfig(hidden_dims=[16], after_layer=-1)
-ADAPT = AdaptConfig(num_epochs=12, batch_size=4, learning_rate=0.01, patience_epochs=4, held_out_fraction=0.3)
+ADAPT = AdaptConfig(
+    num_epochs=12, batch_size=4, learning_rate=0.01, patience_epochs=4, held_out_fraction=0.3, cross_validate_below=0
+)
 
 
 @pytest.fixture

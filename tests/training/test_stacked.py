@@ -21,7 +21,9 @@ from ds2ray.training.stacked import StackedTraining
 from ds2ray.training.stored import StoredSpeech
 
 VOCABULARY = Vocabulary.from_transcripts(["abcde "], TextConfig())
-CONFIG = AdaptConfig(num_epochs=3, batch_size=3, learning_rate=1e-3, patience_epochs=2, held_out_fraction=0.3)
+CONFIG = AdaptConfig(
+    num_epochs=3, batch_size=3, learning_rate=1e-3, patience_epochs=2, held_out_fraction=0.3, cross_validate_below=0
+)
 
 
 def small_model() -> DeepSpeech2:
