@@ -58,7 +58,7 @@ def test_a_sweep(
     assert ranks == sorted(ranks)
     for row in rows:
         dims = [int(width) for width in row["hidden_dims"].split("-")]
-        adapter = MLPAdapter(random_base.base.model.encoding_dim(), dims)
+        adapter = MLPAdapter(random_base.base.model.encoding_dim(AdapterConfig().after_layer), dims)
         assert int(row["num_parameters"]) == sum(parameter.numel() for parameter in adapter.parameters())
         assert int(row["size_bytes"]) == 4 * int(row["num_parameters"])
         assert float(row["wer_before"]) > 0
