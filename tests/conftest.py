@@ -1,5 +1,6 @@
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 # How long an example takes depends on the machine; examples are the same in every run.
 hypothesis.settings.register_profile("ds2ray", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ds2ray")
+
+
+def pytest_configure() -> None:
+    # a shell that starts pytest in the background has it, and all that it starts, ignore SIGINT, which tests send
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
