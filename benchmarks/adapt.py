@@ -63,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         vocabulary = vocabulary_of([u for user in users for u in (*user.adapt, *user.test)])
         base_path = storage.absolute(args.base) if args.base else saved_random_base(args.model, vocabulary, folder)
         work = Workload(
-            task=Task(base_path, AdapterConfig(after_layer=args.after_layer), AdaptConfig()),
+            # the plain loop holds utterances out, so that is what all do
+            task=Task(base_path, AdapterConfig(after_layer=args.after_layer), AdaptConfig(cross_validate_below=0)),
             users=users,
             minutes=args.minutes,
             baseline_users=min(args.baseline_users, args.users),
