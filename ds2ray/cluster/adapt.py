@@ -15,7 +15,7 @@ from rich.console import Console
 
 from ds2ray import storage
 from ds2ray.config import AdaptJob, AudioConfig, from_plain
-from ds2ray.data.progress import Tell, paced, untold
+from ds2ray.data.progress import Tell, duration_text, paced, untold
 from ds2ray.data.rows import ProblemKind
 from ds2ray.data.users import read_fleet, stat_audio, usable_users
 from ds2ray.data.validation import refuse
@@ -24,7 +24,7 @@ from ds2ray.fleet import lease
 from ds2ray.fleet.index import close_run, open_run, read_fingerprints, recover_runs
 from ds2ray.fleet.outcomes import Outcome, Status, read_outcomes, run_uri, write_part
 from ds2ray.fleet.plan import Change, Plan, cohorts_of, listed, plan_run, plan_table
-from ds2ray.fleet.report import duration_text, exit_code, outcome_table, plan_text, summarise
+from ds2ray.fleet.report import exit_code, outcome_table, plan_text, summarise
 from ds2ray.fleet.store import BaseRecord, read_base_record
 from ds2ray.text import Vocabulary
 

@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.live import Live
 
 from ds2ray.cluster.cohort_trial import CohortStart
+from ds2ray.data.progress import INTERVAL_S
 from ds2ray.errors import Ds2RayError, StorageError
 from ds2ray.fleet.attempts import Patience
 from ds2ray.fleet.outcomes import Status
 from ds2ray.fleet.report import progress_line
 
-LOG_INTERVAL_S = 30.0
 LIVE_INTERVAL_S = 0.25
 EXIT_DETAIL = "Worker exit detail: "
 
@@ -79,7 +79,7 @@ class FleetProgress(Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         now_s = time.monotonic()
-        if now_s - self.last_alive_s >= LOG_INTERVAL_S:
+        if now_s - self.last_alive_s >= INTERVAL_S:
             self.last_alive_s = now_s
             self.keep_alive()
         self._show()
@@ -95,7 +95,7 @@ class FleetProgress(Callback):
 
     def _show(self) -> None:
         now_s = time.monotonic()
-        if now_s - self.last_shown_s < (LOG_INTERVAL_S if self.live is None else LIVE_INTERVAL_S):
+        if now_s - self.last_shown_s < (INTERVAL_S if self.live is None else LIVE_INTERVAL_S):
             return
         self.last_shown_s = now_s
         line = progress_line(self.counts.total(), self.total, dict(self.counts), now_s - self.started_s)

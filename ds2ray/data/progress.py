@@ -24,3 +24,14 @@ def paced(tell: Tell, interval_s: float = INTERVAL_S) -> Tell:
             last_s = time.monotonic()
 
     return tell_in_time
+
+
+def duration_text(seconds: float) -> str:
+    """`45s`, `17m`, `2h05m`, `3d04h`: as much as one wants to know."""
+    if seconds < 59.5:
+        return f"{seconds:.0f}s"
+    minutes = round(seconds / 60)
+    hours = minutes // 60
+    if hours >= 48:
+        return f"{hours // 24}d{hours % 24:02d}h"
+    return f"{hours}h{minutes % 60:02d}m" if hours else f"{minutes}m"

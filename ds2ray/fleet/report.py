@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ds2ray.data.progress import duration_text
 from ds2ray.data.rows import Problem
 from ds2ray.fleet.outcomes import Outcome, Status
 from ds2ray.fleet.plan import Change, Plan, cause
@@ -63,14 +64,6 @@ def progress_line(done: int, total: int, counts: Mapping[str, int], elapsed_s: f
         if done < total:
             parts.append(f"eta {duration_text((total - done) * elapsed_s / done)}")
     return " · ".join(parts)
-
-
-def duration_text(seconds: float) -> str:
-    """`45s`, `17m`, `2h05m`: as much as one wants to know."""
-    if seconds < 59.5:
-        return f"{seconds:.0f}s"
-    minutes = round(seconds / 60)
-    return f"{minutes}m" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02d}m"
 
 
 def plan_text(plan: Plan, users_uri: str, root_uri: str) -> str:

@@ -13,12 +13,11 @@ from ds2ray.config import AudioConfig, BadRows, PackBy, PrepareJob, ProbeAudio
 from ds2ray.data.corpus import Corpus, audio_objects, read_corpus
 from ds2ray.data.manifest import Manifest, Utterance
 from ds2ray.data.notes import reading_notes
-from ds2ray.data.progress import INTERVAL_S, paced
+from ds2ray.data.progress import INTERVAL_S, duration_text, paced
 from ds2ray.data.rows import Problem
 from ds2ray.data.validation import DURATION_CORRECTED, refuse, validate_many
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.fleet.lease import held
-from ds2ray.fleet.report import duration_text
 from ds2ray.packing.dropped import causes_table, dropped_rows, write_dropped
 from ds2ray.packing.layout import Member, Pack, packs_by_shard, packs_by_user
 from ds2ray.packing.ledger import Ledger, Packed, superseded

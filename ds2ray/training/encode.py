@@ -71,11 +71,19 @@ class Encoder:
         clock = self.stages or StageClock()
         log_mel = LogMel(self.base.audio).to(self.device)
         model = self.base.model.to(self.device).eval()
-        trunk = bfloat16_trunk(model) if uses_bfloat16(self.precision, self.device) else model
+        half = uses_bfloat16(self.precision, self.device)
+        trunk = _Trunk(
+            bfloat16_trunk(model) if half else model,
+            log_mel,
+            self.after_layer,
+            torch.device(self.device),
+            self._storage_device(utterances),
+            torch.bfloat16 if half else torch.float32,
+            clock,
+        )
         encodings: list[Tensor | None] = [None] * len(utterances)
         problems: dict[int, str] = {}
         computed = valid = 0
-        keep_on = self._storage_device(utterances)
         with ThreadPoolExecutor(READ_THREADS) as readers:
             loaded = self._loaded(utterances, readers)
             while True:
@@ -89,7 +97,7 @@ class Encoder:
                 lengths_s = [len(waveform) / self.base.audio.sample_rate_hz for _, waveform in waveforms]
                 for places in batches_by_seconds(lengths_s, self.max_padded_s):
                     tensors = [torch.from_numpy(np.ascontiguousarray(waveforms[place][1])) for place in places]
-                    rows, padded_frames = self._rows(trunk, log_mel, tensors, keep_on, clock)
+                    rows, padded_frames = trunk.encode(tensors)
                     computed, valid = computed + padded_frames, valid + sum(map(len, rows))
                     for place, row in zip(places, rows, strict=True):
                         encodings[waveforms[place][0]] = row
@@ -119,48 +127,6 @@ class Encoder:
         durations_s = [utterance.duration_s or 0.0 for utterance in utterances]
         return prefetched(batches_by_seconds(durations_s, self.max_padded_s), load)
 
-    def _rows(
-        self,
-        trunk: DeepSpeech2,
-        log_mel: LogMel,
-        waveforms: Sequence[Tensor],
-        keep_on: torch.device,
-        clock: StageClock,
-    ) -> tuple[list[Tensor], int]:
-        """Waveforms float32 [S] → encodings [T, D] on `keep_on`, and the padded frames that were computed.
-
-        Where the device has too little memory the batch is halved, down to one utterance.
-        """
-        try:
-            return self._encode_batch(trunk, log_mel, waveforms, keep_on, clock)
-        except torch.cuda.OutOfMemoryError:
-            if len(waveforms) == 1:
-                raise
-        half = len(waveforms) // 2
-        first, first_frames = self._rows(trunk, log_mel, waveforms[:half], keep_on, clock)
-        second, second_frames = self._rows(trunk, log_mel, waveforms[half:], keep_on, clock)
-        return first + second, first_frames + second_frames
-
-    @torch.no_grad()
-    def _encode_batch(
-        self,
-        trunk: DeepSpeech2,
-        log_mel: LogMel,
-        waveforms: Sequence[Tensor],
-        keep_on: torch.device,
-        clock: StageClock,
-    ) -> tuple[list[Tensor], int]:
-        with clock("mel"):
-            num_samples = torch.tensor([len(waveform) for waveform in waveforms], device=self.device)
-            padded = torch.nn.utils.rnn.pad_sequence(list(waveforms), batch_first=True).to(self.device)
-            features, feature_lengths = log_mel(padded, num_samples)
-        with clock("encode"):
-            encodings, lengths = trunk.trunk(features, feature_lengths, self.after_layer)
-            # only frames of speech are kept, in one piece, so that the padded batch can be freed
-            flat = encodings[frame_mask(lengths, encodings.shape[1])]
-            flat = flat.to(keep_on, torch.bfloat16 if uses_bfloat16(self.precision, self.device) else torch.float32)
-            return list(flat.split(lengths.tolist())), encodings.shape[0] * encodings.shape[1]
-
     def _storage_device(self, utterances: Sequence[Utterance]) -> torch.device:
         """The device itself where all encodings fit, else host memory."""
         device = torch.device(self.device)
@@ -171,6 +137,46 @@ class Encoder:
         bytes_each = 2 if uses_bfloat16(self.precision, device) else 4
         size_bytes = frames * self.base.model.encoding_dim(self.after_layer) * bytes_each
         return device if size_bytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0] else torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class _Trunk:
+    """The trunk on its device; encodings are kept on `keep_on` as `dtype`."""
+
+    model: DeepSpeech2
+    log_mel: LogMel
+    after_layer: int
+    device: torch.device
+    keep_on: torch.device
+    dtype: torch.dtype
+    clock: StageClock
+
+    def encode(self, waveforms: Sequence[Tensor]) -> tuple[list[Tensor], int]:
+        """Waveforms float32 [S] → encodings [T, D], and the padded frames that were computed.
+
+        Where the device has too little memory the batch is halved, down to one utterance.
+        """
+        try:
+            return self._encode_batch(waveforms)
+        except torch.cuda.OutOfMemoryError:
+            if len(waveforms) == 1:
+                raise
+        half = len(waveforms) // 2
+        first, first_frames = self.encode(waveforms[:half])
+        second, second_frames = self.encode(waveforms[half:])
+        return first + second, first_frames + second_frames
+
+    @torch.no_grad()
+    def _encode_batch(self, waveforms: Sequence[Tensor]) -> tuple[list[Tensor], int]:
+        with self.clock("mel"):
+            num_samples = torch.tensor([len(waveform) for waveform in waveforms], device=self.device)
+            padded = torch.nn.utils.rnn.pad_sequence(list(waveforms), batch_first=True).to(self.device)
+            features, feature_lengths = self.log_mel(padded, num_samples)
+        with self.clock("encode"):
+            encodings, lengths = self.model.trunk(features, feature_lengths, self.after_layer)
+            # only frames of speech are kept, in one piece, so that the padded batch can be freed
+            flat = encodings[frame_mask(lengths, encodings.shape[1])].to(self.keep_on, self.dtype)
+            return list(flat.split(lengths.tolist())), encodings.shape[0] * encodings.shape[1]
 
 
 def _not_finite(encodings: Sequence[Tensor | None]) -> Iterator[int]:

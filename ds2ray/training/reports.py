@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from ds2ray.config import ErrorMetric
+from ds2ray.data.progress import duration_text
 
 log = logging.getLogger(__name__)
 
@@ -132,14 +133,3 @@ class Observer:
     progress: Callable[[Progress], None] = lambda progress: None
     say: Callable[[str], None] = log.warning
     stopped: Callable[[], bool] = lambda: False
-
-
-def duration_text(seconds: float) -> str:
-    """`45s`, `17m`, `2h05m`, `3d04h`: as much as one wants to know."""
-    if seconds < 59.5:
-        return f"{seconds:.0f}s"
-    minutes = round(seconds / 60)
-    hours = minutes // 60
-    if hours >= 48:
-        return f"{hours // 24}d{hours % 24:02d}h"
-    return f"{hours}h{minutes % 60:02d}m" if hours else f"{minutes}m"

@@ -67,6 +67,10 @@ class SpeechTable:
         """Frames of a user's utterance."""
         return self.lengths[self.first[user] + row]
 
+    def num_frames(self, user: int, rows: Sequence[int]) -> int:
+        """Frames of some of a user's utterances together."""
+        return sum(self.length(user, row) for row in rows)
+
     def rows(self, users: Sequence[int], rows_of: Sequence[Sequence[int]]) -> Rows:
         """The utterances `rows_of[i]` of user `users[i]`, in that order."""
         chosen = [self.first[user] + row for user, rows in zip(users, rows_of, strict=True) for row in rows]

@@ -13,7 +13,7 @@ from ds2ray.data.user_table import no_users
 from ds2ray.data.users import Fleet, UserData
 from ds2ray.fleet.outcomes import Outcome, Status
 from ds2ray.fleet.plan import Plan, plan_run
-from ds2ray.fleet.report import duration_text, exit_code, outcome_table, plan_text, progress_line, summarise
+from ds2ray.fleet.report import exit_code, outcome_table, plan_text, progress_line, summarise
 
 
 def outcome(key: str, status: Status, **more: Any) -> Outcome:
@@ -35,14 +35,6 @@ def test_lines_at_the_beginning_and_the_end() -> None:
     assert progress_line(8, 8, {"adapted": 7, "skipped_no_data": 1}, 60.0) == (
         "8/8 users · 7 adapted · 1 skipped · 8.0 users/min"
     )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.2, "0s"), (59.4, "59s"), (59.6, "1m"), (100, "2m"), (3599, "1h00m"), (7500, "2h05m"), (360_000, "100h00m")],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration_text(seconds) == text
 
 
 # Exit codes

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from ds2ray.config import ErrorMetric
-from ds2ray.training.reports import EpochReport, Progress, StepSums, duration_text
+from ds2ray.training.reports import EpochReport, Progress, StepSums
 
 PROGRESS = Progress(
     step=70,
@@ -68,9 +68,3 @@ def test_sums_of_nothing() -> None:
     sums = StepSums.of([1, 2, 3, 4, 5, 6, 7])
     sums += StepSums.of([1, 1, 1, 1, 1, 1, 1])
     assert sums == StepSums.of([2, 3, 4, 5, 6, 7, 8])
-
-
-def test_durations() -> None:
-    assert [duration_text(seconds) for seconds in (4, 61, 7200, 47.9 * 3600, 100 * 3600)] == [
-        *("4s", "1m", "2h00m", "47h54m", "4d04h")
-    ]

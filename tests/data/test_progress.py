@@ -1,0 +1,24 @@
+"""How far something long has come."""
+
+import pytest
+
+from ds2ray.data.progress import duration_text, paced
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        *((0.2, "0s"), (4, "4s"), (59.4, "59s"), (59.6, "1m"), (61, "1m"), (100, "2m"), (3599, "1h00m")),
+        *((7500, "2h05m"), (47.9 * 3600, "47h54m"), (360_000, "4d04h")),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+
+
+def test_a_line_is_passed_on_only_when_it_is_time() -> None:
+    told: list[str] = []
+    seldom, always = paced(told.append, interval_s=3600), paced(told.append, interval_s=0)
+    seldom("too early")
+    always("now")
+    assert told == ["now"]
