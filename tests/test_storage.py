@@ -1,23 +1,17 @@
 import multiprocessing
 import os
 import pickle
-import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from s3_server import S3Server
 
 from ds2ray import storage
-from ds2ray.config import StorageConfig
-from ds2ray.errors import ArtifactCorruptError, InputError, StorageError
+from ds2ray.errors import ArtifactCorruptError, InputError
 
 
 @pytest.fixture(params=["path", "file", "memory", "s3"])
@@ -228,171 +222,3 @@ def test_pyarrow_sees_the_same_objects(root: str) -> None:
     assert sorted(f.base_name for f in files if f.is_file) == ["model.bin", "optimizer.bin"]
     filesystem.delete_dir(f"{path}/run/checkpoint")
     assert storage.list_objects(storage.join(root, "run"), recursive=True) == []
-
-
-# What goes wrong
-
-
-def test_readers_of_a_local_file_see_all_of_it_or_the_one_before(tmp_path: Path) -> None:
-    uri = str(tmp_path / "pointer.json")
-    contents = [bytes([number]) * (50_000 * (number + 1)) for number in range(4)]
-    storage.write_bytes(uri, contents[0])
-    over = Event()
-
-    def read_on() -> set[bytes]:
-        seen = set()
-        while not over.is_set():
-            seen.add(storage.read_bytes(uri))
-        return seen
-
-    with ThreadPoolExecutor(1) as pool:
-        reader = pool.submit(read_on)
-        for number in range(100):
-            storage.write_bytes(uri, contents[number % 4])
-        over.set()
-        assert reader.result() <= set(contents)
-    assert os.listdir(tmp_path) == ["pointer.json"]
-
-
-def test_a_local_write_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    (tmp_path / "taken").mkdir()
-    with pytest.raises(StorageError, match=r"taken: cannot write: .*; check the path"):
-        storage.write_bytes(str(tmp_path / "taken"), b"1")
-    assert os.listdir(tmp_path) == ["taken"]
-
-
-def test_a_write_under_way_is_not_listed(tmp_path: Path) -> None:
-    (tmp_path / ".a.bin.0123456789abcdef.tmp").write_bytes(b"half")
-    assert storage.list_objects(str(tmp_path)) == []
-
-
-EVERY_CALL: list[Callable[[str], Any]] = [
-    lambda root: storage.read_bytes(f"{root}/a.bin"),
-    lambda root: storage.write_bytes(f"{root}/a.bin", b"1"),
-    lambda root: storage.list_objects(root),
-    lambda root: storage.list_objects(root, recursive=True),
-    lambda root: storage.exists(f"{root}/a.bin"),
-    lambda root: storage.stat_many([f"{root}/a.bin"]),
-    lambda root: storage.stat_many([f"{root}/{number}.bin" for number in range(20)]),
-    lambda root: storage.open_read(f"{root}/a.bin"),
-    lambda root: storage.delete(f"{root}/a.bin"),
-]
-
-
-def refusal(call: Callable[[str], Any], root: str) -> str:
-    with pytest.raises(StorageError) as caught:
-        call(root)
-    assert caught.value.exit_code == 5
-    message = str(caught.value)
-    assert message.startswith(root)
-    assert "\n" not in message
-    return message
-
-
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("call", EVERY_CALL)
-@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"])
-def test_wrong_credentials(
-    s3_root: str, monkeypatch: pytest.MonkeyPatch, name: str, call: Callable[[str], Any]
-) -> None:
-    storage.write_bytes(f"{s3_root}/a.bin", b"1")
-    monkeypatch.setenv(name, "wrong")
-    message = refusal(call, s3_root)
-    assert "check the credentials" in message
-    assert "wrong" not in message
-
-
-@pytest.mark.timeout(60)
-def test_no_credentials(s3_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    assert "check the credentials" in refusal(storage.read_bytes, s3_root)
-
-
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("call", [EVERY_CALL[0], EVERY_CALL[1], EVERY_CALL[2], EVERY_CALL[6]])
-def test_a_dead_endpoint(s3_root: str, monkeypatch: pytest.MonkeyPatch, call: Callable[[str], Any]) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))  # bound, but not listening: connections are refused
-        endpoint = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        assert f"now {endpoint}" in refusal(call, s3_root)
-
-
-@pytest.mark.parametrize("call", [EVERY_CALL[0], EVERY_CALL[1], EVERY_CALL[2], EVERY_CALL[3]])
-def test_a_missing_bucket(s3_root: str, call: Callable[[str], Any]) -> None:
-    assert "there is no such bucket" in refusal(call, "s3://nobody-made-this/prefix")
-
-
-def test_credentials_that_were_corrected_are_used(
-    s3_root: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    with pytest.raises(StorageError):
-        storage.write_bytes(f"{s3_root}/a.bin", b"1")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
-    storage.write_bytes(f"{s3_root}/a.bin", b"1")
-
-
-def test_the_endpoint_of_the_settings_is_used(
-    s3_root: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    storage.configure(StorageConfig(root=s3_root))
-    assert os.environ["AWS_ENDPOINT_URL"] == s3_server.endpoint_url
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    storage.configure(StorageConfig(root=s3_root, endpoint_url=s3_server.endpoint_url))
-    storage.write_bytes(f"{s3_root}/a.bin", b"1")
-
-
-def test_an_unknown_scheme_is_refused() -> None:
-    with pytest.raises(InputError, match=r"nosuch://bucket/a: cannot open nosuch:// URIs"):
-        storage.read_bytes("nosuch://bucket/a")
-
-
-# URIs
-
-
-def test_join_and_parent() -> None:
-    assert storage.join("s3://bucket/prefix/", "users", "/a/", "b.json") == "s3://bucket/prefix/users/a/b.json"
-    assert storage.join("memory://", "a") == "memory://a"
-    assert storage.join("/", "a") == "/a"
-    assert storage.parent("s3://bucket/a/b.csv") == "s3://bucket/a"
-    assert storage.parent("/a") == "/"
-    assert storage.parent("a/b.csv") == "a"
-    assert storage.parent("b.csv") == "."
-
-
-@given(
-    st.sampled_from(["s3://bucket/x", "memory://x", "/data", "./store", "file:///data"]),
-    st.text(st.characters(exclude_characters="/", codec="utf-8"), min_size=1).filter(str.strip),
-)
-def test_parent_undoes_join(root: str, name: str) -> None:
-    assert storage.parent(storage.join(root, name)) == root
-
-
-def test_resolve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert storage.resolve("wav/a.wav", "s3://bucket/users/john.csv") == "s3://bucket/users/wav/a.wav"
-    assert storage.resolve("../a.wav", "s3://bucket/users/john.csv") == "s3://bucket/a.wav"
-    assert storage.resolve("s3://other/a.wav", "/data/john.csv") == "s3://other/a.wav"
-    assert storage.resolve("/audio/a.wav", "s3://bucket/john.csv") == "/audio/a.wav"
-    assert storage.resolve("./a.wav", "file:///data/john.csv") == "file:///data/a.wav"
-    assert storage.resolve("a.wav", "users/john.csv") == f"{tmp_path}/users/a.wav"
-    assert storage.resolve("a.wav", "john.csv") == f"{tmp_path}/a.wav"
-
-
-def test_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", "/home/john")
-    assert storage.absolute("./store") == f"{tmp_path}/store"
-    assert storage.absolute("~/store") == "/home/john/store"
-    assert storage.absolute("s3://bucket/store") == "s3://bucket/store"
-
-
-def test_local_paths() -> None:
-    assert storage.local_path("file:///data/a") == "/data/a"
-    assert storage.local_path("data/a") == "data/a"
-    assert storage.is_local("data::a.wav")
-    assert not storage.is_local("s3://bucket/a")
-    with pytest.raises(InputError, match="s3://bucket/a is not a local path"):
-        storage.local_path("s3://bucket/a")

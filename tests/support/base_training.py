@@ -9,6 +9,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -104,6 +105,27 @@ def damaged(utterance: Utterance) -> Utterance:
     cut = path.with_name(f"cut-{path.name}")
     cut.write_bytes(path.read_bytes()[:-1000])
     return replace(utterance, audio=str(cut))
+
+
+class Killed(BaseException):
+    """Ends a run between two epochs, as a kill would."""
+
+
+def killed_after(epoch: int) -> Callable[[EpochReport], None]:
+    """A report function that kills the run after this epoch."""
+
+    def report(done: EpochReport) -> None:
+        if done.epoch == epoch:
+            raise Killed
+
+    return report
+
+
+def program(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start this file as a program on the task in `folder`."""
+    support = Path(__file__)
+    environment = {**os.environ, "PYTHONPATH": f"{support.parents[2]}:{support.parent}"}
+    return subprocess.Popen([sys.executable, str(support), str(folder), *arguments], env=environment)
 
 
 def main() -> None:

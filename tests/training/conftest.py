@@ -1,10 +1,11 @@
 """A base that has learned toy speech, and users whom it does not understand well."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+import torch
 from base_training import make_task, train
 
 from ds2ray.config import AugmentConfig
@@ -30,3 +31,12 @@ def trained_base(tmp_path_factory: pytest.TempPathFactory) -> TrainedBase:
 def fresh_base(trained_base: TrainedBase) -> Callable[[], Base]:
     """Gives copies of the trained base."""
     return lambda: copy.deepcopy(trained_base.base)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums in the order in which the programs of these tests make them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
