@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
 from ds2ray.config import RnnType
+from ds2ray.model.gru import gru
 
 TIME_REDUCTION = 2
 """Feature frames per encoding frame: the first convolution's stride."""
@@ -143,7 +144,14 @@ def recur(rnn: nn.RNNBase, x: Tensor) -> Tensor:
     which small gradients vanish; and on CPUs it casts the weights at every frame. So it has no say here.
     """
     with torch.autocast(x.device.type, enabled=False):
-        return cast(Tensor, rnn(x.to(next(rnn.parameters()).dtype))[0])
+        x = x.to(next(rnn.parameters()).dtype)
+        if isinstance(rnn, nn.GRU) and x.device.type == "cpu" and torch.is_grad_enabled() and _trains(rnn):
+            return gru(rnn, x)
+        return cast(Tensor, rnn(x)[0])
+
+
+def _trains(rnn: nn.RNNBase) -> bool:
+    return any(parameter.requires_grad for parameter in rnn.parameters())
 
 
 def reversed_order(lengths: Tensor, num_frames: int) -> Tensor:

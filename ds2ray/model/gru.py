@@ -1,0 +1,75 @@
+"""One direction of a GRU for training on CPUs, where torch's own spends most of its time on one product per frame.
+
+torch unrolls a GRU on CPUs and lets autograd add a gradient of the recurrent weights for every frame. All frames'
+gradients are one product here, and the factors of the backward pass that do not depend on it are computed for all
+frames at once.
+
+Shapes: B utterances, T frames, H hidden width. Gates stand in torch's order: reset, update, new.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+def gru(rnn: nn.GRU, x: Tensor) -> Tensor:
+    """The outputs of a one-layer, one-direction `nn.GRU` over x [B, T, input]: [B, T, H], within rounding."""
+    input_weight, weight, input_bias, bias = rnn.all_weights[0]
+    projected = nn.functional.linear(x.transpose(0, 1), input_weight, input_bias)
+    outputs: Tensor = _Recurrence.apply(projected, weight, bias)
+    return outputs.transpose(0, 1)
+
+
+class _Recurrence(torch.autograd.Function):
+    """h ← n + z (h − n), with r, z = σ(x + U h + b) and n = tanh(x + r (U h + b)), from h = 0 (Cho et al., 2014)."""
+
+    @staticmethod
+    def forward(ctx: Any, projected: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """projected [T, B, 3H], weight [3H, H], bias [3H] → outputs [T, B, H]."""
+        num_frames, rows, gates = projected.shape
+        width = gates // 3
+        reset_update = projected[:, :, : 2 * width].clone(memory_format=torch.contiguous_format)
+        new = projected[:, :, 2 * width :].clone(memory_format=torch.contiguous_format)
+        recurrent_new = torch.empty_like(new)
+        outputs = torch.empty_like(new)
+        recurrent = projected.new_empty(rows, gates)
+        hidden = projected.new_zeros(rows, width)
+        transposed = weight.t()
+        for frame in range(num_frames):
+            torch.addmm(bias, hidden, transposed, out=recurrent)
+            both = reset_update[frame].add_(recurrent[:, : 2 * width]).sigmoid_()
+            recurrent_new[frame] = recurrent[:, 2 * width :]
+            candidate = new[frame].addcmul_(both[:, :width], recurrent_new[frame]).tanh_()
+            hidden = torch.lerp(candidate, hidden, both[:, width:], out=outputs[frame])
+        ctx.save_for_backward(weight, reset_update, new, recurrent_new, outputs)
+        return outputs
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        weight, reset_update, new, recurrent_new, outputs = ctx.saved_tensors
+        num_frames, rows, width = outputs.shape
+        reset, update = reset_update.split(width, dim=2)
+        before = torch.cat([torch.zeros_like(outputs[:1]), outputs[:-1]])
+        # what a gradient of the output is multiplied with to be that of each gate's input: [T, B, 3, H]
+        factors = outputs.new_empty(num_frames, rows, 3, width)
+        of_new = (1 - update) * (1 - new.square())
+        torch.mul(of_new * recurrent_new, reset * (1 - reset), out=factors[:, :, 0])
+        torch.mul(before - new, update * (1 - update), out=factors[:, :, 1])
+        torch.mul(of_new, reset, out=factors[:, :, 2])
+        of_outputs = gradients[0].clone(memory_format=torch.contiguous_format)
+        carried = torch.zeros_like(of_outputs[0])
+        for frame in range(num_frames - 1, -1, -1):
+            of_output = of_outputs[frame].add_(carried)
+            of_gates = factors[frame].mul_(of_output.unsqueeze(1)).view(rows, 3 * width)
+            torch.mul(of_output, update[frame], out=carried)
+            carried.addmm_(of_gates, weight)
+        of_recurrent = factors.view(num_frames * rows, 3 * width)
+        of_weight = of_recurrent.t() @ before.reshape(num_frames * rows, width)
+        of_bias = of_recurrent.sum(0)
+        # the reset gate stands between the new gate and its recurrent part alone
+        of_projected = factors
+        torch.mul(of_outputs, of_new, out=of_projected[:, :, 2])
+        return of_projected.view(num_frames, rows, 3 * width), of_weight, of_bias
