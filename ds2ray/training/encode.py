@@ -32,6 +32,8 @@ READ_THREADS = 4
 DEVICE_SHARE = 0.4
 """Share of a GPU's free memory that encodings may take; the rest is for training."""
 
+TOO_LARGE = "does not fit the device's memory; cut it into shorter utterances, or raise adapt.gpus_per_trial"
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -67,7 +69,10 @@ class Encoder:
     stages: StageClock | None = None
 
     def encode(self, utterances: Sequence[Utterance]) -> Encoded:
-        """Read and encode utterances. One that cannot be read or has no finite encoding is a problem, not an error."""
+        """Read and encode utterances.
+
+        One that cannot be read, does not fit the device's memory or has no finite encoding is a problem, not an error.
+        """
         clock = self.stages or StageClock()
         log_mel = LogMel(self.base.audio).to(self.device)
         model = self.base.model.to(self.device).eval()
@@ -98,9 +103,11 @@ class Encoder:
                 for places in batches_by_seconds(lengths_s, self.max_padded_s):
                     tensors = [torch.from_numpy(np.ascontiguousarray(waveforms[place][1])) for place in places]
                     rows, padded_frames = trunk.encode(tensors)
-                    computed, valid = computed + padded_frames, valid + sum(map(len, rows))
+                    computed, valid = computed + padded_frames, valid + sum(len(row) for row in rows if row is not None)
                     for place, row in zip(places, rows, strict=True):
                         encodings[waveforms[place][0]] = row
+                        if row is None:
+                            problems[waveforms[place][0]] = TOO_LARGE
         for index in _not_finite(encodings):
             encodings[index] = None
             problems[index] = "its encoding is not finite"
@@ -151,20 +158,21 @@ class _Trunk:
     dtype: torch.dtype
     clock: StageClock
 
-    def encode(self, waveforms: Sequence[Tensor]) -> tuple[list[Tensor], int]:
+    def encode(self, waveforms: Sequence[Tensor]) -> tuple[Sequence[Tensor | None], int]:
         """Waveforms float32 [S] → encodings [T, D], and the padded frames that were computed.
 
-        Where the device has too little memory the batch is halved, down to one utterance.
+        Where the device has too little memory the batch is halved, down to one utterance; None for one that is too
+        large by itself.
         """
         try:
             return self._encode_batch(waveforms)
-        except torch.cuda.OutOfMemoryError:
+        except torch.OutOfMemoryError:
             if len(waveforms) == 1:
-                raise
+                return [None], 0
         half = len(waveforms) // 2
         first, first_frames = self.encode(waveforms[:half])
         second, second_frames = self.encode(waveforms[half:])
-        return first + second, first_frames + second_frames
+        return [*first, *second], first_frames + second_frames
 
     @torch.no_grad()
     def _encode_batch(self, waveforms: Sequence[Tensor]) -> tuple[list[Tensor], int]:

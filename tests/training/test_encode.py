@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -9,8 +10,9 @@ from toy_speech import make_utterances
 
 from ds2ray.config import Precision
 from ds2ray.data.manifest import Utterance
+from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.weights import Base
-from ds2ray.training.encode import Encoder
+from ds2ray.training.encode import TOO_LARGE, Encoder
 from ds2ray.training.stages import StageClock
 
 
@@ -70,3 +72,55 @@ def test_the_clock_is_told_of_every_stage(base: Base, utterances: list[Utterance
     Encoder(base, stages=clock).encode(utterances[:2])
     assert set(clock.seconds) == {"read", "mel", "encode"}
     assert all(seconds > 0 for seconds in clock.seconds.values())
+
+
+class SmallMemory:
+    """The trunk on a device that holds so many frames of features, padding included."""
+
+    def __init__(self, max_frames: int) -> None:
+        self.max_frames, self.failed = max_frames, 0
+        self.rows: list[int] = []  # of each call that succeeded
+        self.trunk = DeepSpeech2.trunk
+
+    def put_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def trunk(model: DeepSpeech2, features: torch.Tensor, *arguments: Any) -> tuple[torch.Tensor, torch.Tensor]:
+            num_rows, num_frames = features.shape[:2]
+            if num_rows * num_frames > self.max_frames:
+                self.failed += 1
+                raise torch.OutOfMemoryError("out of memory")
+            self.rows.append(num_rows)
+            return self.trunk(model, features, *arguments)
+
+        monkeypatch.setattr(DeepSpeech2, "trunk", trunk)
+
+
+def test_a_batch_that_does_not_fit_is_halved(
+    base: Base, utterances: list[Utterance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = utterances[:20]
+    expected = encodings(Encoder(base), some)
+    memory = SmallMemory(max_frames=500)
+    memory.put_in(monkeypatch)
+    found = encodings(Encoder(base), some)
+    assert memory.failed > 0
+    assert sum(memory.rows) == 20
+    assert max(memory.rows) > 1
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_an_utterance_that_does_not_fit_alone_is_a_problem(
+    base: Base, utterances: list[Utterance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = sorted(utterances[:20], key=lambda utterance: utterance.duration_s or 0.0)
+    longest_s, second_s = some[-1].duration_s or 0.0, some[-2].duration_s or 0.0
+    assert longest_s > second_s + 0.05
+    expected = encodings(Encoder(base), some)
+    SmallMemory(max_frames=round((longest_s + second_s) / 2 / base.audio.hop_s)).put_in(monkeypatch)
+    encoded = Encoder(base).encode(some)
+    assert encoded.problems == {19: TOO_LARGE}
+    assert encoded.encodings[19] is None
+    for found, other in zip(encoded.encodings[:19], expected, strict=False):
+        assert found is not None
+        torch.testing.assert_close(found, other, atol=1e-5, rtol=1e-4)
+    assert 0 <= encoded.padding < 1
