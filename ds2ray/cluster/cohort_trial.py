@@ -23,6 +23,7 @@ from ds2ray.fleet.sealed import open_sealed
 from ds2ray.model.weights import to_bytes
 from ds2ray.training.cohort import CohortResult, CohortUser, adapt_cohort
 from ds2ray.training.gate import CurrentAdapter
+from ds2ray.training.split import split_rule
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +168,7 @@ class CohortTrial(tune.Trainable):
             return None
         if found is None or found[0].adapter["after_layer"] != self.task.adapter.after_layer:
             return None
-        return CurrentAdapter(found[1], _error_ratio(found[0]))
+        return CurrentAdapter(found[1], _error_ratio(found[0]), found[0].split)
 
     def _settle(self, result: CohortResult, user: UserPlan) -> Outcome:
         """Publish what passed the gate, and say what became of the user."""
@@ -187,6 +188,7 @@ class CohortTrial(tune.Trainable):
                     run_id=task.run_id,
                     error_before=before,
                     error_after=after,
+                    split=split_rule(result.utterances_used, task.adapt),
                 )
                 version, sha256 = pointer.version, pointer.sha256
             except ArtifactCorruptError as error:

@@ -153,5 +153,6 @@ def publish_one_adapter(job: TrainJob, base: Base, fit: AdapterFit, data: Traini
         run_id="train",
         error_before=fit.score_before.rate(metric),
         error_after=fit.score_after.rate(metric),
+        split="held-out speech has a manifest of its own",
     )
     return f"published in {job.storage.root} as version {pointer.version} of user {pointer.user_key}"

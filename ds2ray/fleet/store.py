@@ -12,7 +12,7 @@ import hmac
 import os
 import re
 import unicodedata
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -48,7 +48,14 @@ class BaseRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterPointer:
-    """current.json of a user. `seq` counts publications; `history` holds earlier pointers, newest first."""
+    """current.json of a user.
+
+    Attributes:
+        seq: counts publications.
+        history: earlier pointers, newest first.
+        split: the rule by which the user's speech was divided into what trains and what judges; empty where that was
+            not yet recorded.
+    """
 
     user_key: str
     version: str
@@ -61,7 +68,8 @@ class AdapterPointer:
     seq: int
     error_before: float | None
     error_after: float | None
-    history: tuple[dict[str, Any], ...] = ()
+    history: tuple[dict[str, Any], ...]
+    split: str = ""
 
 
 def sha256(data: bytes) -> str:
@@ -169,6 +177,7 @@ def publish_adapter(
     run_id: str,
     error_before: float | None,
     error_after: float | None,
+    split: str = "",
 ) -> AdapterPointer:
     """Make these weights (safetensors) the user's current adapter. A crash on the way leaves the earlier one."""
     digest = sha256(weights)
@@ -186,6 +195,7 @@ def publish_adapter(
         error_before=error_before,
         error_after=error_after,
         history=_with_history(earlier, digest[:ID_LENGTH]),
+        split=split,
     )
     storage.write_bytes(_weights_uri(root_uri, key, pointer.version), weights)
     storage.write_json(_pointer_uri(root_uri, key), asdict(pointer))
@@ -273,8 +283,10 @@ def _read_verified(uri: str, size_bytes: int, digest: str) -> bytes:
 
 def _from_json(record_class: type[T], uri: str) -> T:
     document = storage.read_json(uri)
-    names = {field.name for field in fields(record_class)}  # type: ignore[arg-type]
-    if not isinstance(document, dict) or not names <= document.keys():
-        missing = ", ".join(sorted(names - document.keys())) if isinstance(document, dict) else "everything"
+    known = fields(record_class)  # type: ignore[arg-type]
+    # fields with a default came with later releases
+    required = {field.name for field in known if field.default is MISSING}
+    if not isinstance(document, dict) or not required <= document.keys():
+        missing = ", ".join(sorted(required - document.keys())) if isinstance(document, dict) else "everything"
         raise ArtifactCorruptError(f"{uri}: fields are missing: {missing}; restore it or publish again")
-    return record_class(**{name: document[name] for name in names})
+    return record_class(**{field.name: document[field.name] for field in known if field.name in document})

@@ -22,7 +22,7 @@ from ds2ray.training.encode import Encoder
 from ds2ray.training.fit import AdapterFit, UserSpeech, evaluate_adapter, fit_adapter, pad_frames
 from ds2ray.training.gate import CurrentAdapter, gate
 from ds2ray.training.seeds import derive_seed
-from ds2ray.training.split import split
+from ds2ray.training.split import CROSS_VALIDATED, split, split_rule
 from ds2ray.training.stacked import StackedTraining
 from ds2ray.training.stages import StageClock
 from ds2ray.training.stored import StoredSpeech
@@ -263,8 +263,9 @@ class _CohortTraining:
             return None
         metric = self.adapt_config.gate_metric
         speech = speech_of(self.base, user, self.adapt_config, self.device)
-        if len(speech.parts) > 1:
-            # it has learned from all of this speech, so only what was said of it then is fair
+        rule = split_rule(len(user.encodings), self.adapt_config)
+        if rule == CROSS_VALIDATED or current.split not in ("", rule):
+            # it may have learned from what judges tonight, so only what was said of it then is fair
             return current.error_ratio * fit.score_before.rate(metric)
         evaluation = evaluate_adapter(
             self.base.model,

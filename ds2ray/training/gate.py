@@ -9,10 +9,16 @@ from ds2ray.training.fit import AdapterFit
 
 @dataclass(frozen=True)
 class CurrentAdapter:
-    """The adapter that a user has. `error_ratio`: what it left of the base's held-out error when it was judged."""
+    """The adapter that a user has.
+
+    Attributes:
+        error_ratio: what it left of the base's held-out error when it was judged.
+        split: the rule by which its speech was split (`split_rule`); empty where it is not known.
+    """
 
     adapter: MLPAdapter
     error_ratio: float = 1.0
+    split: str = ""
 
 
 def gate(fit: AdapterFit, current_error: float | None, metric: ErrorMetric) -> str:

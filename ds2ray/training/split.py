@@ -8,6 +8,8 @@ from ds2ray.config import AdaptConfig
 from ds2ray.errors import InputError
 from ds2ray.training.seeds import derive_seed
 
+CROSS_VALIDATED = "trains on everything, judged by cross-validation"
+
 
 @dataclass(frozen=True)
 class Part:
@@ -34,6 +36,13 @@ def split(utterance_ids: Sequence[str], config: AdaptConfig, seed: int) -> list[
         Part(everything, []),
         *(Part([row for row in everything if row not in fold], sorted(fold)) for fold in folds),
     ]
+
+
+def split_rule(num_utterances: int, config: AdaptConfig) -> str:
+    """What `split` goes by. An adapter of another rule may have learned from what this one holds out."""
+    if num_utterances < config.cross_validate_below:
+        return CROSS_VALIDATED
+    return f"holds out a share of {config.held_out_fraction}, drawn by seed {config.seed}"
 
 
 def hold_out(utterance_ids: Sequence[str], fraction: float, seed: int) -> tuple[list[int], list[int]]:

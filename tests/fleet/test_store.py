@@ -32,6 +32,7 @@ def publish(root: str, weights: bytes, key: str = "john", run_id: str = "run") -
         run_id=run_id,
         error_before=0.5,
         error_after=0.25,
+        split="by halves",
     )
 
 
@@ -178,6 +179,18 @@ def test_fields_of_a_later_release_are_ignored(root: str) -> None:
     uri = storage.join(root, "users", "john", "current.json")
     storage.write_json(uri, storage.read_json(uri) | {"comment": "of a later release"})
     assert store.read_pointer(root, "john") == pointer
+
+
+def test_pointers_of_an_earlier_release_are_read(root: str) -> None:
+    first, second = publish(root, b"one"), publish(root, b"two")
+    uri = storage.join(root, "users", "john", "current.json")
+    document = storage.read_json(uri)
+    assert document.pop("split") == document["history"][0].pop("split") == "by halves"
+    storage.write_json(uri, document)
+    pointer = store.read_pointer(root, "john")
+    assert pointer is not None
+    assert (pointer.version, pointer.split) == (second.version, "")
+    assert replace(store.rollback(root, "john", first.version), seq=1, history=()) == replace(first, split="")
 
 
 def _publish_and_die(root: str, last_written: str) -> None:

@@ -27,7 +27,7 @@ from ds2ray.training.evaluation import Score
 from ds2ray.training.fit import AdapterFit
 from ds2ray.training.gate import CurrentAdapter, gate
 from ds2ray.training.seeds import derive_seed
-from ds2ray.training.split import hold_out
+from ds2ray.training.split import hold_out, split_rule
 
 ADAPTER = AdapterConfig(hidden_dims=[16], after_layer=-1)
 ADAPT = AdaptConfig(
@@ -208,6 +208,33 @@ def test_a_current_adapter_is_not_judged_by_what_it_learned_from(base: Base, use
     open_current = {"ann": CurrentAdapter(current, error_ratio=0.25)}.get
     second = adapted(base, [users["ann"]], adapt=adapt, open_current=open_current)["ann"]
     assert second.current_error == 0.25 * first.fit.score_before.words.rate()
+
+
+ONE_EPOCH = replace(ADAPT, num_epochs=1, cross_validate_below=16)
+GROWN = 18
+
+
+@pytest.mark.parametrize(
+    ("split", "fair"),
+    [
+        (split_rule(15, ONE_EPOCH), False),  # it has learned from all that there was
+        (split_rule(GROWN, replace(ONE_EPOCH, seed=1)), False),
+        (split_rule(GROWN, replace(ONE_EPOCH, held_out_fraction=0.2)), False),
+        (split_rule(GROWN, ONE_EPOCH), True),
+        ("", True),
+    ],
+)
+def test_a_current_adapter_of_another_split_is_judged_by_its_record(
+    base: Base, tmp_path: Path, split: str, fair: bool
+) -> None:
+    grown = CohortUser("dora", make_utterances(tmp_path, GROWN, seed=7, pitch=1.2))
+    current = MLPAdapter.from_config(base.model.encoding_dim(), ADAPTER)  # says what the base says
+    open_current = {"dora": CurrentAdapter(current, error_ratio=0.25, split=split)}.get
+    result = adapted(base, [grown], adapt=ONE_EPOCH, open_current=open_current)["dora"]
+    assert result.fit is not None
+    before = result.fit.score_before.words.rate()
+    assert before > 0
+    assert result.current_error == (before if fair else 0.25 * before)
 
 
 def errors(words: int, characters: int) -> Score:
