@@ -23,6 +23,7 @@ from ds2ray.errors import InputError
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.layers import TIME_REDUCTION
 from ds2ray.model.weights import Base
+from ds2ray.training.memory import memory_left
 from ds2ray.training.precision import bfloat16_trunk, uses_bfloat16
 from ds2ray.training.stages import StageClock
 
@@ -30,7 +31,7 @@ READ_THREADS = 4
 """Audio files read at a time: reading waits for storage more than it computes."""
 
 DEVICE_SHARE = 0.4
-"""Share of a GPU's free memory that encodings may take; the rest is for training."""
+"""Share of the GPU memory left to this process that encodings may take; the rest is for training."""
 
 TOO_LARGE = "does not fit the device's memory; cut it into shorter utterances, or raise adapt.gpus_per_trial"
 
@@ -143,7 +144,7 @@ class Encoder:
         frames = seconds / (TIME_REDUCTION * self.base.audio.hop_s)
         bytes_each = 2 if uses_bfloat16(self.precision, device) else 4
         size_bytes = frames * self.base.model.encoding_dim(self.after_layer) * bytes_each
-        return device if size_bytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0] else torch.device("cpu")
+        return device if size_bytes < DEVICE_SHARE * memory_left(device) else torch.device("cpu")
 
 
 @dataclass(frozen=True)
