@@ -23,8 +23,9 @@ def save_checkpoint(
 ) -> str:
     """Write the state after `step` optimizer steps, make it the latest, and delete what is no longer kept.
 
-    Kept are the newest `keep`, and the one with the lowest error. Those of the same settings that have gone further
-    are left over from a run that was started afresh, or went on from before them: they are deleted.
+    Kept are the newest `keep`, and the one with the lowest error; of each other settings the newest and that with the
+    lowest error. Those of the same settings that have gone further are left over from a run that was started afresh,
+    or went on from before them: they are deleted.
 
     Args:
         settings: fingerprint of whatever must be equal for a run to go on from here.
@@ -58,16 +59,25 @@ def save_checkpoint(
 
 
 def entries_to_keep(entries: Sequence[dict[str, Any]], keep: int) -> list[dict[str, Any]]:
-    """Of checkpoints in the order of writing: the newest `keep`, and the best of the last one's settings."""
+    """Of checkpoints in the order of writing: the newest `keep` and the best of the last one's settings.
+
+    Of every other settings the newest and the best: with these again, their run can go on.
+    """
     newest = entries[-1]
+    settings = newest["settings"]
     valid = [
         entry
         for entry in entries[:-1]
-        if entry["name"] != newest["name"]
-        and (entry["settings"] != newest["settings"] or entry["step"] <= newest["step"])
+        if entry["settings"] != settings or (entry["name"] != newest["name"] and entry["step"] <= newest["step"])
     ] + [newest]
-    best = best_entry(valid, newest["settings"])
-    return [entry for place, entry in enumerate(valid) if place >= len(valid) - keep or entry is best]
+    kept: list[dict[str, Any]] = []
+    for each in {entry["settings"] for entry in valid}:
+        own = [entry for entry in valid if entry["settings"] == each]
+        best = best_entry(own, each)
+        kept += own[-keep:] if each == settings else own[-1:]
+        if best is not None:
+            kept.append(best)
+    return [entry for entry in valid if entry in kept]
 
 
 def best_entry(entries: Sequence[dict[str, Any]], settings: str) -> dict[str, Any] | None:
@@ -80,13 +90,14 @@ def load_latest(folder_uri: str, settings: str, say: Callable[[str], None]) -> d
     """The newest intact state that was saved under the same settings; None where there is none.
 
     Args:
-        say: told of every checkpoint that is damaged or missing.
+        say: told of every checkpoint that is damaged or missing, and where there are some of other settings only.
 
     Raises:
         ArtifactCorruptError: there are some, but none is intact.
     """
     problems = []
-    for entry in reversed(_entries(storage.join(folder_uri, LATEST))):
+    entries = _entries(storage.join(folder_uri, LATEST))
+    for entry in reversed(entries):
         if entry["settings"] != settings:
             continue
         try:
@@ -100,6 +111,13 @@ def load_latest(folder_uri: str, settings: str, say: Callable[[str], None]) -> d
         raise ArtifactCorruptError(
             f"no checkpoint is left to go on from: {'; '.join(problems)}; restore one, or start afresh with "
             "train.resume=false"
+        )
+    if entries:
+        say(
+            f"starting afresh: the checkpoints in {folder_uri} (the newest after step {entries[-1]['step']}) are of "
+            "other settings or other data. They are kept: with the settings and data of before their run goes on. To "
+            "begin with the weights of a finished run, give train.pretrained_model_path=<a copy of its model.pt>; to "
+            "keep the model.pt of both runs, another train.output_dir"
         )
     return None
 

@@ -62,6 +62,33 @@ def test_what_went_further_under_the_same_settings_is_left_over() -> None:
     assert best_entry(entries[:1], "s") is None
 
 
+def test_of_other_settings_the_newest_and_the_best_are_kept() -> None:
+    entries = [entry(1, 0.1, "a"), entry(2, 0.3, "a"), entry(3, 0.2, "a"), entry(4, None, "b"), entry(5, None, "b")]
+    for step in range(1, 9):
+        entries = entries_to_keep([*entries, entry(step)], 2)
+    assert [each["name"] for each in entries] == ["a1", "a3", "b5", "s7", "s8"]
+    back = entries_to_keep([*entries, entry(4, 0.5, "a")], 1)
+    assert [each["name"] for each in back] == ["a1", "b5", "s8", "a4"]
+    twin = {**entry(8, None, "c"), "name": "s8"}  # the same state: one file
+    assert entries_to_keep([entry(8), twin], 1) == [entry(8), twin]
+
+
+def test_checkpoints_of_other_settings_are_told_of_and_stay(tmp_path: Path) -> None:
+    save_checkpoint(str(tmp_path), 30, state(30), "a", keep=1, error=[0.5])
+    said: list[str] = []
+    assert load_latest(str(tmp_path), "b", said.append) is None
+    (line,) = said
+    assert line.startswith(f"starting afresh: the checkpoints in {tmp_path} (the newest after step 30) are of other ")
+    assert all(name in line for name in ("train.pretrained_model_path=", "train.output_dir"))
+    for step in range(4):
+        save_checkpoint(str(tmp_path), step, state(step), "b", keep=1)
+    assert steps(tmp_path) == [3, 30]
+    for settings, number in (("a", 30), ("b", 3)):
+        loaded = load_latest(str(tmp_path), settings, never)  # it goes on: there is nothing to tell
+        assert loaded is not None
+        assert loaded["number"].item() == number
+
+
 def test_newest_and_best_are_read(tmp_path: Path) -> None:
     for step, error in enumerate([0.5, 0.2, 0.3, None]):
         save_checkpoint(str(tmp_path), step, state(step), "s", keep=1, error=None if error is None else [error, 9.0])
@@ -71,7 +98,6 @@ def test_newest_and_best_are_read(tmp_path: Path) -> None:
     assert best is not None
     assert (newest["number"].item(), best["number"].item()) == (3, 1)
     assert newest["nested"] == state(0)["nested"]
-    assert load_latest(str(tmp_path), "other", never) is None
     assert load_best(str(tmp_path), "other") is None
     assert load_latest(str(tmp_path / "nothing"), "s", never) is None
 

@@ -121,9 +121,15 @@ class TestResume:
 
     @pytest.mark.parametrize("change", [{"learning_rate": 0.01}, {"num_epochs": 3}, {"seed": 1}, {"num_train": 17}])
     def test_a_changed_setting_starts_afresh(self, tmp_path: Path, change: dict[str, float]) -> None:
-        train(make_task(tmp_path, num_epochs=2))
-        _, reports = train(make_task(tmp_path, **{"num_epochs": 2, **change}))  # type: ignore[arg-type]
+        before, _ = train(make_task(tmp_path, num_epochs=2))
+        said: list[str] = []
+        changed = make_task(tmp_path, **{"num_epochs": 2, "keep_checkpoints": 1, **change})  # type: ignore[arg-type]
+        _, reports = train(changed, say=said.append)
         assert reports[0].epoch == 1
+        assert [line.partition(":")[0] for line in said] == ["starting afresh"]
+        again, reports = train(make_task(tmp_path, num_epochs=2))  # what was trained before is still there
+        assert [epoch.epoch for epoch in reports] == [2]
+        assert_equal_weights(again, before)
 
     def test_what_changes_no_weight_changes_no_fingerprint(self, tmp_path: Path) -> None:
         task = make_task(tmp_path)
