@@ -29,7 +29,7 @@ from ds2ray.errors import Ds2RayError, StorageError
 from ds2ray.model.weights import save_model_file
 from ds2ray.training.base import train_base
 from ds2ray.training.reports import EpochReport, Observer, Progress
-from ds2ray.training.task import BaseTask, settings_fingerprint
+from ds2ray.training.task import BaseTask
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -61,7 +61,7 @@ class FinishedBase:
 
 def run_id_of(task: BaseTask) -> str:
     """The run that a base names as its origin: the same for the same settings and data."""
-    return f"train-{settings_fingerprint(task)[:16]}"
+    return f"train-{task.fingerprint[:16]}"
 
 
 def train_on_ray(task: BaseTask, storage_config: StorageConfig, cluster: ClusterConfig) -> FinishedBase:

@@ -27,7 +27,7 @@ from ds2ray.training.ranks import from_rank_zero, rank_and_world_size, summed
 from ds2ray.training.reports import EpochReport, Observer, Progress, StepSums
 from ds2ray.training.run_state import RunState
 from ds2ray.training.seeds import derive_seed
-from ds2ray.training.task import BaseTask, settings_fingerprint
+from ds2ray.training.task import BaseTask
 from ds2ray.training.validation import Validator
 
 
@@ -78,7 +78,7 @@ class _Run:
         self.batching = Batching(
             config.batch_size, config.batch_s, config.accumulate_steps, config.sorta_grad, config.seed, WINDOW_GROUPS
         )
-        self.settings = settings_fingerprint(task)
+        self.settings = task.fingerprint
         self.state = RunState()
         self._resume()
         self.checkpoints = CheckpointWriter(task.checkpoint_uri, self.settings, config.keep_checkpoints)
