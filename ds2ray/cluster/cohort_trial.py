@@ -166,9 +166,13 @@ class CohortTrial(tune.Trainable):
             # neither can be compared with; the new adapter takes its place if it is no worse than the base
             log.warning("%s", error)
             return None
-        if found is None or found[0].adapter["after_layer"] != self.task.adapter.after_layer:
+        if found is None:
             return None
-        return CurrentAdapter(found[1], _error_ratio(found[0]), found[0].split)
+        pointer, adapter = found
+        layer_index = self.base.model.layer_index
+        if layer_index(pointer.adapter["after_layer"]) != layer_index(self.task.adapter.after_layer):
+            return None
+        return CurrentAdapter(adapter, _error_ratio(pointer), pointer.split)
 
     def _settle(self, result: CohortResult, user: UserPlan) -> Outcome:
         """Publish what passed the gate, and say what became of the user."""

@@ -1,0 +1,75 @@
+"""The gate of a fleet run: a new adapter against the one that the user has."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fleet_runs import RandomBase, adapt_users, changed_outcomes, job_of, spoken, write_users
+
+from ds2ray import storage
+from ds2ray.cluster import adapt
+from ds2ray.data.demo import DemoCorpus
+from ds2ray.data.manifest import Utterance
+from ds2ray.fleet.outcomes import Status
+from ds2ray.fleet.store import AdapterPointer, read_pointer
+from ds2ray.training.split import CROSS_VALIDATED, split_rule
+
+GOOD: dict[str, Any] = {"num_epochs": 10, "learning_rate": 0.02}
+"""Enough to learn an easy user by heart."""
+
+WEAK: dict[str, Any] = {"num_epochs": 1, "learning_rate": 1e-4}
+"""Lowers the loss, and changes nothing that is recognised."""
+
+
+@pytest.fixture(scope="module")
+def easy(small_corpus: DemoCorpus) -> list[Utterance]:
+    """A user who always says the same: what even a random base can be taught."""
+    return [replace(utterance, transcript="a") for utterance in spoken(small_corpus)["fiona"]]
+
+
+def publish_good(root: str, folder: Path, utterances: Sequence[Utterance], **changed: Any) -> AdapterPointer:
+    users = write_users(str(folder / "first.csv"), {"fiona": utterances})
+    code, trained = adapt_users(root, users, "first", **GOOD, **changed)
+    assert (code, trained["fiona"].status) == (0, Status.adapted)
+    pointer = read_pointer(root, "fiona")
+    assert pointer is not None
+    assert (pointer.error_before, pointer.error_after) == (1.0, 0.0)
+    return pointer
+
+
+def test_a_good_adapter_is_not_replaced_by_a_weak_one(
+    ray_cluster: str, random_base: RandomBase, easy: list[Utterance], tmp_path: Path
+) -> None:
+    root = random_base.publish(str(tmp_path / "store"))
+    good = publish_good(root, tmp_path, easy)
+    users = write_users(str(tmp_path / "again.csv"), {"fiona": easy})
+    num_layers = len(random_base.base.model.rnn_layers)
+    for after_layer in (-1, num_layers):  # two names of one place
+        run_id = f"weak-after-{after_layer}"
+        job = job_of(root, users, run_id, force=True, **WEAK)
+        job.adapter.after_layer = after_layer
+        assert adapt.run(job) == 0
+        row = changed_outcomes(root, run_id)["fiona"]
+        assert (row.status, row.version) == (Status.kept_previous, "")
+        assert row.reason == "held-out WER 100.0% is worse than the current adapter's 0.0%"
+        assert read_pointer(root, "fiona") == good
+
+
+def test_a_user_who_grows_is_not_judged_by_what_the_adapter_has_learned_by_heart(
+    ray_cluster: str, random_base: RandomBase, easy: list[Utterance], tmp_path: Path
+) -> None:
+    """An adapter that is no use for new speech, but knows all of the old, gives way to one that is no worse."""
+    root = random_base.publish(str(tmp_path / "store"))
+    few: dict[str, Any] = {"cross_validate_below": len(easy)}
+    first = publish_good(root, tmp_path, easy[:-1], **few)
+    assert first.split == CROSS_VALIDATED
+    uri = f"{root}/users/fiona/current.json"
+    storage.write_json(uri, storage.read_json(uri) | {"error_after": first.error_before})
+    users = write_users(str(tmp_path / "grown.csv"), {"fiona": easy})
+    code, trained = adapt_users(root, users, "grown", **WEAK, **few)
+    assert (code, trained["fiona"].status, trained["fiona"].reason) == (0, Status.adapted, "")
+    second = read_pointer(root, "fiona")
+    assert second is not None
+    assert second.split == split_rule(len(easy), job_of(root, users, **few).adapt)
