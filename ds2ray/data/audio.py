@@ -5,6 +5,7 @@ torch is imported only where samples are resampled, so reading headers stays che
 """
 
 import io
+import math
 import wave
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -58,17 +59,20 @@ def probe(audio: str | bytes) -> AudioInfo:
     return AudioInfo(header.samplerate, header.channels, header.frames)
 
 
-def read_waveform(audio: str | bytes, sample_rate_hz: int) -> np.ndarray:
+def read_waveform(audio: str | bytes, sample_rate_hz: int, max_duration_s: float = math.inf) -> np.ndarray:
     """Decode a URI or encoded bytes to mono at `sample_rate_hz`.
 
     Channels are averaged.
+
+    Args:
+        max_duration_s: audio whose header says that it is longer is refused before it is decoded.
 
     Returns:
         float32 [num_samples], full scale at -1 and 1.
 
     Raises:
         FileNotFoundError: there is nothing at the URI.
-        InputError: empty, not audio, truncated, or with samples that are not finite.
+        InputError: empty, not audio, too long, truncated, or with samples that are not finite.
     """
     if isinstance(audio, str) and "#" in audio:
         from ds2ray.data.packed_audio import is_packed, read_packed  # which needs pyarrow
@@ -76,7 +80,7 @@ def read_waveform(audio: str | bytes, sample_rate_hz: int) -> np.ndarray:
         audio = read_packed(audio) if is_packed(audio) else audio
     data = audio if isinstance(audio, bytes) else storage.read_bytes(audio)
     if isinstance(audio, str) and audio.lower().endswith(PCM_SUFFIX):
-        _pcm_info(len(data))
+        _refuse_long(_pcm_info(len(data)), max_duration_s)
         samples = np.frombuffer(data, dtype="<i2").astype(np.float32) / 32768.0
         return resample(samples, PCM_SAMPLE_RATE_HZ, sample_rate_hz)
     try:
@@ -84,6 +88,7 @@ def read_waveform(audio: str | bytes, sample_rate_hz: int) -> np.ndarray:
         _refuse_cut(content)
         with soundfile.SoundFile(content) as file:
             promised, rate_hz = file.frames, file.samplerate
+            _refuse_long(AudioInfo(rate_hz, file.channels, promised), max_duration_s)
             channels = file.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise InputError(f"cannot be decoded as audio ({error.error_string})") from error
@@ -170,6 +175,11 @@ def _pcm_info(size_bytes: int) -> AudioInfo:
     if size_bytes % PCM_BYTES_PER_SAMPLE:
         raise InputError(f"is truncated: {size_bytes} bytes are not whole 16-bit samples")
     return AudioInfo(PCM_SAMPLE_RATE_HZ, 1, size_bytes // PCM_BYTES_PER_SAMPLE)
+
+
+def _refuse_long(info: AudioInfo, max_duration_s: float) -> None:
+    if info.duration_s > max_duration_s:
+        raise InputError(f"longer than {max_duration_s:g} s")
 
 
 def _refuse_cut(file: BinaryIO) -> None:

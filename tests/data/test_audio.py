@@ -141,6 +141,16 @@ def test_other_truncated_files_never_pass_as_whole(audio_format: str, share: flo
         read_waveform(data[: int(len(data) * share)], RATE_HZ)
 
 
+@pytest.mark.parametrize("audio_format", ["wav", "flac", "ogg", "pcm"])
+@pytest.mark.parametrize("rate_hz", [RATE_HZ, 8000])
+def test_audio_that_is_too_long_is_refused(tmp_path: Path, audio_format: str, rate_hz: int) -> None:
+    path = str(tmp_path / f"a.{audio_format}")
+    write_audio(path, tone(), RATE_HZ)
+    assert len(read_waveform(path, rate_hz, max_duration_s=0.5)) == rate_hz // 2
+    with pytest.raises(InputError, match=r"^longer than 0\.4999 s$"):
+        read_waveform(path, rate_hz, max_duration_s=0.4999)
+
+
 def test_a_wav_of_a_program_that_streams_has_no_length_and_is_whole() -> None:
     data = bytearray(encoded(tone(), "WAV"))
     data[4:8] = b"\xff\xff\xff\xff"

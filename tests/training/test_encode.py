@@ -1,10 +1,12 @@
 """Encoding: little padding, whatever the manifest says, and the precision that is asked for."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import soundfile
 import torch
 from toy_speech import make_utterances
 
@@ -12,6 +14,7 @@ from ds2ray.config import Precision
 from ds2ray.data.manifest import Utterance
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.weights import Base
+from ds2ray.training import encode
 from ds2ray.training.encode import TOO_LARGE, Encoder
 from ds2ray.training.stages import StageClock
 
@@ -57,6 +60,72 @@ def test_audio_that_is_longer_than_its_manifest_says_is_a_problem(base: Base, ut
     too_long = {number for number, duration_s in enumerate(durations_s) if duration_s > limit_s}
     assert encoded.problems == dict.fromkeys(too_long, f"longer than {limit_s:g} s")
     assert [number for number, rows in enumerate(encoded.encodings) if rows is None] == sorted(too_long)
+
+
+class Reading:
+    """Counts the seconds of audio and the files of each batch that is read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.files: list[int] = []
+
+        def counting(batches: Iterable[list[int]], load: Callable[[list[int]], Any]) -> Iterator[Any]:
+            for batch in batches:
+                self.files.append(len(batch))
+                yield load(batch)
+
+        monkeypatch.setattr(encode, "prefetched", counting)
+
+
+@pytest.mark.parametrize(
+    ("max_duration_s", "files"),
+    [(2.0, [30, 30, 20]), (20.0, [4] * 20), (math.inf, [4] * 20), (0.1, [50, 30])],  # 4: as many as are read at once
+)
+def test_what_is_read_at_a_time_is_bounded_where_durations_are_unknown(
+    base: Base,
+    utterances: list[Utterance],
+    monkeypatch: pytest.MonkeyPatch,
+    max_duration_s: float,
+    files: list[int],
+) -> None:
+    reading = Reading(monkeypatch)
+    monkeypatch.setattr(encode, "UNKNOWN_S", 60.0)
+    monkeypatch.setattr(encode, "READ_FILES", 50)
+    unknown = [replace(utterance, duration_s=None) for utterance in utterances]
+    encoded = Encoder(base, max_duration_s=max_duration_s).encode(unknown)
+    assert reading.files == files
+    if max_duration_s >= 1:
+        assert encoded.problems == {}
+        (alone,) = encodings(Encoder(base), [utterances[41]])
+        found = encoded.encodings[41]
+        assert found is not None
+        torch.testing.assert_close(found, alone, atol=1e-5, rtol=1e-4)
+
+
+def test_a_batch_of_files_is_bounded_whatever_their_manifest_says(
+    base: Base, utterances: list[Utterance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = Reading(monkeypatch)
+    monkeypatch.setattr(encode, "READ_FILES", 30)
+    encodings(Encoder(base), [replace(utterance, duration_s=0.01) for utterance in utterances])
+    assert reading.files == [30, 30, 20]
+
+
+def test_too_long_audio_is_not_decoded(
+    base: Base, utterances: list[Utterance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[int] = []
+    read = soundfile.SoundFile.read
+
+    def counting(file: soundfile.SoundFile, *arguments: Any, **options: Any) -> Any:
+        decoded.append(file.frames)
+        return read(file, *arguments, **options)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", counting)
+    limit_s = sorted(utterance.duration_s or 0.0 for utterance in utterances)[40]
+    encoded = Encoder(base, max_duration_s=limit_s).encode([replace(u, duration_s=0.1) for u in utterances])
+    assert len(encoded.problems) == 39
+    assert len(decoded) == 41
+    assert max(decoded) == round(limit_s * base.audio.sample_rate_hz)
 
 
 def test_half_precision_halves_the_memory(base: Base, utterances: list[Utterance]) -> None:
