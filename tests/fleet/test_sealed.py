@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from benchmarks.counted import REQUESTS
 from ds2ray import storage
 from ds2ray.config import AudioConfig, BadRows, DataConfig, TextConfig
+from ds2ray.data.audio import read_waveform
 from ds2ray.data.manifest import Utterance, write_manifest
 from ds2ray.data.user_table import UserRow
 from ds2ray.errors import StorageError
@@ -113,6 +115,17 @@ def test_a_store_that_gives_nothing_is_nobodys_fault(s3_root: str) -> None:
     users, failed = opened([*lost, packed(s3_root, "ann", [speech()])])
     assert [user.user_key for user in users] == ["ann"]
     assert ["no such bucket" in row.reason for row in failed] == [True, True]
+
+
+def test_a_packed_user_is_one_request(tmp_path: Path) -> None:
+    names = [f"user-{number}" for number in range(12)]
+    users = [packed(f"counted://{tmp_path}", name, [speech("one"), speech("two")]) for name in names]
+    REQUESTS.clear()
+    found, failed = opened(users)
+    assert failed == []
+    utterances = [utterance for user in found for utterance in user.utterances]
+    assert [len(read_waveform(utterance.audio, 16000)) for utterance in utterances] == [8000] * 24
+    assert dict(REQUESTS) == {"GET": 12}
 
 
 def test_nobody_is_sealed() -> None:
