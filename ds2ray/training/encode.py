@@ -6,6 +6,7 @@ encodings.
 
 import itertools
 import math
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ from ds2ray.training.memory import memory_left
 from ds2ray.training.precision import bfloat16_trunk, uses_bfloat16
 from ds2ray.training.stages import StageClock
 
-READ_THREADS = 4
-"""Audio files read at a time: reading waits for storage more than it computes."""
+MIN_READ_THREADS, MAX_READ_THREADS = 4, 32
+"""Audio files read at a time, see `read_threads`."""
 
 READ_FILES = 512
 """Files of a read batch at most: their durations may be told wrongly, or be none."""
@@ -40,6 +41,17 @@ DEVICE_SHARE = 0.4
 """Share of the GPU memory left to this process that encodings may take; the rest is for training."""
 
 TOO_LARGE = "does not fit the device's memory; cut it into shorter utterances, or raise adapt.gpus_per_trial"
+
+
+def read_threads() -> int:
+    """Audio files to read at a time: one for each CPU of this process, as decoding keeps a CPU busy.
+
+    A few even on one CPU, as reading waits for storage, too, and not so many that storage is asked for too much. Trials
+    share a node's CPUs: Ray gives torch as many threads as a trial has CPUs, which counts where it is less.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)  # only Linux has it
+    cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(MIN_READ_THREADS, min(MAX_READ_THREADS, cpus, torch.get_num_threads()))
 
 
 @dataclass(frozen=True)
@@ -96,7 +108,7 @@ class Encoder:
         encodings: list[Tensor | None] = [None] * len(utterances)
         problems: dict[int, str] = {}
         computed = valid = 0
-        with ThreadPoolExecutor(READ_THREADS) as readers:
+        with ThreadPoolExecutor(read_threads()) as readers:
             loaded = self._loaded(utterances, readers)
             while True:
                 with clock("read"):
@@ -145,7 +157,7 @@ class Encoder:
             for start in range(0, len(places), READ_FILES):
                 yield [known[place] for place in places[start : start + READ_FILES]]
         # any of the others may last as long as is allowed; once read, they are grouped by what they really last
-        size = max(READ_THREADS, int(min(READ_FILES, UNKNOWN_S / self.max_duration_s)))
+        size = max(read_threads(), int(min(READ_FILES, UNKNOWN_S / self.max_duration_s)))
         unknown = [index for index, utterance in enumerate(utterances) if not utterance.duration_s]
         for start in range(0, len(unknown), size):
             yield unknown[start : start + size]

@@ -1,6 +1,7 @@
 """Encoding: little padding, whatever the manifest says, and the precision that is asked for."""
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -90,6 +91,7 @@ def test_what_is_read_at_a_time_is_bounded_where_durations_are_unknown(
     reading = Reading(monkeypatch)
     monkeypatch.setattr(encode, "UNKNOWN_S", 60.0)
     monkeypatch.setattr(encode, "READ_FILES", 50)
+    monkeypatch.setattr(encode, "read_threads", lambda: 4)
     unknown = [replace(utterance, duration_s=None) for utterance in utterances]
     encoded = Encoder(base, max_duration_s=max_duration_s).encode(unknown)
     assert reading.files == files
@@ -126,6 +128,26 @@ def test_too_long_audio_is_not_decoded(
     assert len(encoded.problems) == 39
     assert len(decoded) == 41
     assert max(decoded) == round(limit_s * base.audio.sample_rate_hz)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "torch_threads", "threads"), [(1, 1, 4), (16, 16, 16), (64, 1, 4), (64, 6, 6), (8, 64, 8), (128, 64, 32)]
+)
+def test_files_are_read_by_as_many_threads_as_there_are_cpus_for_it(
+    base: Base,
+    utterances: list[Utterance],
+    monkeypatch: pytest.MonkeyPatch,
+    cpus: int,
+    torch_threads: int,
+    threads: int,
+) -> None:
+    pools: list[int] = []
+    pool = encode.ThreadPoolExecutor
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cpus)))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: torch_threads)
+    monkeypatch.setattr(encode, "ThreadPoolExecutor", lambda size: pools.append(size) or pool(size))
+    encodings(Encoder(base), utterances[:1])
+    assert pools == [threads]
 
 
 def test_half_precision_halves_the_memory(base: Base, utterances: list[Utterance]) -> None:
