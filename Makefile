@@ -6,11 +6,11 @@ BIN := $(VENV)/bin
 UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help demo test lint bench-adapt bench-bank bench-quality bench-scale bench-gpu bench-plan fix lock clean
+.PHONY: help demo test lint bench-adapt bench-bank bench-quality bench-real-speech bench-scale bench-gpu bench-plan fix lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed ## train a base and eight users' adapters on synthetic speech (DEMO_ARGS="key=value …")
 	@$(BIN)/python jobs/demo.py $(DEMO_ARGS)
@@ -32,6 +32,9 @@ bench-bank: $(VENV)/installed ## the stacked step: which product, update and sta
 
 bench-quality: $(VENV)/installed ## adapters against full fine-tuning of a copy per user (25 minutes)
 	@$(BIN)/python -m benchmarks.quality $(BENCH_ARGS)
+
+bench-real-speech: $(VENV)/installed ## a real speaker at 8 kHz: the base, all weights tuned, an adapter (10 minutes)
+	@$(BIN)/python -m benchmarks.real_speech $(BENCH_ARGS)
 
 bench-scale: $(VENV)/installed ## one worker against two, one Ray node against two (10 minutes)
 	@$(BIN)/python -m benchmarks.scale $(BENCH_ARGS)

@@ -147,15 +147,20 @@ def trained_base(cache: str, ordinary: DemoCorpus, settings: Sequence[str] = ())
         settings: overrides of jobs/train.py.
     """
     folder = storage.absolute(storage.join(cache, f"base-{digest(repr((ordinary.root, *settings)))}"))
-    root = Path(__file__).resolve().parent.parent
     say("training the demo's base, or finding it trained …")
-    command = [
-        *(sys.executable, str(root / "jobs" / "train.py"), "model=tiny", "train=demo", "cluster.num_workers=0"),
-        *(f"train.manifest={ordinary.train_manifest}", f"train.valid_manifest={ordinary.valid_manifest}"),
-        *(f"train.output_dir={folder}", f"storage.root={folder}/store", *settings),
-    ]
-    subprocess.run(command, check=True, stdout=sys.stderr, cwd=root)
+    run_training(
+        *("model=tiny", "train=demo", f"train.manifest={ordinary.train_manifest}"),
+        *(f"train.valid_manifest={ordinary.valid_manifest}", f"train.output_dir={folder}"),
+        *(f"storage.root={folder}/store", *settings),
+    )
     return f"{folder}/model.pt"
+
+
+def run_training(*settings: str) -> None:
+    """jobs/train.py in a process of its own and without Ray; what it prints goes to stderr."""
+    root = Path(__file__).resolve().parent.parent
+    command = [sys.executable, str(root / "jobs" / "train.py"), "cluster.num_workers=0", *settings]
+    subprocess.run(command, check=True, stdout=sys.stderr, cwd=root)
 
 
 def digest(text: str) -> str:

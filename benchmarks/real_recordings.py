@@ -1,0 +1,145 @@
+"""A real speaker's recordings for a benchmark: what is usable, how it is divided, how much of it is silence."""
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmarks.speech import Speaker
+from ds2ray.config import AdaptConfig, DataConfig, TextConfig
+from ds2ray.data.audio import read_waveform
+from ds2ray.data.manifest import Utterance, read_manifest
+from ds2ray.data.validation import validate
+from ds2ray.errors import InputError
+from ds2ray.model.weights import Base
+from ds2ray.text import normalise
+from ds2ray.training.split import hold_out
+
+FRAME_S = 0.01
+QUIET_DB = -40.0
+"""A frame is silence where it is this far below the loudest sample of its recording."""
+
+NOTHING_SAID = "nothing is said"
+SAID_BEFORE = "its sentence is said before"
+LACKING = "characters that the vocabulary lacks"
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+SYMBOLS = {**{str(digit): word for digit, word in enumerate(DIGITS)}, "#": "pound", "*": "star"}
+# a digit that stands alone: others can be read in several ways
+_SYMBOL = re.compile(r"(?<![\w.])[0-9](?!\w|[.,]\d)|[#*]")
+_REMARK = re.compile(r"\([^)]*\)")
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """What there is of a speaker for a base.
+
+    Attributes:
+        usable: one recording of each sentence.
+        silent: recordings in which nothing is said, as their transcripts have it.
+        dropped: recordings that are not among the usable ones, by reason.
+        lacking: of those dropped for LACKING, how many have each character.
+        changed: usable recordings that are not used as they are, by what is changed.
+    """
+
+    user_id: str
+    usable: list[Utterance]
+    silent: list[Utterance]
+    dropped: dict[str, int]
+    lacking: dict[str, int]
+    changed: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Utterances to train on, to stop and to judge by, and to test on: no sentence is in two of them."""
+
+    train: list[Utterance]
+    held_out: list[Utterance]
+    test: list[Utterance]
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Frames of a recording: all, the silent ones, those before and after the speech, the longest stretch of them."""
+
+    frames: int
+    quiet: int
+    before: int
+    after: int
+    longest: int
+
+    @classmethod
+    def of(cls, utterance: Utterance, sample_rate_hz: int) -> "Silence":
+        """Measure a recording at some rate."""
+        waveform = read_waveform(utterance.audio, sample_rate_hz)
+        samples = round(FRAME_S * sample_rate_hz)
+        frames = waveform[: len(waveform) // samples * samples].reshape(-1, samples)
+        limit = np.abs(waveform).max() * 10 ** (QUIET_DB / 20)
+        quiet = np.sqrt(np.square(frames).mean(axis=1)) < limit
+        runs = [len(list(run)) if silent else 0 for silent, run in itertools.groupby(quiet)] or [0]
+        return cls(len(quiet), int(quiet.sum()), runs[0], runs[-1], max(runs))
+
+    @property
+    def share(self) -> float:
+        """Of the recording."""
+        return self.quiet / max(1, self.frames)
+
+
+def read_recordings(uri: str, base: Base) -> Recordings:
+    """Read and check a speaker's manifest as a job does, with transcripts as they are said.
+
+    Raises:
+        InputError: there are several speakers.
+    """
+    written = read_manifest(uri)
+    speakers = {u.user_id for u in written.utterances}
+    if len(speakers) != 1:
+        raise InputError(f"{uri} has {len(speakers)} speakers, {sorted(speakers)[:5]}: give a manifest of one")
+    user_id = speakers.pop() or "speaker"
+    vocabulary = base.vocabulary
+    said = [replace(u, user_id=user_id, transcript=spelled_out(u.transcript)) for u in written.utterances]
+    spoken = [u for u in said if normalise(u.transcript, vocabulary.config)]
+    silent = [u for u in said if not normalise(u.transcript, vocabulary.config)]
+    once = one_of_each(spoken, vocabulary.config)
+    checked = validate(replace(written, utterances=once), data=DataConfig(), audio=base.audio, vocabulary=vocabulary)
+
+    reasons = {problem.line: problem.reason for problem in reversed(checked.problems)}  # the first of a line's
+    lacking: Counter[str] = Counter()
+    for utterance in once:
+        if utterance.line in reasons and (unknown := vocabulary.unknown_characters(utterance.transcript)):
+            reasons[utterance.line] = LACKING
+            lacking.update(unknown)
+    dropped = Counter(reasons.values())
+    dropped.update({NOTHING_SAID: len(silent), SAID_BEFORE: len(spoken) - len(once)})
+    transcripts = {u.line: u.transcript for u in written.utterances}
+    changed = Counter(checked.conversions)
+    for utterance in checked.utterances:
+        changed["spelled_out"] += utterance.transcript != transcripts[utterance.line]
+        changed["normalised"] += normalise(utterance.transcript, vocabulary.config) != utterance.transcript
+    return Recordings(user_id, checked.utterances, silent, dict(+dropped), dict(lacking), dict(+changed))
+
+
+def spelled_out(transcript: str) -> str:
+    """A transcript as it is said: remarks in brackets are left out, single digits and telephone keys are words."""
+    return _SYMBOL.sub(lambda symbol: f" {SYMBOLS[symbol[0]]} ", _REMARK.sub(" ", transcript))
+
+
+def one_of_each(utterances: Sequence[Utterance], text: TextConfig) -> list[Utterance]:
+    """The first recording of each sentence; two that are learnt as the same text are the same."""
+    first: dict[str, Utterance] = {}
+    for utterance in utterances:
+        first.setdefault(normalise(utterance.transcript, text), utterance)
+    return list(first.values())
+
+
+def divide(recordings: Recordings, test_fraction: float, seed: int) -> Parts:
+    """Draw the test; the rest is divided as a fleet run with the same speech does it."""
+    usable = recordings.usable
+    rest, test = hold_out([u.utterance_id for u in usable], test_fraction, seed)
+    speaker = Speaker(recordings.user_id, [usable[row] for row in rest], [usable[row] for row in test])
+    train, held_out, _ = speaker.split(AdaptConfig())
+    return Parts([speaker.adapt[row] for row in train], [speaker.adapt[row] for row in held_out], speaker.test)
