@@ -132,6 +132,28 @@ def test_a_gradient_that_is_not_finite_changes_nothing(dataset: SpeechDataset) -
     assert step(learner, [good]) > 0  # and the next step starts from a clean gradient
 
 
+def test_a_step_is_no_longer_than_the_clipped_gradient(dataset: SpeechDataset) -> None:
+    learner = learner_of(max_grad_norm=1e-3, weight_decay=0.0)
+    before = weights_of(learner.model)
+    step(learner, [batch_of(dataset, *range(6))])
+    # a first step with Nesterov's momentum of 0.9 goes by 1.9 gradients
+    moved = torch.linalg.vector_norm((weights_of(learner.model) - before).double())
+    assert float(moved) == pytest.approx(1.9 * RATE * 1e-3, rel=0.02)
+
+
+@pytest.mark.parametrize("masks", [{"num_time_masks": 2}, {"num_mel_masks": 2}])
+def test_spec_augment_masks_what_is_trained_on(dataset: SpeechDataset, masks: dict[str, Any]) -> None:
+    augment = replace(NO_AUGMENT, **masks)
+    whole, masked = learner_of(), learner_of(augment=augment)
+    heard: list[torch.Tensor] = []
+    for learner in (whole, masked):
+        learner.model.register_forward_pre_hook(lambda model, arguments: heard.append(arguments[0]))
+        step(learner, [batch_of(dataset, *range(6))])
+    changed = heard[0] != heard[1]
+    assert changed.any()
+    assert (heard[1][changed] == 0).all()
+
+
 def test_a_state_is_gone_on_from(dataset: SpeechDataset, tmp_path: Path) -> None:
     first, second = (learner_of(ema_decay=0.9, optimizer=OptimizerType.adamw) for _ in range(2))
     step(first, [batch_of(dataset, 0, 1)])
