@@ -66,13 +66,16 @@ class EpochPlan:
         """Utterances of a step, over all ranks and batches."""
         return int(self.batch_starts[self.step_starts[step + 1]] - self.batch_starts[self.step_starts[step]])
 
-    def window_after(self, step: int) -> np.ndarray:
-        """The utterances of the window that follows the one which begins with `step`; none where none begins there."""
-        later = (*self.window_starts[1:], len(self), len(self))
-        if step not in self.window_starts:
+    def windows_from(self, step: int) -> np.ndarray:
+        """The utterances of the window that begins with `step`, then those of the next one.
+
+        None where no window begins there, or the last.
+        """
+        if step not in self.window_starts[:-1]:
             return self.order[:0]
-        place = self.window_starts.index(step)
-        first, end = (self.batch_starts[self.step_starts[bound]] for bound in later[place : place + 2])
+        later = (*self.window_starts, len(self))
+        end = later[self.window_starts.index(step) + 2]
+        first, end = (self.batch_starts[self.step_starts[bound]] for bound in (step, end))
         return self.order[first:end]
 
     def after(self, num_steps: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -71,10 +71,7 @@ class Loader:
 
         def own_batches() -> Iterator[tuple[int, list[int], bool]]:
             for step in range(course.first_step, len(course.plan)):
-                following = course.plan.window_after(step)
-                if len(following):
-                    # what fails here fails again, and is told, where it is needed
-                    self.reader.submit(read_ahead, [self.dataset.utterances[index].audio for index in following])
+                self.read_ahead(course.plan.windows_from(step))
                 batches = course.plan.batches(step, rank)
                 for number, indices in enumerate(batches):
                     yield step, indices, number + 1 == len(batches)
@@ -92,6 +89,16 @@ class Loader:
         for loaded in prefetched(own_batches(), load):
             yield replace(loaded, wait_s=time.perf_counter() - asked_s)
             asked_s = time.perf_counter()
+
+    def read_ahead(self, indices: Iterable[int]) -> None:
+        """Begin to fetch the shards' row groups of some utterances, those of the window under way before the next's.
+
+        Its own are there already, but count as used just now: it is not they that make room for the next's.
+        """
+        audio = [self.dataset.utterances[index].audio for index in indices]
+        if audio:
+            # what fails here fails again, and is told, where it is needed
+            self.reader.submit(read_ahead, audio)
 
     def decode(self, indices: Sequence[int]) -> tuple[Batch | None, int]:
         """The utterances that can be decoded as a batch (None: there are none), and how many cannot."""

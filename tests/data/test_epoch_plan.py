@@ -107,8 +107,9 @@ def test_batches_come_out_of_windows_of_few_groups(
         assert 1 <= len(set(groups[window])) <= window_groups
     assert sum(len(set(groups[window])) for window in windows) == len(set(groups))  # each group is read once
     for first, following in pairwise(range(len(windows))):
-        assert sorted(plan.window_after(bounds[first])) == sorted(windows[following])
-    assert len(plan.window_after(bounds[-2])) == len(plan.window_after(len(plan))) == 0
+        assert plan.windows_from(bounds[first]).tolist() == windows[first] + windows[following]
+    for step in {bounds[-2], *range(len(plan) + 1)} - set(bounds[:-2]):
+        assert len(plan.windows_from(step)) == 0
     stop = min(stop, len(plan))
     rest = epoch_course(np.array(durations_s), batching, 1, [(world_size, stop)], 2, groups)
     heard = seen(plan, range(stop)) + seen(rest.plan, range(rest.first_step, len(rest.plan)))

@@ -11,14 +11,17 @@ from ds2ray.data.manifest import Utterance
 from ds2ray.data.packs import encode_pack, pack_rows
 
 
-def pack(folder: Path, utterances: Sequence[Utterance], num_shards: int = 2) -> str:
+def pack(folder: Path | str, utterances: Sequence[Utterance], num_shards: int = 2) -> str:
     """Write the audio files of utterances into shards in turn; returns the URI of the manifest."""
+    root = str(folder)
     tables = []
     for number in range(num_shards):
         own = [replace(u, audio=Path(str(u.audio)).read_bytes()) for u in utterances[number::num_shards]]
         name = f"shards/{number}.parquet"
-        storage.write_bytes(str(folder / name), encode_pack(own))
-        rows = pack_rows(str(folder / name))
+        uri = storage.join(root, name)
+        storage.write_bytes(uri, encode_pack(own))
+        rows = pack_rows(uri)
         tables.append(rows.append_column("shard", pa.array([name] * len(rows))))
-    storage.write_table(str(folder / "manifest.parquet"), pa.concat_tables(tables))
-    return str(folder / "manifest.parquet")
+    manifest = storage.join(root, "manifest.parquet")
+    storage.write_table(manifest, pa.concat_tables(tables))
+    return manifest
