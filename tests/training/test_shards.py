@@ -1,22 +1,27 @@
-"""Training on speech in shards: each row group is fetched once in an epoch, and few are in memory."""
+"""Training and validation on speech in shards: each row group is fetched once in an epoch, and few are in memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from base_training import assert_equal_weights, make_task, train
 from shards import pack
 
 from ds2ray import storage
-from ds2ray.config import DataConfig, TextConfig
+from ds2ray.config import DataConfig, TextConfig, TrainConfig
 from ds2ray.data import packed_audio, packs
 from ds2ray.data.manifest import Utterance
-from ds2ray.data.packed_audio import RowGroups, read_packed_manifest
+from ds2ray.data.packed_audio import WINDOW_GROUPS, RowGroups, read_packed_manifest
+from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.training.reports import EpochReport
 from ds2ray.training.sources import load_training_data
+from ds2ray.training.validation import Validator, validation_batches
 
 WINDOW = 2  # row groups
 
@@ -57,7 +62,8 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     monkeypatch.setattr(packs, "_ROW_GROUP_BYTES", 40_000)  # two or three toy utterances
     monkeypatch.setattr(packed_audio, "read_shard", read_shard)
     monkeypatch.setattr(packed_audio, "_CACHE", RowGroups(2 * WINDOW))
-    monkeypatch.setattr("ds2ray.training.base.WINDOW_GROUPS", WINDOW)
+    for module in ("base", "validation"):
+        monkeypatch.setattr(f"ds2ray.training.{module}.WINDOW_GROUPS", WINDOW)
     return requests
 
 
@@ -96,6 +102,49 @@ def test_each_row_group_is_fetched_once_in_an_epoch(
     train(task, report)
     assert [sorted(epoch) for epoch in epochs] == [sorted(groups)] * 2
     assert epochs[0] != epochs[1]
+
+
+class TestValidation:
+    @pytest.mark.parametrize("settings", [{"batch_size": 3}, {"batch_s": 2.0}])
+    def test_each_row_group_is_fetched_once(
+        self, settings: dict[str, Any], tmp_path: Path, in_order: None, fetched: list[tuple[str, int]]
+    ) -> None:
+        task = make_task(tmp_path, num_train=1, num_valid=24, **settings)
+        in_shards = replace(task, valid_utterances=packed(str(tmp_path / "packed"), task.valid_utterances))
+        model = DeepSpeech2.from_config(task.model, task.audio.num_mels, len(task.vocabulary))
+        with Validator(task, torch.device("cpu")) as files, Validator(in_shards, torch.device("cpu")) as shards:
+            assert len(shards.windows) > 4
+            assert shards(model) == pytest.approx(files(model), rel=1e-5)
+            assert sorted(fetched) == sorted(all_groups(in_shards.valid_utterances))
+
+    @pytest.mark.parametrize("settings", [{"batch_size": 3}, {"batch_s": 20.0}])
+    @pytest.mark.parametrize("groups", [None, np.arange(100) * 7 // 10])
+    def test_ranks_share_the_same_batches(self, settings: dict[str, Any], groups: np.ndarray | None) -> None:
+        durations_s = [1 + place * 37 % 100 / 10 for place in range(100)]
+
+        def batches(rank: int, world_size: int) -> list[list[int]]:
+            return list(chain(*validation_batches(durations_s, TrainConfig(**settings), groups, rank, world_size)))
+
+        alone = batches(0, 1)
+        assert sorted(chain(*alone)) == list(range(100))
+        for world_size in (2, 3, 5):
+            shares = [batches(rank, world_size) for rank in range(world_size)]
+            assert sorted(chain(*shares)) == sorted(alone)
+            assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+    def test_of_many_windows_a_rank_reads_its_own(self) -> None:
+        groups = np.arange(2000) // 4 + 1  # 16 windows
+        shares = [
+            {
+                groups[index]
+                for index in chain(*chain(*validation_batches([1.0] * 2000, TrainConfig(), groups, rank, 8)))
+            }
+            for rank in range(8)
+        ]
+        assert max(map(len, shares)) <= 3 * WINDOW_GROUPS
+
+    def test_without_speech_there_are_no_batches(self) -> None:
+        assert validation_batches([], TrainConfig(), np.zeros(0, np.int64), 0, 1) == []
 
 
 def test_a_packed_corpus_in_a_bucket_trains_what_it_trains_on_this_machine(
