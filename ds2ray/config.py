@@ -294,7 +294,7 @@ class AdaptConfig:
     cross_validate_below: int = 16  # users with fewer utterances train on all of them, judged by cross-validation …
     num_folds: int = 4  # … in this many parts
     kl_weight: float = 0.0  # pull towards the base's own posteriors, per frame; 0: none
-    encode_batch_s: float = 60.0  # seconds of padded audio per call of the frozen trunk
+    encode_batch_s: float = 0.0  # seconds of padded audio per call of the frozen trunk; 0: 60 on CPUs, more on GPUs
     precision: Precision = Precision.auto  # of the trunk, of stored encodings and of the adapters' products
     max_cohort_users: int = 64  # users trained in one trial, at most …
     max_cohort_s: float = 7200.0  # … and seconds of their speech
@@ -320,7 +320,7 @@ class AdaptConfig:
         trials = self.max_concurrent_trials
         require(trials >= 0, "adapt.max_concurrent_trials", trials, "0 (as many as fit) or more")
         require(0 <= self.max_failed_ratio <= 1, "adapt.max_failed_ratio", self.max_failed_ratio, "0 to 1")
-        require(self.encode_batch_s > 0, "adapt.encode_batch_s", self.encode_batch_s, "above 0")
+        require(self.encode_batch_s >= 0, "adapt.encode_batch_s", self.encode_batch_s, "0 (by the device) or more")
         require(self.num_folds >= 2, "adapt.num_folds", self.num_folds, "at least 2")
         require(self.kl_weight >= 0, "adapt.kl_weight", self.kl_weight, "at least 0")
 

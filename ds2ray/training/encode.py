@@ -7,7 +7,7 @@ encodings.
 import itertools
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ from ds2ray.errors import InputError
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.layers import TIME_REDUCTION
 from ds2ray.model.weights import Base
-from ds2ray.training.memory import memory_left
+from ds2ray.training.memory import auto_batch_s, memory_left
 from ds2ray.training.precision import bfloat16_trunk, uses_bfloat16
 from ds2ray.training.stages import StageClock
 
@@ -73,7 +73,7 @@ class Encoder:
 
     Args:
         after_layer: the trunk ends after this recurrent layer.
-        max_padded_s: seconds of padded audio per call of the trunk.
+        max_padded_s: seconds of padded audio per call of the trunk; 0: what suits the device, see `auto_batch_s`.
         precision: of the trunk and of the encodings.
         max_duration_s: longer audio is a problem, whatever its manifest says.
         stages: is told of `read`, `mel` and `encode`.
@@ -81,7 +81,7 @@ class Encoder:
 
     base: Base
     after_layer: int = LAST_LAYER
-    max_padded_s: float = 60.0
+    max_padded_s: float = 0.0
     device: torch.device | str = "cpu"
     precision: Precision = Precision.auto
     max_duration_s: float = math.inf
@@ -93,6 +93,7 @@ class Encoder:
         One that cannot be read, does not fit the device's memory or has no finite encoding is a problem, not an error.
         """
         clock = self.stages or StageClock()
+        batch_s = self.batch_s()
         log_mel = LogMel(self.base.audio).to(self.device)
         model = self.base.model.to(self.device).eval()
         half = uses_bfloat16(self.precision, self.device)
@@ -109,7 +110,7 @@ class Encoder:
         problems: dict[int, str] = {}
         computed = valid = 0
         with ThreadPoolExecutor(read_threads()) as readers:
-            loaded = self._loaded(utterances, readers)
+            loaded = self._loaded(self._read_batches(utterances, batch_s), utterances, readers)
             while True:
                 with clock("read"):
                     batch = next(loaded, None)
@@ -119,7 +120,7 @@ class Encoder:
                 waveforms = [(index, result) for index, result in batch if not isinstance(result, str)]
                 # once more by their true lengths: a manifest may be wrong about them
                 lengths_s = [len(waveform) / self.base.audio.sample_rate_hz for _, waveform in waveforms]
-                for places in batches_by_seconds(lengths_s, self.max_padded_s):
+                for places in batches_by_seconds(lengths_s, batch_s):
                     tensors = [torch.from_numpy(np.ascontiguousarray(waveforms[place][1])) for place in places]
                     rows, padded_frames = trunk.encode(tensors)
                     computed, valid = computed + padded_frames, valid + sum(len(row) for row in rows if row is not None)
@@ -132,8 +133,12 @@ class Encoder:
             problems[index] = "its encoding is not finite"
         return Encoded(encodings, problems, 1 - valid / computed if computed else 0.0)
 
+    def batch_s(self) -> float:
+        """Seconds of padded audio per call of the trunk."""
+        return self.max_padded_s or auto_batch_s(self.base, self.after_layer, torch.device(self.device))
+
     def _loaded(
-        self, utterances: Sequence[Utterance], readers: ThreadPoolExecutor
+        self, batches: Iterable[list[int]], utterances: Sequence[Utterance], readers: ThreadPoolExecutor
     ) -> Iterator[list[tuple[int, np.ndarray | str]]]:
         """Batches of waveforms, or why there is none, by utterance; the next is read while one is computed."""
 
@@ -148,12 +153,12 @@ class Encoder:
         def load(indices: list[int]) -> list[tuple[int, np.ndarray | str]]:
             return list(zip(indices, readers.map(read, indices), strict=True))
 
-        return prefetched(self._read_batches(utterances), load)
+        return prefetched(batches, load)
 
-    def _read_batches(self, utterances: Sequence[Utterance]) -> Iterator[list[int]]:
+    def _read_batches(self, utterances: Sequence[Utterance], batch_s: float) -> Iterator[list[int]]:
         """What is read together, so that the waveforms in memory are bounded, whatever is known of the durations."""
         known = [index for index, utterance in enumerate(utterances) if utterance.duration_s]
-        for places in batches_by_seconds([utterances[index].duration_s or 0.0 for index in known], self.max_padded_s):
+        for places in batches_by_seconds([utterances[index].duration_s or 0.0 for index in known], batch_s):
             for start in range(0, len(places), READ_FILES):
                 yield [known[place] for place in places[start : start + READ_FILES]]
         # any of the others may last as long as is allowed; once read, they are grouped by what they really last

@@ -7,11 +7,20 @@ import pytest
 import torch
 from toy_gpu import GB, ToyGpu
 
-from ds2ray.config import Precision
+from benchmarks.speech import random_base
+from benchmarks.synthetic import VOCABULARY
+from ds2ray.config import LAST_LAYER, AdaptConfig, Precision
 from ds2ray.data.manifest import Utterance
 from ds2ray.model.weights import Base
 from ds2ray.training.encode import DEVICE_SHARE, Encoder
-from ds2ray.training.memory import memory_left
+from ds2ray.training.memory import (
+    CPU_BATCH_S,
+    MAX_BATCH_S,
+    SAFETY,
+    TRUNK_SHARE,
+    memory_left,
+    trunk_bytes_per_s,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,3 +58,33 @@ def test_encodings_stay_on_the_gpu_where_this_process_may_take_so_much(
     assert place(replace(enough, fraction=0.2)) == "cpu"
     assert place(replace(enough, reserved=0.1 * size, allocated=0.1 * size)) == "cpu"
     assert Encoder(base)._storage_device([hour]).type == "cpu"
+
+
+def test_a_call_of_the_trunk_takes_what_memory_allows(
+    monkeypatch: pytest.MonkeyPatch, fresh_base: Callable[[], Base]
+) -> None:
+    base = fresh_base()
+
+    def batch_s(fraction: float, wanted_s: float = 0.0) -> float:
+        ToyGpu(fraction=fraction).put_in(monkeypatch)
+        return Encoder(base, max_padded_s=wanted_s, device="cuda").batch_s()
+
+    most, some = batch_s(1.0), batch_s(0.01)
+    assert most == MAX_BATCH_S
+    assert 60 < some < MAX_BATCH_S
+    assert batch_s(0.005) == pytest.approx(some / 2)
+    assert batch_s(0.00001) == CPU_BATCH_S
+    assert batch_s(1.0, wanted_s=7.0) == 7.0
+    assert some * SAFETY * trunk_bytes_per_s(base, LAST_LAYER) == pytest.approx(TRUNK_SHARE * 0.01 * 80 * GB)
+    assert Encoder(base).batch_s() == CPU_BATCH_S
+    assert Encoder(base, max_padded_s=AdaptConfig().encode_batch_s).batch_s() == CPU_BATCH_S
+
+
+def test_the_memory_of_a_trunk_is_that_of_its_widest_place() -> None:
+    base = random_base("ds2_small", VOCABULARY)
+    # 50 frames a second of 32 channels with 40 places each, four times; a fresh model's first layer reads 32 × 20
+    convolutions, first = 4 * 32 * 40, 4 * 32 * 20 + 3 * 512 + 2 * 512 + 2 * 1024
+    further = 4 * 1024 + 3 * 512 + 2 * 512 + 2 * 1024
+    assert trunk_bytes_per_s(base, 0) == pytest.approx(4 * 50 * convolutions)
+    assert trunk_bytes_per_s(base, 1) == pytest.approx(4 * 50 * max(convolutions, first))
+    assert trunk_bytes_per_s(base, LAST_LAYER) == pytest.approx(4 * 50 * further)
