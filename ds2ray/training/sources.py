@@ -1,11 +1,11 @@
-"""Where a base's training data comes from: manifests, or KoSpeech's transcripts with a vocabulary CSV."""
+"""Where a base's training data comes from: manifests or KoSpeech's transcripts, either with a vocabulary CSV."""
 
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from ds2ray.config import AudioConfig, DataConfig, ProbeAudio, TextConfig, TrainConfig
-from ds2ray.data.importers import find_kospeech_vocabulary, read_kospeech
+from ds2ray.data.importers import find_kospeech_vocabulary, read_kospeech, read_kospeech_vocabulary
 from ds2ray.data.manifest import Manifest, Utterance, read_manifest
 from ds2ray.data.notes import reading_notes
 from ds2ray.data.packed_audio import is_packed, read_packed_manifest
@@ -49,7 +49,8 @@ def load_training_data(
     if train.manifest and train.transcripts_path:
         raise ConfigError("train.manifest and train.transcripts_path are both given: name one of them")
     if train.manifest:
-        manifest, found = _read(train.manifest), None
+        found = read_kospeech_vocabulary(train.vocab_path, text) if train.vocab_path else None
+        manifest = _read(train.manifest)
     elif train.transcripts_path:
         vocab_uri = train.vocab_path or find_kospeech_vocabulary(train.transcripts_path) or ""
         manifest, found = read_kospeech(train.transcripts_path, train.dataset_path, text, vocab_uri)
