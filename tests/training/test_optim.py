@@ -1,5 +1,6 @@
-"""Learning rates by step, and the loss by row."""
+"""Learning rates by step, and the losses by row."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import nn
 
 from ds2ray.config import Schedule
-from ds2ray.training.optim import ctc_losses, learning_rate_at
+from ds2ray.training.optim import ctc_losses, kl_divergences, learning_rate_at
 
 
 def test_one_cycle_rises_and_falls() -> None:
@@ -57,3 +58,13 @@ def test_a_row_too_short_for_its_tokens_counts_zero() -> None:
     loss.sum().backward()
     assert log_probs.grad is not None
     assert log_probs.grad.isfinite().all()
+
+
+def test_the_divergence_is_that_of_the_adapted_model_from_the_base() -> None:
+    of_base = torch.tensor([[[0.5, 0.5], [0.75, 0.25]], [[0.5, 0.5], [1.0, 0.0]]]).log()
+    adapted = torch.tensor([[[0.25, 0.75], [0.75, 0.25]], [[0.25, 0.75], [0.5, 0.5]]]).log()
+    of_base[1, 1] = float("nan")  # padding
+    # 1/2 ln(0.5 / 0.25) + 1/2 ln(0.5 / 0.75); the other way round it were 1/4 ln(1/2) + 3/4 ln(3/2)
+    first = 0.5 * math.log(4 / 3)
+    found = kl_divergences(adapted, of_base, torch.tensor([2, 1]))
+    torch.testing.assert_close(found, torch.tensor([first / 2, first]))
