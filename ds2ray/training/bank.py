@@ -21,12 +21,17 @@ CLIP_EPS = 1e-6
 
 
 class AdapterBank(nn.Module):
-    """U adapters of one shape; parameters are stacked [U, P]. `state_of(user)` is a plain MLPAdapter's state dict."""
+    """U adapters of one shape; parameters are stacked [U, P]. `state_of(user)` is a plain MLPAdapter's state dict.
+
+    Attributes:
+        at_once: whether one operation serves all users, as is faster on GPUs, or each user has one of its own.
+    """
 
     def __init__(self, adapters: Sequence[MLPAdapter]) -> None:
         super().__init__()
         self.num_hidden = len(adapters[0].hidden)
         self.activation = adapters[0].activation
+        self.at_once = adapters[0].output.weight.is_cuda
         self._stack([adapter.state_dict() for adapter in adapters])
 
     @classmethod
@@ -79,8 +84,7 @@ class AdapterBank(nn.Module):
         Returns:
             [N, D].
         """
-        # on CPUs a product per user is faster than one over padded stacks, on GPUs it is the other way round
-        product = self.by_padded_product if frames.is_cuda else self.by_loop
+        product = self.by_padded_product if self.at_once else self.by_loop
         return product(frames, users, counts, scales)
 
     def by_loop(self, frames: Tensor, users: Sequence[int], counts: Sequence[int], scales: Sequence[Tensor]) -> Tensor:
@@ -161,8 +165,7 @@ class BankAdamW:
         stepped = active & norms.isfinite()
         clip = (self.max_grad_norm / (norms + CLIP_EPS)).clamp(max=1.0)
         self.steps += stepped
-        # on CPUs one pass over each user's memory is faster, on GPUs one launch for all users
-        update = self.update_together if norms.is_cuda else self.update_each
+        update = self.update_together if self.bank.at_once else self.update_each
         update(present, rates, stepped, clip)
         return stepped
 

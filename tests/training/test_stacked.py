@@ -25,6 +25,9 @@ CONFIG = AdaptConfig(
     num_epochs=3, batch_size=3, learning_rate=1e-3, patience_epochs=2, held_out_fraction=0.3, cross_validate_below=0
 )
 
+BOTH_WAYS = pytest.mark.parametrize("at_once", [False, True], ids=["each-user", "at-once"])
+"""As on CPUs, and as on GPUs."""
+
 
 def small_model() -> DeepSpeech2:
     torch.manual_seed(0)
@@ -57,11 +60,13 @@ def alone(model: DeepSpeech2, speech: StoredSpeech, adapter: AdapterConfig, conf
     return fit_adapter(model, own, user, VOCABULARY, config, seed=speech.seed, after_layer=adapter.after_layer)
 
 
-def together(
-    model: DeepSpeech2, speeches: Sequence[StoredSpeech], adapter: AdapterConfig, config: AdaptConfig
-) -> dict[int, AdapterFit | str]:
+def stack_of(
+    model: DeepSpeech2, speeches: Sequence[StoredSpeech], adapter: AdapterConfig, config: AdaptConfig, at_once: bool
+) -> StackedTraining:
     adapters = [fresh_adapter(model, speech, adapter) for speech in speeches]
-    return dict(StackedTraining(model, adapters, speeches, VOCABULARY, config, adapter.after_layer).run())
+    stack = StackedTraining(model, adapters, speeches, VOCABULARY, config, adapter.after_layer)
+    stack.bank.at_once = at_once
+    return stack
 
 
 def assert_same(one: AdapterFit, other: AdapterFit | str) -> None:
@@ -74,6 +79,7 @@ def assert_same(one: AdapterFit, other: AdapterFit | str) -> None:
     assert other.score_before == one.score_before
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("after_layer", [-1, 0, 1])
 @settings(max_examples=5)
 @given(
@@ -85,6 +91,7 @@ def assert_same(one: AdapterFit, other: AdapterFit | str) -> None:
     kl_weight=st.sampled_from([0.0, 0.5]),
 )
 def test_a_stack_gives_every_user_the_adapter_of_training_alone(
+    at_once: bool,
     after_layer: int,
     sizes: list[int],
     order: random.Random,
@@ -100,17 +107,25 @@ def test_a_stack_gives_every_user_the_adapter_of_training_alone(
     users = [(f"user-{number}", size) for number, size in enumerate(sizes)]
     order.shuffle(users)
     speeches = [speech_of_user(user, size, dim, config) for user, size in users]
-    fits = together(model, speeches, adapter, config)
+    fits = dict(stack_of(model, speeches, adapter, config, at_once).run())
     assert sorted(fits) == list(range(len(users)))
     for place, speech in enumerate(speeches):
         assert_same(alone(model, speech, adapter, config), fits[place])
 
 
-def test_users_that_stop_early_leave_the_stack_and_the_others_go_on() -> None:
+@BOTH_WAYS
+def test_users_that_stop_early_leave_the_stack_and_the_others_go_on(at_once: bool) -> None:
     model, adapter = small_model(), AdapterConfig(hidden_dims=[5], dropout=0.0, after_layer=-1)
     config = dataclasses.replace(CONFIG, num_epochs=15, patience_epochs=1, learning_rate=0.2)
     speeches = [speech_of_user(f"user-{n}", 4 + 2 * n, model.encoding_dim()) for n in range(5)]
-    fits = together(model, speeches, adapter, config)
+    stack = stack_of(model, speeches, adapter, config, at_once)
+    fits, sizes = {}, []
+    for place, fit in stack.run():
+        fits[place] = fit
+        assert len(stack.bank) == len(stack.optimizer.steps) == len(stack.learners)
+        sizes.append(len(stack.bank))
+    assert sizes[0] == 5
+    assert sizes[-1] <= 2
     epochs = [fit.epochs for fit in fits.values() if isinstance(fit, AdapterFit)]
     assert len(epochs) == 5
     assert min(epochs) < max(epochs)
@@ -120,12 +135,13 @@ def test_users_that_stop_early_leave_the_stack_and_the_others_go_on() -> None:
         assert other.epochs == one.epochs
 
 
-def test_a_user_without_a_finite_step_fails_alone() -> None:
+@BOTH_WAYS
+def test_a_user_without_a_finite_step_fails_alone(at_once: bool) -> None:
     model, adapter = small_model(), AdapterConfig(hidden_dims=[5], dropout=0.0, after_layer=-1)
     good, bad = (speech_of_user(user, 6, model.encoding_dim()) for user in ("good", "bad"))
     for row in bad.parts[0].train:
         bad.frames[row].fill_(float("nan"))
-    fits = together(model, [bad, good], adapter, CONFIG)
+    fits = dict(stack_of(model, [bad, good], adapter, CONFIG, at_once).run())
     assert "no step of epoch 1 had a finite loss and gradient" in str(fits[0])
     assert_same(alone(model, good, adapter, CONFIG), fits[1])
 
@@ -145,10 +161,12 @@ def test_the_padded_product_of_gpus_is_the_loop_of_cpus() -> None:
     torch.testing.assert_close(bank.by_loop(frames, users, counts, ()), plain, atol=1e-5, rtol=1e-5)
 
 
-def test_the_optimizer_is_torchs_for_each_user() -> None:
+@BOTH_WAYS
+def test_the_optimizer_is_torchs_for_each_user(at_once: bool) -> None:
     torch.manual_seed(0)
     adapters = [MLPAdapter(4, [3]) for _ in range(3)]
     bank = AdapterBank(adapters)
+    bank.at_once = at_once
     optimizer = BankAdamW(bank, weight_decay=0.1, max_grad_norm=0.5)
     plain = [torch.optim.AdamW(adapter.parameters(), lr=1.0, weight_decay=0.1) for adapter in adapters]
     rates = torch.tensor([0.01, 0.02, 0.03])
