@@ -33,6 +33,8 @@ STACK_USERS = {"cpu": 8}
 """Users trained in one stack, by device; elsewhere all of a cohort. A CPU gains nothing from more than a few, and the
 first of them are published sooner."""
 
+TOO_LARGE = "training does not fit the device's memory; lower adapt.batch_size, or raise adapt.gpus_per_trial"
+
 OpenCurrent = Callable[[str], CurrentAdapter | None]
 """User key → the adapter that the user has now, where it fits this base."""
 
@@ -192,7 +194,7 @@ class _CohortTraining:
                 del waiting[user.user_key]
         except (StorageError, GeneratorExit):
             raise
-        except torch.cuda.OutOfMemoryError:
+        except torch.OutOfMemoryError:
             too_large = len(waiting) > 1
         except Exception:
             # whatever goes wrong must not stop more than the one user that it belongs to
@@ -243,6 +245,9 @@ class _CohortTraining:
             return self._result(user, fit)
         except StorageError:
             raise
+        except torch.OutOfMemoryError:
+            log.warning("%s: %s", user.user_key, TOO_LARGE)
+            return self._result(user, TOO_LARGE)
         except Exception as error:
             log.exception("%s: training failed", user.user_key)
             return self._result(user, f"{type(error).__name__}: {error}")
