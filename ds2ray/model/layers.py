@@ -18,6 +18,9 @@ from ds2ray.model.gru import gru
 TIME_REDUCTION = 2
 """Feature frames per encoding frame: the first convolution's stride."""
 
+MEL_PADDING = 20
+"""Zeros below and above the mel channels: half of the first convolution's 41."""
+
 RNN_CLASSES: dict[RnnType, Callable[..., nn.RNNBase]] = {
     RnnType.gru: nn.GRU,
     RnnType.lstm: nn.LSTM,
@@ -89,7 +92,7 @@ class ConvFrontEnd(nn.Module):
     def __init__(self, num_mels: int, channels: int) -> None:
         super().__init__()
         self.convs = nn.ModuleList([
-            nn.Conv2d(1, channels, (41, 11), stride=(2, 2), padding=(20, 5), bias=False),
+            nn.Conv2d(1, channels, (41, 11), stride=(2, 2), padding=(0, 5), bias=False),
             nn.Conv2d(channels, channels, (21, 11), stride=(2, 1), padding=(10, 5), bias=False),
         ])  # fmt: skip
         self.norms = nn.ModuleList([MaskedBatchNorm(channels), MaskedBatchNorm(channels)])
@@ -99,7 +102,8 @@ class ConvFrontEnd(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """features [B, F, M] and lengths [B] → [B, T, output_dim] and lengths [B]."""
         lengths = (lengths + TIME_REDUCTION - 1) // TIME_REDUCTION
-        x = features.transpose(1, 2).unsqueeze(1)
+        # of 19 to 22 channels oneDNN's weight gradient writes outside of its memory when it pads them itself (3.10)
+        x = nn.functional.pad(features.transpose(1, 2), (0, 0, MEL_PADDING, MEL_PADDING)).unsqueeze(1)
         mask: Tensor | None = None
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = conv(x)

@@ -1,5 +1,9 @@
 """Padding, adapters, freezing, counts and lengths of the model."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -173,3 +177,22 @@ def test_default_shape_has_about_25_million_parameters() -> None:
 def test_a_placement_that_the_base_lacks_is_refused(after_layer: int) -> None:
     with pytest.raises(ConfigError, match="2 recurrent layers"):
         small_model().layer_index(after_layer)
+
+
+def test_any_number_of_mel_channels_trains_without_harm_to_memory() -> None:
+    # a write outside of its memory ends a process sooner or later, so it is one of its own
+    program = """
+import torch
+from ds2ray.model.layers import ConvFrontEnd
+
+for num_mels in (1, 16, 19, 20, 21, 22, 23, 40):
+    torch.manual_seed(num_mels)
+    front_end = ConvFrontEnd(num_mels, 4)
+    for frames in range(41, 61):
+        x, lengths = front_end(torch.randn(2, frames, num_mels), torch.tensor([frames, 30]))
+        x.square().sum().backward()
+        assert all(weight.grad.isfinite().all() for weight in front_end.parameters())
+"""
+    environment = {**os.environ, "MALLOC_CHECK_": "3", "OMP_NUM_THREADS": "1"}
+    finished = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
