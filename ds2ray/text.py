@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from operator import eq
 from typing import Any
 
 from ds2ray.config import TextConfig, TextUnit, from_plain, to_plain
@@ -54,12 +54,17 @@ def normalise(transcript: str, config: TextConfig) -> str:
     NFKC, white space collapsed, and as configured in lower case and without punctuation. Punctuation separates words,
     but for apostrophes inside them; invisible characters are left out.
     """
-    text = unicodedata.normalize("NFKC", transcript.translate(_INVISIBLE).replace(_IN_WORD, ""))
+    # corpora have millions of transcripts, and most of them need little of this
+    text = transcript if transcript.isprintable() else transcript.translate(_INVISIBLE).replace(_IN_WORD, "")
+    text = unicodedata.normalize("NFKC", text)
     if config.lower_case:
         text = unicodedata.normalize("NFKC", text.lower())
     if config.strip_punctuation:
-        text = _APOSTROPHE.sub(" ", _APOSTROPHE_IN_WORD.sub(_IN_WORD, text))
-        text = text.translate(_PUNCTUATION).replace(_IN_WORD, "'")
+        if _APOSTROPHE.search(text):
+            text = _APOSTROPHE.sub(" ", _APOSTROPHE_IN_WORD.sub(_IN_WORD, text))
+            text = text.translate(_PUNCTUATION).replace(_IN_WORD, "'")
+        else:
+            text = text.translate(_PUNCTUATION)
     return " ".join(text.split())
 
 
@@ -121,6 +126,10 @@ class Vocabulary:
     def _ids(self) -> dict[str, int]:
         return {token: i for i, token in enumerate(self.tokens) if i != BLANK_ID}
 
+    @cached_property
+    def _characters(self) -> frozenset[str]:
+        return frozenset(self._ids)
+
     def __len__(self) -> int:
         """Number of tokens, the blank included: the model's num_classes."""
         return len(self.tokens)
@@ -131,18 +140,26 @@ class Vocabulary:
         Raises:
             InputError: names the characters that the vocabulary lacks.
         """
-        unknown = self.unknown_characters(transcript)
+        token_ids, unknown = self.encode_and_tell(transcript)
         if unknown:
             raise InputError(f"the vocabulary lacks {' '.join(map(describe_character, unknown))}, in {transcript!r}")
-        return self.encode_known(transcript)
+        return token_ids
 
     def encode_known(self, transcript: str) -> list[int]:
         """Token ids of the normalised transcript; characters that the vocabulary lacks are left out."""
-        return [self._ids[character] for character in self._units(transcript) if character in self._ids]
+        return self.encode_and_tell(transcript)[0]
 
     def unknown_characters(self, transcript: str) -> list[str]:
         """Characters of the normalised transcript that the vocabulary lacks, each once, in order of appearance."""
-        return list(dict.fromkeys(character for character in self._units(transcript) if character not in self._ids))
+        return self.encode_and_tell(transcript)[1]
+
+    def encode_and_tell(self, transcript: str) -> tuple[list[int], list[str]]:
+        """Both in one pass: `encode_known` and `unknown_characters`."""
+        units = self._units(transcript)
+        if self._characters.issuperset(units):
+            return [self._ids[character] for character in units], []
+        token_ids = [self._ids[character] for character in units if character in self._ids]
+        return token_ids, list(dict.fromkeys(character for character in units if character not in self._ids))
 
     def _units(self, transcript: str) -> str:
         return _to_units(normalise(transcript, self.config), self.config.unit)
@@ -182,4 +199,4 @@ def describe_character(character: str) -> str:
 
 def min_ctc_frames(token_ids: Sequence[int]) -> int:
     """Frames that CTC needs at least: one per token, and a blank between equal neighbours."""
-    return len(token_ids) + sum(a == b for a, b in pairwise(token_ids))
+    return len(token_ids) + sum(map(eq, token_ids, token_ids[1:]))

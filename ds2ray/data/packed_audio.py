@@ -4,6 +4,7 @@ A row group is fetched whole when its first audio is wanted, and the last `KEPT_
 Whoever reads utterances of few row groups at a time therefore fetches each once.
 """
 
+import functools
 import re
 import threading
 from collections import OrderedDict
@@ -48,10 +49,11 @@ def read_packed_manifest(uri: str) -> Manifest | None:
         return None
     table = storage.read_table(uri, list(PACKED_COLUMNS))
     columns = (table[name].to_pylist() for name in PACKED_COLUMNS)
+    shard_uri = functools.cache(lambda shard: storage.resolve(shard, uri))
     utterances = []
     for line, cells in enumerate(zip(*columns, strict=True), 1):
         utterance_id, user_id, shard, row_group, row, duration_s, transcript = cells
-        audio = f"{storage.resolve(shard, uri)}#{row_group}/{row}"
+        audio = f"{shard_uri(shard)}#{row_group}/{row}"
         utterances.append(Utterance(utterance_id, user_id or "", audio, duration_s, transcript, line))
     return Manifest(uri, utterances)
 

@@ -238,11 +238,10 @@ def _check_transcript(utterance: Utterance, checks: _Checks, known_length: bool)
     if vocabulary is None:
         empty = not transcript.strip()
         return [_transcript_fault(transcript, "is empty", "write down what is said")] if empty else []
-    unknown = vocabulary.unknown_characters(transcript)
+    token_ids, unknown = vocabulary.encode_and_tell(transcript)
     if unknown and checks.data.unknown_characters is UnknownCharacters.refuse:
         reason = f"the vocabulary lacks {' '.join(map(describe_character, unknown))}"
         return [_transcript_fault(transcript, reason, "correct it, or set data.unknown_characters=drop")]
-    token_ids = vocabulary.encode_known(transcript)
     if not token_ids:
         reason = "holds no character of the vocabulary" if transcript.strip() else "is empty"
         return [_transcript_fault(transcript, reason, "write down what is said")]
