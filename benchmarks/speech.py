@@ -30,6 +30,7 @@ SECONDS_PER_SENTENCE = 1.6
 MODELS = {
     "tiny": (ModelConfig(conv_channels=16, num_rnn_layers=2, rnn_hidden_dim=160), AudioConfig(num_mels=40)),
     "ds2_small": (ModelConfig(), AudioConfig()),
+    "ds2": (ModelConfig(num_rnn_layers=5), AudioConfig()),
     "ds2_large": (ModelConfig(num_rnn_layers=5, rnn_hidden_dim=1024), AudioConfig()),
 }
 """The shapes that conf/model/ names, with their audio."""

@@ -2,6 +2,7 @@
 
 import io
 import random
+from collections.abc import Sequence
 
 import numpy as np
 import soundfile
@@ -25,11 +26,19 @@ def synthetic_users(count: int, minutes: float, file_format: str) -> list[Speake
 
 def _speech(seed: int, seconds: float, file_format: str) -> list[Utterance]:
     draws = random.Random(seed)
-    utterances: list[Utterance] = []
+    durations_s: list[float] = []
     left_s = seconds
     while left_s > 0:
-        duration_s = min(max(left_s, SHORTEST_S), draws.uniform(SHORTEST_S, LONGEST_S))
-        left_s -= duration_s
+        durations_s.append(min(max(left_s, SHORTEST_S), draws.uniform(SHORTEST_S, LONGEST_S)))
+        left_s -= durations_s[-1]
+    return utterances_of(durations_s, seed, file_format)
+
+
+def utterances_of(durations_s: Sequence[float], seed: int, file_format: str = "flac") -> list[Utterance]:
+    """An utterance of each duration, as encoded bytes in memory."""
+    draws = random.Random(f"{seed}/sound")
+    utterances: list[Utterance] = []
+    for duration_s in durations_s:
         waveform = _voiced(duration_s, draws)
         buffer = io.BytesIO()
         soundfile.write(buffer, waveform, SAMPLE_RATE_HZ, format=file_format.upper(), subtype="PCM_16")
