@@ -114,8 +114,11 @@ def adapt_cohort(
             yield replace(_too_few(user, adapt.min_utterances), seconds=share_s)
     size = STACK_USERS.get(torch.device(device).type, len(enough)) or 1
     for start in range(0, len(enough), size):
-        for result in training.adapt(enough[start : start + size]):
+        stack = enough[start : start + size]
+        for result in training.adapt(stack):
             yield replace(result, seconds=share_s + result.seconds)
+        for user in stack:
+            user.encodings.clear()  # the memory is for the next
 
 
 def encode_users(encoder: Encoder, users: Sequence[CohortUser]) -> list[EncodedUser]:

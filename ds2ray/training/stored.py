@@ -17,7 +17,7 @@ from ds2ray.training.split import Part
 class StoredSpeech:
     """One user's encodings [T, D] and what was said; `parts` as `split` gives them."""
 
-    frames: Sequence[Tensor]
+    frames: list[Tensor]
     tokens: Sequence[Tensor]
     transcripts: Sequence[str]
     parts: Sequence[Part]
@@ -47,7 +47,11 @@ class Rows:
 
 
 class SpeechTable:
-    """All utterances of a stack in a few tensors: a step costs a few gathers, however many rows it has."""
+    """All utterances of a stack in a few tensors: a step costs a few gathers, however many rows it has.
+
+    Encodings that already lie on the device are held once: in the lists of the speeches, views of the table's tensor
+    take their places.
+    """
 
     def __init__(self, speeches: Sequence[StoredSpeech], device: torch.device) -> None:
         utterances = [frames for speech in speeches for frames in speech.frames]
@@ -58,6 +62,11 @@ class SpeechTable:
         for speech in speeches:
             self.first.append(self.first[-1] + len(speech.frames))
         self._frames = torch.cat([frames.to(device, non_blocking=True) for frames in utterances])
+        places = iter(self._frames.split(self.lengths))
+        for speech in speeches:
+            views = [next(places) for _ in speech.frames]
+            if all(frames.device == self._frames.device for frames in speech.frames):
+                speech.frames[:] = views
         self._lengths = torch.tensor(self.lengths, device=device)
         self._starts = self._lengths.cumsum(0) - self._lengths
         self._tokens = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True).to(device)

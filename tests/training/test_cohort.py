@@ -21,8 +21,9 @@ from ds2ray.errors import StorageError
 from ds2ray.metrics import ErrorCount
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.weights import AdapterManager, Base
+from ds2ray.training import cohort
 from ds2ray.training.adapter import AdapterTrainer
-from ds2ray.training.cohort import CohortResult, CohortUser, adapt_cohort
+from ds2ray.training.cohort import CohortResult, CohortUser, EncodedUser, adapt_cohort
 from ds2ray.training.evaluation import Score
 from ds2ray.training.fit import AdapterFit
 from ds2ray.training.gate import CurrentAdapter, gate
@@ -128,6 +129,18 @@ def test_users_are_helped_and_the_base_is_not_touched(base: Base, users: dict[st
         assert result.better == (not result.reason)
         assert result.seconds > 0
     assert all(torch.equal(tensor, before[name]) for name, tensor in base.model.state_dict().items())
+
+
+def test_speech_of_finished_users_takes_no_memory(
+    base: Base, users: dict[str, CohortUser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[EncodedUser] = []
+    monkeypatch.setattr(cohort, "STACK_USERS", {"cpu": 1})
+    encode_users = cohort.encode_users
+    monkeypatch.setattr(cohort, "encode_users", lambda *args: encoded.extend(encode_users(*args)) or encoded)
+    for number, _ in enumerate(adapt_cohort(base, list(users.values()), ADAPTER, replace(ADAPT, num_epochs=1))):
+        assert [len(user.encodings) > 0 for user in encoded] == [place >= number for place in range(3)]
+    assert [user.encodings for user in encoded] == [[], [], []]
 
 
 class TestBadUsers:
