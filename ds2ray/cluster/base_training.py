@@ -1,14 +1,13 @@
 """Training a base on Ray Train's workers, or in this process: model.pt, TensorBoard files, the published base."""
 
-import logging
 import os
 import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import ray.train
 import torch
@@ -22,6 +21,7 @@ from ray.util.queue import Queue
 
 from ds2ray import storage
 from ds2ray.artifacts import publish_base
+from ds2ray.cluster.board import Board
 from ds2ray.cluster.session import cluster_gpus, connected
 from ds2ray.cluster.stopping import StopFlag, asking, stop_on_signal, told_to_stop
 from ds2ray.config import ClusterConfig, StorageConfig
@@ -30,11 +30,6 @@ from ds2ray.model.weights import save_model_file
 from ds2ray.training.base import train_base
 from ds2ray.training.reports import EpochReport, Observer, Progress
 from ds2ray.training.task import BaseTask
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
-log = logging.getLogger(__name__)
 
 MODEL_FILE = "model.pt"
 
@@ -204,41 +199,26 @@ def _train_and_publish(
     stopped: Callable[[], bool],
 ) -> FinishedBase:
     """Train on this rank; rank 0 says what happens and writes model.pt, TensorBoard files and the published base."""
-    board = _board(task.train.output_dir) if rank == 0 else None
-    last: dict[str, float] = {}
+    with ExitStack() as resources:
+        board = resources.enter_context(Board(task.train.output_dir, say)) if rank == 0 else None
+        last: dict[str, float] = {}
 
-    def report(epoch: EpochReport) -> None:
-        last.update(epoch.metrics())
-        if board is not None:
-            for name, value in epoch.metrics().items():
-                board.add_scalar(name, value, epoch.epoch)
-            board.flush()
+        def report(epoch: EpochReport) -> None:
+            last.update(epoch.metrics())
+            if board is not None:
+                board.add(epoch.metrics(), epoch.epoch)
+                board.upload()
+                say(epoch.line(task.train.metric))
+
+        def progress(now: Progress) -> None:
+            say(now.line())
+            if board is not None:
+                board.add({f"steps/{name}": value for name, value in now.metrics().items()}, now.step)
+
+        base = train_base(task, device, Observer(report, progress, say, stopped))
+        model_uri = storage.join(task.train.output_dir, MODEL_FILE)
+        base_uri = ""
         if rank == 0:
-            say(epoch.line(task.train.metric))
-
-    def progress(now: Progress) -> None:
-        say(now.line())
-        if board is not None:
-            for name, value in now.metrics().items():
-                board.add_scalar(f"steps/{name}", value, now.step)
-            board.flush()
-
-    base = train_base(task, device, Observer(report, progress, say, stopped))
-    model_uri = storage.join(task.train.output_dir, MODEL_FILE)
-    base_uri = ""
-    if rank == 0:
-        save_model_file(model_uri, base)
-        base_uri = publish_base(storage_config.root, base, run_id_of(task), metrics=last)
-    if board is not None:
-        board.close()
-    return FinishedBase(base.base_id, model_uri, base_uri)
-
-
-def _board(output_dir: str) -> "SummaryWriter | None":
-    """TensorBoard files are written where the output is a folder of this machine."""
-    from torch.utils.tensorboard import SummaryWriter  # slow to import, and only rank 0 needs it
-
-    if not storage.is_local(output_dir):
-        log.info("no TensorBoard files: %s is not a local folder", output_dir)
-        return None
-    return SummaryWriter(os.path.join(storage.local_path(output_dir), "tensorboard"))
+            save_model_file(model_uri, base)
+            base_uri = publish_base(storage_config.root, base, run_id_of(task), metrics=last)
+        return FinishedBase(base.base_id, model_uri, base_uri)

@@ -1,0 +1,52 @@
+"""TensorBoard files of a training, in a folder of this machine or uploaded to a bucket."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+
+from ds2ray import storage
+from ds2ray.errors import StorageError
+
+
+class Board:
+    """TensorBoard files in `<output_dir>/tensorboard`; as a context they are complete at its end.
+
+    Where that is no folder of this machine they are written to a temporary one, and `upload` copies them.
+
+    Args:
+        say: told when they cannot be uploaded; that ends no training.
+    """
+
+    def __init__(self, output_dir: str, say: Callable[[str], None]) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # slow to import, and only rank 0 needs it
+
+        self.uri, self.say = storage.join(output_dir, "tensorboard"), say
+        self.temporary = None if storage.is_local(self.uri) else tempfile.mkdtemp(prefix="ds2ray-tensorboard-")
+        self.writer = SummaryWriter(self.temporary or storage.local_path(self.uri))
+
+    def __enter__(self) -> "Board":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.writer.close()
+        self.upload()
+        if self.temporary is not None:
+            shutil.rmtree(self.temporary, ignore_errors=True)
+
+    def add(self, metrics: Mapping[str, float], step: int) -> None:
+        """Write values by name."""
+        for name, value in metrics.items():
+            self.writer.add_scalar(name, value, step)
+        self.writer.flush()
+
+    def upload(self) -> None:
+        """Copy the files to where they belong, if they are not there already."""
+        if self.temporary is None:
+            return
+        try:
+            for name in os.listdir(self.temporary):
+                written = storage.read_bytes(os.path.join(self.temporary, name))
+                storage.write_bytes(storage.join(self.uri, name), written)
+        except StorageError as error:
+            self.say(f"TensorBoard's files are not up to date: {error}")
