@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help demo test lint bench-adapt bench-bank bench-quality bench-real-speech bench-scale bench-gpu bench-plan fix lock clean
+.PHONY: help demo test lint bench-adapt bench-bank bench-quality bench-real-speech bench-scale bench-gpu bench-plan \
+	bench-train bench-scale-train bench-epoch fix lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -44,6 +45,15 @@ bench-gpu: $(VENV)/installed ## cohorts on one GPU: users an hour, stages, limit
 
 bench-plan: $(VENV)/installed ## the plan of a million users, one in twenty changed, and the driver of 100,000 (6 minutes)
 	@$(BIN)/python -m benchmarks.plan $(BENCH_ARGS)
+
+bench-train: $(VENV)/installed ## a training step of a base against the public layout of DeepSpeech2 (5 minutes)
+	@$(BIN)/python -m benchmarks.train $(BENCH_ARGS)
+
+bench-scale-train: $(VENV)/installed ## base training by one DDP worker against two, and its loader alone (5 minutes)
+	@$(BIN)/python -m benchmarks.scale_train $(BENCH_ARGS)
+
+bench-epoch: $(VENV)/installed ## reading a million utterances and planning an epoch of them (1 minute)
+	@$(BIN)/python -m benchmarks.epoch $(BENCH_ARGS)
 
 fix: $(VENV)/installed ## mend what ruff can mend
 	@$(BIN)/ruff check --fix .
