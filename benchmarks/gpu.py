@@ -4,16 +4,21 @@ Needs torch, torchaudio, safetensors, pyarrow, fsspec, soundfile and numpy: no R
 lies encoded in host memory, as if it had just been read from storage; weights are random, which changes no timing.
 Everyone trains all epochs. On a machine without a GPU it runs on the CPU, to show that it runs.
 
+Each base is measured with adapters after its last layer, and before its first recurrent one, as is the default.
+`speedup` compares with training one user after another by the plain loop, warmed up and in the same precision.
+
 Users an hour are taken without the stage clock, which waits for the GPU after every stage; the stages are a run of
 their own. GPU idle share is that of a profiled run, whose launches are slower than without the profiler.
 """
 
 import argparse
+import copy
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import nn
 
 from benchmarks.adapt_ways import Task, train_one
 from benchmarks.common import emit, say
@@ -23,6 +28,8 @@ from benchmarks.synthetic import VOCABULARY, synthetic_users
 from ds2ray.config import AdaptConfig, AdapterConfig
 from ds2ray.model.weights import Base
 from ds2ray.training.cohort import CohortUser, adapt_cohort
+from ds2ray.training.encode import Encoder
+from ds2ray.training.precision import bfloat16_trunk, uses_bfloat16
 from ds2ray.training.stages import StageClock
 
 STAGES = ("read", "mel", "encode", "train", "gate")
@@ -30,7 +37,7 @@ STAGES = ("read", "mel", "encode", "train", "gate")
 
 @dataclass(frozen=True)
 class Bench:
-    """One base on one device, with the users' speech."""
+    """One base on one device with one place of adapters, and the users' speech."""
 
     model_name: str
     base: Base
@@ -58,15 +65,36 @@ class Bench:
         self.synchronize()
         return time.perf_counter() - started_s
 
+    def encoder(self) -> Encoder:
+        """As cohorts have it."""
+        adapt, place = self.task.adapt, self.task.adapter.after_layer
+        return Encoder(self.base, place, adapt.encode_batch_s, self.device, adapt.precision)
+
+    def padding_share(self, count: int) -> float:
+        return self.encoder().encode([u for user in self.users(count) for u in user.utterances]).padding
+
     def alone(self, count: int) -> float:
         """Seconds per user of the plain loop, which runs the base in every epoch."""
+        base = self.plain_base()
+        few = replace(self.voices[0], adapt=self.voices[0].adapt[:4])
+        # what a process does only once belongs to no user
+        train_one(base, few, replace(self.task, adapt=_for_epochs(self.task.adapt, 1)), self.device)
         self.synchronize()
         started_s = time.perf_counter()
         for voice in self.voices[:count]:
-            train_one(self.base, voice, self.task, self.device)
+            train_one(base, voice, self.task, self.device)
         self.synchronize()
-        self.base.model.adapter = None
         return (time.perf_counter() - started_s) / min(count, len(self.voices))
+
+    def plain_base(self) -> Base:
+        """A copy for the plain loop: as in cohorts, the trunk is in bfloat16 where that is used, and the head never."""
+        model, place = self.base.model, self.task.adapter.after_layer
+        if not uses_bfloat16(self.task.adapt.precision, self.device):
+            return replace(self.base, model=copy.deepcopy(model))
+        half, full = bfloat16_trunk(model), copy.deepcopy(model)
+        end = model.layer_index(place)
+        half.rnn_layers = nn.ModuleList([*list(half.rnn_layers)[:end], *list(full.rnn_layers)[end:]])
+        return replace(self.base, model=half)
 
     def synchronize(self) -> None:
         if self.device == "cuda":
@@ -79,12 +107,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--users", default="64,256,1024", help="cohort sizes")
     parser.add_argument("--minutes", type=float, default=10.0, help="speech per user")
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--after-layer", type=int, default=-1, help="the adapters' place; -1: after the last layer")
+    parser.add_argument("--after-layer", default="-1,0", help="the adapters' places; -1: after the last layer")
     parser.add_argument("--voices", type=int, default=8, help="users whose speech differs; the others repeat it")
     parser.add_argument("--format", default="flac", help="of the audio in memory: flac or wav")
     parser.add_argument("--baseline-users", type=int, default=1, help="users of the one-user-at-a-time baseline")
     parser.add_argument("--profile-users", type=int, default=64, help="users of the profiled run; 0: none")
-    parser.add_argument("--batch-s", type=float, default=0.0, help="seconds of audio per call of the trunk; 0: default")
+    parser.add_argument(
+        "--batch-s", type=float, default=0.0, help="seconds of audio per call of the trunk; 0: by the device"
+    )
     parser.add_argument("--save", action="store_true", help="keep the line in benchmarks/results/")
     args = parser.parse_args(argv)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -93,14 +123,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     limits = measured_limits(device)
     say(f"measured peaks: {limits}")
     adapt = _for_epochs(AdaptConfig(), args.epochs)
-    if args.batch_s:
-        adapt.encode_batch_s = args.batch_s
+    adapt.encode_batch_s = args.batch_s
     results = []
     for name in args.models.split(","):
         base = random_base(name, VOCABULARY)
         base.model.to(device)
-        bench = Bench(name, base, voices, Task("", AdapterConfig(after_layer=args.after_layer), adapt), device, limits)
-        results.append(measure(bench, [int(size) for size in args.users.split(",")], args))
+        for place in args.after_layer.split(","):
+            task = Task("", AdapterConfig(after_layer=int(place)), adapt)
+            bench = Bench(f"{name} after_layer={place}", base, voices, task, device, limits)
+            results.append(measure(bench, [int(size) for size in args.users.split(",")], args))
     fields = {
         "users_per_hour": {str(result["model"]): result["users_per_hour"] for result in results},
         "speedup": {str(result["model"]): result["speedup"] for result in results},
@@ -108,7 +139,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         "minutes": args.minutes,
         "epochs": args.epochs,
         "audio": args.format,
-        "encode_batch_s": adapt.encode_batch_s,
         "matmul_tflops": limits.matmul_tflops,
         "copy_gb_per_s": limits.copy_gb_per_s,
         "results": results,
@@ -117,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def measure(bench: Bench, sizes: Sequence[int], args: argparse.Namespace) -> dict[str, object]:
-    """One model: every cohort size, the baseline, memory and idle time."""
+    """One base and place: every cohort size, the baseline, memory and idle time."""
     bench.train(2, epochs=1)  # what a process does only once: kernels are loaded, memory is reserved
     cohorts = list(_cohorts(bench, sizes))
     best = max(row["users_per_hour"] for row in cohorts)
@@ -155,6 +185,8 @@ def _cohorts(bench: Bench, sizes: Sequence[int]) -> Iterator[dict[str, float]]:
             "mel_share_of_copy_peak": bench.limits.share_of_copy(
                 4 * bench.base.audio.sample_rate_hz * speech_s, clock.seconds["mel"]
             ),
+            "encode_batch_s": bench.encoder().batch_s(),
+            "padding_share": bench.padding_share(count),
             "peak_gpu_memory_mb": peak_mb,
         }
         say(f"{bench.model_name}, " + ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
