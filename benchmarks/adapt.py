@@ -16,12 +16,15 @@ from dataclasses import dataclass, replace
 
 from benchmarks.adapt_ways import Task, cohort_in_process, fleet_run, loop, parts_of_the_loop, trial_per_user
 from benchmarks.common import CACHE, emit, measured_apart, say
-from benchmarks.speech import Speaker, base_corpus, saved_random_base, speakers, vocabulary_of
+from benchmarks.speech import Speaker, base_corpus, saved_random_base, speakers, trained_base, vocabulary_of
 from ds2ray import storage
 from ds2ray.artifacts import open_adapter, open_base
 from ds2ray.config import AdaptConfig, AdapterConfig, ClusterConfig
 from ds2ray.fleet.store import user_key
 from ds2ray.recognise import Transcriber
+
+TRAINING = ("train.num_epochs=8", "train.learning_rate=0.001")
+"""Of a trained base, beside `train=demo`: larger shapes learn the demo's voices in fewer epochs, at a lower rate."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=1.0, help="speech per user")
     parser.add_argument("--epochs", default="40,10", help="numbers of epochs to compare at; the first is the headline")
     parser.add_argument("--model", default="ds2_small", help="shape of a base with random weights …")
-    parser.add_argument("--base", default="", help="… unless this model.pt is given")
+    parser.add_argument("--base", default="", help="… unless a model.pt is given, or `trained`: on the demo's voices")
+    parser.add_argument("--base-sentences", type=int, default=400, help="that a trained base has learned from")
     parser.add_argument("--after-layer", type=int, default=-1, help="the adapters' place; -1: after the last layer")
     parser.add_argument("--baseline-users", type=int, default=2, help="users that (a) and (b) are timed on")
     parser.add_argument("--training-users", type=int, default=8, help="users that the cohort beside (b) is timed on")
@@ -57,11 +61,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--cache", default=CACHE, help="keeps the users' speech between runs")
     parser.add_argument("--save", action="store_true", help="keep the line in benchmarks/results/")
     args = parser.parse_args(argv)
-    ordinary = base_corpus(args.cache, 20, 5)
+    trained = args.base == "trained"
+    ordinary = base_corpus(args.cache, args.base_sentences if trained else 20, 40 if trained else 5)
     users = speakers(args.cache, args.users, args.minutes, args.test_sentences, ordinary)
     with tempfile.TemporaryDirectory(prefix="ds2ray-bench-") as folder:
         vocabulary = vocabulary_of([u for user in users for u in (*user.adapt, *user.test)])
-        base_path = storage.absolute(args.base) if args.base else saved_random_base(args.model, vocabulary, folder)
+        if trained:
+            base_path = trained_base(args.cache, ordinary, TRAINING, args.model)
+        else:
+            base_path = storage.absolute(args.base) if args.base else saved_random_base(args.model, vocabulary, folder)
         work = Workload(
             # the plain loop holds utterances out, so that is what all do
             task=Task(base_path, AdapterConfig(after_layer=args.after_layer), AdaptConfig(cross_validate_below=0)),
@@ -79,7 +87,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         **results[0],
         "users": args.users,
         "speech_s_per_user": speech_s / args.users,
-        "model": (args.base and "given") or args.model,
+        "model": args.model if trained or not args.base else "given",
+        "base": "trained" if args.base else "random",
         "after_layer": args.after_layer,
         "workers": args.workers,
         "threads_per_worker": 1,

@@ -141,16 +141,18 @@ def saved_random_base(model_name: str, vocabulary: Vocabulary, folder: str) -> s
     return path
 
 
-def trained_base(cache: str, ordinary: DemoCorpus, settings: Sequence[str] = ()) -> str:
-    """Train the demo's base on its ordinary voices, unless that is done already; the path of its model.pt.
+def trained_base(cache: str, ordinary: DemoCorpus, settings: Sequence[str] = (), model: str = "tiny") -> str:
+    """Train a base on the demo's ordinary voices, unless that is done already; the path of its model.pt.
 
     Args:
         settings: overrides of jobs/train.py.
+        model: its shape, by the names in conf/model/; the demo's own is `tiny`.
     """
-    folder = storage.absolute(storage.join(cache, f"base-{digest(repr((ordinary.root, *settings)))}"))
-    say("training the demo's base, or finding it trained …")
+    described = (ordinary.root, *settings, model)
+    folder = storage.absolute(storage.join(cache, f"base-{digest(repr(described))}"))
+    say(f"training a base of the demo's voices, {model}, or finding it trained …")
     run_training(
-        *("model=tiny", "train=demo", f"train.manifest={ordinary.train_manifest}"),
+        *(f"model={model}", "train=demo", f"train.manifest={ordinary.train_manifest}"),
         *(f"train.valid_manifest={ordinary.valid_manifest}", f"train.output_dir={folder}"),
         *(f"storage.root={folder}/store", *settings),
     )
