@@ -221,7 +221,7 @@ class TrainConfig:
     valid_manifest: str = ""  # … and of the validation manifest; without it valid_fraction is held out
     dataset_path: str = ""  # KoSpeech format: the folder that the audio paths start from …
     transcripts_path: str = ""  # … the table `path<TAB>text<TAB>ids` …
-    vocab_path: str = ""  # … and `id,char,freq`; empty: a *vocab*.csv beside the transcripts, else built from them
+    vocab_path: str = ""  # … and `id,char,freq`, for a manifest too; empty: *vocab*.csv beside the texts, else from them
     valid_fraction: float = 0.1  # share of utterances held out where no validation manifest is given
     pretrained_model_path: str = ""  # fine-tune all weights of this model.pt
     base_model_path: str = ""  # train one adapter on this frozen model.pt
@@ -249,7 +249,7 @@ class TrainConfig:
     loader_threads: int = 4  # threads per worker that read and decode audio
     checkpoint_every_epochs: int = 1  # epochs between two checkpoints …
     checkpoint_every_s: float = 600.0  # … and seconds between two within an epoch; 0: only at the ends of epochs
-    keep_checkpoints: int = 2  # newest checkpoints that are kept, beside the best
+    keep_checkpoints: int = 2  # newest checkpoints that are kept, beside the best and those of other settings
     max_bad_steps: int = 20  # steps in a row without a finite loss, after which training stops
     log_every_s: float = 30.0  # seconds between two lines of progress
     seed: int = 0  # weights, data order, dropout and augmentation
