@@ -221,7 +221,7 @@ class TrainConfig:
     valid_manifest: str = ""  # … and of the validation manifest; without it valid_fraction is held out
     dataset_path: str = ""  # KoSpeech format: the folder that the audio paths start from …
     transcripts_path: str = ""  # … the table `path<TAB>text<TAB>ids` …
-    vocab_path: str = ""  # … and `id,char,freq`, for a manifest too; empty: *vocab*.csv beside the texts, else from them
+    vocab_path: str = ""  # … and `id,char,freq`, for manifests too; empty: *vocab*.csv beside the texts, else from them
     valid_fraction: float = 0.1  # share of utterances held out where no validation manifest is given
     pretrained_model_path: str = ""  # fine-tune all weights of this model.pt
     base_model_path: str = ""  # train one adapter on this frozen model.pt
