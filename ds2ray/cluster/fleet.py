@@ -9,6 +9,7 @@ import ray
 from ray import tune
 
 from ds2ray.cluster.adapt import CohortStarts
+from ds2ray.cluster.cohort_queue import CohortByCohort, ForgetfulScheduler, NoTrialProgress
 from ds2ray.cluster.cohort_trial import CohortTrial, FleetTask
 from ds2ray.cluster.progress import FleetProgress, our_error, told
 from ds2ray.cluster.session import cluster_gpus, quiet_tune, room_for_trials
@@ -64,9 +65,12 @@ def train_cohorts(
             try:
                 tune.Tuner(
                     trainable,
-                    param_space={"cohort": tune.grid_search(list(range(len(plan.cohorts))))},
                     tune_config=tune.TuneConfig(
-                        max_concurrent_trials=job.adapt.max_concurrent_trials or None, reuse_actors=True
+                        search_alg=CohortByCohort(),
+                        num_samples=len(plan.cohorts),
+                        scheduler=ForgetfulScheduler(),
+                        max_concurrent_trials=job.adapt.max_concurrent_trials or None,
+                        reuse_actors=True,
                     ),
                     run_config=tune.RunConfig(
                         name=run_id,
@@ -74,7 +78,7 @@ def train_cohorts(
                         # outcomes are the checkpoints: a trial that starts again skips the users that have one
                         checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                         failure_config=tune.FailureConfig(max_failures=job.adapt.max_attempts - 1),
-                        callbacks=[progress],
+                        callbacks=[progress, NoTrialProgress()],
                         verbose=0,
                     ),
                 ).fit()
