@@ -8,20 +8,24 @@ whoever drives.
 
 import argparse
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from benchmarks.common import emit, say
+from ds2ray import storage
 from ds2ray.artifacts import publish_base
 from ds2ray.cluster.cohort_trial import CohortTrial
 from ds2ray.cluster.fleet import train_cohorts
 from ds2ray.cluster.session import connected, room_for_trials
 from ds2ray.config import AdaptJob, AudioConfig, ClusterConfig, ModelConfig, StorageConfig, TextConfig
 from ds2ray.data.manifest import Utterance
-from ds2ray.fleet.outcomes import read_outcomes
+from ds2ray.fleet.outcomes import read_outcomes, run_uri
 from ds2ray.fleet.plan import Change, Plan, UserPlan, pack_cohorts
 from ds2ray.fleet.store import BaseRecord, read_base_record
 from ds2ray.model.deepspeech2 import DeepSpeech2
@@ -30,6 +34,10 @@ from ds2ray.text import Vocabulary
 from ds2ray.training.cohort import CohortResult
 
 NUM_USERS = 100_000
+RUN_ID = "overhead"
+WARM_UP_COHORTS = 200
+"""Cohorts after which everything that is loaded once is; of a small fleet, half of them."""
+
 NUM_UTTERANCES = 10
 UTTERANCE_S = 6.0
 
@@ -46,7 +54,7 @@ def measure(num_users: int = NUM_USERS) -> dict[str, object]:
     """Drive a fleet of so many users whose training is a no-op.
 
     Memory is the driver's own (anonymous, resident), in 10^6 bytes: what it shares with others through the object
-    store, the plan's speech among it, is not counted.
+    store, the plan's speech among it, is not counted. Its growth is that per cohort after the first ones.
     """
     with tempfile.TemporaryDirectory(prefix="ds2ray-overhead-") as root:
         job = AdaptJob(storage=StorageConfig(root=root), cluster=ClusterConfig(address="local"))
@@ -55,19 +63,51 @@ def measure(num_users: int = NUM_USERS) -> dict[str, object]:
             room = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial)
             plan = _plan(num_users, job, room)
             start_mb, started_s = _own_memory_mb(), time.perf_counter()
-            train_cohorts(job, plan, "overhead", record, lambda: None, trial=NoOpTrial)
-            seconds, end_mb = time.perf_counter() - started_s, _own_memory_mb()
-        written = len(read_outcomes(root, "overhead"))
+            with _warmed_up(root, min(WARM_UP_COHORTS, len(plan.cohorts) // 2)) as warm:
+                train_cohorts(job, plan, RUN_ID, record, lambda: None, trial=NoOpTrial)
+                seconds, end_mb = time.perf_counter() - started_s, _own_memory_mb()
+        written = len(read_outcomes(root, RUN_ID))
     if written != num_users:
         raise RuntimeError(f"{written} outcomes of {num_users} users were written")
+    later_cohorts = max(1, len(plan.cohorts) - warm.cohorts)
     return {
         "overhead_users": num_users,
         "overhead_ms_per_user": 1000 * seconds / num_users,
         "driver_memory_start_mb": start_mb,
         "driver_memory_end_mb": end_mb,
+        "driver_memory_growth_kb_per_cohort": 1000 * (end_mb - warm.memory_mb) / later_cohorts,
         "cohorts": len(plan.cohorts),
         "trials_concurrent": room,
     }
+
+
+@dataclass
+class _Warm:
+    """The driver's memory after so many cohorts."""
+
+    cohorts: int = 0
+    memory_mb: float = 0.0
+
+
+@contextmanager
+def _warmed_up(root: str, num_cohorts: int) -> Iterator[_Warm]:
+    """Note the memory as soon as that many cohorts have written their outcomes, each of which is one object."""
+    warm, done = _Warm(memory_mb=_own_memory_mb()), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.1):
+            written = len(storage.list_objects(run_uri(root, RUN_ID, "outcomes")))
+            if written >= num_cohorts:
+                warm.cohorts, warm.memory_mb = written, _own_memory_mb()
+                return
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield warm
+    finally:
+        done.set()
+        watcher.join()
 
 
 def _publish_base(root: str) -> BaseRecord:
@@ -76,7 +116,7 @@ def _publish_base(root: str) -> BaseRecord:
     vocabulary = Vocabulary.from_transcripts(["abcd "], TextConfig())
     torch.manual_seed(0)
     model = DeepSpeech2.from_config(shape, audio.num_mels, len(vocabulary)).eval()
-    publish_base(root, Base.of(model, shape, audio, vocabulary), run_id="overhead", metrics={})
+    publish_base(root, Base.of(model, shape, audio, vocabulary), run_id=RUN_ID, metrics={})
     return read_base_record(root)
 
 

@@ -10,3 +10,4 @@ def test_every_user_goes_through_the_driver(ray_cluster: str) -> None:
         value = found[field]
         assert isinstance(value, float)
         assert value > 0
+    assert isinstance(found["driver_memory_growth_kb_per_cohort"], float)
