@@ -22,7 +22,7 @@ from ray.util.queue import Queue
 from ds2ray import storage
 from ds2ray.artifacts import publish_base
 from ds2ray.cluster.board import Board
-from ds2ray.cluster.session import cluster_gpus, connected
+from ds2ray.cluster.session import beside_driver, cluster_gpus, connected
 from ds2ray.cluster.stopping import StopFlag, asking, stop_on_signal, told_to_stop
 from ds2ray.config import ClusterConfig, StorageConfig
 from ds2ray.errors import Ds2RayError, StorageError
@@ -85,7 +85,7 @@ def train_on_ray(task: BaseTask, storage_config: StorageConfig, cluster: Cluster
             resources["GPU"] = cluster.gpus_per_worker
         # Ray's own state of a run is a cache: our checkpoints and the published base are what counts
         ray_state_dir = tempfile.mkdtemp(prefix="ds2ray-train-")
-        flag = StopFlag.remote()  # type: ignore[attr-defined]
+        flag = StopFlag.options(scheduling_strategy=beside_driver()).remote()  # type: ignore[attr-defined]
         elastic = (cluster.min_workers, cluster.num_workers)
         try:
             trainer = _Trainer(
@@ -158,7 +158,7 @@ def _our_error(error: BaseException) -> Ds2RayError | None:
 @contextmanager
 def _shown_lines() -> Iterator[Queue]:
     """A queue whose lines appear on this process's terminal as they are, without the prefixes of Ray's own logs."""
-    lines = Queue(actor_options={"num_cpus": 0})
+    lines = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": beside_driver()})
 
     def show() -> None:
         while (line := lines.get()) is not None:

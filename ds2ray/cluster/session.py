@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import ray
 from ray.exceptions import AuthenticationError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ds2ray.config import ClusterConfig
 from ds2ray.errors import ConfigError
@@ -139,3 +140,8 @@ def quiet_tune(keep_results: bool = False, trials_at_once: int = 1) -> Iterator[
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def beside_driver() -> NodeAffinitySchedulingStrategy:
+    """For an actor that the driver cannot do without: on its own node, so that no other node's end takes it away."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)

@@ -18,6 +18,7 @@ from benchmarks.speech import Speaker, random_base
 from benchmarks.synthetic import VOCABULARY, synthetic_users
 from ds2ray.config import LAST_LAYER, AdaptConfig, AdapterConfig, Precision
 from ds2ray.data.audio import read_waveform
+from ds2ray.model.layers import RecurrentLayer
 from ds2ray.model.weights import Base
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,7 +105,8 @@ def test_the_plain_loop_is_warmed_up_and_as_precise_as_cohorts(
 
     def train_one(plain: Base, user: Speaker, task: Task, device: str) -> None:
         half = torch.bfloat16
-        assert [layer.forward_rnn.weight_ih_l0.dtype == half for layer in plain.model.rnn_layers] == halves
+        layers = [layer for layer in plain.model.rnn_layers if isinstance(layer, RecurrentLayer)]
+        assert [next(layer.forward_rnn.parameters()).dtype == half for layer in layers] == halves
         assert plain.model.conv.convs[0].weight.dtype == half
         trained.append((user.user_id, task.adapt.num_epochs))
 

@@ -137,7 +137,12 @@ def test_speech_of_finished_users_takes_no_memory(
     encoded: list[EncodedUser] = []
     monkeypatch.setattr(cohort, "STACK_USERS", {"cpu": 1})
     encode_users = cohort.encode_users
-    monkeypatch.setattr(cohort, "encode_users", lambda *args: encoded.extend(encode_users(*args)) or encoded)
+
+    def noted(*args: Any) -> list[EncodedUser]:
+        encoded.extend(encode_users(*args))
+        return encoded
+
+    monkeypatch.setattr(cohort, "encode_users", noted)
     for number, _ in enumerate(adapt_cohort(base, list(users.values()), ADAPTER, replace(ADAPT, num_epochs=1))):
         assert [len(user.encodings) > 0 for user in encoded] == [place >= number for place in range(3)]
     assert [user.encodings for user in encoded] == [[], [], []]

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -142,10 +143,14 @@ def test_files_are_read_by_as_many_threads_as_there_are_cpus_for_it(
     threads: int,
 ) -> None:
     pools: list[int] = []
-    pool = encode.ThreadPoolExecutor
+
+    def noted(size: int) -> ThreadPoolExecutor:
+        pools.append(size)
+        return ThreadPoolExecutor(size)
+
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cpus)))
     monkeypatch.setattr(torch, "get_num_threads", lambda: torch_threads)
-    monkeypatch.setattr(encode, "ThreadPoolExecutor", lambda size: pools.append(size) or pool(size))
+    monkeypatch.setattr(encode, "ThreadPoolExecutor", noted)
     encodings(Encoder(base), utterances[:1])
     assert pools == [threads]
 
