@@ -35,7 +35,8 @@ MODEL_FILE = "model.pt"
 
 RAY_SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # seconds between looks at the workers, and so until their end is seen
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",  # importing torch on a busy machine takes its time
+    # Ray may ask for as many workers as there were before a node was lost: not for long, until it counts again
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",
     # a worker on a machine that is taken away fails, and training goes on from the newest checkpoint
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
