@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sentences", type=int, default=160, help="utterances of an epoch")
     parser.add_argument("--epochs", type=int, default=2, help="the last one counts")
-    parser.add_argument("--batch-size", type=int, default=8, help="utterances per batch and worker")
+    parser.add_argument("--batch-size", type=int, default=16, help="utterances per batch and worker")
     parser.add_argument("--model", default="ds2_small", help="shape of the base")
     parser.add_argument("--cluster-address", default="local", help="Ray's address; local: one for this run")
     parser.add_argument("--cache", default=CACHE, help="keeps the speech between runs")

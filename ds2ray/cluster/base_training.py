@@ -202,10 +202,9 @@ def _train_and_publish(
     """Train on this rank; rank 0 says what happens and writes model.pt, TensorBoard files and the published base."""
     with ExitStack() as resources:
         board = resources.enter_context(Board(task.train.output_dir, say)) if rank == 0 else None
-        last: dict[str, float] = {}
+        metrics: dict[str, float] = {}
 
         def report(epoch: EpochReport) -> None:
-            last.update(epoch.metrics())
             if board is not None:
                 board.add(epoch.metrics(), epoch.epoch)
                 board.upload()
@@ -216,10 +215,13 @@ def _train_and_publish(
             if board is not None:
                 board.add({f"steps/{name}": value for name, value in now.metrics().items()}, now.step)
 
-        base = train_base(task, device, Observer(report, progress, say, stopped))
+        def published(epoch: EpochReport) -> None:
+            metrics.update(epoch.metrics())
+
+        base = train_base(task, device, Observer(report, progress, say, stopped, published))
         model_uri = storage.join(task.train.output_dir, MODEL_FILE)
         base_uri = ""
         if rank == 0:
             save_model_file(model_uri, base)
-            base_uri = publish_base(storage_config.root, base, run_id_of(task), metrics=last)
+            base_uri = publish_base(storage_config.root, base, run_id_of(task), metrics=metrics)
         return FinishedBase(base.base_id, model_uri, base_uri)

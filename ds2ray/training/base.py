@@ -49,7 +49,10 @@ def train_base(task: BaseTask, device: torch.device | str, observer: Observer) -
         while not run.is_finished():
             run.train_epoch()
             observer.epoch(run.end_epoch())
-        return run.finished_base()
+        base = run.finished_base()
+        if run.state.report is not None:
+            observer.published(EpochReport(**run.state.report))
+        return base
 
 
 class _Run:
@@ -262,7 +265,8 @@ class _Run:
         if self.config.patience_epochs and self.state.best_epoch != self.state.epochs:
             best = from_rank_zero(self._load_best, self.device)
             if best is not None:
-                self.learner.load_result(best)
+                self.learner.load_result(best["learner"])
+                self.state.report = best["run"]["report"]
         return Base.of(self.learner.result.eval(), task.model, task.audio, task.vocabulary)
 
     def _load_best(self) -> dict[str, Any] | None:
@@ -274,5 +278,4 @@ class _Run:
         if saved is None:
             return None
         self.observer.say(f"the base is that of epoch {saved['run']['epochs']}, the best one")
-        learner: dict[str, Any] = saved["learner"]
-        return learner
+        return saved

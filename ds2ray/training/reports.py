@@ -127,9 +127,11 @@ class Observer:
         progress: called on rank 0 every `train.log_every_s` seconds.
         say: called on rank 0 with what a person should know: where the run goes on, what is damaged.
         stopped: asked on every rank after each step. Once any of them says yes, the run saves its state and ends.
+        published: called at the end, on every rank, with the report of the epoch whose base it is.
     """
 
     epoch: Callable[[EpochReport], None] = lambda report: None
     progress: Callable[[Progress], None] = lambda progress: None
     say: Callable[[str], None] = log.warning
     stopped: Callable[[], bool] = lambda: False
+    published: Callable[[EpochReport], None] = lambda report: None

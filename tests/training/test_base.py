@@ -80,11 +80,13 @@ class TestBest:
         task = make_task(tmp_path, num_epochs=12, learning_rate=0.3, patience_epochs=2, schedule=Schedule.warmup_cosine)
         states: list[EpochReport] = []
         said: list[str] = []
-        base, reports = train(task, states.append, say=said.append)
+        published: list[EpochReport] = []
+        base, reports = train(task, states.append, say=said.append, published=published.append)
         errors = [epoch.error(ErrorMetric.wer) for epoch in reports]
         best = errors.index(min(errors))
         assert len(reports) == best + 3 < 12
         assert said == [f"the base is that of epoch {best + 1}, the best one"]
+        assert published == [reports[best]]
         validated = Validator(task, torch.device("cpu"))
         with validated:
             assert validated(base.model) == pytest.approx(
