@@ -32,20 +32,30 @@ def test_a_killed_worker_costs_nobody_their_adapter(
     ray_cluster: str, random_base: RandomBase, small_corpus: DemoCorpus, tmp_path: Path
 ) -> None:
     root = random_base.publish(str(tmp_path / "store"))
+    speech = spoken(small_corpus)
+    # a step per utterance: tony, with the least speech, is done when the others have a hundred steps to go
+    users = write_users(str(tmp_path / "users.csv"), {**speech, "tony": speech["tony"][:4]})
     killed: list[int] = []
+    published: list[str] = []
 
     def kill_worker() -> None:
-        # as soon as somebody is published, and long before the last one is
-        wait_for(lambda: any((tmp_path / "store" / "users").glob("*/current.json")))
+        wait_for(lambda: bool(pointers()))
         killed.extend(trial_pids(os.getpid()))
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
+        published.extend(pointers())
+
+    def pointers() -> list[str]:
+        return [path.parent.name for path in (tmp_path / "store" / "users").glob("*/current.json")]
 
     killer = threading.Thread(target=kill_worker)
     killer.start()
-    code, trained = adapt_users(root, small_corpus.users_csv, "killed", num_epochs=20, patience_epochs=20)
+    code, trained = adapt_users(
+        root, users, "killed", batch_size=1, num_epochs=60, patience_epochs=60, learning_rate=1e-4
+    )
     killer.join()
     assert len(killed) == 1
+    assert published == ["tony"]
     assert code == 0
     assert sorted(trained) == sorted(small_corpus.user_ids)
     assert {row.status for row in trained.values()} == {Status.adapted}

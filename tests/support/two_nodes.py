@@ -2,7 +2,7 @@
 
 `python two_nodes.py STORE USERS RUN_ID SETTINGS SEEN` writes what it saw to the file SEEN, as JSON; SETTINGS are fields
 of AdaptConfig, as JSON. The driver is on a head node that trains nobody; each of the others has room for one trial.
-One of them is lost as soon as both have published a user.
+One of them is lost as soon as both are in the middle of a cohort.
 """
 
 import ctypes
@@ -13,6 +13,7 @@ import signal
 import struct
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,9 @@ def main(store: str, users: str, run_id: str, settings: dict[str, Any], seen: Pa
         cohorts = {key: place for place, keys in enumerate(plan_of(store, run_id)) for key in keys}
 
         def both_at_work() -> bool:
-            return len({cohorts[path.parent.name] for path in published.glob("*/current.json")}) == len(nodes)
+            """Whether as many cohorts as there are nodes have published the first of their two users."""
+            counts = Counter(cohorts[path.parent.name] for path in published.glob("*/current.json"))
+            return list(counts.values()).count(1) == len(nodes)
 
         wait_for(both_at_work)
         told["nodes_with_base"] = sorted(get_object_locations(base_references)[base_references[0]]["node_ids"])
