@@ -37,7 +37,7 @@ bench-quality: $(VENV)/installed ## adapters against full fine-tuning of a copy 
 bench-real-speech: $(VENV)/installed ## a real speaker at 8 kHz: the base, all weights tuned, an adapter (10 minutes)
 	@$(BIN)/python -m benchmarks.real_speech $(BENCH_ARGS)
 
-bench-scale: $(VENV)/installed ## one worker against two, one Ray node against two (10 minutes)
+bench-scale: $(VENV)/installed ## one worker against two, one Ray node against two (15 minutes)
 	@$(BIN)/python -m benchmarks.scale $(BENCH_ARGS)
 
 bench-gpu: $(VENV)/installed ## cohorts on one GPU: users an hour, stages, limits

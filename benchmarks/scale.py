@@ -18,7 +18,7 @@ from ds2ray.config import AdaptConfig, AdapterConfig, ClusterConfig
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--users", type=int, default=32, help="users of the fleet")
+    parser.add_argument("--users", type=int, default=64, help="users of the fleet")
     parser.add_argument("--minutes", type=float, default=1.0, help="speech per user")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--model", default="ds2_small", help="shape of a base with random weights …")
