@@ -25,8 +25,9 @@ from ds2ray.cluster.fleet import train_cohorts
 from ds2ray.cluster.session import connected, room_for_trials
 from ds2ray.config import AdaptJob, AudioConfig, ClusterConfig, ModelConfig, StorageConfig, TextConfig
 from ds2ray.data.manifest import Utterance
+from ds2ray.fleet.cohorts import Room, cohort_size, pack_cohorts
 from ds2ray.fleet.outcomes import read_outcomes, run_uri
-from ds2ray.fleet.plan import Change, Plan, UserPlan, pack_cohorts
+from ds2ray.fleet.plan import Change, Plan, UserPlan
 from ds2ray.fleet.store import BaseRecord, read_base_record
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.weights import Base
@@ -120,7 +121,7 @@ def _publish_base(root: str) -> BaseRecord:
     return read_base_record(root)
 
 
-def _plan(num_users: int, job: AdaptJob, min_cohorts: int) -> Plan:
+def _plan(num_users: int, job: AdaptJob, room: Room) -> Plan:
     """A plan of new users whose manifests were read, ten utterances each."""
     import pyarrow as pa
 
@@ -137,11 +138,7 @@ def _plan(num_users: int, job: AdaptJob, min_cohorts: int) -> Plan:
         )  # fmt: skip
 
     users = tuple(map(user, range(num_users)))
-    adapt = job.adapt
-    cohorts = pack_cohorts(
-        [user.speech_s for user in users],
-        max_users=adapt.max_cohort_users, max_speech_s=adapt.max_cohort_s, min_cohorts=min_cohorts,
-    )  # fmt: skip
+    cohorts = pack_cohorts([user.speech_s for user in users], cohort_size(job.adapt, room))
     unchanged = pa.table({"user_key": pa.array([], pa.string())})
     return Plan(users=users, unchanged=unchanged, cohorts=tuple(map(tuple, cohorts)), problems=())
 

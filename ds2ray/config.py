@@ -296,8 +296,8 @@ class AdaptConfig:
     kl_weight: float = 0.0  # pull towards the base's own posteriors, per frame; 0: none
     encode_batch_s: float = 0.0  # seconds of padded audio per call of the frozen trunk; 0: 60 on CPUs, more on GPUs
     precision: Precision = Precision.auto  # of the trunk, of stored encodings and of the adapters' products
-    max_cohort_users: int = 64  # users trained in one trial, at most …
-    max_cohort_s: float = 7200.0  # … and seconds of their speech
+    max_cohort_users: int = 0  # users trained in one trial, at most; 0: 64 on CPUs, 512 on GPUs …
+    max_cohort_s: float = 0.0  # … and seconds of their speech; 0: what memory has room for, on CPUs 7200 at most
     gpus_per_trial: float = 0.25  # share of a GPU per trial, where the cluster has GPUs
     cpus_per_trial: float = 1.0  # CPUs per trial
     max_concurrent_trials: int = 0  # 0: as many as the cluster's CPUs and GPUs allow
@@ -307,7 +307,7 @@ class AdaptConfig:
     seed: int = 0  # with the user's id it seeds the adapter, its data order and dropout
 
     def __post_init__(self) -> None:
-        for name in ("num_epochs", "batch_size", "patience_epochs", "max_cohort_users", "max_attempts"):
+        for name in ("num_epochs", "batch_size", "patience_epochs", "max_attempts"):
             require(getattr(self, name) >= 1, f"adapt.{name}", getattr(self, name), "at least 1")
         require(self.min_utterances >= 2, "adapt.min_utterances", self.min_utterances, "at least 2: one is held out")
         require(self.learning_rate > 0, "adapt.learning_rate", self.learning_rate, "above 0")
@@ -316,7 +316,8 @@ class AdaptConfig:
         require(self.cpus_per_trial > 0, "adapt.cpus_per_trial", self.cpus_per_trial, "above 0")
         require(self.weight_decay >= 0, "adapt.weight_decay", self.weight_decay, "at least 0")
         require(self.max_grad_norm > 0, "adapt.max_grad_norm", self.max_grad_norm, "above 0")
-        require(self.max_cohort_s > 0, "adapt.max_cohort_s", self.max_cohort_s, "above 0")
+        for name in ("max_cohort_users", "max_cohort_s"):
+            require(getattr(self, name) >= 0, f"adapt.{name}", getattr(self, name), "0 (by the cluster) or more")
         trials = self.max_concurrent_trials
         require(trials >= 0, "adapt.max_concurrent_trials", trials, "0 (as many as fit) or more")
         require(0 <= self.max_failed_ratio <= 1, "adapt.max_failed_ratio", self.max_failed_ratio, "0 to 1")

@@ -14,17 +14,18 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 
 from ds2ray import storage
-from ds2ray.config import AdaptJob, AudioConfig, from_plain
+from ds2ray.config import AdaptJob, AudioConfig, ModelConfig, from_plain
 from ds2ray.data.progress import Tell, duration_text, paced, untold
 from ds2ray.data.rows import ProblemKind
 from ds2ray.data.users import read_fleet, stat_audio, usable_users
 from ds2ray.data.validation import refuse
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
 from ds2ray.fleet import lease
+from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, speech_bytes_per_s
 from ds2ray.fleet.index import close_run, open_run, read_fingerprints, recover_runs
 from ds2ray.fleet.outcomes import Outcome, Status, read_outcomes, run_uri, write_part
 from ds2ray.fleet.plan import Change, Plan, cohorts_of, listed, plan_run, plan_table
-from ds2ray.fleet.report import exit_code, outcome_table, plan_text, summarise
+from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_text, summarise
 from ds2ray.fleet.store import BaseRecord, read_base_record
 from ds2ray.text import Vocabulary
 
@@ -84,9 +85,9 @@ def run(job: AdaptJob) -> int:
                 cluster.enter_context(connected(job.cluster))
                 # what this machine has was a guess at what the cluster has
                 room = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial)
-                packed = cohorts_of(plan.users, job.adapt, job.adapt.max_concurrent_trials or room)
+                packed = cohorts_of(plan.users, size_of_cohorts(job, record, room))
                 if len(packed) != len(plan.cohorts):
-                    print(f"  {len(packed)} cohorts instead: the cluster has room for {room} at once", flush=True)
+                    print(f"  {repacked_text(packed, plan, room)}", flush=True)
                 plan = replace(plan, cohorts=packed)
             open_run(root_uri, run_id)
             storage.write_table(run_uri(root_uri, run_id, PLAN_FILE), plan_table(plan))
@@ -161,8 +162,14 @@ def make_plan(job: AdaptJob, record: BaseRecord, tell: Tell = untold) -> Plan:
         adapter=job.adapter,
         adapt=job.adapt,
         data=job.data,
-        min_cohorts=job.adapt.max_concurrent_trials or os.cpu_count() or 1,
+        size=size_of_cohorts(job, record, Room(trials=os.cpu_count() or 1)),
     )
+
+
+def size_of_cohorts(job: AdaptJob, record: BaseRecord, room: Room) -> CohortSize:
+    """The size of cohorts that suits settings, base and cluster."""
+    model, audio = from_plain(ModelConfig, record.model), from_plain(AudioConfig, record.audio)
+    return cohort_size(job.adapt, room, speech_bytes_per_s(model, audio, job.adapter.after_layer))
 
 
 def settle(

@@ -41,7 +41,7 @@ def train_cohorts(
     """
     weights = read_base(job.storage.root, record.base_id)[1]
     num_users = sum(len(cohort) for cohort in plan.cohorts)
-    with quiet_tune(trials_at_once=room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial)):
+    with quiet_tune(trials_at_once=room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial).trials):
         gpus = job.adapt.gpus_per_trial if cluster_gpus() > 0 else 0.0
         task = FleetTask(
             run_id=run_id,

@@ -1,6 +1,7 @@
 """Reaching Ray: one connection per process, and what the cluster has."""
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ds2ray.config import ClusterConfig
 from ds2ray.errors import ConfigError
+from ds2ray.fleet.cohorts import Room
 
 CONNECT_TIMEOUT_S = 10.0
 MIN_PENDING_TRIALS = 4
@@ -93,17 +95,23 @@ def cluster_gpus() -> float:
     return float(ray.cluster_resources().get("GPU", 0.0))
 
 
-def room_for_trials(cpus: float, gpus: float) -> int:
-    """Trials of this size for which the whole cluster has room at once; at least one.
+def room_for_trials(cpus: float, gpus: float) -> Room:
+    """For how many trials of this size the cluster has room at once, at least one, and the least memory of one.
 
     Args:
         gpus: per trial, where the cluster has GPUs.
     """
-    resources = ray.cluster_resources()
-    rooms = [resources.get("CPU", 0.0) / cpus]
-    if resources.get("GPU", 0.0) > 0:
-        rooms.append(resources["GPU"] / gpus)
-    return max(1, int(min(rooms)))
+    on_gpus = cluster_gpus() > 0
+    trials, memory_bytes = 0, math.inf
+    for node in ray.nodes():
+        resources = node["Resources"] if node["Alive"] else {}
+        of_node = int(resources.get("CPU", 0.0) / cpus)
+        if on_gpus:
+            of_node = min(of_node, int(resources.get("GPU", 0.0) / gpus))
+        if of_node:
+            trials += of_node
+            memory_bytes = min(memory_bytes, resources.get("memory", math.inf) / of_node)
+    return Room(max(1, trials), on_gpus, memory_bytes)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 Users of whom there is nothing to do stay in columns: a night of a million users makes objects of a few of them only.
 """
 
-import heapq
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from ds2ray.data.notes import reading_notes
 from ds2ray.data.rows import Problem
 from ds2ray.data.user_table import UserRow, user_rows
 from ds2ray.data.users import Fleet
+from ds2ray.fleet.cohorts import CohortSize, pack_cohorts
 from ds2ray.fleet.fingerprints import sealed_fingerprints, settings_that_matter, user_fingerprint
 from ds2ray.fleet.keys import user_keys
 from ds2ray.storage import ObjectInfo
@@ -102,7 +102,7 @@ def plan_run(
     adapter: AdapterConfig,
     adapt: AdaptConfig,
     data: DataConfig,
-    min_cohorts: int = 1,
+    size: CohortSize,
 ) -> Plan:
     """Compare the users with what the index knows of them and pack those to train into cohorts.
 
@@ -111,7 +111,7 @@ def plan_run(
         index: columns user_key and fingerprint, as `read_fingerprints` gives them.
         object_infos: by audio URI, as `storage.stat_many` gives them.
         data: which utterances of sealed users will be usable.
-        min_cohorts: trials that can run at the same time.
+        size: of cohorts.
 
     Raises:
         InputError: two users would share a name in the store, or an id cannot be one.
@@ -128,21 +128,16 @@ def plan_run(
     return Plan(
         users=tuple(planned),
         unchanged=everyone.filter(is_unchanged).select(_UNCHANGED_COLUMNS),
-        cohorts=cohorts_of(planned, adapt, min_cohorts),
+        cohorts=cohorts_of(planned, size),
         problems=(*(problem for user in fleet.users for problem in user.problems), *fleet.problems),
         notes=tuple(reading_notes(fleet.users, fleet.unknown_columns)),
     )
 
 
-def cohorts_of(users: Sequence[UserPlan], adapt: AdaptConfig, min_cohorts: int) -> tuple[tuple[int, ...], ...]:
+def cohorts_of(users: Sequence[UserPlan], size: CohortSize) -> tuple[tuple[int, ...], ...]:
     """Pack the users to train into cohorts (see `pack_cohorts`) of indices into `users`."""
     to_train = [number for number, user in enumerate(users) if user.to_train]
-    packed = pack_cohorts(
-        [users[number].speech_s for number in to_train],
-        max_users=adapt.max_cohort_users,
-        max_speech_s=adapt.max_cohort_s,
-        min_cohorts=min_cohorts,
-    )
+    packed = pack_cohorts([users[number].speech_s for number in to_train], size)
     return tuple(tuple(to_train[number] for number in cohort) for cohort in packed)
 
 
@@ -152,33 +147,6 @@ def cause(problem: Problem) -> str:
     for mark in (":", "(", ";"):
         reason = reason.partition(mark)[0]
     return f"{problem.column} {reason}".strip()
-
-
-def pack_cohorts(
-    speech_s: Sequence[float], *, max_users: int, max_speech_s: float, min_cohorts: int
-) -> list[list[int]]:
-    """Divide users into cohorts of about equal amounts of speech.
-
-    The user with the most speech goes first, always to the cohort that has the least. A cohort holds at most
-    `max_users` and, but for a single user with more, `max_speech_s` seconds.
-
-    Returns:
-        Lists of indices into `speech_s`, each index once; the cohort with the most speech first.
-    """
-    order = sorted(range(len(speech_s)), key=lambda user: (-speech_s[user], user))
-    wanted = max(min_cohorts, math.ceil(len(order) / max_users), math.ceil(math.fsum(speech_s) / max_speech_s))
-    cohorts: list[list[int]] = [[] for _ in range(min(wanted, len(order)))]
-    # by speech, then by users, so that users without speech are spread, too
-    open_cohorts = [(0.0, 0, number) for number in range(len(cohorts))]
-    for user in order:
-        if not open_cohorts or (open_cohorts[0][1] and open_cohorts[0][0] + speech_s[user] > max_speech_s):
-            cohorts.append([])
-            heapq.heappush(open_cohorts, (0.0, 0, len(cohorts) - 1))
-        load_s, num_users, number = heapq.heappop(open_cohorts)
-        cohorts[number].append(user)
-        if num_users + 1 < max_users:
-            heapq.heappush(open_cohorts, (load_s + speech_s[user], num_users + 1, number))
-    return sorted(cohorts, key=lambda cohort: (-math.fsum(speech_s[user] for user in cohort), cohort))
 
 
 def num_dropped(problems: Iterable[Problem]) -> int:

@@ -1,11 +1,13 @@
 """What people and schedulers are told about a run: plan, progress, summary, table and exit code."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ds2ray.data.progress import duration_text
 from ds2ray.data.rows import Problem
+from ds2ray.fleet.cohorts import Room
 from ds2ray.fleet.outcomes import Outcome, Status
 from ds2ray.fleet.plan import Change, Plan, cause
 
@@ -75,14 +77,25 @@ def plan_text(plan: Plan, users_uri: str, root_uri: str) -> str:
     if not plan.cohorts:
         lines.append("  nothing to train")
     else:
-        cohort_s = [sum(plan.users[number].speech_s for number in cohort) for cohort in plan.cohorts]
         num_users = sum(map(len, plan.cohorts))
+        speech_s = sum(user.speech_s for user in plan.users if user.to_train)
         lines.append(
-            f"  to train: {_plural(num_users, 'user')}, {_speech(sum(cohort_s))} of speech, in "
-            f"{_plural(len(plan.cohorts), 'cohort')} of up to {_plural(max(map(len, plan.cohorts)), 'user')} "
-            f"and {_speech(max(cohort_s))}"
+            f"  to train: {_plural(num_users, 'user')}, {_speech(speech_s)} of speech, in "
+            f"{_cohorts(plan.cohorts, plan)}"
         )
     return "\n".join([*lines, f"  store: {root_uri}"])
+
+
+def repacked_text(cohorts: Sequence[Sequence[int]], plan: Plan, room: Room) -> str:
+    """What is said where the cluster asks for other cohorts of the plan's users than this machine."""
+    memory = f", with {room.memory_bytes / 1e9:.1f} GB of memory each" if math.isfinite(room.memory_bytes) else ""
+    return f"{_cohorts(cohorts, plan)} instead: the cluster has room for {room.trials} at once{memory}"
+
+
+def _cohorts(cohorts: Sequence[Sequence[int]], plan: Plan) -> str:
+    most_s = max(sum(plan.users[number].speech_s for number in cohort) for cohort in cohorts)
+    most_users = _plural(max(map(len, cohorts)), "user")
+    return f"{_plural(len(cohorts), 'cohort')} of up to {most_users} and {_speech(most_s)}"
 
 
 def summarise(

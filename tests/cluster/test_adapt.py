@@ -1,5 +1,7 @@
 """A fleet run end to end: what is trained, what is published, what is left alone, and what every user is told."""
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from fleet_runs import (
     spoken,
     write_users,
 )
+from toy_fleet import make_users, silent_base
 
 from ds2ray import storage
 from ds2ray.artifacts import open_adapter
@@ -290,3 +293,19 @@ class TestCohorts:
             assert together is not None
             for name, tensor in alone[1].state_dict().items():
                 torch.testing.assert_close(tensor, together[1].state_dict()[name], rtol=1e-4, atol=1e-5)
+
+    def test_they_are_packed_for_the_cluster_that_is_found(
+        self, ray_cluster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "cpu_count", lambda: 1)  # of this machine; the cluster has two
+        root = silent_base(str(tmp_path / "store")).root
+        users = make_users(tmp_path, dict.fromkeys(("ann", "bob", "cy", "dee"), 6))
+        code, trained = adapt_users(root, users, "run", cpus_per_trial=0.5, max_concurrent_trials=0)
+        assert (code, len(trained)) == (0, 4)
+        told = capsys.readouterr().out
+        assert "in 1 cohort of up to 4 users" in told
+        assert re.search(
+            r"4 cohorts of up to 1 user and .* instead: the cluster has room for 4 at once, with [\d.]+ GB", told
+        )
+        cohorts = storage.read_table(f"{root}/runs/run/plan.parquet")["cohort"].to_pylist()
+        assert sorted(cohorts) == [0, 1, 2, 3]

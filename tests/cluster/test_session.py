@@ -1,6 +1,8 @@
+import math
 import os
 
 import pytest
+import ray
 
 from ds2ray.cluster.session import quiet_tune, room_for_trials
 
@@ -8,7 +10,10 @@ from ds2ray.cluster.session import quiet_tune, room_for_trials
 class TestRoom:
     @pytest.mark.parametrize(("cpus", "room"), [(1.0, 2), (0.5, 4), (0.3, 6), (2.0, 1), (16.0, 1)])
     def test_it_is_what_the_cluster_has_and_at_least_one(self, ray_cluster: str, cpus: float, room: int) -> None:
-        assert room_for_trials(cpus, gpus=0.25) == room
+        found = room_for_trials(cpus, gpus=0.25)
+        assert (found.trials, found.gpus) == (room, False)
+        of_all = ray.cluster_resources()["memory"]
+        assert found.memory_bytes == (of_all / room if cpus <= 2.0 else math.inf)  # too large a trial runs nowhere
 
 
 class TestQuietTune:

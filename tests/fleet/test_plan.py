@@ -1,5 +1,4 @@
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,8 @@ from ds2ray.data.rows import Problem, ProblemKind
 from ds2ray.data.user_table import UserTable, no_users
 from ds2ray.data.users import Fleet, UserData
 from ds2ray.errors import InputError
-from ds2ray.fleet.plan import Change, Plan, cause, pack_cohorts, plan_run, plan_table
+from ds2ray.fleet.cohorts import Room, cohort_size
+from ds2ray.fleet.plan import Change, Plan, cause, plan_run, plan_table
 from ds2ray.storage import ObjectInfo
 
 
@@ -64,6 +64,7 @@ def make_plan(
     index: dict[str, str] | None = None,
     adapt: AdaptConfig | None = None,
     table: UserTable | None = None,
+    min_cohorts: int = 1,
     **more: Any,
 ) -> Plan:
     """A plan of users whose manifests were read and of sealed ones, with an index `user key → fingerprint`."""
@@ -72,6 +73,7 @@ def make_plan(
         "adapter": AdapterConfig(),
         "adapt": adapt or AdaptConfig(),
         "data": DataConfig(),
+        "size": cohort_size(adapt or AdaptConfig(), Room(trials=min_cohorts)),
     } | more
     known = index or {}
     columns = [pa.array(column, pa.string()) for column in (known.keys(), known.values())]
@@ -144,6 +146,7 @@ def test_problems_of_all_are_kept() -> None:
         adapter=AdapterConfig(),
         adapt=AdaptConfig(),
         data=DataConfig(),
+        size=cohort_size(AdaptConfig(), Room()),
     )
     assert plan.notes == ("columns of the users table not known, ignored: team",)
     assert [p.line for p in plan.problems] == [1, 2, 3]
@@ -239,58 +242,6 @@ def test_the_order_of_rows_changes_nothing(
     }
     assert plan.num_users == len(after) == len(changes(plan))
     assert sorted(itertools.chain.from_iterable(plan.cohorts)) == list(range(len(plan.users)))
-
-
-# Cohorts
-
-
-def test_cohorts_are_balanced() -> None:
-    packed = pack_cohorts([1.0, 5.0, 2.0, 4.0, 3.0, 3.0], max_users=10, max_speech_s=100.0, min_cohorts=3)
-    assert packed == [[1, 0], [3, 2], [4, 5]]
-
-
-def test_cohorts_hold_so_many_users() -> None:
-    assert pack_cohorts([1.0] * 5, max_users=2, max_speech_s=100.0, min_cohorts=1) == [[0, 3], [1, 4], [2]]
-
-
-def test_a_user_with_much_speech_is_alone() -> None:
-    assert pack_cohorts([1.0, 50.0, 1.0], max_users=9, max_speech_s=10.0, min_cohorts=1)[0] == [1]
-
-
-def test_no_users_no_cohorts() -> None:
-    assert pack_cohorts([], max_users=2, max_speech_s=1.0, min_cohorts=4) == []
-
-
-SPEECH_S = st.lists(st.floats(0.0, 500.0), max_size=60)
-
-
-@given(SPEECH_S, st.integers(1, 10), st.floats(0.1, 1000.0), st.integers(1, 8))
-def test_every_user_is_in_one_cohort_and_no_cohort_too_big(
-    speech_s: list[float], max_users: int, max_speech_s: float, min_cohorts: int
-) -> None:
-    packed = pack_cohorts(speech_s, max_users=max_users, max_speech_s=max_speech_s, min_cohorts=min_cohorts)
-    assert sorted(user for cohort in packed for user in cohort) == list(range(len(speech_s)))
-    assert all(1 <= len(cohort) <= max_users for cohort in packed)
-    assert len(packed) >= min(min_cohorts, len(speech_s))
-    loads = [math.fsum(speech_s[user] for user in cohort) for cohort in packed]
-    assert loads == sorted(loads, reverse=True)
-    for cohort, load_s in zip(packed, loads, strict=True):
-        assert len(cohort) == 1 or load_s <= max_speech_s * (1 + 1e-9)
-        assert [speech_s[user] for user in cohort] == sorted((speech_s[user] for user in cohort), reverse=True)
-
-
-@given(SPEECH_S, st.integers(1, 8))
-def test_without_limits_cohorts_differ_by_one_user_at_most(speech_s: list[float], min_cohorts: int) -> None:
-    packed = pack_cohorts(speech_s, max_users=1000, max_speech_s=1e9, min_cohorts=min_cohorts)
-    assert len(packed) == min(min_cohorts, len(speech_s))
-    loads = [math.fsum(speech_s[user] for user in cohort) for cohort in packed]
-    for cohort, load_s in zip(packed, loads, strict=True):
-        assert load_s - speech_s[cohort[-1]] <= min(loads) + 1e-6
-
-
-def test_users_without_speech_leave_no_cohort_empty() -> None:
-    packed = pack_cohorts([0.0, 0.0, 0.0], max_users=1000, max_speech_s=1e9, min_cohorts=2)
-    assert sorted(map(len, packed)) == [1, 2]
 
 
 def test_cohorts_of_a_plan_follow_the_settings() -> None:

@@ -11,9 +11,10 @@ from ds2ray.data.manifest import Utterance
 from ds2ray.data.rows import Problem, ProblemKind
 from ds2ray.data.user_table import no_users
 from ds2ray.data.users import Fleet, UserData
+from ds2ray.fleet.cohorts import CohortSize, Room
 from ds2ray.fleet.outcomes import Outcome, Status
 from ds2ray.fleet.plan import Plan, plan_run
-from ds2ray.fleet.report import exit_code, outcome_table, plan_text, progress_line, summarise
+from ds2ray.fleet.report import exit_code, outcome_table, plan_text, progress_line, repacked_text, summarise
 
 
 def outcome(key: str, status: Status, **more: Any) -> Outcome:
@@ -66,7 +67,16 @@ def plan_of(num_users: int, problems: list[Problem]) -> Plan:
         adapter=AdapterConfig(),
         adapt=AdaptConfig(),
         data=DataConfig(),
-        min_cohorts=2,
+        size=CohortSize(max_users=64, max_speech_s=7200.0, min_cohorts=2),
+    )
+
+
+@pytest.mark.parametrize(
+    ("room", "memory"), [(Room(3), ""), (Room(3, memory_bytes=2.5e9), ", with 2.5 GB of memory each")]
+)
+def test_other_cohorts_than_planned_are_said_with_the_reason(room: Room, memory: str) -> None:
+    assert repacked_text([[0, 1], [2]], plan_of(3, []), room) == (
+        f"2 cohorts of up to 2 users and 12.0 min instead: the cluster has room for 3 at once{memory}"
     )
 
 
