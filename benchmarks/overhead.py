@@ -78,7 +78,7 @@ def measure(num_users: int = NUM_USERS) -> dict[str, object]:
         "driver_memory_end_mb": end_mb,
         "driver_memory_growth_kb_per_cohort": 1000 * (end_mb - warm.memory_mb) / later_cohorts,
         "cohorts": len(plan.cohorts),
-        "trials_concurrent": room,
+        "trials_concurrent": room.trials,
     }
 
 

@@ -75,7 +75,7 @@ def plan_of(num_users: int, problems: list[Problem]) -> Plan:
     ("room", "memory"), [(Room(3), ""), (Room(3, memory_bytes=2.5e9), ", with 2.5 GB of memory each")]
 )
 def test_other_cohorts_than_planned_are_said_with_the_reason(room: Room, memory: str) -> None:
-    assert repacked_text([[0, 1], [2]], plan_of(3, []), room) == (
+    assert repacked_text([[1, 2], [3]], plan_of(3, []), room) == (
         f"2 cohorts of up to 2 users and 12.0 min instead: the cluster has room for 3 at once{memory}"
     )
 
