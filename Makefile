@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help demo test lint bench-adapt bench-bank bench-quality bench-real-speech bench-scale bench-gpu bench-plan \
-	bench-train bench-scale-train bench-epoch fix lock clean
+.PHONY: help demo test lint bench-adapt bench-levers bench-bank bench-quality bench-real-speech bench-scale bench-gpu \
+	bench-plan bench-train bench-scale-train bench-epoch fix lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -27,6 +27,9 @@ lint: $(VENV)/installed ## check style (ruff) and types (mypy)
 # Each prints one JSON line: BENCH_ARGS="--save" keeps it in benchmarks/results/, BENCH_ARGS="--help" tells its sizes.
 bench-adapt: $(VENV)/installed ## many users: a trial each, the plain loop, cohorts (20 minutes)
 	@$(BIN)/python -m benchmarks.adapt $(BENCH_ARGS)
+
+bench-levers: $(VENV)/installed ## a cohort with single settings changed: time by stage, and errors (10 minutes)
+	@$(BIN)/python -m benchmarks.levers $(BENCH_ARGS)
 
 bench-bank: $(VENV)/installed ## the stacked step: which product, update and stack size is fastest here (2 minutes)
 	@$(BIN)/python -m benchmarks.bank $(BENCH_ARGS)

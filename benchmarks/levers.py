@@ -1,0 +1,126 @@
+"""What each setting brings to the training of a cohort, and what it costs in errors.
+
+The same users are trained as one cohort, first with the settings as they are and then with one of them changed, each
+time in a fresh process. Seconds are per user: `encode_s` to read and encode the speech (B), `train_s` for all epochs,
+from which `epoch_s` (A) comes. `speedup` is the whole's, against the first recipe. All train on one thread but the
+last row, which has the first recipe with `--threads`: twice the CPUs, so that only more than twice the speed is a gain.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from benchmarks.adapt import TRAINING, mean_wer
+from benchmarks.adapt_ways import Task, publish, warm_base
+from benchmarks.common import CACHE, emit, measured_apart, say
+from benchmarks.recipes import Recipe, mean, parse_recipe
+from benchmarks.speech import Speaker, base_corpus, saved_random_base, speakers, trained_base, vocabulary_of
+from ds2ray import storage
+from ds2ray.artifacts import ensure_base
+from ds2ray.training.cohort import CohortUser, adapt_cohort
+from ds2ray.training.stages import StageClock
+
+RECIPES = (
+    *("unchanged=", "early_stop=patience_epochs=10", "early_stop_5=patience_epochs=5", "bfloat16=precision=bfloat16"),
+    *("batch_4=batch_size=4", "batch_16=batch_size=16"),
+    *("short_calls=encode_batch_s=15", "long_calls=encode_batch_s=240"),
+)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Of one cohort: seconds of the whole and by stage, and the epochs that each user trained."""
+
+    seconds: float
+    stages: dict[str, float]
+    epochs: list[int]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", type=int, default=8, help="users of the cohort")
+    parser.add_argument("--minutes", type=float, default=1.0, help="speech per user")
+    parser.add_argument("--epochs", type=int, default=40, help="that a user trains at most")
+    parser.add_argument("--after-layer", type=int, default=-1, help="the adapters' place; -1: after the last layer")
+    parser.add_argument("--recipes", nargs="+", default=RECIPES, help="name=key=value,…; the first is the measure")
+    parser.add_argument("--threads", type=int, default=2, help="of the last row; 1: leave it out")
+    parser.add_argument("--model", default="ds2_small", help="shape of the base")
+    parser.add_argument("--base", default="trained", help="a model.pt, `random`, or `trained` on the demo's voices")
+    parser.add_argument("--test-sentences", type=int, default=10, help="per user, for the WER")
+    parser.add_argument("--cache", default=CACHE, help="keeps speech and base between runs")
+    parser.add_argument("--save", action="store_true", help="keep the line in benchmarks/results/")
+    args = parser.parse_args(argv)
+    recipes = [parse_recipe(text) for text in args.recipes]
+    trained = args.base == "trained"
+    ordinary = base_corpus(args.cache, 400 if trained else 20, 40 if trained else 5)
+    users = speakers(args.cache, args.users, args.minutes, args.test_sentences, ordinary)
+    with tempfile.TemporaryDirectory(prefix="ds2ray-bench-") as folder:
+        if trained:
+            base_path = trained_base(args.cache, ordinary, TRAINING, args.model)
+        elif args.base == "random":
+            vocabulary = vocabulary_of([u for user in users for u in (*user.adapt, *user.test)])
+            base_path = saved_random_base(args.model, vocabulary, folder)
+        else:
+            base_path = storage.absolute(args.base)
+        users = [user.with_minutes(args.minutes) for user in users]
+        tasks = [task_of(recipe, base_path, args.epochs, args.after_layer) for recipe in recipes]
+        rows = [row(recipe, task, users, folder) for recipe, task in zip(recipes, tasks, strict=True)]
+        if args.threads > 1:
+            rows.append(row(recipes[0], tasks[0], users, folder, args.threads))
+    fields = {name: getattr(args, name) for name in ("users", "minutes", "epochs", "after_layer", "model", "base")}
+    unchanged_s = rows[0]["seconds"]
+    emit("levers", {**fields, "levers": [{**one, "speedup": unchanged_s / one["seconds"]} for one in rows]}, args.save)
+
+
+def task_of(recipe: Recipe, base_path: str, epochs: int, after_layer: int) -> Task:
+    """What a recipe trains: where it does not say otherwise all epochs, judged by held-out utterances."""
+    common: dict[str, Any] = {"num_epochs": epochs, "patience_epochs": epochs, "cross_validate_below": 0}
+    common = {name: value for name, value in common.items() if name not in recipe.changed}
+    return Task(base_path, replace(recipe.adapter, after_layer=after_layer), replace(recipe.adapt, **common))
+
+
+def row(recipe: Recipe, task: Task, users: Sequence[Speaker], folder: str, threads: int = 1) -> dict[str, Any]:
+    """A cohort by one recipe: its figures, per user."""
+    name = recipe.name if threads == 1 else f"{recipe.name}_{threads}_threads"
+    spent = measured_apart(cohort, task, users, f"{folder}/{name}", threads).value
+    figures = {**described(spent, len(users)), "wer": mean_wer(users, f"{folder}/{name}")}
+    say(f"{name}: " + ", ".join(f"{field} {value:.3g}" for field, value in figures.items()))
+    return {"lever": name, "changed": recipe.changed, "threads": threads, **figures}
+
+
+def cohort(task: Task, users: Sequence[Speaker], root: str, threads: int) -> Spent:
+    """Train all users at once in this process, and publish them in a store at `root`."""
+    torch.set_num_threads(threads)
+    base = warm_base(task, users[0])
+    ensure_base(root, base, run_id="benchmark")
+    clock, epochs = StageClock(), []
+    started_s = time.perf_counter()
+    members = [CohortUser(user.user_id, user.adapt) for user in users]
+    for result in adapt_cohort(base, members, task.adapter, task.adapt, stages=clock):
+        if result.fit is None:
+            raise RuntimeError(f"{result.user_key} could not be trained: {result.reason}")
+        epochs.append(result.fit.epochs)
+        publish(root, base, result.user_key, result.fit, task)
+    return Spent(time.perf_counter() - started_s, dict(clock.seconds), epochs)
+
+
+def described(spent: Spent, num_users: int) -> dict[str, float]:
+    """Seconds per user, by what they were spent on, and how many epochs were trained in them."""
+    epochs = mean([float(count) for count in spent.epochs])
+    train_s = spent.stages["train"] / num_users
+    return {
+        "seconds": spent.seconds / num_users,
+        "encode_s": sum(spent.stages.get(stage, 0.0) for stage in ("read", "mel", "encode")) / num_users,
+        "train_s": train_s,
+        "epoch_s": train_s / epochs,
+        "epochs_trained": epochs,
+    }
+
+
+if __name__ == "__main__":
+    main()
