@@ -148,7 +148,8 @@ def recur(rnn: nn.RNNBase, x: Tensor) -> Tensor:
     which small gradients vanish; and on CPUs it casts the weights at every frame. So it has no say here.
     """
     with torch.autocast(x.device.type, enabled=False):
-        x = x.to(next(rnn.parameters()).dtype)
+        # frame after frame in memory: otherwise torch multiplies row by row, each with a copy of frozen weights
+        x = x.transpose(0, 1).to(next(rnn.parameters()).dtype).contiguous().transpose(0, 1)
         if isinstance(rnn, nn.GRU) and x.device.type == "cpu" and torch.is_grad_enabled() and _trains(rnn):
             return gru(rnn, x)
         return cast(Tensor, rnn(x)[0])
