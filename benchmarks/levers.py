@@ -3,7 +3,7 @@
 The same users are trained as one cohort, first with the settings as they are and then with one of them changed, each
 time in a fresh process. Seconds are per user: `encode_s` to read and encode the speech (B), `train_s` for all epochs,
 from which `epoch_s` (A) comes. `speedup` is the whole's, against the first recipe. All train on one thread but the
-last row, which has the first recipe with `--threads`: twice the CPUs, so that only more than twice the speed is a gain.
+last row, which is the first recipe on `--threads` of them: to be compared with what as many processes gain.
 """
 
 import argparse

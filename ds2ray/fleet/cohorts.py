@@ -14,7 +14,7 @@ GPU_USERS = 512
 """Users of a cohort on GPUs, which train all of them in one step."""
 
 CPU_SPEECH_S = 7200.0
-"""Seconds of speech of a cohort on CPUs: about an hour's work, and so what a lost worker costs at most."""
+"""Seconds of speech of a cohort on CPUs: some hours' work at most, and a batch of the trunk needs no more to fill."""
 
 LEAST_SPEECH_S = 600.0
 """Seconds of speech that a cohort may have however little memory there is."""

@@ -111,7 +111,7 @@ def plan_run(
         index: columns user_key and fingerprint, as `read_fingerprints` gives them.
         object_infos: by audio URI, as `storage.stat_many` gives them.
         data: which utterances of sealed users will be usable.
-        size: of cohorts.
+        size: how large cohorts may be, and how many are wanted.
 
     Raises:
         InputError: two users would share a name in the store, or an id cannot be one.
