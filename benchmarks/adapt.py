@@ -20,11 +20,15 @@ from benchmarks.speech import Speaker, base_corpus, saved_random_base, speakers,
 from ds2ray import storage
 from ds2ray.artifacts import open_adapter, open_base
 from ds2ray.config import AdaptConfig, AdapterConfig, ClusterConfig
+from ds2ray.data.demo import DemoCorpus
 from ds2ray.fleet.store import user_key
 from ds2ray.recognise import Transcriber
 
 TRAINING = ("train.num_epochs=8", "train.learning_rate=0.001")
 """Of a trained base, beside `train=demo`: larger shapes learn the demo's voices in fewer epochs, at a lower rate."""
+
+NAMED = ("random", "trained")
+"""Bases that need no file."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--users", type=int, default=64, help="users of the fleet")
     parser.add_argument("--minutes", type=float, default=1.0, help="speech per user")
     parser.add_argument("--epochs", default="40,10", help="numbers of epochs to compare at; the first is the headline")
-    parser.add_argument("--model", default="ds2_small", help="shape of a base with random weights …")
-    parser.add_argument("--base", default="", help="… unless a model.pt is given, or `trained`: on the demo's voices")
+    parser.add_argument("--model", default="ds2_small", help="shape of the base")
+    parser.add_argument("--base", default="random", help="`random`, `trained` on the demo's voices, or a model.pt")
     parser.add_argument("--base-sentences", type=int, default=400, help="that a trained base has learned from")
     parser.add_argument("--after-layer", type=int, default=-1, help="the adapters' place; -1: after the last layer")
     parser.add_argument("--baseline-users", type=int, default=2, help="users that (a) and (b) are timed on")
@@ -65,11 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ordinary = base_corpus(args.cache, args.base_sentences if trained else 20, 40 if trained else 5)
     users = speakers(args.cache, args.users, args.minutes, args.test_sentences, ordinary)
     with tempfile.TemporaryDirectory(prefix="ds2ray-bench-") as folder:
-        vocabulary = vocabulary_of([u for user in users for u in (*user.adapt, *user.test)])
-        if trained:
-            base_path = trained_base(args.cache, ordinary, TRAINING, args.model)
-        else:
-            base_path = storage.absolute(args.base) if args.base else saved_random_base(args.model, vocabulary, folder)
+        base_path = base_named(args.base, args.model, args.cache, ordinary, users, folder)
         work = Workload(
             # the plain loop holds utterances out, so that is what all do
             task=Task(base_path, AdapterConfig(after_layer=args.after_layer), AdaptConfig(cross_validate_below=0)),
@@ -87,8 +87,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         **results[0],
         "users": args.users,
         "speech_s_per_user": speech_s / args.users,
-        "model": args.model if trained or not args.base else "given",
-        "base": "trained" if args.base else "random",
+        "model": args.model if args.base in NAMED else "given",
+        "base": args.base if args.base in NAMED else "given",
         "after_layer": args.after_layer,
         "workers": args.workers,
         "threads_per_worker": 1,
@@ -101,6 +101,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         "results": results,
     }
     emit("adapt", fields, args.save)
+
+
+def base_named(name: str, model: str, cache: str, ordinary: DemoCorpus, users: Sequence[Speaker], folder: str) -> str:
+    """The path of a base: one of `NAMED`, or the model.pt that is given."""
+    if name == "trained":
+        return trained_base(cache, ordinary, TRAINING, model)
+    if name == "random":
+        vocabulary = vocabulary_of([u for user in users for u in (*user.adapt, *user.test)])
+        return saved_random_base(model, vocabulary, folder)
+    return storage.absolute(name)
 
 
 def compare(work: Workload, epochs: int) -> dict[str, object]:

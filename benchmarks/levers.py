@@ -15,12 +15,11 @@ from typing import Any
 
 import torch
 
-from benchmarks.adapt import TRAINING, mean_wer
+from benchmarks.adapt import base_named, mean_wer
 from benchmarks.adapt_ways import Task, publish, warm_base
 from benchmarks.common import CACHE, emit, measured_apart, say
 from benchmarks.recipes import Recipe, mean, parse_recipe
-from benchmarks.speech import Speaker, base_corpus, saved_random_base, speakers, trained_base, vocabulary_of
-from ds2ray import storage
+from benchmarks.speech import Speaker, base_corpus, speakers
 from ds2ray.artifacts import ensure_base
 from ds2ray.training.cohort import CohortUser, adapt_cohort
 from ds2ray.training.stages import StageClock
@@ -50,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipes", nargs="+", default=RECIPES, help="name=key=value,…; the first is the measure")
     parser.add_argument("--threads", type=int, default=2, help="of the last row; 1: leave it out")
     parser.add_argument("--model", default="ds2_small", help="shape of the base")
-    parser.add_argument("--base", default="trained", help="a model.pt, `random`, or `trained` on the demo's voices")
+    parser.add_argument("--base", default="trained", help="`random`, `trained` on the demo's voices, or a model.pt")
     parser.add_argument("--test-sentences", type=int, default=10, help="per user, for the WER")
     parser.add_argument("--cache", default=CACHE, help="keeps speech and base between runs")
     parser.add_argument("--save", action="store_true", help="keep the line in benchmarks/results/")
@@ -60,13 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ordinary = base_corpus(args.cache, 400 if trained else 20, 40 if trained else 5)
     users = speakers(args.cache, args.users, args.minutes, args.test_sentences, ordinary)
     with tempfile.TemporaryDirectory(prefix="ds2ray-bench-") as folder:
-        if trained:
-            base_path = trained_base(args.cache, ordinary, TRAINING, args.model)
-        elif args.base == "random":
-            vocabulary = vocabulary_of([u for user in users for u in (*user.adapt, *user.test)])
-            base_path = saved_random_base(args.model, vocabulary, folder)
-        else:
-            base_path = storage.absolute(args.base)
+        base_path = base_named(args.base, args.model, args.cache, ordinary, users, folder)
         users = [user.with_minutes(args.minutes) for user in users]
         tasks = [task_of(recipe, base_path, args.epochs, args.after_layer) for recipe in recipes]
         rows = [row(recipe, task, users, folder) for recipe, task in zip(recipes, tasks, strict=True)]
