@@ -48,6 +48,10 @@ class FleetProgress(Callback):
         console = Console(stderr=True)
         self.live = Live(console=console, auto_refresh=False, transient=True) if sys.stderr.isatty() else None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its callbacks into a state that nobody reads, and a terminal cannot be pickled."""
+        return {}
+
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
