@@ -11,7 +11,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = (
     {"ds2ray.config", "ds2ray.errors", "ds2ray.reference"},
-    {"ds2ray.uris", "ds2ray.storage_errors", "ds2ray.storage_arrow", "ds2ray.storage", "ds2ray.text", "ds2ray.metrics"},
+    {
+        "ds2ray.uris",
+        "ds2ray.storage_errors",
+        "ds2ray.storage_arrow",
+        "ds2ray.storage",
+        "ds2ray.text",
+        "ds2ray.metrics",
+        "ds2ray.progress",
+    },
     {"ds2ray.model", "ds2ray.data"},
     {"ds2ray.training", "ds2ray.fleet"},
     {"ds2ray.artifacts", "ds2ray.packing"},

@@ -15,7 +15,6 @@ from rich.console import Console
 
 from ds2ray import storage
 from ds2ray.config import AdaptJob, AudioConfig, ModelConfig, from_plain
-from ds2ray.data.progress import Tell, duration_text, paced, untold
 from ds2ray.data.rows import ProblemKind
 from ds2ray.data.users import read_fleet, stat_audio, usable_users
 from ds2ray.data.validation import refuse
@@ -27,6 +26,7 @@ from ds2ray.fleet.outcomes import Outcome, Status, read_outcomes, run_uri, write
 from ds2ray.fleet.plan import Change, Plan, cohorts_of, listed, plan_run, plan_table
 from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_text, summarise
 from ds2ray.fleet.store import BaseRecord, read_base_record
+from ds2ray.progress import Tell, duration_text, paced, untold
 from ds2ray.text import Vocabulary
 
 PLAN_FILE = "plan.parquet"

@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from ds2ray import storage
 from ds2ray.data.audio import PCM_SUFFIX
 from ds2ray.data.manifest import Manifest, Utterance, manifest_of, with_ids
-from ds2ray.data.progress import Tell, untold
 from ds2ray.data.rows import Problem, ProblemKind, Row, RowTable, read_text
 from ds2ray.errors import InputError
+from ds2ray.progress import Tell, untold
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", PCM_SUFFIX})
 LIBRISPEECH_SUFFIX = ".trans.txt"

@@ -18,10 +18,10 @@ from ds2ray.data.corpora import (
 )
 from ds2ray.data.importers import find_kospeech_vocabulary, read_kospeech
 from ds2ray.data.manifest import COLUMNS, Manifest, manifest_of
-from ds2ray.data.progress import Tell, untold
 from ds2ray.data.rows import CSV, JSON_LINES, PARQUET, read_rows, table_format
 from ds2ray.data.users import read_users
 from ds2ray.errors import InputError
+from ds2ray.progress import Tell, untold
 from ds2ray.storage import ObjectInfo
 
 TRANSCRIPTS = "transcripts.txt"

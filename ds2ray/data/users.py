@@ -9,11 +9,11 @@ from typing import TypeVar
 from ds2ray import storage
 from ds2ray.config import AudioConfig, DataConfig
 from ds2ray.data.manifest import COLUMNS, Manifest, Utterance, manifest_of, read_manifest
-from ds2ray.data.progress import Tell, untold
 from ds2ray.data.rows import Problem, ProblemKind, read_rows, shown
 from ds2ray.data.user_table import USER_COLUMNS, UserRow, UserTable, no_users, user_rows, user_table
 from ds2ray.data.validation import refuse, validate_many
 from ds2ray.errors import InputError
+from ds2ray.progress import Tell, untold
 from ds2ray.storage import ObjectInfo
 from ds2ray.text import Vocabulary
 

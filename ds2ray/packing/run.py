@@ -13,7 +13,6 @@ from ds2ray.config import AudioConfig, BadRows, PackBy, PrepareJob, ProbeAudio
 from ds2ray.data.corpus import Corpus, audio_objects, read_corpus
 from ds2ray.data.manifest import Manifest, Utterance
 from ds2ray.data.notes import reading_notes
-from ds2ray.data.progress import INTERVAL_S, duration_text, paced
 from ds2ray.data.rows import Problem
 from ds2ray.data.validation import DURATION_CORRECTED, refuse, validate_many
 from ds2ray.errors import ConfigError, InputError
@@ -23,6 +22,7 @@ from ds2ray.packing.layout import Member, Pack, packs_by_shard, packs_by_user
 from ds2ray.packing.ledger import Ledger, Packed, superseded
 from ds2ray.packing.making import Made, make_pack, make_packs
 from ds2ray.packing.tables import FOLDER, named_packs, shard_of_utterance, write_manifest, write_users
+from ds2ray.progress import INTERVAL_S, duration_text, paced
 from ds2ray.storage import ObjectInfo
 
 DROPPED = "dropped.csv"

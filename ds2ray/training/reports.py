@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from ds2ray.config import ErrorMetric
-from ds2ray.data.progress import duration_text
+from ds2ray.progress import duration_text
 
 log = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from ds2ray import storage
 from ds2ray.config import BadRows, DataConfig
 from ds2ray.data.manifest import Utterance
-from ds2ray.data.progress import paced
 from ds2ray.data.rows import read_rows
 from ds2ray.data.user_table import USER_COLUMNS, UserTable, user_rows, user_table
 from ds2ray.data.users import UserData, read_fleet, read_users, stat_audio
 from ds2ray.errors import InputError
+from ds2ray.progress import paced
 
 DROP = DataConfig(bad_rows=BadRows.drop)
 

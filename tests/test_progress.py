@@ -2,7 +2,7 @@
 
 import pytest
 
-from ds2ray.data.progress import duration_text, paced
+from ds2ray.progress import duration_text, paced
 
 
 @pytest.mark.parametrize(
