@@ -3,7 +3,7 @@
 Shapes: B utterances, T encoding frames of the longest, D width of the encodings, V size of the vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,13 @@ from ds2ray.model.layers import TIME_REDUCTION
 from ds2ray.model.weights import Base
 from ds2ray.text import normalise
 from ds2ray.training.evaluation import Score, score_texts
+
+TellDone = Callable[[int, int], None]
+"""(what is done, all of it)"""
+
+
+def untold_done(done: int, total: int) -> None:
+    """Progress that nobody asked for."""
 
 
 @dataclass(frozen=True)
@@ -99,18 +106,23 @@ class Transcriber:
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(root_uri, open_base(root_uri, base, chosen), chosen, batch_s)
 
-    def transcribe(self, paths: Sequence[str], user: str = "") -> list[Hypothesis]:
+    def transcribe(self, paths: Sequence[str], user: str = "", tell: TellDone = untold_done) -> list[Hypothesis]:
         """Recognise audio files, in their order, with the user's adapter where there is one.
 
         A file that cannot be read gives a hypothesis that says why.
+
+        Args:
+            tell: told after each batch how many files are done, of how many.
         """
         utterances = [
             Utterance(utterance_id=path, user_id=user, audio=path, duration_s=_duration_s(path), transcript="", line=n)
             for n, path in enumerate(paths, start=1)
         ]
-        return self.transcribe_utterances(utterances)
+        return self.transcribe_utterances(utterances, tell=tell)
 
-    def transcribe_utterances(self, utterances: Sequence[Utterance], use_adapters: bool = True) -> list[Hypothesis]:
+    def transcribe_utterances(
+        self, utterances: Sequence[Utterance], use_adapters: bool = True, tell: TellDone = untold_done
+    ) -> list[Hypothesis]:
         """Recognise utterances of any users, in their order; with `use_adapters=False` by the base alone."""
         results: list[Hypothesis | None] = [None] * len(utterances)
         log_mel = LogMel(self.base.audio).to(self.device)
@@ -119,7 +131,10 @@ class Transcriber:
         def load(indices: list[int]) -> list[tuple[int, np.ndarray | str]]:
             return [(index, _read(utterances[index], self.base.audio.sample_rate_hz)) for index in indices]
 
+        done = 0
         for loaded in prefetched(batches, load):
+            tell(done, len(utterances))
+            done += len(loaded)
             rows = [(index, waveform) for index, waveform in loaded if not isinstance(waveform, str)]
             for index, problem in loaded:
                 if isinstance(problem, str):

@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 from hydra import compose, initialize_config_dir
@@ -20,6 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from arguments import CONF_DIR, FLAGS, JOBS, Arguments, groups, raise_all, refuse_secrets
+from ds2ray import display
+from ds2ray.display.streams import make_whole
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
 from ds2ray.reference import help_page, settings
 
@@ -39,14 +42,15 @@ def run_job(
         argv: arguments without the program's name; by default those of this process.
     """
     arguments = sys.argv[1:] if argv is None else argv
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM unwinds as Ctrl-C does
+    make_whole()
+    previous = {number: signal.signal(number, _interrupt) for number in _interrupting()}
     try:
         try:
             code = _run(job_name, schema, main, description, arguments)
             sys.stdout.flush()
         except Ds2RayError as error:
             code = error.exit_code
-            print(f"jobs/{job_name}.py: {error}", file=sys.stderr)
+            print(display.visible(f"jobs/{job_name}.py: {error}"), file=sys.stderr)
         except KeyboardInterrupt:
             code = InterruptedRunError.exit_code
             print(f"jobs/{job_name}.py: interrupted; run it again to do what is unfinished", file=sys.stderr)
@@ -55,8 +59,20 @@ def run_job(
             raise
         code = 128 + signal.SIGPIPE
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
     sys.exit(code)
+
+
+def _interrupting() -> list[signal.Signals]:
+    """The signals that end a job, but for those that it was started to ignore (`nohup`, a shell's `&`)."""
+    wanted = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+    return [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    display.stopping()
+    raise KeyboardInterrupt
 
 
 def compose_job(job_name: str, argv: list[str]) -> object:
@@ -75,9 +91,17 @@ def _run(job_name: str, schema: type[T], main: Callable[[T], int], description: 
         return 0
     if not isinstance(job, schema):
         raise TypeError(f"{job_name} is listed with {type(job).__name__}, and started with {schema.__name__}")
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=[_AboveDisplay()])
     logging.getLogger("ds2ray").setLevel(logging.INFO)
-    return main(job)
+    with display.opened():
+        return main(job)
+
+
+class _AboveDisplay(logging.Handler):
+    """Writes to what stderr is at the time: a live display takes its place, and shows such lines above itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(display.visible(self.format(record)), file=sys.stderr, flush=True)
 
 
 def _compose(job_name: str, argv: list[str]) -> DictConfig:

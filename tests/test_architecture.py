@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = (
-    {"ds2ray.config", "ds2ray.errors", "ds2ray.reference"},
+    {"ds2ray.config", "ds2ray.errors", "ds2ray.reference", "ds2ray.progress", "ds2ray.display"},
     {
         "ds2ray.uris",
         "ds2ray.storage_errors",
@@ -18,7 +18,6 @@ LAYERS = (
         "ds2ray.storage",
         "ds2ray.text",
         "ds2ray.metrics",
-        "ds2ray.progress",
     },
     {"ds2ray.model", "ds2ray.data"},
     {"ds2ray.training", "ds2ray.fleet"},

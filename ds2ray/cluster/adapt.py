@@ -4,16 +4,14 @@ Ray and torch are imported only when there is something to train: a plan, or a n
 """
 
 import os
-import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 
-from rich.console import Console
-
-from ds2ray import storage
+from ds2ray import display, storage
 from ds2ray.config import AdaptJob, AudioConfig, ModelConfig, from_plain
 from ds2ray.data.rows import ProblemKind
 from ds2ray.data.users import read_fleet, stat_audio, usable_users
@@ -32,9 +30,6 @@ from ds2ray.text import Vocabulary
 PLAN_FILE = "plan.parquet"
 SETTLED_PART = "settled"
 """Part of a run's outcomes with all of its users, those that no trial saw, too; sorted last, it counts."""
-
-LOG_WIDTH = 160
-"""Columns of the outcome table where nobody knows how wide a line may be."""
 
 
 @dataclass(frozen=True)
@@ -61,21 +56,23 @@ def run(job: AdaptJob) -> int:
     run_id = job.run_id or f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     if job.run_id and storage.exists(run_uri(root_uri, run_id, PLAN_FILE)):
         raise ConfigError(f"run_id={run_id}: {root_uri} has a run of this name; give another one, or leave it empty")
+    display.doing("reading the base")
     record = base_record(job)
     if job.dry_run:
-        _print_plan(job, make_plan(job, record, paced(print)))
+        display.say(plan_text(make_plan(job, record, display.telling("planning")), job.users, root_uri))
         return 0
     started_s = time.monotonic()
     with lease.held(root_uri, run_id) as keep_alive:
         for recovered in recover_runs(root_uri):
-            print(f"took over the outcomes of run {recovered}, which had not come to its end")
+            display.say(f"took over the outcomes of run {recovered}, which had not come to its end")
+        stay_alive = paced(lambda line: keep_alive())  # planning may take longer than a lease lasts
 
         def tell(line: str) -> None:
-            print(line, flush=True)
-            keep_alive()  # planning may take longer than a lease lasts
+            display.doing("planning", line)
+            stay_alive(line)
 
-        plan = make_plan(job, record, paced(tell))
-        _print_plan(job, plan)
+        plan = make_plan(job, record, tell)
+        display.say(plan_text(plan, job.users, root_uri))
         stopped: BaseException | None = None
         starts: Mapping[int, CohortStarts] = {}
         with ExitStack() as cluster:
@@ -87,7 +84,7 @@ def run(job: AdaptJob) -> int:
                 room = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial)
                 packed = cohorts_of(plan.users, size_of_cohorts(job, record, room))
                 if len(packed) != len(plan.cohorts):
-                    print(f"  {repacked_text(packed, plan, room)}", flush=True)
+                    display.say(f"  {repacked_text(packed, plan, room)}")
                 plan = replace(plan, cohorts=packed)
             open_run(root_uri, run_id)
             storage.write_table(run_uri(root_uri, run_id, PLAN_FILE), plan_table(plan))
@@ -217,15 +214,11 @@ def _exit_code_of(error: BaseException) -> int:
     return error.exit_code if isinstance(error, Ds2RayError) else 1
 
 
-def _print_plan(job: AdaptJob, plan: Plan) -> None:
-    print(plan_text(plan, job.users, job.storage.root), flush=True)
-
-
 def _print_outcomes(rows: Sequence[Outcome], plan: Plan, run_folder: str, seconds: float) -> None:
     if rows:
-        Console(width=None if sys.stdout.isatty() else LOG_WIDTH).print(outcome_table(rows))
+        display.show(partial(outcome_table, rows))
     elif not plan.users:
-        print(f"all {plan.num_users} users unchanged: nothing to do")
+        display.say(f"all {plan.num_users} users unchanged: nothing to do")
     left = len(plan.users) - len(rows)
     word = f"stopped with {left} of {plan.num_users} users to do, run again;" if left else "done in"
-    print(f"{word} {duration_text(seconds)}: {run_folder}", flush=True)
+    display.say(f"{word} {duration_text(seconds)}: {run_folder}")

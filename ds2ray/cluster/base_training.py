@@ -1,5 +1,6 @@
 """Training a base on Ray Train's workers, or in this process: model.pt, TensorBoard files, the published base."""
 
+import math
 import os
 import shutil
 import tempfile
@@ -19,12 +20,13 @@ from ray.train.v2.api.result import Result
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 from ray.util.queue import Queue
 
-from ds2ray import storage
+from ds2ray import display, storage
 from ds2ray.artifacts import publish_base
 from ds2ray.cluster.board import Board
 from ds2ray.cluster.session import beside_driver, cluster_gpus, connected
 from ds2ray.cluster.stopping import StopFlag, asking, stop_on_signal, told_to_stop
 from ds2ray.config import ClusterConfig, StorageConfig
+from ds2ray.display.doing import Doing
 from ds2ray.errors import Ds2RayError, StorageError
 from ds2ray.model.weights import save_model_file
 from ds2ray.training.base import train_base
@@ -32,6 +34,9 @@ from ds2ray.training.reports import EpochReport, Observer, Progress
 from ds2ray.training.task import BaseTask
 
 MODEL_FILE = "model.pt"
+
+LIVE_EVERY_S = 0.5
+"""Seconds between two looks of somebody who watches."""
 
 RAY_SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # seconds between looks at the workers, and so until their end is seen
@@ -75,11 +80,11 @@ def train_on_ray(task: BaseTask, storage_config: StorageConfig, cluster: Cluster
     """
     if cluster.num_workers == 0:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        with stop_on_signal(lambda: True, _print) as asked:
-            return _train_and_publish(task, storage_config, device, rank=0, say=_print, stopped=asked.is_set)
+        with stop_on_signal(lambda: True, display.say) as asked:
+            return _train_and_publish(task, storage_config, device, 0, _tell, display.is_live(), asked.is_set)
     for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
-    with connected(cluster), _shown_lines() as lines:
+    with connected(cluster), _shown() as queue:
         use_gpu = cluster_gpus() > 0
         resources = {"CPU": cluster.cpus_per_worker}
         if use_gpu:
@@ -94,9 +99,10 @@ def train_on_ray(task: BaseTask, storage_config: StorageConfig, cluster: Cluster
                 # by reference: the configuration itself is written to Ray's logs
                 train_loop_config={
                     "settings": ray.put((task, storage_config)),
-                    "lines": lines,
+                    "news": queue,
                     "stop": flag,
                     "num_workers": cluster.num_workers,
+                    "is_live": display.is_live(),
                 },
                 scaling_config=ScalingConfig(
                     num_workers=elastic if cluster.min_workers else cluster.num_workers,
@@ -111,7 +117,8 @@ def train_on_ray(task: BaseTask, storage_config: StorageConfig, cluster: Cluster
                     logging_config=LoggingConfig(log_level="CRITICAL"),
                 ),
             )
-            with stop_on_signal(lambda: told_to_stop(flag), _print):
+            display.doing("starting workers")
+            with stop_on_signal(lambda: told_to_stop(flag), display.say):
                 result = cast(Result, trainer.fit())
         except TrainingFailedError as error:
             raise _our_error(error) or Ds2RayError(f"training failed on the workers: {error}") from error
@@ -157,26 +164,30 @@ def _our_error(error: BaseException) -> Ds2RayError | None:
 
 
 @contextmanager
-def _shown_lines() -> Iterator[Queue]:
-    """A queue whose lines appear on this process's terminal as they are, without the prefixes of Ray's own logs."""
-    lines = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": beside_driver()})
+def _shown() -> Iterator[Queue]:
+    """A queue of what a worker says and does, shown by this process without the prefixes of Ray's own logs."""
+    queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": beside_driver()})
 
     def show() -> None:
-        while (line := lines.get()) is not None:
-            _print(line)
+        while (news := queue.get()) is not None:
+            _tell(news)
 
     thread = threading.Thread(target=show, daemon=True)
     thread.start()
     try:
-        yield lines
+        yield queue
     finally:
-        lines.put(None)
+        queue.put(None)
         thread.join()
-        lines.shutdown()
+        queue.shutdown()
 
 
-def _print(line: str) -> None:
-    print(line, flush=True)
+def _tell(news: "str | Doing") -> None:
+    """Show a line that stays, or what is going on."""
+    if isinstance(news, Doing):
+        display.doing(news.phase, *news.facts, share=news.share)
+    else:
+        display.say(news)
 
 
 def _worker(config: dict[str, Any]) -> FinishedBase:
@@ -185,10 +196,11 @@ def _worker(config: dict[str, Any]) -> FinishedBase:
     storage.configure(storage_config)
     context = ray.train.get_context()
     rank, started, wanted = context.get_world_rank(), context.get_world_size(), config["num_workers"]
+    tell = config["news"].put
     if rank == 0 and started < wanted:
-        config["lines"].put(f"training with {started} of {wanted} workers: the cluster has no room for more")
+        tell(f"training with {started} of {wanted} workers: the cluster has no room for more")
     with asking(config["stop"]) as stopped:
-        return _train_and_publish(task, storage_config, get_device(), rank, config["lines"].put, stopped)
+        return _train_and_publish(task, storage_config, get_device(), rank, tell, config["is_live"], stopped)
 
 
 def _train_and_publish(
@@ -196,32 +208,50 @@ def _train_and_publish(
     storage_config: StorageConfig,
     device: torch.device,
     rank: int,
-    say: Callable[[str], None],
+    tell: Callable[[str | Doing], None],
+    is_live: bool,
     stopped: Callable[[], bool],
 ) -> FinishedBase:
-    """Train on this rank; rank 0 says what happens and writes model.pt, TensorBoard files and the published base."""
+    """Train on this rank; rank 0 tells what happens and writes model.pt, TensorBoard files and the published base.
+
+    Args:
+        tell: takes lines that stay, and what is going on.
+        is_live: whether somebody watches: they are shown the latest steps, a log a line of many.
+    """
     with ExitStack() as resources:
-        board = resources.enter_context(Board(task.train.output_dir, say)) if rank == 0 else None
+        board = resources.enter_context(Board(task.train.output_dir, tell)) if rank == 0 else None
         metrics: dict[str, float] = {}
 
         def report(epoch: EpochReport) -> None:
             if board is not None:
                 board.add(epoch.metrics(), epoch.epoch)
                 board.upload()
-                say(epoch.line(task.train.metric))
+                tell(epoch.line(task.train.metric))
 
         def progress(now: Progress) -> None:
-            say(now.line())
+            if not is_live:
+                tell(now.line())
             if board is not None:
                 board.add({f"steps/{name}": value for name, value in now.metrics().items()}, now.step)
 
         def published(epoch: EpochReport) -> None:
             metrics.update(epoch.metrics())
 
-        base = train_base(task, device, Observer(report, progress, say, stopped, published))
+        observer = Observer(
+            epoch=report,
+            progress=progress,
+            now=lambda now: tell(Doing(now.phase(), tuple(now.facts()), now.share())),
+            now_every_s=LIVE_EVERY_S if is_live else math.inf,
+            doing=lambda phase: tell(Doing(phase)),
+            say=tell,
+            stopped=stopped,
+            published=published,
+        )
+        base = train_base(task, device, observer)
         model_uri = storage.join(task.train.output_dir, MODEL_FILE)
         base_uri = ""
         if rank == 0:
+            tell(Doing("publishing the base"))
             save_model_file(model_uri, base)
             base_uri = publish_base(storage_config.root, base, run_id_of(task), metrics=metrics)
         return FinishedBase(base.base_id, model_uri, base_uri)

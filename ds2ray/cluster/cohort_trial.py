@@ -21,14 +21,25 @@ from ds2ray.fleet.outcomes import Outcome, Status
 from ds2ray.fleet.plan import UserPlan, listed
 from ds2ray.fleet.sealed import open_sealed
 from ds2ray.model.weights import to_bytes
-from ds2ray.training.cohort import CohortResult, CohortUser, adapt_cohort
+from ds2ray.training.cohort import CohortProgress, CohortResult, CohortUser, Stage, cohort_events
 from ds2ray.training.gate import CurrentAdapter
 from ds2ray.training.split import split_rule
 
 log = logging.getLogger(__name__)
 
-SLICE_S = 5.0
-"""A trial reports, and writes the outcomes of its finished users, about this often."""
+MIN_SLICE_S, MAX_SLICE_S = 1.0, 5.0
+"""A trial reports, and writes the outcomes of its finished users, this often at most and at least."""
+
+REPORTS_PER_S = 20
+"""That all trials together make: each costs the driver milliseconds."""
+
+
+def slice_of(trials_at_once: int) -> float:
+    """Seconds between two reports of a trial."""
+    return min(MAX_SLICE_S, max(MIN_SLICE_S, trials_at_once / REPORTS_PER_S))
+
+
+NOT_BEGUN = CohortProgress(Stage.starting, 0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,7 @@ class FleetTask:
 
     Attributes:
         base_record, base_weights: the frozen base; the weights as a reference to uint8 [size_bytes].
+        slice_s: between two reports of a trial.
         cohorts: one reference per trial to the cohort's users.
     """
 
@@ -48,6 +60,7 @@ class FleetTask:
     adapt: AdaptConfig
     data: DataConfig
     gpus_per_trial: float
+    slice_s: float
     cohorts: Sequence[Any]
 
 
@@ -68,6 +81,9 @@ class CohortStart:
 class CohortTrial(tune.Trainable):
     """Trains the users of the cohort that its config names; each step reports the users that it finished."""
 
+    progress: CohortProgress
+    events: Iterator[Outcome | CohortProgress]
+
     def setup(self, config: dict[str, Any], task: FleetTask) -> None:  # type: ignore[override]  # tune.with_parameters
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
         self.task = task
@@ -86,20 +102,32 @@ class CohortTrial(tune.Trainable):
         started_s = time.monotonic()
         finished: list[Outcome] = []
         done = True
-        for outcome in self.outcomes:
-            finished.append(outcome)
+        for event in self.events:
+            if isinstance(event, Outcome):
+                finished.append(event)
+                urgent = bool(self.start.suspected)
+            else:
+                urgent = event.stage is not self.progress.stage
+                self.progress = event
             # where a worker has died, what is finished is written before the next user may end this one, too
-            if self.start.suspected or time.monotonic() - started_s >= SLICE_S:
+            if urgent or time.monotonic() - started_s >= self.task.slice_s:
                 done = False
                 break
         if finished:
             outcomes.write_part(self.task.storage.root, self.task.run_id, self._part_name(), finished)
             self.part += 1
-        return {"statuses": dict(Counter(outcome.status.value for outcome in finished)), "done": done}
+        progress = self.progress
+        return {
+            "statuses": dict(Counter(outcome.status.value for outcome in finished)),
+            "stage": progress.stage.value,
+            "encoded": progress.encoded,
+            "share": 1.0 if done else progress.share,
+            "done": done,
+        }
 
-    def results(self, users: Sequence[UserPlan]) -> Iterator[CohortResult]:
+    def results(self, users: Sequence[UserPlan]) -> Iterator[CohortResult | CohortProgress]:
         """Train these users together; each one's result when it is done."""
-        return adapt_cohort(
+        return cohort_events(
             self.base,
             [CohortUser(user.user_key, user.utterances) for user in users],
             self.task.adapter,
@@ -113,14 +141,16 @@ class CohortTrial(tune.Trainable):
         """Note the cohort. All that may fail is left to the first step: Tune does not repeat a failed reset."""
         self.start = CohortStart(**config)
         self.part = 0
-        self.outcomes = self._outcomes()
+        self.progress = NOT_BEGUN
+        self.events = self._events()
 
-    def _outcomes(self) -> Iterator[Outcome]:
+    def _events(self) -> Iterator[Outcome | CohortProgress]:
         """Work on the cohort; users that an earlier attempt finished are not trained again."""
         root_uri, run_id, start = self.task.storage.root, self.task.run_id, self.start
         users: dict[str, UserPlan] = {user.user_key: user for user in ray.get(self.task.cohorts[start.cohort])}
         if start.attempt > 1:
             yield from self._left_behind(users)
+        yield replace(NOT_BEGUN, stage=Stage.reading)
         opened, unreadable = open_sealed(
             list(users.values()), data=self.task.data, audio=self.base.audio, vocabulary=self.base.vocabulary
         )
@@ -150,10 +180,10 @@ class CohortTrial(tune.Trainable):
             if pointer is not None and pointer.run_id == self.task.run_id:
                 yield _published_already(users.pop(user.user_key), pointer)
 
-    def _work_on(self, users: Sequence[UserPlan]) -> Iterator[Outcome]:
+    def _work_on(self, users: Sequence[UserPlan]) -> Iterator[Outcome | CohortProgress]:
         user_of = {user.user_key: user for user in users}
-        for result in self.results(users):
-            yield self._settle(result, user_of[result.user_key])
+        for event in self.results(users):
+            yield self._settle(event, user_of[event.user_key]) if isinstance(event, CohortResult) else event
 
     def _part_name(self) -> str:
         return f"{self.start.cohort:06d}-{self.part:04d}"

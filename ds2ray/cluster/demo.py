@@ -6,10 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.table import Table
 
-from ds2ray import storage
+from ds2ray import display, storage
 from ds2ray.cluster import adapt, train
 from ds2ray.config import AdaptJob, DataConfig, DemoJob, StorageConfig, TrainJob
 from ds2ray.data.demo import DemoCorpus, make_corpus
@@ -18,7 +17,7 @@ from ds2ray.data.users import read_users
 from ds2ray.fleet.index import read_index
 from ds2ray.fleet.outcomes import read_outcomes
 from ds2ray.fleet.store import user_key
-from ds2ray.recognise import Transcriber
+from ds2ray.recognise import TellDone, Transcriber
 from ds2ray.training.evaluation import Score
 
 
@@ -36,29 +35,30 @@ class DemoRow:
 def run(job: DemoJob) -> int:
     """Make, train, adapt, test; returns the exit code."""
     started_s = time.monotonic()
-    print("1/4 speaking a corpus with espeak-ng …", flush=True)
+    display.say("1/4 speaking a corpus with espeak-ng …")
     corpus = make_corpus(
         storage.join(job.output_dir, "corpus"),
         num_train_sentences=job.num_train_sentences,
         num_user_sentences=job.num_user_sentences,
         num_test_sentences=job.num_test_sentences,
         seed=job.seed,
+        progress=lambda done, total: display.doing("speaking", f"{done}/{total} sentences", share=done / total),
     )
     store = StorageConfig(root=_store_root(job))
-    print("2/4 training a base on ordinary voices …", flush=True)
+    display.say("2/4 training a base on ordinary voices …")
     job.train.manifest, job.train.valid_manifest = corpus.train_manifest, corpus.valid_manifest
     job.train.output_dir = storage.join(job.output_dir, "outputs")
     code = train.run(TrainJob(model=job.model, audio=job.audio, train=job.train, storage=store, cluster=job.cluster))
     if code:
         return code
-    print("3/4 adapting eight users who speak differently …", flush=True)
+    display.say("3/4 adapting eight users who speak differently …")
     adapt_job = AdaptJob(
         users=corpus.users_csv, adapter=job.adapter, adapt=job.adapt, storage=store, cluster=job.cluster
     )
     code = adapt.run(adapt_job)
     if code:
         return code
-    print("4/4 recognising test sentences that no training and no gate has seen …", flush=True)
+    display.say("4/4 recognising test sentences that no training and no gate has seen …")
     rows = test_users(corpus, store.root)
     _show(rows, job, corpus, time.monotonic() - started_s)
     return 0
@@ -68,8 +68,8 @@ def test_users(corpus: DemoCorpus, root_uri: str) -> list[DemoRow]:
     """Recognise every user's test sentences by the base alone and with the user's adapter."""
     transcriber = Transcriber.open(root_uri)
     utterances = read_manifest(corpus.test_manifest).utterances
-    alone = transcriber.transcribe_utterances(utterances, use_adapters=False)
-    adapted = transcriber.transcribe_utterances(utterances)
+    alone = transcriber.transcribe_utterances(utterances, use_adapters=False, tell=_telling("recognising by the base"))
+    adapted = transcriber.transcribe_utterances(utterances, tell=_telling("recognising with the users' adapters"))
     speech = {user.user_id: user.utterances for user in read_users(corpus.users_csv, DataConfig())[0]}
     run_ids = sorted({row.run_id for row in read_index(root_uri).values()})
     outcome_of = {row.user_key: row for run_id in run_ids for row in read_outcomes(root_uri, run_id)}
@@ -87,6 +87,10 @@ def test_users(corpus: DemoCorpus, root_uri: str) -> list[DemoRow]:
             )
         )
     return rows
+
+
+def _telling(phase: str) -> TellDone:
+    return lambda done, total: display.doing(phase, f"{done}/{total} sentences", share=done / total)
 
 
 def result_line(rows: Sequence[DemoRow], seconds: float) -> str:
@@ -114,18 +118,18 @@ def _table(rows: Sequence[DemoRow]) -> Table:
 
 
 def _show(rows: Sequence[DemoRow], job: DemoJob, corpus: DemoCorpus, seconds: float) -> None:
-    Console().print(_table(rows))
+    display.show(lambda width: _table(rows))
     user_id = corpus.user_ids[0]
     example = next(u for u in read_manifest(corpus.test_manifest).utterances if u.user_id == user_id)
     audio, root, python = (_shown(path) for path in (str(example.audio), _store_root(job), sys.executable))
-    print(f"wrote {corpus.root}  the corpus: FLAC files and manifests")
-    print(f"      {job.train.output_dir}  model.pt, checkpoints, TensorBoard files")
-    print(f"      {root}  the store: the base, each user's adapter, runs and their outcomes")
-    print("try next:")
-    print(f"  {python} jobs/transcribe.py {audio} user={user_id} storage.root={root}")
-    print(f"  {python} jobs/adapt_users.py {corpus.users_csv} storage.root={root} --dry-run")
-    print(f"  {python} jobs/sweep_adapters.py {corpus.users_csv} storage.root={root}")
-    print(result_line(rows, seconds))
+    display.say(f"wrote {corpus.root}  the corpus: FLAC files and manifests")
+    display.say(f"      {job.train.output_dir}  model.pt, checkpoints, TensorBoard files")
+    display.say(f"      {root}  the store: the base, each user's adapter, runs and their outcomes")
+    display.say("try next:")
+    display.say(f"  {python} jobs/transcribe.py {audio} user={user_id} storage.root={root}")
+    display.say(f"  {python} jobs/adapt_users.py {corpus.users_csv} storage.root={root} --dry-run")
+    display.say(f"  {python} jobs/sweep_adapters.py {corpus.users_csv} storage.root={root}")
+    display.say(result_line(rows, seconds))
 
 
 def _store_root(job: DemoJob) -> str:

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -10,13 +11,14 @@ from ray import tune
 
 from ds2ray.cluster.adapt import CohortStarts
 from ds2ray.cluster.cohort_queue import CohortByCohort, ForgetfulScheduler, NoTrialProgress
-from ds2ray.cluster.cohort_trial import CohortTrial, FleetTask
+from ds2ray.cluster.cohort_trial import CohortTrial, FleetTask, slice_of
 from ds2ray.cluster.progress import FleetProgress, our_error, told
 from ds2ray.cluster.session import cluster_gpus, quiet_tune, room_for_trials
 from ds2ray.config import AdaptJob
 from ds2ray.errors import StorageError
 from ds2ray.fleet.plan import Plan
 from ds2ray.fleet.store import BaseRecord, read_base
+from ds2ray.fleet.tally import Tally
 
 
 def train_cohorts(
@@ -40,8 +42,8 @@ def train_cohorts(
         StorageError: a trial could not reach the store.
     """
     weights = read_base(job.storage.root, record.base_id)[1]
-    num_users = sum(len(cohort) for cohort in plan.cohorts)
-    with quiet_tune(trials_at_once=room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial).trials):
+    trials_at_once = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial).trials
+    with quiet_tune(trials_at_once=trials_at_once):
         gpus = job.adapt.gpus_per_trial if cluster_gpus() > 0 else 0.0
         task = FleetTask(
             run_id=run_id,
@@ -53,6 +55,7 @@ def train_cohorts(
             adapt=job.adapt,
             data=job.data,
             gpus_per_trial=gpus,
+            slice_s=slice_of(trials_at_once),
             # all of them now: they are no larger than the plan, in shared memory that Ray empties onto the disk
             cohorts=[ray.put([plan.users[number] for number in cohort]) for cohort in plan.cohorts],
         )
@@ -61,29 +64,29 @@ def train_cohorts(
         )
         # Tune's own state is a cache: published adapters and written outcomes are what counts
         tune_state_dir = tempfile.mkdtemp(prefix="ds2ray-adapt-")
-        with FleetProgress(num_users, keep_alive, job.adapt.max_attempts) as progress:
-            try:
-                tune.Tuner(
-                    trainable,
-                    tune_config=tune.TuneConfig(
-                        search_alg=CohortByCohort(),
-                        num_samples=len(plan.cohorts),
-                        scheduler=ForgetfulScheduler(),
-                        max_concurrent_trials=job.adapt.max_concurrent_trials or None,
-                        reuse_actors=True,
-                    ),
-                    run_config=tune.RunConfig(
-                        name=run_id,
-                        storage_path=tune_state_dir,
-                        # outcomes are the checkpoints: a trial that starts again skips the users that have one
-                        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                        failure_config=tune.FailureConfig(max_failures=job.adapt.max_attempts - 1),
-                        callbacks=[progress, NoTrialProgress()],
-                        verbose=0,
-                    ),
-                ).fit()
-            finally:
-                shutil.rmtree(tune_state_dir, ignore_errors=True)
+        progress = FleetProgress(tally_of(plan), keep_alive, job.adapt.max_attempts)
+        try:
+            tune.Tuner(
+                trainable,
+                tune_config=tune.TuneConfig(
+                    search_alg=CohortByCohort(),
+                    num_samples=len(plan.cohorts),
+                    scheduler=ForgetfulScheduler(),
+                    max_concurrent_trials=job.adapt.max_concurrent_trials or None,
+                    reuse_actors=True,
+                ),
+                run_config=tune.RunConfig(
+                    name=run_id,
+                    storage_path=tune_state_dir,
+                    # outcomes are the checkpoints: a trial that starts again skips the users that have one
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                    failure_config=tune.FailureConfig(max_failures=job.adapt.max_attempts - 1),
+                    callbacks=[progress, NoTrialProgress()],
+                    verbose=0,
+                ),
+            ).fit()
+        finally:
+            shutil.rmtree(tune_state_dir, ignore_errors=True)
         for error in progress.errors.values():
             cause = our_error(error)
             if isinstance(cause, StorageError):
@@ -92,3 +95,14 @@ def train_cohorts(
         cohort: CohortStarts(1 + progress.recoveries[cohort], told(progress.errors.get(cohort)))
         for cohort in {*progress.recoveries, *progress.errors}
     }
+
+
+def tally_of(plan: Plan) -> Tally:
+    """Nothing of the plan's cohorts done yet."""
+    cohorts = [[plan.users[number] for number in cohort] for cohort in plan.cohorts]
+    return Tally(
+        num_users=sum(map(len, cohorts)),
+        num_utterances=sum(user.num_utterances for cohort in cohorts for user in cohort),
+        speech_s=[sum(user.speech_s for user in cohort) for cohort in cohorts],
+        started_s=time.monotonic(),
+    )

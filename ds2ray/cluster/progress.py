@@ -1,7 +1,6 @@
 """Progress of a fleet run: a live line on a terminal, a line every half minute in a log."""
 
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -11,17 +10,16 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 from ray.tune import Callback
-from rich.console import Console
-from rich.live import Live
 
+from ds2ray import display
 from ds2ray.cluster.cohort_trial import CohortStart
 from ds2ray.errors import Ds2RayError, StorageError
 from ds2ray.fleet.attempts import Patience
 from ds2ray.fleet.outcomes import Status
-from ds2ray.fleet.report import progress_line
-from ds2ray.progress import INTERVAL_S
+from ds2ray.fleet.tally import CohortSoFar, Tally
+from ds2ray.progress import paced
 
-LIVE_INTERVAL_S = 0.25
+SHOWN_EVERY_S = 0.1
 EXIT_DETAIL = "Worker exit detail: "
 
 
@@ -29,35 +27,34 @@ class FleetProgress(Callback):
     """Counts users as Tune reports them, keeps the run's lease alive, and says how a failed trial starts again.
 
     Args:
-        total: users to train.
+        tally: is told what trials report.
         keep_alive: called every half minute while the run goes on.
         max_attempts: starts of a cohort in a row that bring nothing, after which it is given up (see `Patience`).
     """
 
-    def __init__(self, total: int, keep_alive: Callable[[], None], max_attempts: int) -> None:
-        self.total = total
-        self.keep_alive = keep_alive
+    def __init__(self, tally: Tally, keep_alive: Callable[[], None], max_attempts: int) -> None:
+        self.tally = tally
+        self.keep_alive = paced(lambda line: keep_alive())
         self.max_attempts = max_attempts
-        self.counts: Counter[str] = Counter()
         self.recoveries: Counter[int] = Counter()  # by cohort: how often its trial was started again, …
         self.patience: dict[int, Patience] = {}  # … how often it may be, if it ever was, …
+        self.shown_s = 0.0
         self.errors: dict[int, BaseException | None] = {}  # … and the last error of a trial that was given up
-        self.started_s = time.monotonic()
-        self.last_shown_s = self.started_s
-        self.last_alive_s = self.started_s
-        console = Console(stderr=True)
-        self.live = Live(console=console, auto_refresh=False, transient=True) if sys.stderr.isatty() else None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its callbacks into a state that nobody reads, and a terminal cannot be pickled."""
+        """Nothing: Tune pickles its callbacks into a state that nobody reads, and not all of this can be pickled."""
         return {}
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
+        cohort = trial.config["cohort"]
         statuses = Counter(result.get("statuses", {}))
-        self.counts.update(statuses)
-        if patience := self.patience.get(trial.config["cohort"]):
+        so_far = CohortSoFar(result["stage"], result["encoded"], result["share"])
+        self.tally.report(cohort, statuses, so_far, time.monotonic())
+        if result["done"]:
+            self.tally.finish(cohort)
+        if patience := self.patience.get(cohort):
             for status in statuses.elements():
                 patience.finished(Status(status), trial.num_failures)
             trial.max_failures = patience.max_failures
@@ -76,43 +73,19 @@ class FleetProgress(Callback):
             suspected, why = "", suspected
         trial.max_failures = patience.max_failures
         trial.set_config(vars(replace(start, attempt=start.attempt + 1, suspected=suspected)))
-        self._print(f"cohort {start.cohort} is started again: {why}")
+        display.say(f"cohort {start.cohort} is started again: {why}")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.errors[trial.config["cohort"]] = last_error(trial)
+        cohort = trial.config["cohort"]
+        self.errors[cohort] = last_error(trial)
+        self.tally.finish(cohort)
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        now_s = time.monotonic()
-        if now_s - self.last_alive_s >= INTERVAL_S:
-            self.last_alive_s = now_s
-            self.keep_alive()
-        self._show()
-
-    def __enter__(self) -> "FleetProgress":
-        if self.live is not None:
-            self.live.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.live is not None:
-            self.live.stop()
-
-    def _show(self) -> None:
-        now_s = time.monotonic()
-        if now_s - self.last_shown_s < (INTERVAL_S if self.live is None else LIVE_INTERVAL_S):
-            return
-        self.last_shown_s = now_s
-        line = progress_line(self.counts.total(), self.total, dict(self.counts), now_s - self.started_s)
-        if self.live is not None:
-            self.live.update(line, refresh=True)
-        else:
-            self._print(line)
-
-    def _print(self, line: str) -> None:
-        if self.live is not None:
-            self.live.console.print(line, markup=False, highlight=False)
-        else:
-            print(line, flush=True)
+        self.keep_alive("")
+        tally, now_s = self.tally, time.monotonic()
+        if now_s - self.shown_s >= SHOWN_EVERY_S:
+            self.shown_s = now_s
+            display.doing(tally.stage(), *tally.facts(now_s), share=tally.share())
 
 
 def last_error(trial: Any) -> BaseException | None:

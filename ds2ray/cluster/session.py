@@ -13,6 +13,7 @@ import ray
 from ray.exceptions import AuthenticationError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from ds2ray import display
 from ds2ray.config import ClusterConfig
 from ds2ray.errors import ConfigError
 from ds2ray.fleet.cohorts import Room
@@ -40,6 +41,7 @@ def connected(cluster: ClusterConfig) -> Iterator[None]:
     # … and says nothing of its token, which a local cluster makes for itself
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     address = cluster.address or os.environ.get("RAY_ADDRESS", "")
+    display.doing("connecting to Ray" if address not in ("", "local") else "starting Ray")
     with _own_sigterm():
         _refuse_unreachable(address)
         try:
@@ -53,6 +55,7 @@ def connected(cluster: ClusterConfig) -> Iterator[None]:
     try:
         yield
     finally:
+        display.doing("disconnecting from Ray" if address not in ("", "local") else "stopping Ray")
         ray.shutdown()
 
 

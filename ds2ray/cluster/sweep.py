@@ -9,6 +9,7 @@ import random
 import shlex
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +20,7 @@ import ray
 import torch
 from ray import tune
 
-from ds2ray import storage
+from ds2ray import display, storage
 from ds2ray.artifacts import open_base
 from ds2ray.cluster.session import cluster_gpus, connected, quiet_tune
 from ds2ray.cluster.sweep_report import SweepRow, write_report
@@ -29,6 +30,7 @@ from ds2ray.data.users import UserData, read_fleet, read_manifests, usable_users
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.weights import Base
+from ds2ray.progress import duration_text
 from ds2ray.training.cohort import CohortUser, EncodedUser, encode_users, speech_of, user_seed
 from ds2ray.training.encode import Encoder
 from ds2ray.training.evaluation import Score
@@ -71,13 +73,14 @@ def run(job: SweepJob) -> int:
     if not job.users:
         raise ConfigError("users is missing: give a table with `user_id,manifest`, as in `sweep_adapters.py users.csv`")
     points = sweep_points(job.sweep, job.adapter, job.adapt)
+    display.doing("reading the base and the users")
     base = open_base(job.storage.root, job.base)
     users = _sample(job, base)
     hours = sum(u.duration_s or 0.0 for user in users for u in user.utterances) / 3600
-    print(f"{len(points)} trials on {len(users)} users ({hours:.2f} h of speech), base {base.base_id}")
+    display.say(f"{len(points)} trials on {len(users)} users ({hours:.2f} h of speech), base {base.base_id}")
     if job.dry_run:
         for point in points:
-            print(f"  {point.overrides()}")
+            display.say(f"  {point.overrides()}")
         return 0
     with connected(job.cluster):
         results = _try_points(job, base, users, points)
@@ -134,7 +137,9 @@ def _try_points(job: SweepJob, base: Base, users: Sequence[UserData], points: Se
                 trainable,
                 param_space={"point": tune.grid_search(list(range(len(points))))},
                 tune_config=tune.TuneConfig(max_concurrent_trials=job.adapt.max_concurrent_trials or None),
-                run_config=tune.RunConfig(name="sweep", storage_path=tune_state_dir, verbose=0),
+                run_config=tune.RunConfig(
+                    name="sweep", storage_path=tune_state_dir, verbose=0, callbacks=[SweepProgress(len(points))]
+                ),
             ).fit()
     finally:
         shutil.rmtree(tune_state_dir, ignore_errors=True)
@@ -149,6 +154,27 @@ def _try_points(job: SweepJob, base: Base, users: Sequence[UserData], points: Se
     if not rows:
         raise InputError("every trial of the sweep failed; the reasons are above")
     return rows
+
+
+class SweepProgress(tune.Callback):
+    """Tells how many trials are done."""
+
+    def __init__(self, num_trials: int) -> None:
+        self.num_trials, self.done, self.started_s = num_trials, 0, time.monotonic()
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        facts = [f"{self.done}/{self.num_trials} trials"]
+        if 0 < self.done < self.num_trials:
+            left_s = (time.monotonic() - self.started_s) * (self.num_trials / self.done - 1)
+            facts.append(f"eta {duration_text(left_s)}")
+        phase = "training" if self.done else "encoding speech and training"
+        display.doing(phase, *facts, share=self.done / self.num_trials)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.done += 1
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.done += 1
 
 
 def _trial(config: dict[str, Any], shared: tuple[Any, Any, list[SweepPoint], AdaptConfig]) -> None:

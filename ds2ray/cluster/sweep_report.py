@@ -5,10 +5,9 @@ import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
-from rich.console import Console
 from rich.table import Table
 
-from ds2ray import storage
+from ds2ray import display, storage
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,12 @@ def write_report(rows: Sequence[SweepRow], output_dir: str, command: str) -> Non
             f"{row.wer_after:.1%}",
             f"{row.cer_after:.1%}",
         )
-    Console().print(table)
+    display.show(lambda width: table)
     csv_uri, png_uri = storage.join(output_dir, "sweep.csv"), storage.join(output_dir, "sweep.png")
     storage.write_bytes(csv_uri, _csv_bytes(ranked))
     storage.write_bytes(png_uri, _png_bytes(ranked))
-    print(f"wrote {csv_uri} and {png_uri}")
-    print(f"best: {command} {ranked[0].overrides}")
+    display.say(f"wrote {csv_uri} and {png_uri}")
+    display.say(f"best: {command} {ranked[0].overrides}")
 
 
 def _csv_bytes(rows: Sequence[SweepRow]) -> bytes:

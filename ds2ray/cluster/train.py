@@ -5,7 +5,7 @@ from enum import Enum
 
 import torch
 
-from ds2ray import storage
+from ds2ray import display, storage
 from ds2ray.artifacts import ensure_base
 from ds2ray.cluster.base_training import MODEL_FILE, FinishedBase, run_id_of, train_on_ray
 from ds2ray.config import AdaptConfig, TrainConfig, TrainJob, to_plain
@@ -52,14 +52,15 @@ def run(job: TrainJob) -> int:
     start = load_model_file(start_from) if start_from else None
     audio = start.audio if start else job.audio
     text = start.vocabulary.config if start else job.text
+    display.doing("reading the manifests and looking at the audio")
     data = load_training_data(job.train, job.data, text, audio, start.vocabulary if start else None)
-    print(f"{mode.value}: {data.summary()}", flush=True)
+    display.say(f"{mode.value}: {data.summary()}")
     for note in data.notes:
-        print(f"  {note}")
+        display.say(f"  {note}")
     for problem in data.problems[:20]:
-        print(f"  left out: {problem}")
+        display.say(f"  left out: {problem}")
     if len(data.problems) > 20:
-        print(f"  … and {len(data.problems) - 20} more")
+        display.say(f"  … and {len(data.problems) - 20} more")
     if job.dry_run:
         return 0
     if mode is Mode.adapter:
@@ -82,9 +83,11 @@ def run(job: TrainJob) -> int:
     )
     finished = find_finished(task, root) if job.train.resume else None
     if finished:
-        print(f"nothing is left to do: {finished} was trained with these settings (train.resume=false trains again)")
+        display.say(
+            f"nothing is left to do: {finished} was trained with these settings (train.resume=false trains again)"
+        )
         return 0
-    print(train_on_ray(task, replace(job.storage, root=root), job.cluster))
+    display.say(str(train_on_ray(task, replace(job.storage, root=root), job.cluster)))
     return 0
 
 
@@ -127,10 +130,10 @@ def train_one_adapter(job: TrainJob, base: Base, data: TrainingData) -> int:
         fit.score_after.rate(train.metric),
     )
     path = storage.join(train.adapter_save_dir, f"{train.adapter_name}_adapter.pt")
-    print(
+    display.say(
         f"adapter {train.adapter_name}: held-out {name} {before:.1%} → {after:.1%}, {fit.epochs} epochs, saved {path}"
     )
-    print(publish_one_adapter(job, base, fit, data))
+    display.say(publish_one_adapter(job, base, fit, data))
     return 0
 
 

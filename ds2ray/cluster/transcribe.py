@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from ds2ray import storage
+from ds2ray import display, storage
 from ds2ray.config import TranscribeJob
 from ds2ray.data.manifest import Utterance, read_manifest
 from ds2ray.data.notes import reading_notes
@@ -24,18 +24,23 @@ def run(job: TranscribeJob) -> int:
         raise ConfigError("give either audio files, as in `transcribe.py hello.wav`, or manifest=<table>")
     if job.output and not job.output.endswith(OUTPUT_SUFFIXES):
         raise ConfigError(f"output={job.output!r}: the name must end in {', '.join(OUTPUT_SUFFIXES)}")
+    display.doing("opening the base")
     transcriber = Transcriber.open(job.storage.root, job.base, batch_s=job.batch_s)
     if job.audio:
         utterances: Sequence[Utterance] = []
-        hypotheses = transcriber.transcribe([storage.absolute(path) for path in job.audio], user=job.user)
+        hypotheses = transcriber.transcribe([storage.absolute(path) for path in job.audio], user=job.user, tell=_tell)
     else:
         utterances = _utterances(job, transcriber)
-        hypotheses = transcriber.transcribe_utterances(utterances)
+        hypotheses = transcriber.transcribe_utterances(utterances, tell=_tell)
     _write(hypotheses, job.output)
     _print_notes(hypotheses)
     if any(utterance.transcript for utterance in utterances):
         _print_errors(transcriber, utterances, hypotheses)
     return InputError.exit_code if all(hypothesis.error for hypothesis in hypotheses) else 0
+
+
+def _tell(done: int, num_utterances: int) -> None:
+    display.doing("recognising", f"{done}/{num_utterances} utterances", share=done / max(1, num_utterances))
 
 
 def _utterances(job: TranscribeJob, transcriber: Transcriber) -> list[Utterance]:
@@ -46,9 +51,9 @@ def _utterances(job: TranscribeJob, transcriber: Transcriber) -> list[Utterance]
     )
     enforce(checked, job.data)
     for note in reading_notes([checked]):
-        print(note)
+        display.say(note)
     for problem in checked.problems:
-        print(f"left out: {problem}")
+        display.say(f"left out: {problem}")
     if not checked.utterances:
         raise InputError(f"{job.manifest}: no usable utterance")
     if not job.user:
@@ -62,7 +67,7 @@ def _write(hypotheses: Sequence[Hypothesis], output: str) -> None:
     if not output:
         for hypothesis in hypotheses:
             text = f"ERROR: {hypothesis.error}" if hypothesis.error else hypothesis.text
-            print(f"{hypothesis.utterance_id}\t{text}")
+            display.say(f"{hypothesis.utterance_id}\t{text}")
         return
     rows = [hypothesis.to_row() for hypothesis in hypotheses]
     if output.endswith(".parquet"):
@@ -78,7 +83,7 @@ def _write(hypotheses: Sequence[Hypothesis], output: str) -> None:
         writer.writeheader()
         writer.writerows({**row, "words": json.dumps(row["words"], ensure_ascii=False)} for row in rows)
         storage.write_bytes(output, buffer.getvalue().encode())
-    print(f"wrote {len(rows)} hypotheses to {output}")
+    display.say(f"wrote {len(rows)} hypotheses to {output}")
 
 
 def _print_notes(hypotheses: Sequence[Hypothesis]) -> None:
@@ -86,9 +91,11 @@ def _print_notes(hypotheses: Sequence[Hypothesis]) -> None:
     recognised = [hypothesis for hypothesis in hypotheses if not hypothesis.error]
     adapted = sum(bool(hypothesis.adapter) for hypothesis in recognised)
     failed = len(hypotheses) - len(recognised)
-    print(f"{adapted} with the speaker's adapter, {len(recognised) - adapted} by the base alone, {failed} not readable")
+    display.say(
+        f"{adapted} with the speaker's adapter, {len(recognised) - adapted} by the base alone, {failed} not readable"
+    )
     for note, count in Counter(h.note for h in recognised if h.note).most_common(10):
-        print(f"  base alone for {count}: {note}")
+        display.say(f"  base alone for {count}: {note}")
 
 
 def _print_errors(transcriber: Transcriber, utterances: Sequence[Utterance], hypotheses: Sequence[Hypothesis]) -> None:
@@ -103,4 +110,4 @@ def _print_errors(transcriber: Transcriber, utterances: Sequence[Utterance], hyp
     line += f"base WER {before.words.rate():.1%}, CER {before.characters.rate():.1%}"
     if used:
         line += f"; with adapters WER {after.words.rate():.1%}, CER {after.characters.rate():.1%}"
-    print(line)
+    display.say(line)

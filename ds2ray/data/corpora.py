@@ -201,7 +201,7 @@ def _texts(uris: Sequence[str], tell: Tell) -> list[str]:
         try:
             for text in pool.map(read_text, uris):
                 contents.append(text)
-                tell(f"reading: {len(contents)} of {len(uris)} text files")
+                tell(f"{len(contents)} of {len(uris)} text files")
             return contents
         except BaseException:
             pool.shutdown(cancel_futures=True)  # a store that does not answer is not asked for all the others

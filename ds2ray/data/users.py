@@ -103,7 +103,7 @@ def stat_audio(users: Sequence[UserData], tell: Tell = untold) -> dict[str, Obje
         if len(wanted) >= _BLOCK_OBJECTS:
             found.update(storage.stat_many(wanted))
             wanted = []
-            tell(f"planning: {len(found)} of {total} audio files looked for")
+            tell(f"{len(found)} of {total} audio files looked for")
     found.update(storage.stat_many(wanted))
     return found
 
@@ -134,7 +134,7 @@ def usable_users(
         ]
         found = validate_many(manifests, data=data, audio=audio, vocabulary=vocabulary, objects=objects)
         checked += [_user_data(user.user_id, manifest) for user, manifest in zip(block, found, strict=True)]
-        tell(f"planning: audio of {len(checked)} of {len(users)} users looked at")
+        tell(f"audio of {len(checked)} of {len(users)} users looked at")
     return checked
 
 
@@ -173,7 +173,7 @@ def read_manifests(rows: Sequence[UserRow], tell: Tell = untold) -> list[UserDat
     users = []
     for user in at_once(_user_or_problem, rows):
         users.append(user)
-        tell(f"planning: {len(users)} of {len(rows)} manifests read")
+        tell(f"{len(users)} of {len(rows)} manifests read")
     return users
 
 

@@ -2,14 +2,14 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ds2ray.data.rows import Problem
 from ds2ray.fleet.cohorts import Room
 from ds2ray.fleet.outcomes import Outcome, Status
 from ds2ray.fleet.plan import Change, Plan, cause
-from ds2ray.progress import duration_text
+from ds2ray.fleet.tally import SHORT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,13 +19,6 @@ COMPLETE, TOO_MANY_FAILED = 0, 3
 MAX_CAUSES = 10
 MAX_TABLE_ROWS = 40
 
-_SHORT = {
-    Status.adapted: "adapted",
-    Status.unchanged: "unchanged",
-    Status.kept_previous: "kept",
-    Status.skipped_no_data: "skipped",
-    Status.failed: "failed",
-}
 _FIRST_IN_TABLE = (
     Status.failed,
     Status.kept_previous,
@@ -50,22 +43,6 @@ def exit_code(outcomes: Sequence[Outcome], max_failed_ratio: float, num_unchange
     if num_users and silent == num_users:
         return TOO_MANY_FAILED
     return TOO_MANY_FAILED if failed > max_failed_ratio * num_users else COMPLETE
-
-
-def progress_line(done: int, total: int, counts: Mapping[str, int], elapsed_s: float) -> str:
-    """One line: `312/1000 users · 298 adapted · 9 kept · 5 failed · 41 users/min · eta 17m`.
-
-    Args:
-        counts: users by the value of their Status.
-    """
-    parts = [f"{done}/{total} users"]
-    parts += [f"{counts[status.value]} {short}" for status, short in _SHORT.items() if counts.get(status.value)]
-    if done and elapsed_s > 0:
-        per_minute = 60 * done / elapsed_s
-        parts.append(f"{per_minute:.0f} users/min" if per_minute >= 10 else f"{per_minute:.1f} users/min")
-        if done < total:
-            parts.append(f"eta {duration_text((total - done) * elapsed_s / done)}")
-    return " · ".join(parts)
 
 
 def plan_text(plan: Plan, users_uri: str, root_uri: str) -> str:
@@ -176,7 +153,7 @@ def _status_counts(outcomes: Sequence[Outcome]) -> list[str]:
     counts = Counter(outcome.status for outcome in outcomes)
     return [
         _plural(len(outcomes), "user"),
-        *(f"{counts[status]} {_SHORT[status]}" for status in Status if counts[status]),
+        *(f"{counts[status]} {SHORT[status]}" for status in Status if counts[status]),
     ]
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-from ds2ray import storage
+from ds2ray import display, storage
 from ds2ray.config import AudioConfig, BadRows, PackBy, PrepareJob, ProbeAudio
 from ds2ray.data.corpus import Corpus, audio_objects, read_corpus
 from ds2ray.data.manifest import Manifest, Utterance
@@ -22,7 +22,7 @@ from ds2ray.packing.layout import Member, Pack, packs_by_shard, packs_by_user
 from ds2ray.packing.ledger import Ledger, Packed, superseded
 from ds2ray.packing.making import Made, make_pack, make_packs
 from ds2ray.packing.tables import FOLDER, named_packs, shard_of_utterance, write_manifest, write_users
-from ds2ray.progress import INTERVAL_S, duration_text, paced
+from ds2ray.progress import INTERVAL_S, duration_text
 from ds2ray.storage import ObjectInfo
 
 DROPPED = "dropped.csv"
@@ -58,17 +58,18 @@ def run(job: PrepareJob) -> int:
     """
     storage.configure(job.storage)
     output_uri = _output_uri(job)
-    corpus = read_corpus(job.source, job.prepare, job.data, paced(lambda line: print(line, flush=True)))
+    corpus = read_corpus(job.source, job.prepare, job.data, display.telling("reading"))
     num_rows = sum(len(m.utterances) for m in corpus.manifests) + len(
         dropped_rows(problem for m in corpus.manifests for problem in m.problems)
     )
-    print(f"{corpus.uri}: {corpus.format.value}, {num_rows} rows", flush=True)
+    display.say(f"{corpus.uri}: {corpus.format.value}, {num_rows} rows")
     for note in [*reading_notes(corpus.manifests), *corpus.notes]:
-        print(f"  {note}")
+        display.say(f"  {note}")
+    display.doing("checking every row")
     work = _plan(job, output_uri, corpus)
     if job.dry_run:
         _print_plan(job, work, _take_unchanged(work, Ledger(_folder_uri(job, output_uri))))
-        print("\n".join(causes_table(dropped_rows(work.problems))) or "  no row left out")
+        display.say("\n".join(causes_table(dropped_rows(work.problems))) or "  no row left out")
         return 0
     # one run at a time: what one has stored and not yet published would be deleted by another
     with held(_folder_uri(job, output_uri), "prepare") as keep_alive:
@@ -184,8 +185,9 @@ def _make(
                         work.add(made)
                         progress.num_done += 1
                         progress.read_bytes += made.pack.size_bytes
+                    display.doing("packing", *progress.facts(), share=progress.share())
+                    if made is not None:
                         continue
-                    print(progress.line(), flush=True)
                     keep_alive()
                     ledger.write_part(work.packed[noted:])
                     noted = len(work.packed)
@@ -206,8 +208,12 @@ class Progress:
     read_bytes: int = 0
     started_s: float = field(default_factory=time.monotonic)
 
-    def line(self) -> str:
-        """`312/1000 packs · 280 written · 1.2 GB read · 4 rows left out · eta 17m`."""
+    def share(self) -> float:
+        """Of the work that is done, 0 to 1."""
+        return self.read_bytes / self.all_bytes if self.all_bytes else 1.0
+
+    def facts(self) -> list[str]:
+        """`312/1000 packs`, `280 written`, `1.2 GB read`, `4 rows left out`, `eta 17m`."""
         elapsed_s = time.monotonic() - self.started_s
         parts = [f"{self.num_done}/{self.num_packs} packs", f"{self.work.num_written} written"]
         parts.append(f"{_size(self.read_bytes)} read")
@@ -215,7 +221,7 @@ class Progress:
             parts.append(f"{len(dropped_rows(self.work.problems))} rows left out")
         if 0 < self.read_bytes < self.all_bytes:
             parts.append(f"eta {duration_text(elapsed_s * (self.all_bytes / self.read_bytes - 1))}")
-        return " · ".join(parts)
+        return parts
 
 
 def _publish(job: PrepareJob, output_uri: str, work: Packing, ledger: Ledger, before: Set[str]) -> None:
@@ -234,14 +240,14 @@ def _publish(job: PrepareJob, output_uri: str, work: Packing, ledger: Ledger, be
     old = superseded(ledger.packs, (packed.file_name for packed in work.packed), before)
     with ThreadPoolExecutor(job.prepare.threads) as pool:
         list(pool.map(lambda name: storage.delete(storage.join(ledger.folder_uri, name)), old))
-    print(f"wrote {uri}" + (f"; deleted {len(old)} packs of earlier runs" if old else ""))
+    display.say(f"wrote {uri}" + (f"; deleted {len(old)} packs of earlier runs" if old else ""))
 
 
 def _print_plan(job: PrepareJob, work: Packing, to_make: Sequence[Pack]) -> None:
     kind = "users" if job.prepare.by is PackBy.user else "shards"
     size = _size(sum(pack.size_bytes for pack in to_make))
     text = f"{work.num_unchanged} unchanged, {len(to_make)} to read and pack ({size} of audio)"
-    print(f"  {len(work.packs)} {kind}: {text}", flush=True)
+    display.say(f"  {len(work.packs)} {kind}: {text}")
 
 
 def _print_result(work: Packing, num_rows: int, dropped_uri: str) -> None:
@@ -249,17 +255,17 @@ def _print_result(work: Packing, num_rows: int, dropped_uri: str) -> None:
     num_packed = sum(packed.num_utterances for packed in work.packed)
     hours = sum(packed.speech_s for packed in work.packed) / 3600
     same = len(work.packed) - work.num_unchanged - work.num_written
-    print(f"rows: {num_rows} read = {num_packed} packed ({hours:.2f} h) + {len(rows)} left out")
-    print(f"packs: {work.num_written} written, {same} with the content they had, {work.num_unchanged} unchanged")
+    display.say(f"rows: {num_rows} read = {num_packed} packed ({hours:.2f} h) + {len(rows)} left out")
+    display.say(f"packs: {work.num_written} written, {same} with the content they had, {work.num_unchanged} unchanged")
     empty = len(work.packs) - len(work.packed)
     if empty:
-        print(f"  nothing usable in {empty} packs, which have no file")
+        display.say(f"  nothing usable in {empty} packs, which have no file")
     if work.durations_corrected:
-        print(f"  durations of the manifest replaced by the audio's own: {work.durations_corrected}")
+        display.say(f"  durations of the manifest replaced by the audio's own: {work.durations_corrected}")
     for line in causes_table(rows):
-        print(line)
+        display.say(line)
     if rows:
-        print(f"  every row, with its line: {dropped_uri}")
+        display.say(f"  every row, with its line: {dropped_uri}")
 
 
 def _size(size_bytes: float) -> str:

@@ -5,8 +5,9 @@ the data order and every random draw follow from the position in the run and the
 """
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,17 @@ def train_base(task: BaseTask, device: torch.device | str, observer: Observer) -
         return base
 
 
+@dataclass
+class _Window:
+    """The steps since the last time that somebody was told of them, which is done every so many seconds."""
+
+    every_s: float
+    tell: Callable[[Progress], None]
+    sums: StepSums = field(default_factory=StepSums)
+    num_steps: int = 0
+    since_s: float = 0.0
+
+
 class _Run:
     """A run on this rank, from its newest checkpoint."""
 
@@ -83,15 +95,15 @@ class _Run:
         )
         self.settings = task.fingerprint
         self.state = RunState()
+        if self.rank == 0:
+            observer.doing("reading the first batches")
         self._resume()
         self.checkpoints = CheckpointWriter(task.checkpoint_uri, self.settings, config.keep_checkpoints)
         if self.rank == 0:
             resources.enter_context(self.checkpoints)
         self.saved: tuple[int, int] | None = None  # where the newest checkpoint stands: finished epochs and steps …
         self.saved_at_s = time.perf_counter()  # … and when it was written
-        self.window = StepSums()  # since the last line of progress …
-        self.window_steps = 0
-        self.line_at_s = time.perf_counter()  # … and when that was
+        self.windows = [_Window(config.log_every_s, observer.progress), _Window(observer.now_every_s, observer.now)]
 
     def _resume(self) -> None:
         if not self.config.resume:
@@ -130,7 +142,9 @@ class _Run:
         course = epoch_course(durations_s, self.batching, state.epochs, done, self.world_size, self.row_groups)
         if not done or done[-1] != (self.world_size, course.first_step):
             state.done.append([self.world_size, 0])
-        step_at_s = self.line_at_s = time.perf_counter()
+        step_at_s = time.perf_counter()
+        for window in self.windows:
+            window.since_s = step_at_s
         own, losses = StepSums(), list[torch.Tensor]()
         for loaded in self.loader.rest_of_epoch(course, self.rank):
             if not losses:
@@ -182,22 +196,22 @@ class _Run:
         state.sums += done
         state.step += 1
         state.done[-1][1] = step + 1
-        self.window += done
-        self.window_steps += 1
-        if self.rank == 0 and now_s - self.line_at_s >= self.config.log_every_s:
-            self.line_at_s = now_s
-            self.observer.progress(self._progress(course, step))
-            self.window, self.window_steps = StepSums(), 0
+        for window in self.windows:
+            window.sums += done
+            window.num_steps += 1
+            if self.rank == 0 and now_s - window.since_s >= window.every_s:
+                window.tell(self._progress(course, step, window))
+                window.sums, window.num_steps, window.since_s = StepSums(), 0, now_s
         if saves or stops:
             self._save()
         if stops:
             self._interrupt()
 
-    def _progress(self, course: Course, step: int) -> Progress:
-        window, config = self.window, self.config
+    def _progress(self, course: Course, step: int, of: "_Window") -> Progress:
+        window, config = of.sums, self.config
         of_epoch = course.steps_before + step + 1
         left = (config.num_epochs - self.state.epochs) * course.num_steps - of_epoch
-        step_s = window.seconds / self.window_steps
+        step_s = window.seconds / of.num_steps
         return Progress(
             step=self.state.step,
             epoch=self.state.epochs + 1,
@@ -230,6 +244,8 @@ class _Run:
     def end_epoch(self) -> EpochReport:
         """Validate, and save what is to be kept."""
         state, sums = self.state, self.state.sums
+        if self.rank == 0:
+            self.observer.doing(f"epoch {state.epochs + 1}/{self.config.num_epochs}: validating")
         valid_loss, wer, cer = self.validator(self.learner.result, self.observer.stopped)
         if summed([self.observer.stopped()], self.device)[0]:
             self._save()

@@ -7,8 +7,10 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -18,7 +20,7 @@ from ds2ray.data.manifest import Utterance
 from ds2ray.errors import StorageError
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.weights import Base
-from ds2ray.training.encode import Encoder
+from ds2ray.training.encode import Encoder, drained
 from ds2ray.training.fit import AdapterFit, UserSpeech, evaluate_adapter, fit_adapter, pad_frames
 from ds2ray.training.gate import CurrentAdapter, gate
 from ds2ray.training.seeds import derive_seed
@@ -35,8 +37,22 @@ first of them are published sooner."""
 
 TOO_LARGE = "training does not fit the device's memory; lower adapt.batch_size, or raise adapt.gpus_per_trial"
 
+T = TypeVar("T")
+
+ENCODING_SHARE = 0.1
+"""Of a cohort's work; less where adapters sit before the first layer, more after the last one."""
+
 OpenCurrent = Callable[[str], CurrentAdapter | None]
 """User key → the adapter that the user has now, where it fits this base."""
+
+
+class Stage(Enum):
+    """What a cohort's trial is doing."""
+
+    starting = "starting workers"
+    reading = "reading audio"
+    encoding = "encoding"
+    training = "training"
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,21 @@ class EncodedUser:
     dropped: dict[str, int]
 
 
+@dataclass(frozen=True)
+class CohortProgress:
+    """How far a cohort is.
+
+    Attributes:
+        stage: what is going on.
+        encoded: utterances that the trunk has seen, or that cannot be used.
+        share: of the cohort's work that is done, 0 to 1: a guess, in which encoding is ENCODING_SHARE.
+    """
+
+    stage: Stage
+    encoded: int
+    share: float
+
+
 def adapt_cohort(
     base: Base,
     users: Sequence[CohortUser],
@@ -100,11 +131,39 @@ def adapt_cohort(
         max_duration_s: longer utterances are dropped, whatever their manifest says.
         stages: is told where the time goes.
     """
+    events = cohort_events(
+        base,
+        users,
+        adapter,
+        adapt,
+        open_current=open_current,
+        device=device,
+        max_duration_s=max_duration_s,
+        stages=stages,
+    )
+    return (event for event in events if isinstance(event, CohortResult))
+
+
+def cohort_events(
+    base: Base,
+    users: Sequence[CohortUser],
+    adapter: AdapterConfig,
+    adapt: AdaptConfig,
+    *,
+    open_current: OpenCurrent = lambda user_key: None,
+    device: torch.device | str = "cpu",
+    max_duration_s: float = math.inf,
+    stages: StageClock | None = None,
+) -> Iterator[CohortResult | CohortProgress]:
+    """As `adapt_cohort`, with what tells how far the work is, after each call of the trunk and each step of a stack."""
     stages = stages or StageClock()
     base.model.freeze_base_model()
     started_s = time.perf_counter()
     encoder = Encoder(base, adapter.after_layer, adapt.encode_batch_s, device, adapt.precision, max_duration_s, stages)
-    encoded = encode_users(encoder, users)
+    num_utterances = sum(len(user.utterances) for user in users)
+    yield CohortProgress(Stage.encoding, 0, 0.0)
+    encoding = encoding_of_users(encoder, users)
+    encoded = yield from _told(encoding, lambda done: _encoding(done, num_utterances))
     # encoding is shared work: each user is charged an equal part of it
     share_s = (time.perf_counter() - started_s) / max(1, len(users))
     training = _CohortTraining(base, adapter, adapt, open_current, torch.device(device), stages)
@@ -115,16 +174,39 @@ def adapt_cohort(
     size = STACK_USERS.get(torch.device(device).type, len(enough)) or 1
     for start in range(0, len(enough), size):
         stack = enough[start : start + size]
-        for result in training.adapt(stack):
-            yield replace(result, seconds=share_s + result.seconds)
+        for event in training.adapt(stack):
+            if isinstance(event, CohortResult):
+                yield replace(event, seconds=share_s + event.seconds)
+            else:
+                trained = (start + event * len(stack)) / len(enough)
+                yield CohortProgress(Stage.training, num_utterances, ENCODING_SHARE + (1 - ENCODING_SHARE) * trained)
         for user in stack:
             user.encodings.clear()  # the memory is for the next
 
 
+def _told(steps: Generator[int, None, T], told: Callable[[int], CohortProgress]) -> Generator[CohortProgress, None, T]:
+    """What a generator returns, and what is told of each thing that it yields."""
+    while True:
+        try:
+            done = next(steps)
+        except StopIteration as end:
+            return cast(T, end.value)
+        yield told(done)
+
+
+def _encoding(done: int, num_utterances: int) -> CohortProgress:
+    return CohortProgress(Stage.encoding, done, ENCODING_SHARE * done / max(1, num_utterances))
+
+
 def encode_users(encoder: Encoder, users: Sequence[CohortUser]) -> list[EncodedUser]:
     """Encode all users' speech together, and divide it among them again."""
+    return drained(encoding_of_users(encoder, users))
+
+
+def encoding_of_users(encoder: Encoder, users: Sequence[CohortUser]) -> Generator[int, None, list[EncodedUser]]:
+    """As `encode_users`; yields how many utterances are done."""
     utterances = [utterance for user in users for utterance in user.utterances]
-    encoded = encoder.encode(utterances)
+    encoded = yield from encoder.encoding(utterances)
     result, start = [], 0
     for user in users:
         indices = range(start, start + len(user.utterances))
@@ -180,8 +262,10 @@ class _CohortTraining:
     device: torch.device
     stages: StageClock
 
-    def adapt(self, users: Sequence[EncodedUser]) -> Iterator[CohortResult]:
+    def adapt(self, users: Sequence[EncodedUser]) -> Iterator[CohortResult | float]:
         """Train a stack of users; yields each one's result when it is done, charged an equal part of the time.
+
+        After each step it yields the share of the stack's work that is done.
 
         Where the device has too little memory, the users that are not done are trained in two halves.
         """
@@ -189,7 +273,11 @@ class _CohortTraining:
         waiting = {user.user_key: user for user in users}
         too_large = False
         try:
-            for user, fit in self._fit_stack(users):
+            for event in self._fit_stack(users):
+                if isinstance(event, float):
+                    yield event
+                    continue
+                user, fit = event
                 seconds = (time.perf_counter() - started_s) / len(users)
                 with self.stages("gate"):
                     result = replace(self._result(user, fit), seconds=seconds)
@@ -214,7 +302,7 @@ class _CohortTraining:
             result = self._adapt_alone(user)
             yield replace(result, seconds=time.perf_counter() - started_s)
 
-    def _fit_stack(self, users: Sequence[EncodedUser]) -> Iterator[tuple[EncodedUser, AdapterFit | str]]:
+    def _fit_stack(self, users: Sequence[EncodedUser]) -> Iterator[tuple[EncodedUser, AdapterFit | str] | float]:
         with self.stages("train"):
             speeches = [speech_of(self.base, user, self.adapt_config, self.device) for user in users]
             stored = [
@@ -226,13 +314,13 @@ class _CohortTraining:
             adapters = [self._fresh_adapter(user) for user in users]
             stack = StackedTraining(
                 self.base.model, adapters, stored, self.base.vocabulary, self.adapt_config, self.config.after_layer
-            ).run()
+            ).steps()
         while True:
             with self.stages("train"):
                 done = next(stack, None)
             if done is None:
                 return
-            yield users[done[0]], done[1]
+            yield done if isinstance(done, float) else (users[done[0]], done[1])
 
     def _adapt_alone(self, user: EncodedUser) -> CohortResult:
         try:

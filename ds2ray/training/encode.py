@@ -7,9 +7,10 @@ encodings.
 import itertools
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ from ds2ray.model.weights import Base
 from ds2ray.training.memory import auto_batch_s, memory_left
 from ds2ray.training.precision import bfloat16_trunk, uses_bfloat16
 from ds2ray.training.stages import StageClock
+
+T = TypeVar("T")
 
 MIN_READ_THREADS, MAX_READ_THREADS = 4, 32
 """Audio files read at a time, see `read_threads`."""
@@ -92,6 +95,10 @@ class Encoder:
 
         One that cannot be read, does not fit the device's memory or has no finite encoding is a problem, not an error.
         """
+        return drained(self.encoding(utterances))
+
+    def encoding(self, utterances: Sequence[Utterance]) -> Generator[int, None, Encoded]:
+        """As `encode`; yields after each call of the trunk how many utterances are done, for who wants to know."""
         clock = self.stages or StageClock()
         batch_s = self.batch_s()
         log_mel = LogMel(self.base.audio).to(self.device)
@@ -108,7 +115,7 @@ class Encoder:
         )
         encodings: list[Tensor | None] = [None] * len(utterances)
         problems: dict[int, str] = {}
-        computed = valid = 0
+        computed = valid = done = 0
         with ThreadPoolExecutor(read_threads()) as readers:
             loaded = self._loaded(self._read_batches(utterances, batch_s), utterances, readers)
             while True:
@@ -128,6 +135,9 @@ class Encoder:
                         encodings[waveforms[place][0]] = row
                         if row is None:
                             problems[waveforms[place][0]] = TOO_LARGE
+                    done += len(places)
+                    yield done
+                done += len(batch) - len(waveforms)
         for index in _not_finite(encodings):
             encodings[index] = None
             problems[index] = "its encoding is not finite"
@@ -218,6 +228,15 @@ class _Trunk:
             # only frames of speech are kept, in one piece, so that the padded batch can be freed
             flat = encodings[frame_mask(lengths, encodings.shape[1])].to(self.keep_on, self.dtype)
             return list(flat.split(lengths.tolist())), encodings.shape[0] * encodings.shape[1]
+
+
+def drained(steps: Generator[Any, None, T]) -> T:
+    """What a generator returns, without what it yields."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast(T, end.value)
 
 
 def _not_finite(encodings: Sequence[Tensor | None]) -> Iterator[int]:

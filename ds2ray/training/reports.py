@@ -100,15 +100,30 @@ class Progress:
     eta_s: float  # until the last epoch, without validation
     bad_steps: int  # so far
 
+    def phase(self) -> str:
+        """`epoch 3/50`."""
+        return f"epoch {self.epoch}/{self.num_epochs}"
+
+    def facts(self) -> list[str]:
+        """`step 1210/4000`, `loss 1.234`, …"""
+        facts = [
+            f"step {self.step_of_epoch}/{self.steps_of_epoch}",
+            f"loss {self.loss:.3f}",
+            f"{self.speech_per_time:.0f} h of speech per hour",
+            f"padding {self.padding_share:.1%}",
+            f"waiting for data {self.data_wait_share:.1%}",
+            f"{self.step_s:.3g} s per step",
+            f"eta {duration_text(self.eta_s)}",
+        ]
+        return facts + ([f"{self.bad_steps} bad steps"] if self.bad_steps else [])
+
+    def share(self) -> float:
+        """Of all steps that are done, 0 to 1."""
+        return (self.epoch - 1 + self.step_of_epoch / self.steps_of_epoch) / self.num_epochs
+
     def line(self) -> str:
         """One line for a log."""
-        extra = f" · {self.bad_steps} bad steps" if self.bad_steps else ""
-        return (
-            f"epoch {self.epoch}/{self.num_epochs} · step {self.step_of_epoch}/{self.steps_of_epoch} · "
-            f"loss {self.loss:.3f} · {self.speech_per_time:.0f} h of speech per hour · "
-            f"padding {self.padding_share:.1%} · waiting for data {self.data_wait_share:.1%} · "
-            f"{self.step_s:.3g} s per step · eta {duration_text(self.eta_s)}{extra}"
-        )
+        return " · ".join([self.phase(), *self.facts()])
 
     def metrics(self) -> dict[str, float]:
         """What a curve is drawn of; a loss that was never finite is left out."""
@@ -124,7 +139,9 @@ class Observer:
     Attributes:
         epoch: called after each epoch, on every rank, with the same values; for a run that had already reached its
             last epoch, once.
-        progress: called on rank 0 every `train.log_every_s` seconds.
+        progress: called on rank 0 every `train.log_every_s` seconds, over the steps since.
+        now: called on rank 0 every `now_every_s` seconds, likewise; by default never.
+        doing: called on rank 0 when something other than steps begins.
         say: called on rank 0 with what a person should know: where the run goes on, what is damaged.
         stopped: asked on every rank after each step. Once any of them says yes, the run saves its state and ends.
         published: called at the end, on every rank, with the report of the epoch whose base it is.
@@ -132,6 +149,9 @@ class Observer:
 
     epoch: Callable[[EpochReport], None] = lambda report: None
     progress: Callable[[Progress], None] = lambda progress: None
+    now: Callable[[Progress], None] = lambda progress: None
+    now_every_s: float = math.inf
+    doing: Callable[[str], None] = lambda phase: None
     say: Callable[[str], None] = log.warning
     stopped: Callable[[], bool] = lambda: False
     published: Callable[[EpochReport], None] = lambda report: None

@@ -133,8 +133,13 @@ class StackedTraining:
 
     def run(self) -> Iterator[tuple[int, AdapterFit | str]]:
         """Train to the end; yields each user's place in `speeches` with the result, or why there is none, when done."""
+        return (event for event in self.steps() if not isinstance(event, float))
+
+    def steps(self) -> Iterator[tuple[int, AdapterFit | str] | float]:
+        """As `run`; after each step it yields the share of all steps that is done, as if nobody stopped early."""
         while self.members:
             yield from self._tick()
+            yield self._share_done()
             busy = sum(len(member.learners) for member in self.members.values())
             if busy <= len(self.learners) // 2:
                 self._compact()
@@ -214,6 +219,12 @@ class StackedTraining:
                 score_after=afters[user].score,
             )
             yield user, fit
+
+    def _share_done(self) -> float:
+        done = len(self.speeches) - len(self.members)
+        under_way = (member.learners[0] for member in self.members.values())
+        steps = self.config.num_epochs
+        return (done + sum(one.step / (one.steps_per_epoch * steps) for one in under_way)) / len(self.speeches)
 
     def _compact(self) -> None:
         """Finished users leave the stack; done when half of it is idle, since it copies the others."""

@@ -38,6 +38,7 @@ def test_a_trial_takes_no_more_of_a_gpu_than_its_share(
         adapt=AdaptConfig(),
         data=DataConfig(),
         gpus_per_trial=gpus_per_trial,
+        slice_s=1.0,
         cohorts=[],
     )
     trial = object.__new__(CohortTrial)

@@ -14,28 +14,11 @@ from ds2ray.data.users import Fleet, UserData
 from ds2ray.fleet.cohorts import CohortSize, Room
 from ds2ray.fleet.outcomes import Outcome, Status
 from ds2ray.fleet.plan import Plan, plan_run
-from ds2ray.fleet.report import exit_code, outcome_table, plan_text, progress_line, repacked_text, summarise
+from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_text, summarise
 
 
 def outcome(key: str, status: Status, **more: Any) -> Outcome:
     return Outcome(user_key=key, status=status, **more)
-
-
-# Progress
-
-
-def test_the_line_of_a_log() -> None:
-    counts = {"adapted": 298, "kept_previous": 9, "failed": 5}
-    line = progress_line(312, 1000, counts, 456.6)
-    assert line == "312/1000 users · 298 adapted · 9 kept · 5 failed · 41 users/min · eta 17m"
-
-
-def test_lines_at_the_beginning_and_the_end() -> None:
-    assert progress_line(0, 8, {}, 12.0) == "0/8 users"
-    assert progress_line(1, 8, {"adapted": 1}, 30.0) == "1/8 users · 1 adapted · 2.0 users/min · eta 4m"
-    assert progress_line(8, 8, {"adapted": 7, "skipped_no_data": 1}, 60.0) == (
-        "8/8 users · 7 adapted · 1 skipped · 8.0 users/min"
-    )
 
 
 # Exit codes

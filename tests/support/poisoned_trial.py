@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ds2ray.cluster.cohort_trial import CohortTrial
 from ds2ray.fleet.plan import UserPlan
-from ds2ray.training.cohort import CohortResult
+from ds2ray.training.cohort import CohortProgress, CohortResult
 
 POISON = "poison"
 
@@ -15,7 +15,7 @@ POISON = "poison"
 class PoisonedTrial(CohortTrial):
     """Trains the users before the first whose key begins with `POISON`, and dies there."""
 
-    def results(self, users: Sequence[UserPlan]) -> Iterator[CohortResult]:
+    def results(self, users: Sequence[UserPlan]) -> Iterator[CohortResult | CohortProgress]:
         healthy = list(itertools.takewhile(lambda user: not user.user_key.startswith(POISON), users))
         yield from super().results(healthy)
         if len(healthy) < len(users):

@@ -36,11 +36,11 @@ def put_in_small_memory(monkeypatch: pytest.MonkeyPatch, max_users: int) -> list
     tried: list[int] = []
 
     class InSmallMemory(StackedTraining):
-        def run(self) -> Iterator[tuple[int, AdapterFit | str]]:
+        def steps(self) -> Iterator[tuple[int, AdapterFit | str] | float]:
             tried.append(len(self.speeches))
             if len(self.speeches) > max_users:
                 raise torch.OutOfMemoryError("out of memory")
-            yield from super().run()
+            yield from super().steps()
 
     monkeypatch.setattr(cohort, "StackedTraining", InSmallMemory)
     return tried

@@ -1,0 +1,80 @@
+"""What a job says to the terminal or log that it was started from: the only place that prints.
+
+`say` prints a line that stays, `show` a table. `doing` tells what is going on: on a terminal one display at the bottom
+that is always up to date, in a log a line every half minute.
+
+The display is live where a person can see it: on stdout if that is a terminal, else on stderr if stdout goes into a
+file. Where stdout is a pipe its reader may be using the terminal (`| less`), so there are lines only; so there are with
+`TERM=dumb` and with `CI`.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ds2ray.display.doing import Display, Doing, Drawn
+from ds2ray.display.log import LogDisplay
+from ds2ray.display.streams import live_stream
+from ds2ray.progress import INTERVAL_S, Tell
+
+_display: Display = LogDisplay()
+
+
+def say(line: str = "") -> None:
+    """Print a line, or several, that stay. Control characters, which a terminal would obey, are shown as such."""
+    _display.say(visible(line))
+
+
+def show(drawn: Drawn) -> None:
+    """Print a table that fits the terminal, or in a log LOG_WIDTH columns."""
+    _display.show(drawn)
+
+
+def doing(phase: str, *facts: str, share: float | None = None, every_s: float = INTERVAL_S) -> None:
+    """Tell what is going on; may be called far more often than anybody wants to read.
+
+    Args:
+        facts, share: see `Doing`.
+        every_s: in a log, seconds from the last line to the next.
+    """
+    _display.doing(Doing(phase, tuple(filter(None, facts)), share), every_s)
+
+
+def telling(phase: str) -> Tell:
+    """`doing` for a phase whose facts come as one line."""
+    return lambda fact: doing(phase, fact)
+
+
+def is_live() -> bool:
+    """Whether somebody watches: then news every second are welcome."""
+    return _display.live
+
+
+@contextmanager
+def opened() -> Iterator[None]:
+    """The display that suits the process's terminal, until the end of the context."""
+    global _display
+    before, stream = _display, live_stream()
+    if stream is None:
+        _display = LogDisplay()
+    else:
+        from ds2ray.display.live import LiveDisplay
+
+        _display = LiveDisplay(stream)
+    try:
+        yield
+    finally:
+        shown, _display = _display, before
+        shown.close()
+
+
+def stopping() -> None:
+    """On a terminal, say that the job is coming to its end. May be called by a signal handler."""
+    if _display.live:
+        doing("stopping", "what is finished is kept; Ctrl-C again stops at once")
+
+
+def visible(text: str) -> str:
+    """The text with control characters, which a terminal would obey, as their escapes; lines and tabs stay."""
+    hidden = {c for c in text if unicodedata.category(c) == "Cc" and c not in "\n\t"}
+    return "".join(c.encode("unicode_escape").decode() if c in hidden else c for c in text) if hidden else text

@@ -1,0 +1,36 @@
+"""The display of a log, a pipe or a simple terminal: lines only."""
+
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TextIO, cast
+
+from ds2ray.display.doing import LOG_WIDTH, Doing, Drawn
+from ds2ray.display.streams import Surviving, is_terminal
+
+
+@dataclass
+class LogDisplay:
+    """Lines on stdout."""
+
+    live: bool = False
+    last_s: float = field(default_factory=time.monotonic)
+
+    def say(self, line: str) -> None:
+        self.last_s = time.monotonic()
+        print(line, file=Surviving(sys.stdout), flush=True)
+
+    def show(self, drawn: Drawn) -> None:
+        from rich.console import Console
+
+        # a terminal without a live display still has a width
+        width = None if is_terminal(sys.stdout) else LOG_WIDTH
+        console = Console(file=cast(TextIO, Surviving(sys.stdout)), width=width)
+        console.print(drawn(console.width))
+
+    def doing(self, now: Doing, every_s: float) -> None:
+        if time.monotonic() - self.last_s >= every_s:
+            self.say(now.line())
+
+    def close(self) -> None:
+        pass

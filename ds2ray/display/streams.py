@@ -1,0 +1,84 @@
+"""Which of a process's streams are terminals, and what happens when one of them is closed."""
+
+import errno
+import io
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+
+def make_whole() -> None:
+    """Give a process the three streams that it may have been started without (`>&-`), and let them print anything.
+
+    What a terminal's encoding lacks is printed as a question mark. Without a file on descriptor 1, whatever is opened
+    next, a socket even, would receive what is printed.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def live_stream() -> TextIO | None:
+    """The terminal for a live display, None where there should be none."""
+    plain = os.environ.get("TERM", "") in ("", "dumb", "unknown")
+    if plain or os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        return None
+    if is_terminal(sys.stdout):
+        return sys.stdout
+    return sys.stderr if is_terminal(sys.stderr) and _is_file(sys.stdout) else None
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether the stream is one; a closed one is not."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+def _is_file(stream: TextIO | None) -> bool:
+    """Whether what is written there is a file's, or nobody's, rather than another program's."""
+    try:
+        mode = os.fstat(stream.fileno()).st_mode if stream is not None else 0
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISCHR(mode)  # /dev/null is one of the latter
+
+
+class Surviving:
+    """A stream whose reader may go (`| head`, a closed terminal): what is written then goes nowhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        with self._surviving():
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._surviving():
+            self.stream.flush()
+
+    @contextmanager
+    def _surviving(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):
+                raise
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.stream.fileno())
+            os.close(null)

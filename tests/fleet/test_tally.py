@@ -1,0 +1,60 @@
+import pytest
+
+from ds2ray.fleet.tally import CohortSoFar, Tally
+
+
+def tally(**more: object) -> Tally:
+    return Tally(num_users=8, num_utterances=100, speech_s=[60.0, 20.0], started_s=100.0, **more)  # type: ignore[arg-type]
+
+
+def test_at_the_beginning_it_waits_for_workers() -> None:
+    new = tally()
+    assert (new.stage(), new.share(), new.facts(112.0)) == ("starting workers", 0.0, ["0/8 users"])
+
+
+def test_work_is_weighed_by_its_speech() -> None:
+    now = tally()
+    now.report(0, {}, CohortSoFar("training", 60, 0.5), 110.0)
+    now.report(1, {}, CohortSoFar("encoding", 10, 0.1), 110.0)
+    assert now.share() == pytest.approx((30 + 2) / 80)
+    # 40 % took 16 s, so 60 % takes 24: the 10 s before the first trial began do not count
+    assert now.facts(126.0) == ["0/8 users", "70/100 utterances encoded", "eta 24s"]
+
+
+def test_a_log_is_told_users_by_status_and_how_fast_they_come() -> None:
+    now = Tally(1000, 9000, [100.0] * 10, started_s=0.0)
+    for cohort in range(3):
+        now.report(cohort, {"adapted": 99, "kept_previous": 3, "failed": 2}, CohortSoFar("training", 900, 1.0), 10.0)
+        now.finish(cohort)
+    line = "312/1000 users · 297 adapted · 9 kept · 6 failed · 2700/9000 utterances encoded · 41 users/min · eta 17m"
+    assert " · ".join(now.facts(456.6)) == line
+
+
+def test_what_most_trials_do_is_the_stage() -> None:
+    now = Tally(3, 3, [1.0] * 3, started_s=0.0)
+    for cohort, stage in enumerate(["encoding", "training", "training"]):
+        now.report(cohort, {}, CohortSoFar(stage, 1, 0.2), 1.0)
+    assert now.stage() == "training"
+
+
+def test_at_the_end_no_time_is_left() -> None:
+    now = tally()
+    for cohort in (0, 1):
+        now.report(cohort, {"adapted": 4}, CohortSoFar("training", 50, 1.0), 110.0)
+        now.finish(cohort)
+    assert now.share() == 1.0
+    assert now.facts(160.0) == ["8/8 users", "8 adapted", "100/100 utterances encoded", "8.0 users/min"]
+
+
+def test_a_cohort_that_is_given_up_counts_as_done() -> None:
+    now = tally()
+    now.finish(1)
+    assert now.share() == 0.25
+
+
+def test_a_cohort_that_starts_again_begins_anew() -> None:
+    now = tally()
+    now.report(0, {"adapted": 1}, CohortSoFar("training", 60, 0.9), 110.0)
+    now.report(0, {}, CohortSoFar("reading audio", 0, 0.0), 120.0)
+    assert now.share() == 0.0
+    assert now.facts(130.0) == ["1/8 users", "1 adapted", "2.0 users/min"]
