@@ -94,6 +94,7 @@ def _run(job_name: str, schema: type[T], main: Callable[[T], int], description: 
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=[_AboveDisplay()])
     logging.getLogger("ds2ray").setLevel(logging.INFO)
     with display.opened():
+        display.doing("loading")  # torch and Ray take seconds
         return main(job)
 
 

@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-LOG_WIDTH = 160
-"""Columns of a table where nobody knows how wide a line may be."""
-
 Drawn = Callable[[int], "RenderableType"]
 """Columns that there are → what is shown in them."""
 

@@ -1,19 +1,22 @@
 """The live display of a terminal: what is going on, at the bottom, below the lines that stay."""
 
+import os
 import sys
 import threading
 import time
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from typing import TextIO, cast
 
-from rich.console import Console, ConsoleRenderable, Group, RenderableType
+from rich.console import Console, ConsoleDimensions, ConsoleRenderable, Group, RenderableType
+from rich.file_proxy import FileProxy
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from ds2ray.display.doing import LOG_WIDTH, Doing, Drawn
-from ds2ray.display.streams import Surviving, is_terminal
+from ds2ray.display.doing import Doing, Drawn
+from ds2ray.display.streams import Surviving, columns, is_terminal
 from ds2ray.progress import duration_text
 
 REFRESHES_PER_S = 8
@@ -23,14 +26,43 @@ BAR_FROM = 72
 
 
 class _Console(Console):
-    """A console that leaves the cursor as it is: however the process ends, the terminal has one."""
+    """A console that leaves the cursor as it is: however the process ends, the terminal has one.
+
+    Its size is that of its own stream at the time; rich asks the process's others first.
+    """
+
+    @property  # type: ignore[misc]  # rich lets it be set, too
+    def size(self) -> ConsoleDimensions:
+        try:
+            size = os.get_terminal_size(self.file.fileno())
+        except OSError:  # it has been closed
+            return ConsoleDimensions(80, 24)
+        return ConsoleDimensions(size.columns or 80, size.lines or 24)
 
     def show_cursor(self, show: bool = True) -> bool:
         return False
 
 
+class _Above(FileProxy):
+    """Takes the place of a stream that is the terminal: whole lines appear above the display."""
+
+    def __init__(self, console: Console, stream: TextIO, lock: threading.RLock) -> None:
+        super().__init__(console, stream)
+        self._lock = lock
+
+    def write(self, text: str) -> int:
+        with self._lock:
+            return super().write(text)
+
+    def flush(self) -> None:
+        with self._lock:
+            super().flush()
+
+
 class LiveDisplay:
     """Lines that stay, and below them what is going on.
+
+    Whatever is written passes one lock: rich lets a thread draw by a place of the cursor that another has changed.
 
     Args:
         stream: the terminal.
@@ -48,43 +80,65 @@ class LiveDisplay:
         self.now = Doing("")
         self.since_s = time.monotonic()
         self.lock = threading.RLock()  # a signal handler may come upon its own thread
-        self.running: Live | None = None
+        self.ended = threading.Event()
+        self.drawing = Live(
+            get_renderable=self.drawn,
+            console=self.console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self.redirected = ExitStack()
+        self.refresher: threading.Thread | None = None
 
     def say(self, line: str) -> None:
-        if self.on_stdout:
-            self.console.print(Text(line), soft_wrap=True)
-        else:
-            print(line, file=Surviving(self.stdout), flush=True)
+        with self.lock:
+            if self.on_stdout:
+                self.console.print(Text(line), soft_wrap=True)
+            else:
+                print(line, file=Surviving(self.stdout), flush=True)
 
     def show(self, drawn: Drawn) -> None:
-        if self.on_stdout:
-            self.console.print(drawn(self.console.width))
-        else:
-            Console(file=cast(TextIO, Surviving(self.stdout)), width=LOG_WIDTH).print(drawn(LOG_WIDTH))
+        with self.lock:
+            if self.on_stdout:
+                self.console.print(drawn(self.console.width))
+            else:
+                console = Console(file=cast(TextIO, Surviving(self.stdout)), width=columns())
+                console.print(drawn(console.width))
 
     def doing(self, now: Doing, every_s: float) -> None:
-        if self.now.phase != now.phase:
-            self.since_s = time.monotonic()
-        self.now = now
         with self.lock:
-            if self.running is None:
-                self.running = Live(
-                    get_renderable=self.drawn,
-                    console=self.console,
-                    refresh_per_second=REFRESHES_PER_S,
-                    transient=True,
-                    # what others print, Ray for one, appears above
-                    redirect_stdout=self.on_stdout,
-                    redirect_stderr=is_terminal(sys.stderr),
-                )
-                self.running.start()
+            if self.now.phase != now.phase:
+                self.since_s = time.monotonic()
+            self.now = now
+            if self.refresher is None and not self.ended.is_set():
+                self._begin()
 
     def close(self) -> None:
         """Take the display away; lines stay."""
+        self.ended.set()
+        if self.refresher is None:
+            return
+        self.refresher.join()
         with self.lock:
-            running, self.running = self.running, None
-        if running is not None:
-            running.stop()
+            self.drawing.stop()
+            self.redirected.close()
+
+    def _begin(self) -> None:
+        # what others print, Ray for one, appears above
+        if self.on_stdout:
+            self.redirected.enter_context(redirect_stdout(_Above(self.console, sys.stdout, self.lock)))
+        if is_terminal(sys.stderr):
+            self.redirected.enter_context(redirect_stderr(_Above(self.console, sys.stderr, self.lock)))
+        self.drawing.start()
+        self.refresher = threading.Thread(target=self._refresh, daemon=True)
+        self.refresher.start()
+
+    def _refresh(self) -> None:
+        while not self.ended.wait(1 / REFRESHES_PER_S):
+            with self.lock:
+                self.drawing.refresh()
 
     def drawn(self) -> RenderableType:
         """Phase, time and bar in a line, facts in those below."""

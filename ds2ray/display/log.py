@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TextIO, cast
 
-from ds2ray.display.doing import LOG_WIDTH, Doing, Drawn
-from ds2ray.display.streams import Surviving, is_terminal
+from ds2ray.display.doing import Doing, Drawn
+from ds2ray.display.streams import Surviving, columns
 
 
 @dataclass
@@ -23,9 +23,7 @@ class LogDisplay:
     def show(self, drawn: Drawn) -> None:
         from rich.console import Console
 
-        # a terminal without a live display still has a width
-        width = None if is_terminal(sys.stdout) else LOG_WIDTH
-        console = Console(file=cast(TextIO, Surviving(sys.stdout)), width=width)
+        console = Console(file=cast(TextIO, Surviving(sys.stdout)), width=columns())
         console.print(drawn(console.width))
 
     def doing(self, now: Doing, every_s: float) -> None:

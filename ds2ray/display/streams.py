@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+LOG_WIDTH = 160
+"""Columns of a table where nobody knows how wide a line may be."""
+
 
 def make_whole() -> None:
     """Give a process the three streams that it may have been started without (`>&-`), and let them print anything.
@@ -35,6 +38,18 @@ def live_stream() -> TextIO | None:
     if is_terminal(sys.stdout):
         return sys.stdout
     return sys.stderr if is_terminal(sys.stderr) and _is_file(sys.stdout) else None
+
+
+def columns() -> int:
+    """How wide a table may be: as the terminal, if there is one that will show it, else LOG_WIDTH."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdigit() and int(given):
+        return int(given)
+    if not _is_file(sys.stdout) or is_terminal(sys.stdout):
+        for stream in (sys.stdout, sys.stderr, sys.stdin):
+            if is_terminal(stream):
+                return os.get_terminal_size(stream.fileno()).columns or LOG_WIDTH
+    return LOG_WIDTH
 
 
 def is_terminal(stream: TextIO | None) -> bool:

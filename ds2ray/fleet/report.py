@@ -13,11 +13,14 @@ from ds2ray.fleet.tally import SHORT
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from rich.table import Table
+    from rich.console import RenderableType
 
 COMPLETE, TOO_MANY_FAILED = 0, 3
 MAX_CAUSES = 10
 MAX_TABLE_ROWS = 40
+
+WIDE = 110
+"""Columns from which a table has room for everything."""
 
 _FIRST_IN_TABLE = (
     Status.failed,
@@ -116,32 +119,41 @@ def summarise(
     }
 
 
-def outcome_table(outcomes: Sequence[Outcome], max_rows: int = MAX_TABLE_ROWS) -> "Table":
-    """The users of a run for a terminal, failures first; users beyond `max_rows` are counted only."""
+def outcome_table(outcomes: Sequence[Outcome], width: int, max_rows: int = MAX_TABLE_ROWS) -> "RenderableType":
+    """The users of a run for a terminal, failures first; users beyond `max_rows` are counted only.
+
+    Args:
+        width: columns of the terminal; where they are few, reasons stand below the table.
+    """
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
+    wide = width >= WIDE
     table = Table(title=" · ".join(_status_counts(outcomes)), title_justify="left")
-    table.add_column("user")
+    table.add_column("user", overflow="fold")
     table.add_column("outcome")
-    for heading in ("held-out error", "→", "utterances", "dropped", "seconds"):
+    numbers = ("utterances", "dropped", "seconds") if wide else ()
+    for heading in ("held-out error", "→", *numbers):
         table.add_column(heading, justify="right")
-    table.add_column("why")
+    if wide:
+        table.add_column("why", overflow="fold")
     ordered = sorted(outcomes, key=lambda outcome: (_FIRST_IN_TABLE.index(outcome.status), outcome.user_key))
     for outcome in ordered[:max_rows]:
-        table.add_row(
+        cells: list[str | Text] = [
             Text(outcome.user_key),  # plain text: a key or a reason may look like markup
-            outcome.status.value,
+            outcome.status.value if wide else SHORT[outcome.status],
             _percent(outcome.error_before),
             _percent(outcome.error_after),
-            str(outcome.utterances_used),
-            str(outcome.utterances_dropped),
-            f"{outcome.seconds:.1f}",
-            Text(outcome.reason),
-        )
+        ]
+        if wide:
+            cells += [str(outcome.utterances_used), str(outcome.utterances_dropped), f"{outcome.seconds:.1f}"]
+            cells.append(Text(outcome.reason))
+        table.add_row(*cells)
     if len(ordered) > max_rows:
         table.caption = f"… and {_plural(len(ordered) - max_rows, 'more user')}"
-    return table
+    reasons = [Text(f"{o.user_key}: {o.reason}") for o in ordered[:max_rows] if o.reason and not wide]
+    return Group(table, *reasons)
 
 
 def _error_shipped(outcome: Outcome) -> float:

@@ -148,9 +148,9 @@ def test_a_summary_of_nothing() -> None:
     assert (summary["users"], summary["held_out_error_before"], summary["interrupted"]) == (0, None, True)
 
 
-def printed(rows: list[Outcome], **arguments: Any) -> list[str]:
-    console = Console(file=io.StringIO(), width=120)
-    console.print(outcome_table(rows, **arguments))
+def printed(rows: list[Outcome], width: int = 120, **arguments: Any) -> list[str]:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(outcome_table(rows, width, **arguments))
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]
 
 
@@ -161,6 +161,24 @@ def test_a_table_begins_with_what_failed() -> None:
     assert [row[0] for row in cells] == ["dan", "eve", "bob", "amy", "cleo"]
     assert cells[0] == ["dan", "failed", "–", "–", "0", "0", "0.0", "loss is [nan]"]
     assert cells[3] == ["amy", "adapted", "50.0 %", "10.0 %", "10", "0", "1.2", ""]
+
+
+@pytest.mark.parametrize("width", [60, 80, 109, 110, 160, 200])
+def test_a_table_fits_and_tells_everything(width: int) -> None:
+    reason = "training did not lower the held-out loss (3.652)"
+    rows = [
+        outcome("winston-with-a-long-name", Status.kept_previous, error_before=1.029, error_after=1.0, reason=reason),
+        outcome("[red]amy[/red]", Status.adapted, error_before=0.5, error_after=0.1),
+        outcome("x" * 200, Status.failed, reason="no file"),
+    ]
+    lines = printed(rows, width)
+    assert max(map(len, lines)) <= width
+    flat = "".join("".join(line.split("│")) if "│" in line else line for line in lines).replace(" ", "")
+    assert "…" not in flat
+    assert flat.count("x") >= 200
+    assert "[red]amy[/red]" in flat
+    if width < 110:
+        assert f"winston-with-a-long-name:{reason}".replace(" ", "") in flat
 
 
 def test_a_long_table_is_cut() -> None:

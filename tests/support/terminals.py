@@ -1,0 +1,156 @@
+"""Jobs on a real pseudo-terminal, and what a person would see on its screen."""
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyte
+
+ROOT = Path(__file__).resolve().parents[2]
+INTERRUPT, SUSPEND = "\x03", "\x1a"
+"""What Ctrl-C and Ctrl-Z send."""
+
+
+class Terminal:
+    """A terminal that a program of one's own runs on, and all that it has written there.
+
+    Args:
+        argv: the program; it leads a session and a foreground process group, as a shell's job does.
+        streams: of stdin, stdout and stderr those that are the terminal; the others are empty or go to files.
+        folder: for those files, and the program's working directory.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        folder: Path,
+        *,
+        columns: int = 80,
+        lines: int = 24,
+        streams: Sequence[int] = (0, 1, 2),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.screen = pyte.Screen(columns, lines)
+        self.stream = pyte.ByteStream(self.screen)
+        self.written = b""
+        self.folder = folder
+        self.master, slave = pty.openpty()
+        self.resize(columns, lines)
+        files = [os.open(os.devnull, os.O_RDONLY), *(os.open(self._path(n), os.O_CREAT | os.O_WRONLY) for n in (1, 2))]
+        chosen = [slave if number in streams else files[number] for number in range(3)]
+        plain = {"TERM": "xterm-256color", "CI": "", "NO_COLOR": "", "COLUMNS": "", "LINES": "", "PAGER": ""}
+        inherited = {name: value for name, value in os.environ.items() if name not in plain}
+        self.process = subprocess.Popen(
+            argv,
+            stdin=chosen[0],
+            stdout=chosen[1],
+            stderr=chosen[2],
+            env={**inherited, "TERM": "xterm-256color", **(environment or {})},
+            cwd=folder,
+            start_new_session=True,
+            preexec_fn=lambda: _take_over(slave),
+        )
+        for descriptor in (slave, *files):
+            os.close(descriptor)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"stream-{number}"
+
+    def file(self, number: int) -> str:
+        """What went to stdout (1) or stderr (2) where that is not the terminal."""
+        return self._path(number).read_text(encoding="utf-8")
+
+    def type(self, keys: str) -> None:
+        """As if typed: control characters become signals, as on any terminal."""
+        os.write(self.master, keys.encode())
+
+    def resize(self, columns: int, lines: int = 24) -> None:
+        """As if the window were drawn larger or smaller; the program receives SIGWINCH."""
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self.screen.resize(lines, columns)
+
+    def read(self, seconds: float = 0.1) -> bool:
+        """Take up what is written within so many seconds; False at the end."""
+        ready, _, _ = select.select([self.master], [], [], seconds)
+        if not ready:
+            return True
+        try:
+            data = os.read(self.master, 65536)
+        except OSError:  # Linux's way to say that nobody has the terminal open any more
+            return False
+        self.written += data
+        self.stream.feed(data)
+        return bool(data)
+
+    def wait_for(self, condition: Callable[[], bool], within_s: float = 120.0) -> None:
+        """Go on reading until the condition holds. Raises AssertionError where the program ends before, or too late."""
+        ends_s = time.monotonic() + within_s
+        while not condition():
+            assert self.read(), f"it ended before:\n{self.text()}"
+            assert time.monotonic() < ends_s, f"not within {within_s} s:\n{self.text()}"
+
+    def wait_for_text(self, text: str, within_s: float = 120.0) -> None:
+        """Until the screen shows it."""
+        self.wait_for(lambda: text in self.shown(), within_s)
+
+    def finish(self, within_s: float = 240.0) -> int:
+        """Read to the program's end; its exit code."""
+        ends_s = time.monotonic() + within_s
+        while self.process.poll() is None or self.read(0.2):
+            self.read(0.2)
+            assert time.monotonic() < ends_s, f"not ended within {within_s} s:\n{self.text()}"
+            if self.process.poll() is not None and not select.select([self.master], [], [], 0.5)[0]:
+                break
+        return self.process.wait()
+
+    def shown(self) -> str:
+        """The screen as it is now."""
+        return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
+
+    def text(self) -> str:
+        """Everything that was written, without escape sequences that only draw."""
+        return self.written.decode(errors="replace")
+
+    def hang_up(self) -> None:
+        """As if the window were closed."""
+        os.close(self.master)
+        self.master = -1
+
+    def close(self) -> None:
+        """End what still runs there."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        if self.master >= 0:
+            os.close(self.master)
+
+
+def _take_over(slave: int) -> None:
+    """In the program's process: the terminal becomes the one that controls it."""
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def terminal(argv: Sequence[str], folder: Path, **options: object) -> Iterator[Terminal]:
+    """A terminal with a program on it, until the end of the context."""
+    opened = Terminal(argv, folder, **options)  # type: ignore[arg-type]
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def job(name: str, *argv: str) -> list[str]:
+    """The command of a job."""
+    return [sys.executable, str(ROOT / "jobs" / f"{name}.py"), *argv]
