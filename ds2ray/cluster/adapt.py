@@ -99,6 +99,7 @@ def run(job: AdaptJob) -> int:
             finally:
                 # also when the run is stopped: what is finished counts
                 cluster.close()
+                display.doing("writing outcomes")
                 trained = read_outcomes(root_uri, run_id)
                 least = job.adapt.min_utterances
                 rows = settle(plan, trained, starts, finished=stopped is None, min_utterances=least)

@@ -146,7 +146,7 @@ class LiveDisplay:
         head = Table.grid(padding=(0, 1))
         time_of_phase = Text(duration_text(time.monotonic() - self.since_s), "dim")
         cells: list[ConsoleRenderable] = [self.spinner, Text(now.phase, "bold"), time_of_phase]
-        if now.share is not None and self.console.width >= BAR_FROM:
+        if now.share and self.console.width >= BAR_FROM:
             cells += [ProgressBar(1.0, now.share, BAR_WIDTH), Text(f"{now.share:.0%}")]
         head.add_row(*cells)
         if not now.facts:

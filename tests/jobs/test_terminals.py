@@ -21,6 +21,9 @@ TOY_DEMO = (
 DRAWING = re.compile(r"\x1b\[[0-9;]*[ABCDHJK]|\x1b\[\?25[lh]")
 """Escape sequences that move the cursor, erase, or hide the cursor."""
 
+WATCHED = ("adapt.num_epochs=200", "adapt.patience_epochs=200")
+"""All users together, for some seconds: long enough to be drawn."""
+
 LONG = ("adapt.max_cohort_users=1", "adapt.num_epochs=60", "adapt.patience_epochs=60")
 """One user after the other, each for a while."""
 
@@ -59,7 +62,7 @@ def test_the_demo_while_the_window_is_resized(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
 def test_adapting_users_in_windows_of_any_size(fleet: list[str], columns: int, tmp_path: Path) -> None:
-    with terminal(job("adapt_users", *fleet), tmp_path, columns=columns, lines=60) as window:
+    with terminal(job("adapt_users", *fleet, *WATCHED), tmp_path, columns=columns, lines=60) as window:
         window.wait_for_text("starting workers")
         window.wait_for_text("encoded")
         assert window.finish() == 0

@@ -96,8 +96,8 @@ class Terminal:
         """Go on reading until the condition holds. Raises AssertionError where the program ends before, or too late."""
         ends_s = time.monotonic() + within_s
         while not condition():
-            assert self.read(), f"it ended before:\n{self.text()}"
-            assert time.monotonic() < ends_s, f"not within {within_s} s:\n{self.text()}"
+            assert self.read(), f"it ended before:\n{self.shown()}"
+            assert time.monotonic() < ends_s, f"not within {within_s} s:\n{self.shown()}"
 
     def wait_for_text(self, text: str, within_s: float = 120.0) -> None:
         """Until the screen shows it."""
@@ -108,7 +108,7 @@ class Terminal:
         ends_s = time.monotonic() + within_s
         while self.process.poll() is None or self.read(0.2):
             self.read(0.2)
-            assert time.monotonic() < ends_s, f"not ended within {within_s} s:\n{self.text()}"
+            assert time.monotonic() < ends_s, f"not ended within {within_s} s:\n{self.shown()}"
             if self.process.poll() is not None and not select.select([self.master], [], [], 0.5)[0]:
                 break
         return self.process.wait()
