@@ -20,13 +20,13 @@ from benchmarks import overhead
 from benchmarks.common import emit, measured_apart, say
 from benchmarks.counted import REQUESTS
 from ds2ray import storage
-from ds2ray.cluster.adapt import PLAN_FILE, SETTLED_PART, make_plan, settle
+from ds2ray.commands.adapt_users import PLAN_FILE, SETTLED_PART, make_plan, settle
 from ds2ray.config import AdaptJob, AudioConfig, StorageConfig, TextConfig, to_plain
-from ds2ray.fleet.index import close_run, open_run
-from ds2ray.fleet.outcomes import Outcome, Status, run_uri, write_part
 from ds2ray.fleet.plan import Change, plan_table
 from ds2ray.fleet.report import plan_text, summarise
-from ds2ray.fleet.store import BaseRecord
+from ds2ray.store import BaseRecord
+from ds2ray.store.index import close_run, open_run
+from ds2ray.store.outcomes import Outcome, Status, run_uri, write_part
 from ds2ray.text import Vocabulary
 
 CHANGED_EVERY = 20  # 5 % of the users

@@ -9,8 +9,8 @@ from torch import nn
 
 from ds2ray import AdapterManager, AdapterTrainer, DeepSpeech2, SpeechDataset, Vocabulary
 from ds2ray.config import AudioConfig, TextConfig
-from ds2ray.data.audio import write_audio
-from ds2ray.data.manifest import read_manifest
+from ds2ray.sound.audio import write_audio
+from ds2ray.tables.manifest import read_manifest
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 VOCABULARY = Vocabulary.from_tokens([" ", *(chr(ord("가") + index) for index in range(1998))], TextConfig())

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from ds2ray import AdapterManager, Transcriber
-from ds2ray.artifacts import open_adapter, open_base
-from ds2ray.data.audio import read_waveform
-from ds2ray.data.features import LogMel
-from ds2ray.fleet import store
-from ds2ray.fleet.index import read_fingerprints, read_index, recover_runs
-from ds2ray.fleet.outcomes import Status, read_outcomes
+from ds2ray import AdapterManager, Transcriber, store
+from ds2ray.model.stored import open_adapter, open_base
 from ds2ray.model.weights import Base, load_model_file
+from ds2ray.sound.audio import read_waveform
+from ds2ray.sound.features import LogMel
+from ds2ray.store.index import read_fingerprints, read_index, recover_runs
+from ds2ray.store.outcomes import Status, read_outcomes
 
 FOLDER = Path(__file__).resolve().parent / "fixtures" / "stored"
 ROOT = str(FOLDER / "store")

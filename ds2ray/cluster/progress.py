@@ -17,9 +17,9 @@ from rich.live import Live
 from ds2ray.cluster.cohort_trial import CohortStart
 from ds2ray.errors import Ds2RayError, StorageError
 from ds2ray.fleet.attempts import Patience
-from ds2ray.fleet.outcomes import Status
 from ds2ray.fleet.report import progress_line
 from ds2ray.progress import INTERVAL_S
+from ds2ray.store.outcomes import Status
 
 LIVE_INTERVAL_S = 0.25
 EXIT_DETAIL = "Worker exit detail: "

@@ -20,19 +20,19 @@ import torch
 from ray import tune
 
 from ds2ray import storage
-from ds2ray.artifacts import open_base
 from ds2ray.cluster.session import cluster_gpus, connected, quiet_tune
-from ds2ray.cluster.sweep_report import SweepRow, write_report
 from ds2ray.config import AdaptConfig, AdapterConfig, SweepConfig, SweepJob
-from ds2ray.data.user_table import user_rows
-from ds2ray.data.users import UserData, read_fleet, read_manifests, usable_users
+from ds2ray.decoding.scoring import Score
 from ds2ray.errors import ConfigError, InputError
+from ds2ray.fleet.sweep_report import SweepRow, write_report
 from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.stored import open_base
 from ds2ray.model.weights import Base
-from ds2ray.training.cohort import CohortUser, EncodedUser, encode_users, speech_of, user_seed
-from ds2ray.training.encode import Encoder
-from ds2ray.training.evaluation import Score
-from ds2ray.training.fit import fit_adapter
+from ds2ray.tables.users import UserData, read_fleet, read_manifests, usable_users
+from ds2ray.tables.users_table import user_rows
+from ds2ray.training.adapters.cohort import CohortUser, EncodedUser, encode_users, speech_of, user_seed
+from ds2ray.training.adapters.encode import Encoder
+from ds2ray.training.adapters.fit import fit_adapter
 
 
 @dataclass(frozen=True)

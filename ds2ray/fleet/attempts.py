@@ -7,7 +7,7 @@ next attempt finds the name, and goes on without that user.
 
 from ds2ray import storage
 from ds2ray.errors import ArtifactCorruptError
-from ds2ray.fleet.outcomes import Status, run_uri
+from ds2ray.store.outcomes import Status, run_uri
 
 
 class Patience:

@@ -11,15 +11,15 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig
-from ds2ray.data.manifest import Utterance
-from ds2ray.data.notes import reading_notes
-from ds2ray.data.rows import Problem
-from ds2ray.data.user_table import UserRow, user_rows
-from ds2ray.data.users import Fleet
 from ds2ray.fleet.cohorts import CohortSize, pack_cohorts
 from ds2ray.fleet.fingerprints import sealed_fingerprints, settings_that_matter, user_fingerprint
-from ds2ray.fleet.keys import user_keys
 from ds2ray.storage import ObjectInfo
+from ds2ray.store.keys import user_keys
+from ds2ray.tables.manifest import Utterance
+from ds2ray.tables.notes import reading_notes
+from ds2ray.tables.rows import Problem
+from ds2ray.tables.users import Fleet
+from ds2ray.tables.users_table import UserRow, user_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,0 +1,158 @@
+"""jobs/train.py: a base from scratch, fine-tuning, or one user's adapter."""
+
+from dataclasses import replace
+from enum import Enum
+
+import torch
+
+from ds2ray import storage
+from ds2ray.batching.batches import SpeechDataset
+from ds2ray.cluster.base_training import MODEL_FILE, FinishedBase, run_id_of, train_on_ray
+from ds2ray.compat.adapter_trainer import AdapterTrainer
+from ds2ray.config import AdaptConfig, TrainConfig, TrainJob, to_plain
+from ds2ray.errors import ConfigError, InputError
+from ds2ray.fleet.fingerprints import user_fingerprint
+from ds2ray.model.stored import ensure_base
+from ds2ray.model.weights import Base, load_model_file, to_bytes
+from ds2ray.store import publish_adapter, read_base_record, user_key
+from ds2ray.training.adapters.fit import AdapterFit
+from ds2ray.training.adapters.gate import gate
+from ds2ray.training.base.sources import TrainingData, load_training_data
+from ds2ray.training.base.task import BaseTask
+from ds2ray.training.optim import build_optimizer
+from ds2ray.training.seeds import derive_seed
+
+
+class Mode(Enum):
+    from_scratch = "training a base from scratch"
+    fine_tuning = "fine-tuning a base"
+    adapter = "training one adapter"
+
+
+def detect_mode(train: TrainConfig) -> Mode:
+    """What is asked for, by what is given. Raises ConfigError where it contradicts itself."""
+    if train.base_model_path and train.pretrained_model_path:
+        raise ConfigError(
+            "train.base_model_path (adapter) and train.pretrained_model_path (fine-tuning) are both given: name one"
+        )
+    if train.base_model_path:
+        if not train.adapter_name:
+            raise ConfigError("train.adapter_name is missing: name the user whose adapter is trained")
+        return Mode.adapter
+    if train.adapter_name:
+        raise ConfigError(f"train.adapter_name={train.adapter_name!r} needs train.base_model_path: an adapter's base")
+    return Mode.fine_tuning if train.pretrained_model_path else Mode.from_scratch
+
+
+def run(job: TrainJob) -> int:
+    """Train what the job describes; returns the exit code."""
+    storage.configure(job.storage)
+    mode = detect_mode(job.train)
+    start_from = job.train.base_model_path or job.train.pretrained_model_path
+    start = load_model_file(start_from) if start_from else None
+    audio = start.audio if start else job.audio
+    text = start.vocabulary.config if start else job.text
+    data = load_training_data(job.train, job.data, text, audio, start.vocabulary if start else None)
+    print(f"{mode.value}: {data.summary()}", flush=True)
+    for note in data.notes:
+        print(f"  {note}")
+    for problem in data.problems[:20]:
+        print(f"  left out: {problem}")
+    if len(data.problems) > 20:
+        print(f"  … and {len(data.problems) - 20} more")
+    if job.dry_run:
+        return 0
+    if mode is Mode.adapter:
+        assert start is not None
+        return train_one_adapter(job, start, data)
+    # workers have another working directory
+    output_dir, root = storage.absolute(job.train.output_dir), storage.absolute(job.storage.root)
+    augment = job.train.augment
+    if augment.noise_dir:
+        augment = replace(augment, noise_dir=storage.absolute(augment.noise_dir))
+    task = BaseTask(
+        model=start.model_config if start else job.model,
+        audio=audio,
+        vocabulary=data.vocabulary,
+        train=replace(job.train, output_dir=output_dir, augment=augment),
+        train_utterances=data.train,
+        valid_utterances=data.valid,
+        checkpoint_uri=storage.join(output_dir, "checkpoints"),
+        initial_state=start.model.base_state() if start else None,
+    )
+    finished = find_finished(task, root) if job.train.resume else None
+    if finished:
+        print(f"nothing is left to do: {finished} was trained with these settings (train.resume=false trains again)")
+        return 0
+    print(train_on_ray(task, replace(job.storage, root=root), job.cluster))
+    return 0
+
+
+def find_finished(task: BaseTask, root_uri: str) -> FinishedBase | None:
+    """The store's newest base and its model.pt, where they come from this very task."""
+    model_uri = storage.join(task.train.output_dir, MODEL_FILE)
+    try:
+        record = read_base_record(root_uri)
+    except InputError:
+        return None  # there is no base yet
+    if record.run_id != run_id_of(task) or not storage.exists(model_uri):
+        return None
+    base_uri = storage.join(root_uri, "bases", record.base_id)
+    return FinishedBase(record.base_id, model_uri, base_uri)
+
+
+def train_one_adapter(job: TrainJob, base: Base, data: TrainingData) -> int:
+    """One user's adapter, in this process."""
+    model, train = base.model, job.train
+    torch.manual_seed(derive_seed(train.seed, train.adapter_name))
+    model.add_adapter(job.adapter)
+    assert model.adapter is not None
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    train_set = SpeechDataset(data.train, base.vocabulary, base.audio)
+    trainer = AdapterTrainer(
+        optimizer=build_optimizer(model.adapter.parameters(), train.optimizer, train.learning_rate, train.weight_decay),
+        trainset_list=[train_set],
+        validset=SpeechDataset(data.valid, base.vocabulary, base.audio),
+        device=model.output.weight.device,
+        vocab=base.vocabulary,
+        adapter_save_dir=train.adapter_save_dir,
+        config=AdaptConfig(max_grad_norm=train.max_grad_norm, gate_metric=train.metric, seed=train.seed),
+    )
+    trainer.train(model, train.batch_size, len(train_set), train.num_epochs, train.adapter_name)
+    fit = trainer.fit
+    assert fit is not None
+    name, before, after = (
+        train.metric.name.upper(),
+        fit.score_before.rate(train.metric),
+        fit.score_after.rate(train.metric),
+    )
+    path = storage.join(train.adapter_save_dir, f"{train.adapter_name}_adapter.pt")
+    print(
+        f"adapter {train.adapter_name}: held-out {name} {before:.1%} → {after:.1%}, {fit.epochs} epochs, saved {path}"
+    )
+    print(publish_one_adapter(job, base, fit, data))
+    return 0
+
+
+def publish_one_adapter(job: TrainJob, base: Base, fit: AdapterFit, data: TrainingData) -> str:
+    """Put an adapter that passes the gate into the store under its user's key; says what was done."""
+    metric = job.train.metric
+    reason = gate(fit, None, metric)
+    if reason:
+        return f"not published in {job.storage.root}: {reason}"
+    utterances = [*data.train, *data.valid]
+    objects = storage.stat_many(u.audio for u in utterances if isinstance(u.audio, str))
+    ensure_base(job.storage.root, base, run_id=job.train.base_model_path)
+    pointer = publish_adapter(
+        job.storage.root,
+        user_key(job.train.adapter_name),
+        to_bytes(fit.state),
+        base_fingerprint=base.fingerprint,
+        data_fingerprint=user_fingerprint(utterances, objects, base.fingerprint, to_plain(job.train)),
+        adapter=to_plain(job.adapter),
+        run_id="train",
+        error_before=fit.score_before.rate(metric),
+        error_after=fit.score_after.rate(metric),
+        split="held-out speech has a manifest of its own",
+    )
+    return f"published in {job.storage.root} as version {pointer.version} of user {pointer.user_key}"
