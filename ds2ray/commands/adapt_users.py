@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -17,31 +17,21 @@ from ds2ray import storage
 from ds2ray.config import AdaptJob, AudioConfig, ModelConfig, from_plain
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
 from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, speech_bytes_per_s
-from ds2ray.fleet.plan import Change, Plan, cohorts_of, listed, plan_run, plan_table
+from ds2ray.fleet.plan import Change, Plan, cohorts_of, plan_run, plan_table
 from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_text, summarise
+from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle
 from ds2ray.progress import Tell, duration_text, paced, untold
 from ds2ray.store import BaseRecord, lease, read_base_record
 from ds2ray.store.index import close_run, open_run, read_fingerprints, recover_runs
-from ds2ray.store.outcomes import Outcome, Status, read_outcomes, run_uri, write_part
-from ds2ray.tables.rows import ProblemKind
+from ds2ray.store.layout import plan_uri, run_uri, summary_uri
+from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
+from ds2ray.tables.problems import ProblemKind
 from ds2ray.tables.users import read_fleet, stat_audio, usable_users
 from ds2ray.tables.validation import refuse
 from ds2ray.text import Vocabulary
 
-PLAN_FILE = "plan.parquet"
-SETTLED_PART = "settled"
-"""Part of a run's outcomes with all of its users, those that no trial saw, too; sorted last, it counts."""
-
 LOG_WIDTH = 160
 """Columns of the outcome table where nobody knows how wide a line may be."""
-
-
-@dataclass(frozen=True)
-class CohortStarts:
-    """How often the trial of a cohort was started, and what ended it before its time, if anything."""
-
-    attempts: int = 1
-    error: str = ""
 
 
 def run(job: AdaptJob) -> int:
@@ -58,7 +48,7 @@ def run(job: AdaptJob) -> int:
         raise ConfigError("users is missing: give a table `user_id,manifest`, as in `adapt_users.py users.csv`")
     root_uri = job.storage.root
     run_id = job.run_id or f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
-    if job.run_id and storage.exists(run_uri(root_uri, run_id, PLAN_FILE)):
+    if job.run_id and storage.exists(plan_uri(root_uri, run_id)):
         raise ConfigError(f"run_id={run_id}: {root_uri} has a run of this name; give another one, or leave it empty")
     record = base_record(job)
     if job.dry_run:
@@ -89,7 +79,7 @@ def run(job: AdaptJob) -> int:
                     print(f"  {repacked_text(packed, plan, room)}", flush=True)
                 plan = replace(plan, cohorts=packed)
             open_run(root_uri, run_id)
-            storage.write_table(run_uri(root_uri, run_id, PLAN_FILE), plan_table(plan))
+            storage.write_table(plan_uri(root_uri, run_id), plan_table(plan))
             try:
                 if plan.cohorts:
                     from ds2ray.cluster.fleet import train_cohorts  # imports torch
@@ -118,7 +108,7 @@ def run(job: AdaptJob) -> int:
                     interrupted=stopped is not None,
                     unchanged=plan.unchanged,
                 )
-                storage.write_json(run_uri(root_uri, run_id, "summary.json"), {**summary, "exit_code": code})
+                storage.write_json(summary_uri(root_uri, run_id), {**summary, "exit_code": code})
                 _print_outcomes(rows, plan, run_uri(root_uri, run_id), summary["seconds"])
     return code
 
@@ -169,45 +159,6 @@ def size_of_cohorts(job: AdaptJob, record: BaseRecord, room: Room) -> CohortSize
     """The size of cohorts that suits settings, base and cluster."""
     model, audio = from_plain(ModelConfig, record.model), from_plain(AudioConfig, record.audio)
     return cohort_size(job.adapt, room, speech_bytes_per_s(model, audio, job.adapter.after_layer))
-
-
-def settle(
-    plan: Plan,
-    trained: Sequence[Outcome],
-    starts: Mapping[int, CohortStarts],
-    *,
-    finished: bool,
-    min_utterances: int,
-) -> list[Outcome]:
-    """One outcome per user who is not unchanged, in the plan's order; of a run that was stopped, per user it came to.
-
-    Args:
-        trained: what the trials wrote.
-        starts: how often each cohort was started, and why it did not come to its end.
-        finished: whether the trials came to their end; users without an outcome failed only then.
-        min_utterances: which a user needs not to be skipped.
-    """
-    outcome_of = {outcome.user_key: outcome for outcome in trained}
-    cohort_of = {user: number for number, cohort in enumerate(plan.cohorts) for user in cohort}
-    rows = []
-    for number, user in enumerate(plan.users):
-        start = starts.get(cohort_of.get(number, -1), CohortStarts())
-        if user.user_key in outcome_of:
-            rows.append(replace(outcome_of[user.user_key], attempts=start.attempts))
-            continue
-        untrained = Outcome(
-            user_key=user.user_key, status=Status.skipped_no_data, attempts=0, fingerprint=user.fingerprint,
-            utterances_dropped=user.num_dropped,
-        )  # fmt: skip
-        if user.change is Change.skipped:
-            reason = f"{user.num_utterances} usable utterances, at least {min_utterances} are needed"
-            reason += f" ({listed(user.reasons)})" if user.reasons else ""
-            rows.append(replace(untrained, reason=reason))
-        elif finished:
-            times = "once" if start.attempts == 1 else f"{start.attempts} times"
-            reason = f"its cohort was started {times}, in vain: {start.error or 'its worker died'}; see Ray's logs"
-            rows.append(replace(untrained, status=Status.failed, reason=reason, attempts=start.attempts))
-    return rows
 
 
 def _exit_code_of(error: BaseException) -> int:

@@ -22,7 +22,7 @@ from ds2ray.storage import ObjectInfo
 from ds2ray.store.lease import held
 from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.notes import reading_notes
-from ds2ray.tables.rows import Problem
+from ds2ray.tables.problems import Problem
 from ds2ray.tables.validation import DURATION_CORRECTED, refuse, validate_many
 
 DROPPED = "dropped.csv"

@@ -15,6 +15,7 @@ from ds2ray.fleet.fingerprints import user_fingerprint
 from ds2ray.model.stored import ensure_base
 from ds2ray.model.weights import Base, load_model_file, to_bytes
 from ds2ray.store import publish_adapter, read_base_record, user_key
+from ds2ray.store.layout import base_uri
 from ds2ray.training.adapters.fit import AdapterFit
 from ds2ray.training.adapters.gate import gate
 from ds2ray.training.base.sources import TrainingData, load_training_data
@@ -97,8 +98,7 @@ def find_finished(task: BaseTask, root_uri: str) -> FinishedBase | None:
         return None  # there is no base yet
     if record.run_id != run_id_of(task) or not storage.exists(model_uri):
         return None
-    base_uri = storage.join(root_uri, "bases", record.base_id)
-    return FinishedBase(record.base_id, model_uri, base_uri)
+    return FinishedBase(record.base_id, model_uri, base_uri(root_uri, record.base_id))
 
 
 def train_one_adapter(job: TrainJob, base: Base, data: TrainingData) -> int:

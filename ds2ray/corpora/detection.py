@@ -20,8 +20,9 @@ from ds2ray.corpora.kospeech import find_kospeech_vocabulary, read_kospeech
 from ds2ray.errors import InputError
 from ds2ray.progress import Tell, untold
 from ds2ray.storage import ObjectInfo
+from ds2ray.tables.formats import CSV, JSON_LINES, PARQUET, table_format
 from ds2ray.tables.manifest import COLUMNS, Manifest, manifest_of
-from ds2ray.tables.rows import CSV, JSON_LINES, PARQUET, read_rows, table_format
+from ds2ray.tables.rows import read_rows
 from ds2ray.tables.users import read_users
 
 TRANSCRIPTS = "transcripts.txt"

@@ -9,7 +9,8 @@ from ds2ray.errors import InputError
 from ds2ray.progress import Tell, untold
 from ds2ray.sound.audio import PCM_SUFFIX
 from ds2ray.tables.manifest import Manifest, Utterance, manifest_of, with_ids
-from ds2ray.tables.rows import Problem, ProblemKind, Row, RowTable, read_text
+from ds2ray.tables.problems import Problem, ProblemKind
+from ds2ray.tables.rows import Row, RowTable, read_text
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", PCM_SUFFIX})
 LIBRISPEECH_SUFFIX = ".trans.txt"

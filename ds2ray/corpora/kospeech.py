@@ -7,8 +7,10 @@ from unicodedata import normalize
 from ds2ray import storage
 from ds2ray.config import TextConfig
 from ds2ray.errors import InputError
+from ds2ray.tables.formats import CSV, table_format
 from ds2ray.tables.manifest import Manifest, Utterance, with_ids
-from ds2ray.tables.rows import CSV, Problem, ProblemKind, read_rows, read_text, shown, table_format
+from ds2ray.tables.problems import Problem, ProblemKind, shown
+from ds2ray.tables.rows import read_rows, read_text
 from ds2ray.text import Vocabulary, tokens_of
 
 _COLUMNS = ("id", "char")

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ds2ray.fleet.cohorts import Room
-from ds2ray.fleet.plan import Change, Plan, cause
+from ds2ray.fleet.plan import Change, Plan
 from ds2ray.progress import duration_text
 from ds2ray.store.outcomes import Outcome, Status
-from ds2ray.tables.rows import Problem
+from ds2ray.tables.problems import Problem, cause
 
 if TYPE_CHECKING:
     import pyarrow as pa

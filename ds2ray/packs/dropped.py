@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ds2ray import storage
-from ds2ray.fleet.plan import cause
-from ds2ray.tables.rows import Problem
+from ds2ray.tables.problems import Problem, cause
 
 COLUMNS = ("manifest", "line", "utterance_id", "user_id", "column", "value", "reason", "remedy")
 _MAX_CAUSES = 20

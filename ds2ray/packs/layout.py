@@ -10,7 +10,7 @@ from typing import Any
 from ds2ray.errors import InputError
 from ds2ray.store import user_key
 from ds2ray.tables.manifest import Utterance
-from ds2ray.tables.rows import Problem, ProblemKind, shown
+from ds2ray.tables.problems import Problem, ProblemKind, shown
 
 LAYOUT_VERSION = 1
 """Part of every source: packs are made anew where the way of making them changes."""

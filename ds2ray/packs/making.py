@@ -14,7 +14,7 @@ from ds2ray.packs.layout import Member, Pack
 from ds2ray.packs.ledger import Packed
 from ds2ray.sound.audio import probe, read_encoded, read_waveform
 from ds2ray.tables.manifest import Manifest, Utterance
-from ds2ray.tables.rows import Problem, ProblemKind
+from ds2ray.tables.problems import Problem, ProblemKind
 from ds2ray.tables.validation import DURATION_CORRECTED, validate
 
 _COPIES = 4  # of a pack's audio that are in memory at once, about, as measured: as read, in the encoder, as written

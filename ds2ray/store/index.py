@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ds2ray import storage
 from ds2ray.store import lease
+from ds2ray.store.layout import index_uri, run_mark_uri, run_marks_uri
 from ds2ray.store.outcomes import Outcome, Status, read_outcomes
 
 if TYPE_CHECKING:
@@ -47,13 +48,13 @@ def read_fingerprints(root_uri: str) -> "pa.Table":
 def open_run(root_uri: str, run_id: str) -> None:
     """Mark the run as begun."""
     order = max((order for order, _ in _pending(root_uri)), default=0) + 1
-    storage.write_json(_pending_uri(root_uri, run_id), {"run_id": run_id, "order": order})
+    storage.write_json(run_mark_uri(root_uri, run_id), {"run_id": run_id, "order": order})
 
 
 def close_run(root_uri: str, run_id: str, outcomes: Iterable[Outcome]) -> None:
     """Take the outcomes over into the index, then remove the run's mark."""
     _merge(root_uri, run_id, outcomes)
-    storage.delete(_pending_uri(root_uri, run_id))
+    storage.delete(run_mark_uri(root_uri, run_id))
 
 
 def recover_runs(root_uri: str) -> list[str]:
@@ -86,7 +87,7 @@ def _merge(root_uri: str, run_id: str, outcomes: Iterable[Outcome]) -> None:
     columns = [keys, fingerprints, statuses, versions, [run_id] * len(touched)]
     rows = pa.table([pa.array(column, pa.string()) for column in columns], names=list(_COLUMNS))
     others = index.filter(pc.invert(pc.is_in(index["user_key"], value_set=keys)))
-    storage.write_table(_index_uri(root_uri), pa.concat_tables([others, rows]).sort_by("user_key"))
+    storage.write_table(index_uri(root_uri), pa.concat_tables([others, rows]).sort_by("user_key"))
 
 
 def _read(root_uri: str, columns: Sequence[str]) -> "pa.Table":
@@ -94,20 +95,12 @@ def _read(root_uri: str, columns: Sequence[str]) -> "pa.Table":
 
     schema = pa.schema([(name, pa.string()) for name in columns])
     try:
-        return storage.read_table(_index_uri(root_uri), list(columns)).cast(schema)
+        return storage.read_table(index_uri(root_uri), list(columns)).cast(schema)
     except FileNotFoundError:
         return schema.empty_table()
 
 
 def _pending(root_uri: str) -> list[tuple[int, str]]:
-    marks = storage.list_objects(storage.join(root_uri, "index", "pending"))
+    marks = storage.list_objects(run_marks_uri(root_uri))
     documents = [storage.read_json(info.uri) for info in marks]
     return [(int(document["order"]), str(document["run_id"])) for document in documents]
-
-
-def _pending_uri(root_uri: str, run_id: str) -> str:
-    return storage.join(root_uri, "index", "pending", f"{run_id}.json")
-
-
-def _index_uri(root_uri: str) -> str:
-    return storage.join(root_uri, "index", "users.parquet")

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 
 from ds2ray import storage
 from ds2ray.errors import ArtifactCorruptError, InterruptedRunError
+from ds2ray.store.layout import lease_uri
 
 TTL_S = 120.0
 """A holder that has not renewed its lease for this long is taken for dead."""
@@ -40,7 +41,7 @@ def acquire_lease(root_uri: str, run_id: str, now_s: float, ttl_s: float = TTL_S
         process_id=os.getpid(),
         expires_s=now_s + ttl_s,
     )
-    storage.write_json(_lease_uri(root_uri), asdict(lease))
+    storage.write_json(lease_uri(root_uri), asdict(lease))
     _refuse_other(_read(root_uri), now_s, lease.token)  # of two that write at once, the last one has it
     return lease
 
@@ -49,7 +50,7 @@ def renew_lease(root_uri: str, lease: Lease, now_s: float, ttl_s: float = TTL_S)
     """Hold the lease for longer. Raises InterruptedRunError where another run has taken it over meanwhile."""
     _refuse_other(_read(root_uri), now_s, lease.token)
     renewed = replace(lease, expires_s=now_s + ttl_s)
-    storage.write_json(_lease_uri(root_uri), asdict(renewed))
+    storage.write_json(lease_uri(root_uri), asdict(renewed))
     return renewed
 
 
@@ -57,7 +58,7 @@ def release_lease(root_uri: str, lease: Lease) -> None:
     """Give the lease back; one that another run has taken over stays."""
     current = _read(root_uri)
     if current is not None and current.token == lease.token:
-        storage.delete(_lease_uri(root_uri))
+        storage.delete(lease_uri(root_uri))
 
 
 def held_elsewhere(root_uri: str) -> str:
@@ -83,11 +84,11 @@ def _renew_now(root_uri: str, lease: Lease) -> None:
 
 def _read(root_uri: str) -> Lease | None:
     try:
-        return Lease(**storage.read_json(_lease_uri(root_uri)))
+        return Lease(**storage.read_json(lease_uri(root_uri)))
     except FileNotFoundError:
         return None
     except TypeError as error:
-        raise ArtifactCorruptError(f"{_lease_uri(root_uri)}: not a lease; delete it") from error
+        raise ArtifactCorruptError(f"{lease_uri(root_uri)}: not a lease; delete it") from error
 
 
 def _is_live(lease: Lease, now_s: float) -> bool:
@@ -112,7 +113,3 @@ def _refuse_other(lease: Lease | None, now_s: float, token: str) -> None:
         f"run {lease.run_id} on {lease.host} (process {lease.process_id}) is at work on this store; it holds the "
         f"lease until {until} and renews it as long as it lives. Run again when it is over"
     )
-
-
-def _lease_uri(root_uri: str) -> str:
-    return storage.join(root_uri, "index", "lease.json")

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from ds2ray import storage
+from ds2ray.store.layout import outcomes_part_uri, outcomes_uri
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,11 +42,6 @@ class Outcome:
     fingerprint: str = ""  # of data, base and settings: an equal one need not be trained again
 
 
-def run_uri(root_uri: str, run_id: str, *parts: str) -> str:
-    """Where a run keeps its plan, outcomes and summary."""
-    return storage.join(root_uri, "runs", run_id, *parts)
-
-
 def write_part(
     root_uri: str, run_id: str, part_name: str, outcomes: Iterable[Outcome], unchanged: "pa.Table | None" = None
 ) -> None:
@@ -59,13 +55,13 @@ def write_part(
     table = _to_table(outcomes)
     if unchanged is not None:
         table = pa.concat_tables([table, _unchanged_rows(unchanged)])
-    storage.write_table(_part_uri(root_uri, run_id, part_name), table)
+    storage.write_table(outcomes_part_uri(root_uri, run_id, part_name), table)
 
 
 def read_part(root_uri: str, run_id: str, part_name: str) -> list[Outcome] | None:
     """The outcomes of one part; None where it was not written."""
     try:
-        return _from_table(storage.read_table(_part_uri(root_uri, run_id, part_name)))
+        return _from_table(storage.read_table(outcomes_part_uri(root_uri, run_id, part_name)))
     except FileNotFoundError:
         return None
 
@@ -86,7 +82,7 @@ def read_outcomes(root_uri: str, run_id: str, *, with_unchanged: bool = True) ->
         return _from_table(table)
 
     last: dict[str, Outcome] = {}
-    parts = [info for info in storage.list_objects(run_uri(root_uri, run_id, "outcomes")) if _is_part(info)]
+    parts = [info for info in storage.list_objects(outcomes_uri(root_uri, run_id)) if _is_part(info)]
     with ThreadPoolExecutor(_THREADS) as pool:
         for outcome in itertools.chain.from_iterable(pool.map(read, parts)):
             known = last.get(outcome.user_key)
@@ -97,10 +93,6 @@ def read_outcomes(root_uri: str, run_id: str, *, with_unchanged: bool = True) ->
 
 def _is_part(info: storage.ObjectInfo) -> bool:
     return info.uri.endswith(".parquet")
-
-
-def _part_uri(root_uri: str, run_id: str, part_name: str) -> str:
-    return run_uri(root_uri, run_id, "outcomes", f"{part_name}.parquet")
 
 
 def _schema() -> "pa.Schema":

@@ -17,18 +17,9 @@ from typing import Any
 
 from ds2ray import storage
 from ds2ray.errors import InputError
-from ds2ray.tables.rows import (
-    CSV,
-    JSON_LINES,
-    PARQUET,
-    Problem,
-    ProblemKind,
-    Row,
-    RowTable,
-    read_rows,
-    shown,
-    table_format,
-)
+from ds2ray.tables.formats import CSV, JSON_LINES, PARQUET, table_format
+from ds2ray.tables.problems import Problem, ProblemKind, shown
+from ds2ray.tables.rows import Row, RowTable, read_rows
 
 COLUMNS = ("utterance_id", "user_id", "audio", "duration_s", "transcript")
 

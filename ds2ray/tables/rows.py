@@ -7,51 +7,18 @@ import itertools
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ds2ray import storage
 from ds2ray.errors import InputError
+from ds2ray.tables.formats import CSV, JSON_LINES, PARQUET, table_format
+from ds2ray.tables.problems import Problem, ProblemKind, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CSV, JSON_LINES, PARQUET = ".csv", ".jsonl", ".parquet"
-_SHOWN_CHARACTERS = 60  # of a value, in a message
 _BATCH_ROWS = 1024  # Parquet rows that are Python objects at once
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-
-
-class ProblemKind(Enum):
-    """What the configured policies tell apart."""
-
-    row = "row"  # cells of the table: missing, malformed, used twice
-    audio = "audio"  # the file, its length, its sound
-    transcript = "transcript"  # unknown characters, too long for its audio, empty
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why a row cannot be used."""
-
-    manifest_uri: str
-    line: int  # physical line of the file where the row starts (Parquet: number of the row), from 1
-    kind: ProblemKind
-    column: str  # empty: the row as a whole
-    value: str  # shortened
-    reason: str
-    remedy: str
-    utterance_id: str = ""
-    user_id: str = ""
-
-    def __str__(self) -> str:
-        """One line: where, what, why, and what to do."""
-        place = f"{self.manifest_uri} row {self.line}" if table_format(self.manifest_uri) == PARQUET else ""
-        named = [f"{name}={value}" for name, value in (("id", self.utterance_id), ("user", self.user_id)) if value]
-        subject = f"{self.column}={self.value}" if self.column else self.value
-        text = " ".join([(place or f"{self.manifest_uri}:{self.line}") + ":", *named, f"{subject}: {self.reason}"])
-        return "; ".join(filter(None, [text.replace("\n", " "), self.remedy]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +60,6 @@ class RowTable:
     def add_problem(self, line: int, value: object, reason: str, remedy: str) -> None:
         """Note that a row as a whole cannot be read."""
         self.problems.append(Problem(self.uri, line, ProblemKind.row, "", shown(value), reason, remedy))
-
-
-def shown(value: object) -> str:
-    """A value as a message shows it: on one line and not too long."""
-    text = f"{len(value)} bytes" if isinstance(value, bytes) else repr(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
-
-
-def table_format(uri: str) -> str:
-    """The suffix of a table's URI, in lower case."""
-    return PurePosixPath(uri).suffix.lower()
 
 
 def read_rows(uri: str, known_columns: Collection[str]) -> RowTable:

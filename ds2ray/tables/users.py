@@ -12,7 +12,8 @@ from ds2ray.errors import InputError
 from ds2ray.progress import Tell, untold
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import COLUMNS, Manifest, Utterance, manifest_of, read_manifest
-from ds2ray.tables.rows import Problem, ProblemKind, read_rows, shown
+from ds2ray.tables.problems import Problem, ProblemKind, shown
+from ds2ray.tables.rows import read_rows
 from ds2ray.tables.users_table import USER_COLUMNS, UserRow, UserTable, no_users, user_rows, user_table
 from ds2ray.tables.validation import refuse, validate_many
 from ds2ray.text import Vocabulary

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ds2ray import storage
-from ds2ray.tables.rows import Problem, ProblemKind, Row, RowTable, shown
+from ds2ray.tables.problems import Problem, ProblemKind, shown
+from ds2ray.tables.rows import Row, RowTable
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,7 +11,7 @@ from ds2ray.errors import InputError, StorageError
 from ds2ray.sound.audio import AudioInfo, num_encoding_frames, probe
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import Manifest, Utterance
-from ds2ray.tables.rows import Problem, ProblemKind, shown
+from ds2ray.tables.problems import Problem, ProblemKind, shown
 from ds2ray.text import Vocabulary, describe_character, min_ctc_frames
 
 MIXED, RESAMPLED, DURATION_CORRECTED = "mixed_to_mono", "resampled", "duration_corrected"

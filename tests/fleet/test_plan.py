@@ -13,10 +13,10 @@ from ds2ray import storage
 from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig
 from ds2ray.errors import InputError
 from ds2ray.fleet.cohorts import Room, cohort_size
-from ds2ray.fleet.plan import Change, Plan, cause, plan_run, plan_table
+from ds2ray.fleet.plan import Change, Plan, plan_run, plan_table
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import Utterance
-from ds2ray.tables.rows import Problem, ProblemKind
+from ds2ray.tables.problems import Problem, ProblemKind, cause
 from ds2ray.tables.users import Fleet, UserData
 from ds2ray.tables.users_table import UserTable, no_users
 

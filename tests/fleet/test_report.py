@@ -12,7 +12,7 @@ from ds2ray.fleet.plan import Plan, plan_run
 from ds2ray.fleet.report import exit_code, outcome_table, plan_text, progress_line, repacked_text, summarise
 from ds2ray.store.outcomes import Outcome, Status
 from ds2ray.tables.manifest import Utterance
-from ds2ray.tables.rows import Problem, ProblemKind
+from ds2ray.tables.problems import Problem, ProblemKind
 from ds2ray.tables.users import Fleet, UserData
 from ds2ray.tables.users_table import no_users
 

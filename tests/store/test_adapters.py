@@ -4,20 +4,13 @@ import sys
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from damage import flip_a_bit
 
 from ds2ray import storage, store
 from ds2ray.errors import ArtifactCorruptError, InputError
-from ds2ray.store import AdapterPointer, BaseRecord
-
-
-@pytest.fixture(params=["path", "s3"])
-def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return str(tmp_path) if request.param == "path" else str(request.getfixturevalue("s3_root"))
+from ds2ray.store import AdapterPointer
 
 
 def publish(root: str, weights: bytes, key: str = "john", run_id: str = "run") -> AdapterPointer:
@@ -33,52 +26,6 @@ def publish(root: str, weights: bytes, key: str = "john", run_id: str = "run") -
         error_after=0.25,
         split="by halves",
     )
-
-
-def flip_a_bit(uri: str) -> None:
-    data = bytearray(storage.read_bytes(uri))
-    data[len(data) // 2] ^= 1
-    storage.write_bytes(uri, bytes(data))
-
-
-# User keys
-
-
-def test_keys_of_users() -> None:
-    assert store.user_key("user_john-2@home~x", salt="") == "user_john-2@home~x"
-    assert store.user_key("../a b/ü", salt="") == "%2E%2E%2Fa%20b%2F%C3%BC"
-    assert store.user_key("u\u0308", salt="") == store.user_key("ü", salt="")  # one id, composed or not
-
-
-USER_IDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=15).filter(
-    lambda user_id: user_id.strip() != ""
-)
-
-
-@given(USER_IDS)
-def test_keys_are_safe_and_reversible(user_id: str) -> None:
-    key = store.user_key(user_id, salt="")
-    assert set(key) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~@%")
-    assert store.user_key(unquote(key), salt="") == key
-
-
-@pytest.mark.parametrize("user_id", ["", " ", "a\nb", "a\x00", "\ud800", "x" * 201, "홍" * 23])
-def test_ids_that_cannot_be_keys(user_id: str) -> None:
-    with pytest.raises(InputError, match="user id"):
-        store.user_key(user_id, salt="")
-
-
-def test_a_salt_hides_ids(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DS2RAY_USER_KEY_SALT", "pepper")
-    # echo -n john | openssl dgst -sha256 -hmac pepper
-    assert store.user_key("john") == "a5511a8c2c77d5a668d7b1459e00a9bd82080f8da69d1228ad71b35499cc198a"
-    assert store.user_key("john") == store.user_key("john", salt="pepper")
-    assert store.user_key("john") != store.user_key("john", salt="salt")
-    monkeypatch.delenv("DS2RAY_USER_KEY_SALT")
-    assert store.user_key("john") == "john"
-
-
-# Adapters
 
 
 def test_a_user_without_an_adapter(root: str) -> None:
@@ -216,67 +163,3 @@ def test_a_crash_leaves_the_earlier_version(tmp_path: Path, last_written: str) -
     second = publish(root, b"two")
     assert second.seq == 2
     assert store.read_adapter(root, second) == b"two"
-
-
-# Bases
-
-
-def record_of(weights: bytes, base_id: str = "0123456789abcdef") -> BaseRecord:
-    return BaseRecord(
-        base_id=base_id,
-        fingerprint=base_id * 4,
-        sha256=store.sha256(weights),
-        size_bytes=len(weights),
-        model={"num_rnn_layers": 3},
-        audio={"num_mels": 80},
-        vocabulary={"tokens": ["<blank>", "a"]},
-        run_id="run",
-        metrics={"wer": 0.05},
-    )
-
-
-def test_a_base_comes_back(root: str) -> None:
-    record = record_of(b"weights")
-    uri = store.publish_base(root, b"weights", record)
-    assert uri == storage.join(root, "bases", "0123456789abcdef")
-    for base in ("", "0123456789abcdef", uri, uri + "/"):
-        assert store.read_base(root, base) == (record, b"weights")
-        assert store.read_base_record(root, base) == record
-
-
-def test_the_newest_base_is_the_default(root: str) -> None:
-    store.publish_base(root, b"one", record_of(b"one", "1" * 16))
-    store.publish_base(root, b"two", record_of(b"two", "2" * 16))
-    assert store.read_base(root)[1] == b"two"
-    assert store.read_base(root, "1" * 16)[1] == b"one"
-    assert store.list_bases(root) == ["1" * 16, "2" * 16]
-
-
-def test_a_store_without_a_base(root: str) -> None:
-    with pytest.raises(InputError, match="no base in .*: train one with jobs/train.py"):
-        store.read_base(root)
-
-
-def test_an_unknown_base_is_answered_with_those_there(root: str) -> None:
-    with pytest.raises(InputError, match="no base 'abc' in .*; there are none"):
-        store.read_base(root, "abc")
-    store.publish_base(root, b"one", record_of(b"one"))
-    with pytest.raises(InputError, match="no base 'abc' in .*; bases there: 0123456789abcdef"):
-        store.read_base(root, "abc")
-    with pytest.raises(InputError, match="no base .*/elsewhere/x'"):
-        store.read_base(root, f"{root}/elsewhere/x")
-
-
-def test_a_damaged_base_is_found(root: str) -> None:
-    uri = store.publish_base(root, b"weights", record_of(b"weights"))
-    flip_a_bit(f"{uri}/model.safetensors")
-    with pytest.raises(ArtifactCorruptError, match=r"model\.safetensors: its sha256 is not the published"):
-        store.read_base(root)
-    assert store.read_base_record(root).run_id == "run"
-
-
-@pytest.mark.parametrize("document", ["{}", "[]", "nothing"])
-def test_a_damaged_current_base_is_found(root: str, document: str) -> None:
-    storage.write_bytes(storage.join(root, "bases", "current.json"), document.encode())
-    with pytest.raises(ArtifactCorruptError, match=r"bases/current\.json"):
-        store.read_base(root)

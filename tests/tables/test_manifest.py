@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ds2ray import storage
 from ds2ray.errors import InputError
 from ds2ray.tables.manifest import Manifest, Utterance, read_manifest, write_manifest
-from ds2ray.tables.rows import ProblemKind
+from ds2ray.tables.problems import ProblemKind
 
 SUFFIXES = ("csv", "jsonl", "parquet")
 

@@ -8,7 +8,7 @@ import soundfile
 from ds2ray import storage
 from ds2ray.config import AudioConfig, BadRows, DataConfig, TextConfig
 from ds2ray.errors import InputError
-from ds2ray.tables.rows import ProblemKind
+from ds2ray.tables.problems import ProblemKind
 from ds2ray.tables.users import UserData, read_users, usable_users
 from ds2ray.text import Vocabulary
 

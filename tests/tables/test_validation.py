@@ -10,7 +10,7 @@ from ds2ray import storage
 from ds2ray.config import AudioConfig, BadRows, DataConfig, ProbeAudio, TextConfig, UnknownCharacters
 from ds2ray.errors import InputError
 from ds2ray.tables.manifest import Manifest, Utterance, read_manifest
-from ds2ray.tables.rows import Problem, ProblemKind
+from ds2ray.tables.problems import Problem, ProblemKind
 from ds2ray.tables.validation import enforce, validate, validate_many
 from ds2ray.text import Vocabulary
 

@@ -10,7 +10,7 @@ from ds2ray.errors import ConfigError, InputError
 from ds2ray.packs.references import is_packed, read_packed_manifest
 from ds2ray.tables.manifest import Manifest, Utterance, read_manifest
 from ds2ray.tables.notes import reading_notes
-from ds2ray.tables.rows import Problem
+from ds2ray.tables.problems import Problem
 from ds2ray.tables.validation import enforce, validate
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.split import hold_out
