@@ -18,8 +18,9 @@ from ds2ray.batching.batches import SpeechDataset, collate, epoch_batches
 from ds2ray.compat.adapter_trainer import AdapterTrainer
 from ds2ray.config import AdaptConfig, AdapterConfig, AdaptJob, ClusterConfig, StorageConfig, to_plain
 from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import ensure_base
-from ds2ray.model.weights import Base, load_model_file, to_bytes
+from ds2ray.model.weights import Base, to_bytes
 from ds2ray.sound.audio import num_encoding_frames
 from ds2ray.sound.features import LogMel
 from ds2ray.tables.manifest import write_manifest

@@ -16,7 +16,7 @@ from ds2ray.sound.audio import read_waveform
 from ds2ray.tables.manifest import Utterance, read_manifest
 from ds2ray.tables.validation import validate
 from ds2ray.text import normalise
-from ds2ray.training.adapters.split import hold_out
+from ds2ray.training.hold_out import hold_out
 
 FRAME_S = 0.01
 QUIET_DB = -40.0

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ds2ray.batching.batches import SpeechDataset
+    from ds2ray.compat.adapter_manager import AdapterManager
     from ds2ray.compat.adapter_trainer import AdapterTrainer
     from ds2ray.model.adapter import MLPAdapter
     from ds2ray.model.deepspeech2 import DeepSpeech2
-    from ds2ray.model.weights import AdapterManager
     from ds2ray.recognition.transcriber import Transcriber
     from ds2ray.text import Vocabulary
 
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "AdapterManager": "ds2ray.model.weights",
+    "AdapterManager": "ds2ray.compat.adapter_manager",
     "AdapterTrainer": "ds2ray.compat.adapter_trainer",
     "DeepSpeech2": "ds2ray.model.deepspeech2",
     "MLPAdapter": "ds2ray.model.adapter",

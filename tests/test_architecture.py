@@ -52,7 +52,7 @@ HEAVY = {"torch", "torchaudio", "ray", "pyarrow", "pandas", "matplotlib", "s3fs"
 MAX_LINES = 350
 MAX_JOB_LINES = 60
 LONGER = {"ds2ray/config.py": 500}  # every setting stands in this one place
-OF_MODEL_AND_STORAGE = {"ds2ray/model/weights.py", "ds2ray/model/stored.py"}
+OF_MODEL_AND_STORAGE = {"ds2ray/model/files.py", "ds2ray/model/stored.py"}
 JOB_PARTS = {"jobs/launch.py", "jobs/arguments.py"}  # not jobs, but what starts them
 
 
@@ -193,7 +193,7 @@ def test_a_planted_violation_is_found(path: str, source: str, message: str) -> N
     [
         ("jobs/train.py", "def main():\n    from ds2ray.commands.train import run\n    return run\n"),
         ("ds2ray/__init__.py", "if TYPE_CHECKING:\n    from ds2ray.model.deepspeech2 import DeepSpeech2\n"),
-        ("ds2ray/model/weights.py", "from ds2ray import storage\nimport torch\n"),
+        ("ds2ray/model/files.py", "from ds2ray import storage\nimport torch\n"),
         ("ds2ray/cluster/fleet.py", "import ray\nfrom ds2ray.training.adapters import cohort\n"),
     ],
 )

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from ds2ray import AdapterManager, Transcriber, store
+from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import open_adapter, open_base
-from ds2ray.model.weights import Base, load_model_file
+from ds2ray.model.weights import Base
 from ds2ray.sound.audio import read_waveform
 from ds2ray.sound.features import LogMel
 from ds2ray.store.index import read_fingerprints, read_index, recover_runs

@@ -24,8 +24,8 @@ from ds2ray.cluster.session import beside_driver, cluster_gpus, connected
 from ds2ray.cluster.stopping import StopFlag, asking, stop_on_signal, told_to_stop
 from ds2ray.config import ClusterConfig, StorageConfig
 from ds2ray.errors import Ds2RayError, StorageError
+from ds2ray.model.files import save_model_file
 from ds2ray.model.stored import publish_base
-from ds2ray.model.weights import save_model_file
 from ds2ray.training.base.board import Board
 from ds2ray.training.base.loop import train_base
 from ds2ray.training.base.reports import EpochReport, Observer, Progress

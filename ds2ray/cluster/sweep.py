@@ -22,9 +22,9 @@ from ray import tune
 from ds2ray import storage
 from ds2ray.cluster.session import cluster_gpus, connected, quiet_tune
 from ds2ray.config import AdaptConfig, AdapterConfig, SweepConfig, SweepJob
-from ds2ray.decoding.scoring import Score
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.fleet.sweep_report import SweepRow, write_report
+from ds2ray.metrics import Score
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.stored import open_base
 from ds2ray.model.weights import Base

@@ -117,8 +117,8 @@ def base_record(job: AdaptJob) -> BaseRecord:
     """The base to adapt to; that of a model.pt is published in the store first, so that recognition finds it."""
     if not job.base.endswith(".pt"):
         return read_base_record(job.storage.root, job.base)
+    from ds2ray.model.files import load_model_file
     from ds2ray.model.stored import describe_base, publish_base
-    from ds2ray.model.weights import load_model_file
 
     base = load_model_file(job.base)
     if not job.dry_run:

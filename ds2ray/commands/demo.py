@@ -13,8 +13,8 @@ from ds2ray import storage
 from ds2ray.commands import adapt_users as adapt
 from ds2ray.commands import train
 from ds2ray.config import AdaptJob, DataConfig, DemoJob, StorageConfig, TrainJob
-from ds2ray.decoding.scoring import Score
 from ds2ray.demo.corpus import DemoCorpus, make_corpus
+from ds2ray.metrics import Score
 from ds2ray.recognition.transcriber import Transcriber
 from ds2ray.store import user_key
 from ds2ray.store.index import read_index

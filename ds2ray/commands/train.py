@@ -12,8 +12,9 @@ from ds2ray.compat.adapter_trainer import AdapterTrainer
 from ds2ray.config import AdaptConfig, TrainConfig, TrainJob, to_plain
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.fleet.fingerprints import user_fingerprint
+from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import ensure_base
-from ds2ray.model.weights import Base, load_model_file, to_bytes
+from ds2ray.model.weights import Base, to_bytes
 from ds2ray.store import publish_adapter, read_base_record, user_key
 from ds2ray.store.layout import base_uri
 from ds2ray.training.adapters.fit import AdapterFit

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from ds2ray import storage
 from ds2ray.config import TranscribeJob
 from ds2ray.errors import ConfigError, InputError
-from ds2ray.recognition.transcriber import Hypothesis, Transcriber
+from ds2ray.recognition.hypothesis import Hypothesis
+from ds2ray.recognition.transcriber import Transcriber
 from ds2ray.tables.manifest import Utterance, read_manifest
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.validation import enforce, validate

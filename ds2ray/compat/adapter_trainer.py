@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ds2ray.batching.batches import SpeechDataset, collate
+from ds2ray.compat.adapter_manager import AdapterManager, check_adapter_name
 from ds2ray.config import AdaptConfig
 from ds2ray.errors import ConfigError
 from ds2ray.model.deepspeech2 import DeepSpeech2
-from ds2ray.model.weights import AdapterManager, check_adapter_name
 from ds2ray.sound.audio import num_encoding_frames, probe
 from ds2ray.sound.features import LogMel
 from ds2ray.tables.manifest import Utterance

@@ -8,7 +8,8 @@ from ds2ray import store
 from ds2ray.config import AdapterConfig, AudioConfig, ModelConfig, from_plain, to_plain
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError
 from ds2ray.model.adapter import MLPAdapter
-from ds2ray.model.weights import Base, build_base, from_bytes, load_model_file, load_strictly, to_bytes
+from ds2ray.model.files import load_model_file
+from ds2ray.model.weights import Base, build_base, from_bytes, load_strictly, to_bytes
 from ds2ray.text import Vocabulary
 
 MODEL_FILE_SUFFIX = ".pt"

@@ -3,69 +3,25 @@
 Shapes: B utterances, T encoding frames of the longest, D width of the encodings, V size of the vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from ds2ray.batching.batches import batches_by_seconds, prefetched
 from ds2ray.decoding.greedy import Decoded, greedy
-from ds2ray.decoding.scoring import Score, score_texts
-from ds2ray.errors import ArtifactCorruptError, BaseMismatchError, InputError
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.errors import InputError
+from ds2ray.metrics import Score, score_texts
 from ds2ray.model.layers import TIME_REDUCTION
-from ds2ray.model.stored import open_adapter, open_base
+from ds2ray.model.stored import open_base
 from ds2ray.model.weights import Base
+from ds2ray.recognition.hypothesis import Hypothesis, words_of
+from ds2ray.recognition.speakers import MAX_OPEN, Speaker, Speakers
 from ds2ray.sound.audio import probe, read_waveform
 from ds2ray.sound.features import LogMel
-from ds2ray.store import AdapterPointer, user_key
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import normalise
-
-
-@dataclass(frozen=True)
-class Word:
-    """A recognised word and when it is spoken, in seconds from the start of the audio."""
-
-    text: str
-    start_s: float
-    end_s: float
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """What was recognised in one utterance.
-
-    Attributes:
-        adapter: version of the adapter that was used; empty: the base alone, for `note`.
-        score: mean log-probability of the best path per frame, 0 at best.
-        error: why the audio could not be recognised; the text is then empty.
-    """
-
-    utterance_id: str
-    user_id: str
-    text: str
-    score: float = 0.0
-    words: tuple[Word, ...] = ()
-    adapter: str = ""
-    note: str = ""
-    error: str = ""
-
-    def to_row(self) -> dict[str, Any]:
-        """As a row of a table."""
-        words = [{"text": word.text, "start_s": word.start_s, "end_s": word.end_s} for word in self.words]
-        return {**{name: getattr(self, name) for name in self.__dataclass_fields__ if name != "words"}, "words": words}
-
-
-@dataclass
-class _Speaker:
-    """A user's adapter, or why the base alone is used."""
-
-    pointer: AdapterPointer | None = None
-    adapter: MLPAdapter | None = None
-    note: str = ""
 
 
 @dataclass
@@ -75,29 +31,42 @@ class Transcriber:
     ```python
     Transcriber.open("./store").transcribe(["hello.wav"], user="john")
     ```
+
+    Attributes:
+        batch_s: seconds of padded audio per batch.
+        max_open: users whose adapters are kept in memory.
     """
 
     root_uri: str
     base: Base
     device: torch.device
     batch_s: float = 60.0
-    speakers: dict[str, _Speaker] = field(default_factory=dict)
+    max_open: int = MAX_OPEN
+
+    def __post_init__(self) -> None:
+        self.speakers = Speakers(self.root_uri, self.base, self.max_open)
 
     @classmethod
     def open(
-        cls, root_uri: str, base: str = "", device: torch.device | str | None = None, batch_s: float = 60.0
+        cls,
+        root_uri: str,
+        base: str = "",
+        device: torch.device | str | None = None,
+        batch_s: float = 60.0,
+        max_open: int = MAX_OPEN,
     ) -> "Transcriber":
         """Open a store's newest base, or another one by id or URI.
 
         Args:
             device: None: a GPU where there is one.
             batch_s: seconds of padded audio per batch.
+            max_open: users whose adapters are kept in memory.
 
         Raises:
             InputError: there is no such base.
         """
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        return cls(root_uri, open_base(root_uri, base, chosen), chosen, batch_s)
+        return cls(root_uri, open_base(root_uri, base, chosen), chosen, batch_s, max_open)
 
     def transcribe(self, paths: Sequence[str], user: str = "") -> list[Hypothesis]:
         """Recognise audio files, in their order, with the user's adapter where there is one.
@@ -128,9 +97,10 @@ class Transcriber:
             if not rows:
                 continue
             users = [utterances[index].user_id if use_adapters else "" for index, _ in rows]
-            decoded = self._recognise(log_mel, [waveform for _, waveform in rows], users)
+            speaker_of = {user: self.speakers.find(user) for user in dict.fromkeys(users)}
+            decoded = self._recognise(log_mel, [waveform for _, waveform in rows], users, speaker_of)
             for (index, _), row, user in zip(rows, decoded, users, strict=True):
-                results[index] = self._hypothesis(utterances[index], row, user)
+                results[index] = self._hypothesis(utterances[index], row, speaker_of[user])
         return [result for result in results if result is not None]
 
     def score(self, transcripts: Sequence[str], hypotheses: Sequence[Hypothesis]) -> Score:
@@ -139,58 +109,36 @@ class Transcriber:
         return score_texts(references, [hypothesis.text for hypothesis in hypotheses])
 
     @torch.no_grad()
-    def _recognise(self, log_mel: LogMel, waveforms: Sequence[np.ndarray], users: Sequence[str]) -> list[Decoded]:
+    def _recognise(
+        self,
+        log_mel: LogMel,
+        waveforms: Sequence[np.ndarray],
+        users: Sequence[str],
+        speaker_of: Mapping[str, Speaker],
+    ) -> list[Decoded]:
         num_samples = torch.tensor([len(waveform) for waveform in waveforms], device=self.device)
         tensors = [torch.from_numpy(np.ascontiguousarray(waveform)) for waveform in waveforms]
         padded = torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True).to(self.device)
         adapters = []
-        for user in sorted(set(users)):
-            speaker = self._speaker(user)
+        for user in sorted(speaker_of):
+            speaker = speaker_of[user]
             if speaker.adapter is not None and speaker.pointer is not None:
                 rows = torch.tensor([row for row, other in enumerate(users) if other == user], device=self.device)
                 adapters.append((speaker.adapter, speaker.pointer.adapter["after_layer"], rows))
         features, lengths = log_mel(padded, num_samples)
         return greedy(*self.base.model.forward_rows(features, lengths, adapters))
 
-    def _speaker(self, user: str) -> _Speaker:
-        if user not in self.speakers:
-            self.speakers[user] = self._open_speaker(user)
-        return self.speakers[user]
-
-    def _open_speaker(self, user: str) -> _Speaker:
-        if not user:
-            return _Speaker(note="no user given")
-        try:
-            found = open_adapter(self.root_uri, user_key(user), self.base)
-        except (BaseMismatchError, ArtifactCorruptError) as error:
-            return _Speaker(note=str(error))
-        return _Speaker(note=f"user {user} has no adapter") if found is None else _Speaker(*found)
-
-    def _hypothesis(self, utterance: Utterance, row: Decoded, user: str) -> Hypothesis:
-        speaker = self._speaker(user)
+    def _hypothesis(self, utterance: Utterance, row: Decoded, speaker: Speaker) -> Hypothesis:
+        frame_s = TIME_REDUCTION * self.base.audio.hop_s
         return Hypothesis(
             utterance_id=utterance.utterance_id,
             user_id=utterance.user_id,
             text=self.base.vocabulary.decode(row.token_ids),
             score=row.score,
-            words=tuple(self._words(row)),
+            words=tuple(words_of(row, self.base.vocabulary, frame_s)),
             adapter=speaker.pointer.version if speaker.pointer else "",
             note=speaker.note,
         )
-
-    def _words(self, row: Decoded) -> Iterator[Word]:
-        """Words between the spaces of a decoded row; a jamo vocabulary's letters are joined first."""
-        frame_s = TIME_REDUCTION * self.base.audio.hop_s
-        tokens = [self.base.vocabulary.tokens[token_id] for token_id in row.token_ids]
-        start = 0
-        for end in range(len(tokens) + 1):
-            if end < len(tokens) and tokens[end] != " ":
-                continue
-            if end > start:
-                text = self.base.vocabulary.decode(row.token_ids[start:end])
-                end_frame = row.last_frames[end - 1] + 1
-                yield Word(text, round(row.first_frames[start] * frame_s, 3), round(end_frame * frame_s, 3))
-            start = end + 1
 
 
 def _read(utterance: Utterance, sample_rate_hz: int) -> np.ndarray | str:

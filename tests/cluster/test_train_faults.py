@@ -14,8 +14,8 @@ from train_jobs import checkpoint_steps, make_job
 
 from ds2ray.commands.train import run
 from ds2ray.config import TrainJob
+from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import open_base
-from ds2ray.model.weights import load_model_file
 from ds2ray.store import list_bases, read_base_record
 from ds2ray.tables.manifest import read_manifest
 

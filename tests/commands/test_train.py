@@ -20,8 +20,8 @@ from toy_speech import AUDIO, MODEL, make_utterances
 from ds2ray.commands.train import Mode, detect_mode, run
 from ds2ray.config import ClusterConfig, Schedule, StorageConfig, TrainConfig, TrainJob
 from ds2ray.errors import ConfigError, TrainingDivergedError
+from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import open_base
-from ds2ray.model.weights import load_model_file
 from ds2ray.store import list_bases, read_base_record
 from ds2ray.tables.manifest import write_manifest
 

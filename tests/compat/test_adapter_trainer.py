@@ -10,10 +10,11 @@ from torch import nn
 from toy_speech import make_utterances
 
 from ds2ray.batching.batches import SpeechDataset
+from ds2ray.compat.adapter_manager import AdapterManager
 from ds2ray.compat.adapter_trainer import AdapterTrainer
 from ds2ray.config import AdaptConfig, AdapterConfig
 from ds2ray.errors import ConfigError
-from ds2ray.model.weights import AdapterManager, Base
+from ds2ray.model.weights import Base
 
 CONFIG = AdaptConfig(learning_rate=0.01, patience_epochs=3)
 

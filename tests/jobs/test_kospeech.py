@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from ds2ray.compat.adapter_manager import AdapterManager
+from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import open_base
-from ds2ray.model.weights import AdapterManager, Base, load_model_file
+from ds2ray.model.weights import Base
 from ds2ray.sound.audio import write_audio
 from ds2ray.store import read_pointer
 

@@ -17,7 +17,7 @@ from ds2ray.metrics import word_errors
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.weights import Base, to_bytes
-from ds2ray.recognition.transcriber import Hypothesis
+from ds2ray.recognition.hypothesis import Hypothesis
 from ds2ray.store import AdapterPointer, publish_adapter
 from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
 from ds2ray.text import Vocabulary
@@ -85,6 +85,14 @@ class TestTranscriber:
             assert together == replace(alone, score=together.score)
             assert together.score == pytest.approx(alone.score, abs=1e-4)
         assert {h.user_id for h in batch if h.adapter} == {"fiona", "tony"}
+
+    def test_more_users_in_a_batch_than_adapters_are_kept(self, store: str, small_corpus: DemoCorpus) -> None:
+        utterances = read_manifest(small_corpus.test_manifest).utterances
+        few = Transcriber.open(store, batch_s=1000.0, max_open=1)
+        assert few.transcribe_utterances(utterances) == Transcriber.open(store, batch_s=1000.0).transcribe_utterances(
+            utterances
+        )
+        assert len(few.speakers) == 1
 
     def test_words_have_times_within_the_audio(self, store: str, small_corpus: DemoCorpus) -> None:
         utterance = spoken(small_corpus)["fiona"][0]

@@ -23,7 +23,8 @@ from toy_speech import AUDIO, MODEL, VOCABULARY, make_utterances
 
 from ds2ray.config import AugmentConfig, TrainConfig, from_plain
 from ds2ray.errors import ArtifactCorruptError, InterruptedRunError
-from ds2ray.model.weights import Base, save_model_file
+from ds2ray.model.files import save_model_file
+from ds2ray.model.weights import Base
 from ds2ray.tables.manifest import Utterance
 from ds2ray.training.base.loop import train_base
 from ds2ray.training.base.reports import EpochReport, Observer

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from ds2ray.batching.batches import epoch_batches
 from ds2ray.config import LAST_LAYER, AdaptConfig, OptimizerType, Schedule
 from ds2ray.decoding.greedy import greedy
-from ds2ray.decoding.scoring import Score, score_decoded
+from ds2ray.decoding.scoring import score_decoded
 from ds2ray.errors import TrainingDivergedError
+from ds2ray.metrics import Score
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary

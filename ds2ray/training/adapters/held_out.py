@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ds2ray.config import Precision
 from ds2ray.decoding.greedy import greedy
-from ds2ray.decoding.scoring import Score, score_decoded
+from ds2ray.decoding.scoring import score_decoded
+from ds2ray.metrics import Score
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.bank import AdapterBank

@@ -1,11 +1,10 @@
 """Which of a user's utterances an adapter learns from, and which judge it."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ds2ray.config import AdaptConfig
-from ds2ray.errors import InputError
+from ds2ray.training.hold_out import drawn_order, hold_out
 from ds2ray.training.seeds import derive_seed
 
 CROSS_VALIDATED = "trains on everything, judged by cross-validation"
@@ -28,7 +27,7 @@ def split(utterance_ids: Sequence[str], config: AdaptConfig, seed: int) -> list[
     """
     if len(utterance_ids) >= config.cross_validate_below:
         return [Part(*hold_out(utterance_ids, config.held_out_fraction, seed))]
-    order = _drawn_order(utterance_ids, seed)
+    order = drawn_order(utterance_ids, seed)
     num_folds = min(config.num_folds, len(order))
     everything = range(len(order))
     folds = [set(order[fold::num_folds]) for fold in range(num_folds)]
@@ -45,29 +44,6 @@ def split_rule(num_utterances: int, config: AdaptConfig) -> str:
     return f"holds out a share of {config.held_out_fraction}, drawn by seed {config.seed}"
 
 
-def hold_out(utterance_ids: Sequence[str], fraction: float, seed: int) -> tuple[list[int], list[int]]:
-    """Split utterances into indices of (train, held out); at least one is on each side.
-
-    An utterance keeps its side when others come or go, but for the few at the border: so the adapter of an earlier
-    night has not learned from what judges it tonight.
-
-    Raises InputError for fewer than two utterances.
-    """
-    if len(utterance_ids) < 2:
-        raise InputError(
-            f"{len(utterance_ids)} utterances cannot be split into training and held-out speech; give 2 or more"
-        )
-    count = min(len(utterance_ids) - 1, max(1, round(len(utterance_ids) * fraction)))
-    order = _drawn_order(utterance_ids, seed)
-    return sorted(order[count:]), sorted(order[:count])
-
-
 def part_seed(seed: int, part: int) -> int:
     """The seed of a part's data order and dropout."""
     return seed if part == 0 else derive_seed(seed, "fold", part)
-
-
-def _drawn_order(utterance_ids: Sequence[str], seed: int) -> list[int]:
-    """Indices in an order drawn by the seed, in which each utterance's place depends on its own id alone."""
-    drawn = [hashlib.sha256(f"{seed}/{utterance_id}".encode()).digest() for utterance_id in utterance_ids]
-    return sorted(range(len(drawn)), key=drawn.__getitem__)

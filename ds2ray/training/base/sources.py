@@ -13,7 +13,7 @@ from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.problems import Problem
 from ds2ray.tables.validation import enforce, validate
 from ds2ray.text import Vocabulary
-from ds2ray.training.adapters.split import hold_out
+from ds2ray.training.hold_out import hold_out
 
 
 @dataclass(frozen=True)

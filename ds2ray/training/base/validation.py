@@ -12,8 +12,8 @@ from ds2ray.batching.batches import Batch, SpeechDataset, batches_by_seconds, ep
 from ds2ray.batching.epoch_plan import Batching, plan_epoch
 from ds2ray.config import ErrorMetric, TrainConfig
 from ds2ray.decoding.greedy import greedy
-from ds2ray.decoding.scoring import Score, score_decoded
-from ds2ray.metrics import ErrorCount
+from ds2ray.decoding.scoring import score_decoded
+from ds2ray.metrics import ErrorCount, Score
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.packs.references import WINDOW_GROUPS, row_groups_of
 from ds2ray.sound.features import LogMel

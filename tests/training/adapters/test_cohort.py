@@ -15,19 +15,20 @@ from base_training import damaged
 from toy_speech import SAMPLE_RATE_HZ, make_utterances
 
 from ds2ray.batching.batches import SpeechDataset
+from ds2ray.compat.adapter_manager import AdapterManager
 from ds2ray.compat.adapter_trainer import AdapterTrainer
 from ds2ray.config import AdaptConfig, AdapterConfig, ErrorMetric
-from ds2ray.decoding.scoring import Score
 from ds2ray.errors import StorageError
-from ds2ray.metrics import ErrorCount
+from ds2ray.metrics import ErrorCount, Score
 from ds2ray.model.adapter import MLPAdapter
-from ds2ray.model.weights import AdapterManager, Base
+from ds2ray.model.weights import Base
 from ds2ray.tables.manifest import Utterance
 from ds2ray.training.adapters import cohort
 from ds2ray.training.adapters.cohort import CohortResult, CohortUser, EncodedUser, adapt_cohort
 from ds2ray.training.adapters.fit import AdapterFit
 from ds2ray.training.adapters.gate import CurrentAdapter, gate
-from ds2ray.training.adapters.split import hold_out, split_rule
+from ds2ray.training.adapters.split import split_rule
+from ds2ray.training.hold_out import hold_out
 from ds2ray.training.seeds import derive_seed
 
 ADAPTER = AdapterConfig(hidden_dims=[16], after_layer=-1)

@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ds2ray.config import ErrorMetric
-from ds2ray.decoding.scoring import Score
-from ds2ray.metrics import ErrorCount
+from ds2ray.metrics import ErrorCount, Score
 from ds2ray.training.adapters.fit import AdapterFit
 from ds2ray.training.adapters.gate import gate
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from ds2ray.config import AdaptConfig
 from ds2ray.errors import InputError
-from ds2ray.training.adapters.split import hold_out, part_seed, split
+from ds2ray.training.adapters.split import part_seed, split
+from ds2ray.training.hold_out import hold_out
 
 
 def ids(count: int) -> list[str]:

@@ -27,9 +27,10 @@ from toy_speech import SAMPLE_RATE_HZ, make_utterances
 
 from ds2ray.config import DataConfig, ErrorMetric, Schedule, TextConfig
 from ds2ray.decoding.greedy import greedy
-from ds2ray.decoding.scoring import Score, score_decoded
+from ds2ray.decoding.scoring import score_decoded
 from ds2ray.errors import InputError, TrainingDivergedError
-from ds2ray.model.weights import load_model_file
+from ds2ray.metrics import Score
+from ds2ray.model.files import load_model_file
 from ds2ray.packs.references import is_packed
 from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.base.reports import EpochReport, Progress

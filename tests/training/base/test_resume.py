@@ -22,7 +22,7 @@ from toy_speech import SAMPLE_RATE_HZ, speak
 
 from ds2ray.config import ModelConfig, Schedule
 from ds2ray.errors import InterruptedRunError
-from ds2ray.model.weights import load_model_file
+from ds2ray.model.files import load_model_file
 from ds2ray.sound.audio import write_audio
 from ds2ray.training.base.reports import EpochReport
 from ds2ray.training.base.task import settings_fingerprint
