@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ds2ray import storage
 from ds2ray.config import AudioConfig, BadRows, PackBy, PrepareJob, ProbeAudio
-from ds2ray.corpora.detection import Corpus, audio_objects, read_corpus
+from ds2ray.corpora.corpus import Corpus, audio_objects, read_corpus
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.packs.dropped import causes_table, dropped_rows, write_dropped
 from ds2ray.packs.layout import Member, Pack, packs_by_shard, packs_by_user

@@ -1,90 +1,34 @@
-"""A corpus of any known format: which it is, its utterances, and what is known of its files."""
+"""Which format a corpus has, told by the names of its files."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 
-from ds2ray import storage
-from ds2ray.config import CorpusFormat, DataConfig, PrepareConfig, TextConfig
-from ds2ray.corpora.folder import (
-    AUDIO_SUFFIXES,
-    CLIPS,
-    LIBRISPEECH_SUFFIX,
-    read_common_voice,
-    read_folder,
-    read_librispeech,
-    text_file_of,
-    texts_without_audio,
-)
-from ds2ray.corpora.kospeech import find_kospeech_vocabulary, read_kospeech
+from ds2ray.config import CorpusFormat
+from ds2ray.corpora.common_voice import CLIPS
+from ds2ray.corpora.folder import text_file_of
+from ds2ray.corpora.kospeech import TRANSCRIPTS
+from ds2ray.corpora.librispeech import LIBRISPEECH_SUFFIX
+from ds2ray.corpora.listing import is_audio
 from ds2ray.errors import InputError
-from ds2ray.progress import Tell, untold
-from ds2ray.storage import ObjectInfo
 from ds2ray.tables.formats import CSV, JSON_LINES, PARQUET, table_format
-from ds2ray.tables.manifest import COLUMNS, Manifest, manifest_of
-from ds2ray.tables.rows import read_rows
-from ds2ray.tables.users import read_users
 
-TRANSCRIPTS = "transcripts.txt"
-_TABLES = (CSV, JSON_LINES, PARQUET)
-_FORMATS_OF_TREES = (CorpusFormat.auto, CorpusFormat.librispeech, CorpusFormat.folder)
+TABLES = (CSV, JSON_LINES, PARQUET)
 _MAX_SHOWN = 5
 
 
-@dataclass
-class Corpus:
-    """What a corpus holds.
-
-    Attributes:
-        manifests: utterances and problems by the table that they are from.
-        objects: of its files, by URI, as far as listing the corpus has told.
-        notes: lines on what was passed over, for the reader of a log.
-    """
-
-    uri: str
-    format: CorpusFormat
-    manifests: list[Manifest]
-    objects: dict[str, ObjectInfo] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-
-def read_corpus(source_uri: str, prepare: PrepareConfig, data: DataConfig, tell: Tell = untold) -> Corpus:
-    """Read a corpus in the configured format, or in the one that its files tell.
-
-    Audio is opened by nobody here; that which a Parquet manifest holds itself is held in memory.
-
-    Raises:
-        InputError: there is nothing, the format cannot be told, or a table is unreadable as a whole.
-        StorageError: the store cannot be reached or refuses the credentials.
-    """
-    uri = storage.absolute(source_uri).rstrip("/")
-    wanted, objects = prepare.format, {}
-    if wanted in _FORMATS_OF_TREES and not _is_file(uri):
-        objects = {info.uri: info for info in storage.list_objects(uri, recursive=True)}
-        if not objects:
-            raise InputError(f"{uri}: there is nothing; correct the path of the corpus")
-    listed = sorted(objects)
-    if wanted is CorpusFormat.auto:
-        wanted = format_of_file(uri) if _is_file(uri) else format_of_folder(uri, listed)
-    manifests = _read(uri, wanted, listed, prepare, data, tell)
-    if prepare.user_id:
-        manifests = [_with_user(manifest, prepare.user_id) for manifest in manifests]
-    notes = []
-    if wanted is CorpusFormat.folder and (unused := texts_without_audio(uri, listed)):
-        more = " …" if len(unused) > _MAX_SHOWN else ""
-        notes.append(f"text files without audio, passed over: {len(unused)}: {', '.join(unused[:_MAX_SHOWN])}{more}")
-    return Corpus(uri, wanted, manifests, objects, notes)
+def is_file(uri: str) -> bool:
+    """Whether a corpus is named by one of its files, not by its folder."""
+    return table_format(uri) in (*TABLES, ".tsv", ".txt")
 
 
 def format_of_file(uri: str) -> CorpusFormat:
     """The format of a corpus that is named by one of its files. Raises InputError where none fits."""
-    if table_format(uri) in _TABLES:
+    if table_format(uri) in TABLES:
         return CorpusFormat.manifest
     if table_format(uri) == ".tsv":
         return CorpusFormat.common_voice
     if table_format(uri) == ".txt" and not uri.endswith(LIBRISPEECH_SUFFIX):
         return CorpusFormat.kospeech
-    raise InputError(f"{uri}: not a corpus; name its folder, or a table ({', '.join(_TABLES)}, .tsv, {TRANSCRIPTS})")
+    raise InputError(f"{uri}: not a corpus; name its folder, or a table ({', '.join(TABLES)}, .tsv, {TRANSCRIPTS})")
 
 
 def format_of_folder(folder_uri: str, listed: Sequence[str]) -> CorpusFormat:
@@ -107,10 +51,10 @@ def format_of_folder(folder_uri: str, listed: Sequence[str]) -> CorpusFormat:
     value_tables = [name for name in top if name.lower().endswith(".tsv")]
     if value_tables and any(name.startswith(f"{CLIPS}/") for name in names):
         signs[CorpusFormat.common_voice] = f"{value_tables[0]}, {CLIPS}/"
-    tables = [name for name in top if table_format(name) in _TABLES and "vocab" not in name.lower()]
+    tables = [name for name in top if table_format(name) in TABLES and "vocab" not in name.lower()]
     if tables:
         signs[CorpusFormat.manifest] = ", ".join(tables[:_MAX_SHOWN])
-    audio = [uri for uri in listed if PurePosixPath(uri).suffix.lower() in AUDIO_SUFFIXES]
+    audio = [uri for uri in listed if is_audio(uri)]
     files = set(listed)
     if not signs and any(text_file_of(uri, folder_uri, files) for uri in audio):
         return CorpusFormat.folder
@@ -123,63 +67,6 @@ def format_of_folder(folder_uri: str, listed: Sequence[str]) -> CorpusFormat:
     raise InputError(
         f"{folder_uri}: none of the known formats fits its {len(names)} files ({len(audio)} of audio; {found}): there "
         f"is no {TRANSCRIPTS} (kospeech), no *{LIBRISPEECH_SUFFIX} (librispeech), no .tsv with {CLIPS}/ "
-        f"(common_voice), no table ({', '.join(_TABLES)}; manifest) and no text file that is named as an audio file "
+        f"(common_voice), no table ({', '.join(TABLES)}; manifest) and no text file that is named as an audio file "
         "(folder); name the corpus's own folder, or write a manifest"
     )
-
-
-def _is_file(uri: str) -> bool:
-    return table_format(uri) in (*_TABLES, ".tsv", ".txt")
-
-
-def _read(
-    uri: str, wanted: CorpusFormat, listed: Sequence[str], prepare: PrepareConfig, data: DataConfig, tell: Tell
-) -> list[Manifest]:
-    match wanted:
-        case CorpusFormat.librispeech:
-            return read_librispeech(_folder(uri, wanted), listed, tell)
-        case CorpusFormat.folder:
-            return read_folder(_folder(uri, wanted), listed, tell)
-        case CorpusFormat.common_voice:
-            return read_common_voice(uri)
-        case CorpusFormat.kospeech:
-            transcripts_uri = uri if _is_file(uri) else storage.join(uri, TRANSCRIPTS)
-            vocab_uri = prepare.vocab_path or find_kospeech_vocabulary(transcripts_uri) or ""
-            return [read_kospeech(transcripts_uri, prepare.audio_root, TextConfig(), vocab_uri)[0]]
-    return _read_tables(uri if _is_file(uri) else _only_table(uri), data)
-
-
-def _folder(uri: str, wanted: CorpusFormat) -> str:
-    if _is_file(uri):
-        raise InputError(f"{uri}: prepare.format={wanted.value} reads a folder; name that")
-    return uri
-
-
-def _only_table(folder_uri: str) -> str:
-    tables = [info.uri for info in storage.list_objects(folder_uri) if table_format(info.uri) in _TABLES]
-    if len(tables) == 1:
-        return tables[0]
-    found = f"there are {', '.join(PurePosixPath(uri).name for uri in tables)}" if tables else "there is none"
-    raise InputError(f"{folder_uri}: one table ({', '.join(_TABLES)}) is wanted, and {found}; name the table to read")
-
-
-def _read_tables(uri: str, data: DataConfig) -> list[Manifest]:
-    """One manifest, or those of a table `user_id,manifest`, a user each."""
-    table = read_rows(uri, {*COLUMNS, "manifest"})
-    if "audio" in table.columns or "manifest" not in table.columns:
-        table.require(("audio", "transcript"))
-        return [manifest_of(table)]
-    users, problems = read_users(uri, data)
-    manifests = [Manifest(u.manifest_uri, u.utterances, u.problems, u.unknown_columns) for u in users]
-    return [*manifests, *([Manifest(uri, [], problems)] if problems else [])]
-
-
-def _with_user(manifest: Manifest, user_id: str) -> Manifest:
-    return replace(manifest, utterances=[u if u.user_id else replace(u, user_id=user_id) for u in manifest.utterances])
-
-
-def audio_objects(corpus: Corpus) -> dict[str, ObjectInfo | None]:
-    """What is known of all audio that utterances name by URI, None where it is missing."""
-    wanted = {u.audio for manifest in corpus.manifests for u in manifest.utterances if isinstance(u.audio, str)}
-    known: dict[str, ObjectInfo | None] = {uri: info for uri, info in corpus.objects.items() if uri in wanted}
-    return known | storage.stat_many(sorted(wanted - known.keys()))

@@ -13,6 +13,7 @@ from ds2ray.tables.problems import Problem, ProblemKind, shown
 from ds2ray.tables.rows import read_rows, read_text
 from ds2ray.text import Vocabulary, tokens_of
 
+TRANSCRIPTS = "transcripts.txt"
 _COLUMNS = ("id", "char")
 _SHOWN_IDS = 8  # of a row whose ids disagree with its text
 

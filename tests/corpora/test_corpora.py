@@ -7,8 +7,11 @@ from corpora import COMMON_VOICE_ROWS, write_common_voice, write_librispeech, wr
 
 from ds2ray import storage
 from ds2ray.config import AudioConfig, CorpusFormat, DataConfig, PrepareConfig
-from ds2ray.corpora.detection import audio_objects, format_of_folder, read_corpus
-from ds2ray.corpora.folder import read_common_voice, read_folder, read_librispeech
+from ds2ray.corpora.common_voice import read_common_voice
+from ds2ray.corpora.corpus import audio_objects, read_corpus
+from ds2ray.corpora.detection import format_of_folder
+from ds2ray.corpora.folder import read_folder
+from ds2ray.corpora.librispeech import read_librispeech
 from ds2ray.errors import InputError
 from ds2ray.tables.manifest import Manifest, write_manifest
 from ds2ray.tables.validation import validate_many
