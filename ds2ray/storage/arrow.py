@@ -1,6 +1,12 @@
 """pyarrow's view of a remote store, made so that every S3-compatible server understands it."""
 
+import os
+
+import pyarrow.fs
 from pyarrow.fs import FSSpecHandler
+
+from ds2ray.storage.connections import connect
+from ds2ray.uris import is_local, local_path
 
 
 class ObjectByObject(FSSpecHandler):
@@ -18,3 +24,11 @@ class ObjectByObject(FSSpecHandler):
 
     def delete_root_dir_contents(self) -> None:
         raise PermissionError("deleting everything in a store is not offered")
+
+
+def filesystem(uri: str) -> tuple[pyarrow.fs.FileSystem, str]:
+    """The filesystem and the path in it, for libraries that take pyarrow's (Ray Train's checkpoints)."""
+    if is_local(uri):
+        return pyarrow.fs.LocalFileSystem(), os.path.abspath(local_path(uri))
+    connection, path = connect(uri)
+    return pyarrow.fs.PyFileSystem(ObjectByObject(connection)), path
