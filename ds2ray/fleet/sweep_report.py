@@ -3,26 +3,13 @@
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 
 from rich.console import Console
 from rich.table import Table
 
 from ds2ray import storage
-
-
-@dataclass(frozen=True)
-class SweepRow:
-    """One trial, over all users of the sample. Errors are fractions on held-out speech."""
-
-    overrides: str
-    hidden_dims: str
-    num_parameters: int
-    size_bytes: int
-    held_out_loss: float
-    wer_before: float
-    wer_after: float
-    cer_after: float
+from ds2ray.fleet.sweep import SweepRow
 
 
 def write_report(rows: Sequence[SweepRow], output_dir: str, command: str) -> None:

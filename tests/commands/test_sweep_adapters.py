@@ -10,7 +10,7 @@ import matplotlib.image
 import pytest
 from fleet_runs import RandomBase
 
-from ds2ray.cluster.sweep import SweepPoint, run, sweep_points
+from ds2ray.commands.sweep_adapters import run
 from ds2ray.config import (
     Activation,
     AdaptConfig,
@@ -23,7 +23,8 @@ from ds2ray.config import (
 )
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.errors import ConfigError, InputError
-from ds2ray.fleet.sweep_report import SweepRow, write_report
+from ds2ray.fleet.sweep import SweepPoint, SweepRow, sweep_points
+from ds2ray.fleet.sweep_report import write_report
 from ds2ray.model.adapter import MLPAdapter
 from launch import compose_job
 
