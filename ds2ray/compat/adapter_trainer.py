@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ds2ray.batching.batches import SpeechDataset, collate
 from ds2ray.compat.adapter_manager import AdapterManager, check_adapter_name
-from ds2ray.config import AdaptConfig
+from ds2ray.config import AdaptConfig, TrainConfig
 from ds2ray.errors import ConfigError
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.sound.audio import num_encoding_frames, probe
@@ -50,7 +50,7 @@ class AdapterTrainer:
         num_workers: int = 1,
         device: torch.device | str = "cpu",
         vocab: Vocabulary | None = None,
-        adapter_save_dir: str = "./adapters",
+        adapter_save_dir: str = TrainConfig.adapter_save_dir,
         config: AdaptConfig | None = None,
     ) -> None:
         if not trainset_list or validset is None or vocab is None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ds2ray.batching.batches import batches_by_seconds, prefetched
+from ds2ray.config import TranscribeJob
 from ds2ray.decoding.greedy import Decoded, greedy
 from ds2ray.errors import InputError
 from ds2ray.metrics import Score, score_texts
@@ -40,7 +41,7 @@ class Transcriber:
     root_uri: str
     base: Base
     device: torch.device
-    batch_s: float = 60.0
+    batch_s: float = TranscribeJob.batch_s
     max_open: int = MAX_OPEN
 
     def __post_init__(self) -> None:
@@ -52,7 +53,7 @@ class Transcriber:
         root_uri: str,
         base: str = "",
         device: torch.device | str | None = None,
-        batch_s: float = 60.0,
+        batch_s: float = TranscribeJob.batch_s,
         max_open: int = MAX_OPEN,
     ) -> "Transcriber":
         """Open a store's newest base, or another one by id or URI.

@@ -25,7 +25,7 @@ from base_training import (
 from shards import pack
 from toy_speech import SAMPLE_RATE_HZ, make_utterances
 
-from ds2ray.config import DataConfig, ErrorMetric, Schedule, TextConfig
+from ds2ray.config import LAST_LAYER, DataConfig, ErrorMetric, Schedule, TextConfig
 from ds2ray.decoding.greedy import greedy
 from ds2ray.decoding.scoring import score_decoded
 from ds2ray.errors import InputError, TrainingDivergedError
@@ -59,7 +59,7 @@ def test_the_reported_errors_are_those_of_the_validation_data_alone(tmp_path: Pa
         assert encodings is not None
         lengths = torch.tensor([len(encodings)])
         with torch.no_grad():
-            log_probs = base.model.head(encodings[None], lengths)
+            log_probs = base.model.head(encodings[None], lengths, LAST_LAYER)
         score += score_decoded(greedy(log_probs, lengths), [utterance.transcript], base.vocabulary)
     assert reports[-1].wer == pytest.approx(score.rate(ErrorMetric.wer))
     assert reports[-1].cer == pytest.approx(score.rate(ErrorMetric.cer))
