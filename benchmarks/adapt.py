@@ -18,11 +18,11 @@ from benchmarks.adapt_ways import Task, cohort_in_process, fleet_run, loop, part
 from benchmarks.common import CACHE, emit, measured_apart, say
 from benchmarks.speech import Speaker, base_corpus, saved_random_base, speakers, trained_base, vocabulary_of
 from ds2ray import storage
-from ds2ray.artifacts import open_adapter, open_base
 from ds2ray.config import AdaptConfig, AdapterConfig, ClusterConfig
-from ds2ray.data.demo import DemoCorpus
-from ds2ray.fleet.store import user_key
-from ds2ray.recognise import Transcriber
+from ds2ray.demo.corpus import DemoCorpus
+from ds2ray.model.stored import open_adapter, open_base
+from ds2ray.recognition.transcriber import Transcriber
+from ds2ray.store import user_key
 
 TRAINING = ("train.num_epochs=8", "train.learning_rate=0.001")
 """Of a trained base, beside `train=demo`: larger shapes learn the demo's voices in fewer epochs, at a lower rate."""

@@ -13,19 +13,20 @@ import torch
 from torch import Tensor
 
 from benchmarks.speech import Speaker
-from ds2ray import storage
-from ds2ray.artifacts import ensure_base
+from ds2ray import storage, store
+from ds2ray.batching.batches import SpeechDataset, collate, epoch_batches
+from ds2ray.compat.adapter_trainer import AdapterTrainer
 from ds2ray.config import AdaptConfig, AdapterConfig, AdaptJob, ClusterConfig, StorageConfig, to_plain
-from ds2ray.data.audio import num_encoding_frames
-from ds2ray.data.batches import SpeechDataset, collate, epoch_batches
-from ds2ray.data.features import LogMel
-from ds2ray.data.manifest import write_manifest
-from ds2ray.fleet import store
 from ds2ray.model.adapter import MLPAdapter
-from ds2ray.model.weights import Base, load_model_file, to_bytes
-from ds2ray.training.adapter import AdapterTrainer
-from ds2ray.training.cohort import CohortUser, EncodedUser, adapt_cohort, speech_of
-from ds2ray.training.fit import AdapterFit, fit_adapter
+from ds2ray.model.files import load_model_file
+from ds2ray.model.stored import ensure_base
+from ds2ray.model.weights import Base, to_bytes
+from ds2ray.sound.audio import num_encoding_frames
+from ds2ray.sound.features import LogMel
+from ds2ray.tables.manifest import write_manifest
+from ds2ray.training.adapters.cohort import adapt_cohort
+from ds2ray.training.adapters.encoded import CohortUser, EncodedUser, speech_of
+from ds2ray.training.adapters.fit import AdapterFit, fit_adapter
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def cohort_in_process(task: Task, users: Sequence[Speaker], root: str) -> float:
 
 def fleet_run(task: Task, users: Sequence[Speaker], root: str, cluster: ClusterConfig, workers: int) -> float:
     """(c) End to end: seconds of a whole fleet run, from reading the users to the summary, in a store of its own."""
-    from ds2ray.cluster import adapt
+    from ds2ray.commands import adapt_users as adapt
 
     manifest = storage.join(root, "users.parquet")
     write_manifest(manifest, [u for user in users for u in user.adapt], audio_relative=False)

@@ -16,11 +16,11 @@ from ds2ray.config import AdaptConfig, AdapterConfig, Precision, TextConfig
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary
-from ds2ray.training.bank import AdapterBank, BankAdamW
-from ds2ray.training.fit import UserSpeech, fit_adapter, pad_frames
-from ds2ray.training.split import split
-from ds2ray.training.stacked import StackedTraining
-from ds2ray.training.stored import StoredSpeech
+from ds2ray.training.adapters.bank import AdapterBank, BankAdamW
+from ds2ray.training.adapters.fit import UserSpeech, fit_adapter, pad_frames
+from ds2ray.training.adapters.split import split
+from ds2ray.training.adapters.stacked import StackedTraining
+from ds2ray.training.adapters.stored import StoredSpeech
 
 VOCABULARY = Vocabulary.from_transcripts(["abcdefghijklmnopqrstuvwxyz '"], TextConfig())
 

@@ -16,11 +16,11 @@ import pyarrow as pa
 
 from benchmarks.common import emit, measured_apart, say
 from ds2ray import storage
+from ds2ray.batching.batches import SpeechDataset
+from ds2ray.batching.epoch_plan import Batching, EpochPlan, epoch_course
 from ds2ray.config import AudioConfig, DataConfig, TextConfig, TrainConfig
-from ds2ray.data.batches import SpeechDataset
-from ds2ray.data.epoch_plan import Batching, EpochPlan, epoch_course
-from ds2ray.data.packed_audio import WINDOW_GROUPS, row_groups_of
-from ds2ray.training.sources import load_training_data
+from ds2ray.packs.references import WINDOW_GROUPS, row_groups_of
+from ds2ray.training.base.sources import load_training_data
 
 MEAN_S, SHORTEST_S, LONGEST_S = 3.6, 0.5, 25.0
 GROUP_ROWS, SHARD_GROUPS = 140, 16

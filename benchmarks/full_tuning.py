@@ -15,18 +15,18 @@ import torch
 from torch import Tensor
 
 from benchmarks.speech import Speaker
+from ds2ray.batching.batches import epoch_batches
 from ds2ray.config import AdaptConfig, AugmentConfig, OptimizerType, Schedule
-from ds2ray.data.audio import read_waveform
-from ds2ray.data.batches import epoch_batches
-from ds2ray.data.features import LogMel, spec_augment
-from ds2ray.data.manifest import Utterance
-from ds2ray.model.decode import Decoded, greedy
+from ds2ray.decoding.greedy import Decoded, greedy
+from ds2ray.decoding.scoring import score_decoded
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.layers import MaskedBatchNorm
 from ds2ray.model.weights import Base
+from ds2ray.sound.audio import read_waveform
+from ds2ray.sound.features import LogMel, spec_augment
+from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
-from ds2ray.training.evaluation import score_decoded
-from ds2ray.training.fit import WARMUP_FRACTION, pad_tokens
+from ds2ray.training.adapters.fit import WARMUP_FRACTION, pad_tokens
 from ds2ray.training.optim import build_optimizer, clip_gradients, ctc_losses, learning_rate_at, set_learning_rate
 from ds2ray.training.seeds import derive_seed
 

@@ -27,10 +27,11 @@ from benchmarks.speech import MODELS, Speaker, random_base
 from benchmarks.synthetic import VOCABULARY, synthetic_users
 from ds2ray.config import AdaptConfig, AdapterConfig
 from ds2ray.model.weights import Base
-from ds2ray.training.cohort import CohortUser, adapt_cohort
-from ds2ray.training.encode import Encoder
+from ds2ray.training.adapters.cohort import adapt_cohort
+from ds2ray.training.adapters.encode import Encoder
+from ds2ray.training.adapters.encoded import CohortUser
+from ds2ray.training.adapters.stages import StageClock
 from ds2ray.training.precision import bfloat16_trunk, uses_bfloat16
-from ds2ray.training.stages import StageClock
 
 STAGES = ("read", "mel", "encode", "train", "gate")
 

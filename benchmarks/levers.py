@@ -20,9 +20,10 @@ from benchmarks.adapt_ways import Task, publish, warm_base
 from benchmarks.common import CACHE, emit, measured_apart, say
 from benchmarks.recipes import Recipe, mean, parse_recipe
 from benchmarks.speech import Speaker, base_corpus, speakers
-from ds2ray.artifacts import ensure_base
-from ds2ray.training.cohort import CohortUser, adapt_cohort
-from ds2ray.training.stages import StageClock
+from ds2ray.model.stored import ensure_base
+from ds2ray.training.adapters.cohort import adapt_cohort
+from ds2ray.training.adapters.encoded import CohortUser
+from ds2ray.training.adapters.stages import StageClock
 
 RECIPES = (
     *("unchanged=", "early_stop=patience_epochs=10", "early_stop_5=patience_epochs=5", "bfloat16=precision=bfloat16"),

@@ -19,20 +19,21 @@ import torch
 
 from benchmarks.common import emit, say
 from ds2ray import storage
-from ds2ray.artifacts import publish_base
 from ds2ray.cluster.cohort_trial import CohortTrial
 from ds2ray.cluster.fleet import train_cohorts
 from ds2ray.cluster.session import connected, room_for_trials
 from ds2ray.config import AdaptJob, AudioConfig, ClusterConfig, ModelConfig, StorageConfig, TextConfig
-from ds2ray.data.manifest import Utterance
 from ds2ray.fleet.cohorts import Room, cohort_size, pack_cohorts
-from ds2ray.fleet.outcomes import read_outcomes, run_uri
 from ds2ray.fleet.plan import Change, Plan, UserPlan
-from ds2ray.fleet.store import BaseRecord, read_base_record
 from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.model.stored import publish_base
 from ds2ray.model.weights import Base
+from ds2ray.store import BaseRecord, read_base_record
+from ds2ray.store.layout import outcomes_uri
+from ds2ray.store.outcomes import read_outcomes
+from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
-from ds2ray.training.cohort import CohortResult
+from ds2ray.training.adapters.cohort import CohortResult
 
 NUM_USERS = 100_000
 RUN_ID = "overhead"
@@ -97,7 +98,7 @@ def _warmed_up(root: str, num_cohorts: int) -> Iterator[_Warm]:
 
     def watch() -> None:
         while not done.wait(0.1):
-            written = len(storage.list_objects(run_uri(root, RUN_ID, "outcomes")))
+            written = len(storage.list_objects(outcomes_uri(root, RUN_ID)))
             if written >= num_cohorts:
                 warm.cohorts, warm.memory_mb = written, _own_memory_mb()
                 return

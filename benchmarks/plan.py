@@ -20,13 +20,15 @@ from benchmarks import overhead
 from benchmarks.common import emit, measured_apart, say
 from benchmarks.counted import REQUESTS
 from ds2ray import storage
-from ds2ray.cluster.adapt import PLAN_FILE, SETTLED_PART, make_plan, settle
+from ds2ray.commands.adapt_users import make_plan
 from ds2ray.config import AdaptJob, AudioConfig, StorageConfig, TextConfig, to_plain
-from ds2ray.fleet.index import close_run, open_run
-from ds2ray.fleet.outcomes import Outcome, Status, run_uri, write_part
 from ds2ray.fleet.plan import Change, plan_table
 from ds2ray.fleet.report import plan_text, summarise
-from ds2ray.fleet.store import BaseRecord
+from ds2ray.fleet.settling import SETTLED_PART, settle
+from ds2ray.store import BaseRecord
+from ds2ray.store.index import close_run, open_run
+from ds2ray.store.layout import plan_uri
+from ds2ray.store.outcomes import Outcome, Status, write_part
 from ds2ray.text import Vocabulary
 
 CHANGED_EVERY = 20  # 5 % of the users
@@ -111,7 +113,7 @@ def one_night(users_uri: str, root_uri: str, run_id: str) -> Night:
     say(plan_text(plan, users_uri, root_uri).replace("\n", " ·"))
     planned_s, plan_requests = time.perf_counter(), REQUESTS.total() - requests
     open_run(root_uri, run_id)
-    storage.write_table(run_uri(root_uri, run_id, PLAN_FILE), plan_table(plan))
+    storage.write_table(plan_uri(root_uri, run_id), plan_table(plan))
     trained = [_adapted(user.user_key, user.fingerprint) for user in plan.users if user.to_train]
     rows = settle(plan, trained, {}, finished=True, min_utterances=job.adapt.min_utterances)
     write_part(root_uri, run_id, SETTLED_PART, rows, plan.unchanged)

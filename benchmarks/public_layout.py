@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from ds2ray.batching.batches import Batch
 from ds2ray.config import AudioConfig, AugmentConfig, ModelConfig, TrainConfig
-from ds2ray.data.batches import Batch
-from ds2ray.data.features import LogMel, spec_augment
 from ds2ray.model.layers import RNN_CLASSES
+from ds2ray.sound.features import LogMel, spec_augment
 
 
 class PublicDeepSpeech2(nn.Module):

@@ -25,9 +25,9 @@ from benchmarks.recipes import Recipe, mean, numbers, parse_recipe
 from benchmarks.speech import Speaker, base_corpus, speakers, trained_base
 from ds2ray import storage
 from ds2ray.config import AdapterConfig, ModelConfig
-from ds2ray.data.manifest import read_manifest
 from ds2ray.model.deepspeech2 import DeepSpeech2
-from ds2ray.model.weights import load_model_file
+from ds2ray.model.files import load_model_file
+from ds2ray.tables.manifest import read_manifest
 
 OTHER_RECIPES = (
     "epochs10=num_epochs=10",

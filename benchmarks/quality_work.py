@@ -12,10 +12,12 @@ from benchmarks.recipes import Recipe
 from benchmarks.speech import Speaker, digest
 from ds2ray import storage
 from ds2ray.config import AdaptConfig
-from ds2ray.data.manifest import Utterance
 from ds2ray.model.adapter import MLPAdapter
-from ds2ray.model.weights import Base, load_model_file
-from ds2ray.training.cohort import CohortUser, adapt_cohort
+from ds2ray.model.files import load_model_file
+from ds2ray.model.weights import Base
+from ds2ray.tables.manifest import Utterance
+from ds2ray.training.adapters.cohort import adapt_cohort
+from ds2ray.training.adapters.encoded import CohortUser
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ import numpy as np
 
 from benchmarks.speech import Speaker
 from ds2ray.config import AdaptConfig, DataConfig, TextConfig
-from ds2ray.data.audio import read_waveform
-from ds2ray.data.manifest import Utterance, read_manifest
-from ds2ray.data.validation import validate
 from ds2ray.errors import InputError
 from ds2ray.model.weights import Base
+from ds2ray.sound.audio import read_waveform
+from ds2ray.tables.manifest import Utterance, read_manifest
+from ds2ray.tables.validation import validate
 from ds2ray.text import normalise
-from ds2ray.training.split import hold_out
+from ds2ray.training.hold_out import hold_out
 
 FRAME_S = 0.01
 QUIET_DB = -40.0

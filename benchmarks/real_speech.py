@@ -20,10 +20,11 @@ from benchmarks.recipes import Recipe, mean, parse_recipe
 from benchmarks.speech import Speaker, base_corpus, run_training, trained_base
 from ds2ray import storage
 from ds2ray.config import ClusterConfig
-from ds2ray.data.manifest import write_manifest
-from ds2ray.fleet.store import read_base_record
-from ds2ray.model.weights import load_model_file
-from ds2ray.recognise import Hypothesis, Transcriber
+from ds2ray.model.files import load_model_file
+from ds2ray.recognition.hypothesis import Hypothesis
+from ds2ray.recognition.transcriber import Transcriber
+from ds2ray.store import read_base_record
+from ds2ray.tables.manifest import write_manifest
 from ds2ray.text import normalise
 
 SPEECH = Path(__file__).resolve().parents[2] / "shared" / "speech" / "allison-en" / "utterances.jsonl"

@@ -18,15 +18,15 @@ import torch
 
 from benchmarks.common import CACHE, emit, measured_apart, say, start_apart
 from benchmarks.speech import MODELS, base_corpus, vocabulary_of
+from ds2ray.batching.batches import SpeechDataset
+from ds2ray.batching.epoch_plan import Batching, epoch_course
 from ds2ray.config import ClusterConfig, StorageConfig, TrainConfig
-from ds2ray.data.batches import SpeechDataset
-from ds2ray.data.epoch_plan import Batching, epoch_course
-from ds2ray.data.manifest import read_manifest
-from ds2ray.fleet.store import read_base_record
-from ds2ray.training.base import train_base
-from ds2ray.training.loading import Loader
-from ds2ray.training.reports import EpochReport, Observer
-from ds2ray.training.task import BaseTask
+from ds2ray.store import read_base_record
+from ds2ray.tables.manifest import read_manifest
+from ds2ray.training.base.loading import Loader
+from ds2ray.training.base.loop import train_base
+from ds2ray.training.base.reports import EpochReport, Observer
+from ds2ray.training.base.task import BaseTask
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -14,15 +14,16 @@ import torch
 from benchmarks.common import say
 from ds2ray import storage
 from ds2ray.config import AdaptConfig, AudioConfig, ModelConfig, TextConfig
-from ds2ray.data.demo import ENGLISH_USERS, DemoCorpus, Session, make_corpus, record
-from ds2ray.data.demo_grammar import ENGLISH
-from ds2ray.data.espeak import Voice
-from ds2ray.data.manifest import Utterance, read_manifest, write_manifest
+from ds2ray.demo.corpus import ENGLISH_USERS, DemoCorpus, Session, make_corpus, record
+from ds2ray.demo.espeak import Voice
+from ds2ray.demo.grammar import ENGLISH
 from ds2ray.model.deepspeech2 import DeepSpeech2
-from ds2ray.model.weights import Base, save_model_file
+from ds2ray.model.files import save_model_file
+from ds2ray.model.weights import Base
+from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
 from ds2ray.text import Vocabulary
-from ds2ray.training.cohort import user_seed
-from ds2ray.training.split import hold_out
+from ds2ray.training.adapters.encoded import user_seed
+from ds2ray.training.hold_out import hold_out
 
 SECONDS_PER_SENTENCE = 1.6
 """Less than any voice of the demo takes on average, so that what is spoken is enough."""

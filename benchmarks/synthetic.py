@@ -9,7 +9,7 @@ import soundfile
 
 from benchmarks.speech import Speaker
 from ds2ray.config import TextConfig
-from ds2ray.data.manifest import Utterance
+from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
 
 SAMPLE_RATE_HZ = 16000

@@ -14,10 +14,10 @@ from benchmarks.common import emit, say
 from benchmarks.public_layout import PublicTraining
 from benchmarks.speech import MODELS
 from benchmarks.synthetic import SAMPLE_RATE_HZ, VOCABULARY, utterances_of
+from ds2ray.batching.batches import Batch, SpeechDataset, collate
 from ds2ray.config import TrainConfig
-from ds2ray.data.batches import Batch, SpeechDataset, collate
 from ds2ray.model.deepspeech2 import DeepSpeech2
-from ds2ray.training.learner import Learner
+from ds2ray.training.base.learner import Learner
 
 
 def main(argv: Sequence[str] | None = None) -> None:

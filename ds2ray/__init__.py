@@ -8,13 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ds2ray.data.batches import SpeechDataset
+    from ds2ray.batching.batches import SpeechDataset
+    from ds2ray.compat.adapter_manager import AdapterManager
+    from ds2ray.compat.adapter_trainer import AdapterTrainer
     from ds2ray.model.adapter import MLPAdapter
     from ds2ray.model.deepspeech2 import DeepSpeech2
-    from ds2ray.model.weights import AdapterManager
-    from ds2ray.recognise import Transcriber
+    from ds2ray.recognition.transcriber import Transcriber
     from ds2ray.text import Vocabulary
-    from ds2ray.training.adapter import AdapterTrainer
 
 __version__ = "0.1.0"
 
@@ -29,12 +29,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "AdapterManager": "ds2ray.model.weights",
-    "AdapterTrainer": "ds2ray.training.adapter",
+    "AdapterManager": "ds2ray.compat.adapter_manager",
+    "AdapterTrainer": "ds2ray.compat.adapter_trainer",
     "DeepSpeech2": "ds2ray.model.deepspeech2",
     "MLPAdapter": "ds2ray.model.adapter",
-    "SpeechDataset": "ds2ray.data.batches",
-    "Transcriber": "ds2ray.recognise",
+    "SpeechDataset": "ds2ray.batching.batches",
+    "Transcriber": "ds2ray.recognition.transcriber",
     "Vocabulary": "ds2ray.text",
 }
 

@@ -1,7 +1,9 @@
 """Word and character errors, counted so that the counts of many utterances and processes can be added."""
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ds2ray.config import ErrorMetric
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,32 @@ def word_errors(reference: str, hypothesis: str) -> ErrorCount:
 def character_errors(reference: str, hypothesis: str) -> ErrorCount:
     """Errors in characters. Spaces are left out, as is usual for Korean: a word split in two is no error."""
     return _count("".join(reference.split()), "".join(hypothesis.split()))
+
+
+NO_ERRORS = ErrorCount(0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Score:
+    """Errors of words and of characters, addable over batches, users and ranks."""
+
+    words: ErrorCount = field(default=NO_ERRORS)
+    characters: ErrorCount = field(default=NO_ERRORS)
+
+    def __add__(self, other: "Score") -> "Score":
+        return Score(self.words + other.words, self.characters + other.characters)
+
+    def rate(self, metric: ErrorMetric) -> float:
+        """WER or CER as a fraction."""
+        return (self.words if metric is ErrorMetric.wer else self.characters).rate()
+
+
+def score_texts(references: Iterable[str], hypotheses: Iterable[str]) -> Score:
+    """Errors of normalised texts, summed over pairs."""
+    total = Score()
+    for reference, hypothesis in zip(references, hypotheses, strict=True):
+        total += Score(word_errors(reference, hypothesis), character_errors(reference, hypothesis))
+    return total
 
 
 def _count(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> ErrorCount:

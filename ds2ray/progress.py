@@ -9,6 +9,14 @@ Tell = Callable[[str], None]
 """Takes a line that says how far something is; called far more often than anybody wants to read."""
 
 
+TellDone = Callable[[int, int], None]
+"""(what is done, all of it)"""
+
+
+def untold_done(done: int, total: int) -> None:
+    """Progress that nobody asked for."""
+
+
 def untold(line: str) -> None:
     """Progress that nobody asked for."""
 

@@ -1,16 +1,9 @@
-"""The settings of a job as a table, read from config.py: what `--help` prints and what mistakes are compared with."""
+"""The settings of a job as a table: what `--help` prints and what mistakes are compared with."""
 
-import ast
 import inspect
-import io
-import sys
 import textwrap
-import tokenize
-import types
-from collections.abc import Iterator
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
-from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
 
@@ -20,7 +13,7 @@ class Setting:
 
     key: str  # dotted, as it is overridden
     type: Any  # the annotation: bool, int, float, str, an Enum, or a list of these
-    meaning: str  # the comment beside the field
+    meaning: str  # the sentence beside it
 
     @property
     def type_name(self) -> str:
@@ -62,7 +55,8 @@ class Section:
 
 def sections(schema: type, name: str = "") -> list[Section]:
     """All settings below a config dataclass, the job's own first."""
-    hints, meanings = get_type_hints(schema), _comments(sys.modules[schema.__module__]).get(schema.__name__, {})
+    hints = get_type_hints(schema)
+    meanings = {field.name: str(field.metadata.get("help", "")) for field in fields(schema)}
     prefix = f"{name}." if name else ""
     own = tuple(
         Setting(key=prefix + field, type=hint, meaning=meanings.get(field, ""))
@@ -150,23 +144,3 @@ def _type_name(annotation: Any) -> str:
     if get_origin(annotation) is list:
         return f"[{_type_name(get_args(annotation)[0])}]"
     return "choice" if issubclass(annotation, Enum) else annotation.__name__
-
-
-@cache
-def _comments(module: types.ModuleType) -> dict[str, dict[str, str]]:
-    """Class → field → the comment at the end of the field's line."""
-    source = inspect.getsource(module)
-    by_line = {
-        token.start[0]: token.string.lstrip("# ")
-        for token in tokenize.generate_tokens(io.StringIO(source).readline)
-        if token.type == tokenize.COMMENT
-    }
-    classes: Iterator[ast.ClassDef] = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
-    return {
-        node.name: {
-            field.target.id: by_line.get(field.end_lineno or 0, "")
-            for field in node.body
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        }
-        for node in classes
-    }

@@ -5,7 +5,7 @@ from launch import run_job
 
 
 def main(job: AdaptJob) -> int:
-    from ds2ray.cluster.adapt import run  # imports torch and Ray
+    from ds2ray.commands.adapt_users import run  # imports torch and Ray
 
     return run(job)
 

@@ -5,7 +5,7 @@ from launch import run_job
 
 
 def main(job: DemoJob) -> int:
-    from ds2ray.cluster.demo import run  # imports torch and Ray
+    from ds2ray.commands.demo import run  # imports torch and Ray
 
     return run(job)
 

@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TypeVar
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from arguments import CONF_DIR, FLAGS, JOBS, Arguments, groups, raise_all, refuse_secrets
@@ -27,7 +27,7 @@ from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
 from ds2ray.reference import help_page, settings
 
 T = TypeVar("T")
-REQUIRED = "${required:}"
+REQUIRED = "???"
 """How a preset says that a setting has to be given."""
 
 
@@ -111,9 +111,23 @@ def _compose(job_name: str, argv: list[str]) -> DictConfig:
     raise_all(problems)
     try:
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            return compose(job_name, overrides)
+            return _with_required(compose(job_name, overrides, return_hydra_config=True))
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_plain_message(error)) from error
+
+
+def _with_required(config: DictConfig) -> DictConfig:
+    """Without Hydra's own part, and with `???` again where a preset says so: over a default, merging loses it."""
+    choices = config.hydra.runtime.choices
+    with open_dict(config):
+        del config["hydra"]
+    for group, option in choices.items():
+        path = CONF_DIR / group / f"{option}.yaml"
+        preset = _flatten(OmegaConf.to_container(OmegaConf.load(path))) if path.exists() else {}
+        for key in (key for key, value in preset.items() if value == REQUIRED):
+            if not OmegaConf.select(config, f"{group}.{key}"):
+                OmegaConf.update(config, f"{group}.{key}", REQUIRED)
+    return config
 
 
 def _to_dataclass(job_name: str, config: DictConfig) -> object:

@@ -5,7 +5,7 @@ from launch import run_job
 
 
 def main(job: PrepareJob) -> int:
-    from ds2ray.packing.run import run  # imports what reads audio
+    from ds2ray.commands.prepare import run  # imports what reads audio
 
     return run(job)
 

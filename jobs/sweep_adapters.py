@@ -5,7 +5,7 @@ from launch import run_job
 
 
 def main(job: SweepJob) -> int:
-    from ds2ray.cluster.sweep import run  # imports torch and Ray
+    from ds2ray.commands.sweep_adapters import run  # imports torch and Ray
 
     return run(job)
 

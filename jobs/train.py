@@ -5,7 +5,7 @@ from launch import run_job
 
 
 def main(job: TrainJob) -> int:
-    from ds2ray.cluster.train import run  # imports torch and Ray
+    from ds2ray.commands.train import run  # imports torch and Ray
 
     return run(job)
 

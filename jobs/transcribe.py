@@ -5,7 +5,7 @@ from launch import run_job
 
 
 def main(job: TranscribeJob) -> int:
-    from ds2ray.cluster.transcribe import run  # imports torch and Ray
+    from ds2ray.commands.transcribe import run  # imports torch and Ray
 
     return run(job)
 

@@ -1,7 +1,8 @@
+import copy
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -9,9 +10,11 @@ import pytest
 from s3_server import S3Server, serve
 
 if TYPE_CHECKING:
+    from base_training import TrainedBase
     from fleet_runs import RandomBase
 
-    from ds2ray.data.demo import DemoCorpus
+    from ds2ray.demo.corpus import DemoCorpus
+    from ds2ray.model.weights import Base
 
 # How long an example takes depends on the machine; examples are the same in every run.
 hypothesis.settings.register_profile("ds2ray", deadline=None, derandomize=True)
@@ -43,7 +46,7 @@ def s3_root(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture(scope="session")
 def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> "DemoCorpus":
     """Eight users with six utterances each, and a little for a base."""
-    from ds2ray.data.demo import make_corpus
+    from ds2ray.demo.corpus import make_corpus
 
     folder = str(tmp_path_factory.mktemp("corpus"))
     return make_corpus(
@@ -59,6 +62,20 @@ def random_base(small_corpus: "DemoCorpus", tmp_path_factory: pytest.TempPathFac
     random = RandomBase(str(tmp_path_factory.mktemp("random-base")), random_weights(small_corpus))
     random.publish(random.root)
     return random
+
+
+@pytest.fixture(scope="session")
+def trained_base(tmp_path_factory: pytest.TempPathFactory) -> "TrainedBase":
+    """A base that has learned toy speech of ordinary pitch; not to be changed."""
+    from base_training import train_toy_base
+
+    return train_toy_base(tmp_path_factory.mktemp("toy-base"))
+
+
+@pytest.fixture
+def fresh_base(trained_base: "TrainedBase") -> "Callable[[], Base]":
+    """Gives copies of the trained base."""
+    return lambda: copy.deepcopy(trained_base.base)
 
 
 @pytest.fixture(scope="session")

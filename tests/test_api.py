@@ -9,8 +9,8 @@ from torch import nn
 
 from ds2ray import AdapterManager, AdapterTrainer, DeepSpeech2, SpeechDataset, Vocabulary
 from ds2ray.config import AudioConfig, TextConfig
-from ds2ray.data.audio import write_audio
-from ds2ray.data.manifest import read_manifest
+from ds2ray.sound.audio import write_audio
+from ds2ray.tables.manifest import read_manifest
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 VOCABULARY = Vocabulary.from_tokens([" ", *(chr(ord("가") + index) for index in range(1998))], TextConfig())
@@ -33,15 +33,15 @@ def test_the_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         input_dim=256, num_classes=2000, use_adapter=True, adapter_hidden_dims=[512, 256], device=torch.device(DEVICE)
     )
     model.freeze_base_model()
-    dim = model.encoding_dim()
+    dim = model.encoding_dim(model.adapter_layer)
     expected = 2 * dim + (dim * 512 + 512) + (512 * 256 + 256) + (256 * dim + dim)
     assert model.count_parameters(trainable_only=True)["adapter"] == expected
     assert model.count_parameters(trainable_only=True)["total"] == expected
-    assert expected < 0.04 * model.count_parameters()["base"]
+    assert expected < 0.1 * model.count_parameters()["base"]
 
     AdapterManager().save_adapter(model, "./adapters", "user_john")
     size_bytes = (tmp_path / "adapters" / "user_john_adapter.pt").stat().st_size
-    assert 1e6 < size_bytes < 6e6
+    assert 1e6 < size_bytes < 8e6
     AdapterManager().load_adapter(model, "./adapters/user_john_adapter.pt")
     path = "./adapters/user_john_adapter.pt"
     info = AdapterManager().get_adapter_info(path)

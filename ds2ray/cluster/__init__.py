@@ -1,1 +1,1 @@
-"""What runs on Ray: base training, adaptation of many users, sweeps and bulk recognition."""
+"""What runs on Ray: training of a base, trials of cohorts and of sweeps, and how the cluster is reached."""

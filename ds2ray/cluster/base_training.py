@@ -21,17 +21,17 @@ from ray.train.v2.torch.torch_trainer import TorchTrainer
 from ray.util.queue import Queue
 
 from ds2ray import display, storage
-from ds2ray.artifacts import publish_base
-from ds2ray.cluster.board import Board
 from ds2ray.cluster.session import beside_driver, cluster_gpus, connected
 from ds2ray.cluster.stopping import StopFlag, asking, stop_on_signal, told_to_stop
 from ds2ray.config import ClusterConfig, StorageConfig
 from ds2ray.display.doing import Doing
 from ds2ray.errors import Ds2RayError, StorageError
-from ds2ray.model.weights import save_model_file
-from ds2ray.training.base import train_base
-from ds2ray.training.reports import EpochReport, Observer, Progress
-from ds2ray.training.task import BaseTask
+from ds2ray.model.files import save_model_file
+from ds2ray.model.stored import publish_base
+from ds2ray.training.base.board import Board
+from ds2ray.training.base.loop import train_base
+from ds2ray.training.base.reports import EpochReport, Observer, Progress
+from ds2ray.training.base.task import BaseTask
 
 MODEL_FILE = "model.pt"
 

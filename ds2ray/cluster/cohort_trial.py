@@ -11,19 +11,21 @@ import ray
 import torch
 from ray import tune
 
-from ds2ray import storage
-from ds2ray.artifacts import base_from_bytes, open_adapter
+from ds2ray import storage, store
 from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, ErrorMetric, StorageConfig, to_plain
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError
-from ds2ray.fleet import outcomes, store
 from ds2ray.fleet.attempts import name_user, named_user
-from ds2ray.fleet.outcomes import Outcome, Status
-from ds2ray.fleet.plan import UserPlan, listed
+from ds2ray.fleet.plan import UserPlan
 from ds2ray.fleet.sealed import open_sealed
+from ds2ray.model.stored import base_from_bytes, open_adapter
 from ds2ray.model.weights import to_bytes
-from ds2ray.training.cohort import CohortProgress, CohortResult, CohortUser, Stage, cohort_events
-from ds2ray.training.gate import CurrentAdapter
-from ds2ray.training.split import split_rule
+from ds2ray.store import outcomes
+from ds2ray.store.outcomes import Outcome, Status
+from ds2ray.tables.problems import listed
+from ds2ray.training.adapters.cohort import CohortProgress, CohortResult, Stage, cohort_events
+from ds2ray.training.adapters.encoded import CohortUser
+from ds2ray.training.adapters.gate import CurrentAdapter
+from ds2ray.training.adapters.split import split_rule
 
 log = logging.getLogger(__name__)
 

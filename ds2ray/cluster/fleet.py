@@ -9,7 +9,6 @@ import numpy as np
 import ray
 from ray import tune
 
-from ds2ray.cluster.adapt import CohortStarts
 from ds2ray.cluster.cohort_queue import CohortByCohort, ForgetfulScheduler, NoTrialProgress
 from ds2ray.cluster.cohort_trial import CohortTrial, FleetTask, slice_of
 from ds2ray.cluster.progress import FleetProgress, our_error, told
@@ -17,8 +16,9 @@ from ds2ray.cluster.session import cluster_gpus, quiet_tune, room_for_trials
 from ds2ray.config import AdaptJob
 from ds2ray.errors import StorageError
 from ds2ray.fleet.plan import Plan
-from ds2ray.fleet.store import BaseRecord, read_base
+from ds2ray.fleet.settling import CohortStarts
 from ds2ray.fleet.tally import Tally
+from ds2ray.store import BaseRecord, read_base
 
 
 def train_cohorts(

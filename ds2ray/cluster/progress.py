@@ -15,9 +15,9 @@ from ds2ray import display
 from ds2ray.cluster.cohort_trial import CohortStart
 from ds2ray.errors import Ds2RayError, StorageError
 from ds2ray.fleet.attempts import Patience
-from ds2ray.fleet.outcomes import Status
 from ds2ray.fleet.tally import CohortSoFar, Tally
 from ds2ray.progress import paced
+from ds2ray.store.outcomes import Status
 
 SHOWN_EVERY_S = 0.1
 EXIT_DETAIL = "Worker exit detail: "

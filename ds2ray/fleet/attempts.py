@@ -7,7 +7,8 @@ next attempt finds the name, and goes on without that user.
 
 from ds2ray import storage
 from ds2ray.errors import ArtifactCorruptError
-from ds2ray.fleet.outcomes import Status, run_uri
+from ds2ray.store.layout import attempt_uri
+from ds2ray.store.outcomes import Status
 
 
 class Patience:
@@ -38,12 +39,12 @@ class Patience:
 
 def name_user(root_uri: str, run_id: str, cohort: int, attempt: int, user_key: str) -> None:
     """Say on which user alone this attempt begins to work."""
-    storage.write_json(_uri(root_uri, run_id, cohort), {"attempt": attempt, "user_key": user_key})
+    storage.write_json(attempt_uri(root_uri, run_id, cohort), {"attempt": attempt, "user_key": user_key})
 
 
 def named_user(root_uri: str, run_id: str, cohort: int, attempt: int) -> str:
     """On which user alone this attempt was at work last; empty where it named nobody."""
-    uri = _uri(root_uri, run_id, cohort)
+    uri = attempt_uri(root_uri, run_id, cohort)
     try:
         document = storage.read_json(uri)
         return str(document["user_key"]) if document["attempt"] == attempt else ""
@@ -51,7 +52,3 @@ def named_user(root_uri: str, run_id: str, cohort: int, attempt: int) -> str:
         return ""
     except (KeyError, TypeError) as error:
         raise ArtifactCorruptError(f"{uri}: names no user; delete it") from error
-
-
-def _uri(root_uri: str, run_id: str, cohort: int) -> str:
-    return run_uri(root_uri, run_id, "attempts", f"{cohort:06d}.json")

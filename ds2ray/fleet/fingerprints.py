@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, to_plain
-from ds2ray.data.manifest import Utterance
 from ds2ray.storage import ObjectInfo
+from ds2ray.tables.manifest import Utterance
 
 FINGERPRINT_LENGTH = 32
 """Hex digits of a user's fingerprint: enough for any fleet, and half the size of the index."""

@@ -4,22 +4,21 @@ Users of whom there is nothing to do stay in columns: a night of a million users
 """
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig
-from ds2ray.data.manifest import Utterance
-from ds2ray.data.notes import reading_notes
-from ds2ray.data.rows import Problem
-from ds2ray.data.user_table import UserRow, user_rows
-from ds2ray.data.users import Fleet
 from ds2ray.fleet.cohorts import CohortSize, pack_cohorts
 from ds2ray.fleet.fingerprints import sealed_fingerprints, settings_that_matter, user_fingerprint
-from ds2ray.fleet.keys import user_keys
 from ds2ray.storage import ObjectInfo
+from ds2ray.store.keys import user_keys
+from ds2ray.tables.manifest import Utterance
+from ds2ray.tables.notes import reading_notes
+from ds2ray.tables.problems import Problem, num_dropped, reasons_of
+from ds2ray.tables.users import Fleet
+from ds2ray.tables.users_table import UserRow, user_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -139,29 +138,6 @@ def cohorts_of(users: Sequence[UserPlan], size: CohortSize) -> tuple[tuple[int, 
     to_train = [number for number, user in enumerate(users) if user.to_train]
     packed = pack_cohorts([users[number].speech_s for number in to_train], size)
     return tuple(tuple(to_train[number] for number in cohort) for cohort in packed)
-
-
-def cause(problem: Problem) -> str:
-    """What a problem has in common with others of its kind: the column and the reason without its particulars."""
-    reason = problem.reason
-    for mark in (":", "(", ";"):
-        reason = reason.partition(mark)[0]
-    return f"{problem.column} {reason}".strip()
-
-
-def num_dropped(problems: Iterable[Problem]) -> int:
-    """Rows that these problems leave out."""
-    return len({(problem.manifest_uri, problem.line) for problem in problems})
-
-
-def reasons_of(problems: Iterable[Problem]) -> dict[str, int]:
-    """Problems by cause."""
-    return dict(Counter(map(cause, problems)))
-
-
-def listed(reasons: Mapping[str, int]) -> str:
-    """`2 × audio is empty; 1 × …`"""
-    return "; ".join(f"{count} × {name}" for name, count in reasons.items())
 
 
 def plan_table(plan: Plan) -> "pa.Table":

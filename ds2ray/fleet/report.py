@@ -5,11 +5,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ds2ray.data.rows import Problem
 from ds2ray.fleet.cohorts import Room
-from ds2ray.fleet.outcomes import Outcome, Status
-from ds2ray.fleet.plan import Change, Plan, cause
+from ds2ray.fleet.plan import Change, Plan
 from ds2ray.fleet.tally import SHORT
+from ds2ray.store.outcomes import Outcome, Status
+from ds2ray.tables.problems import Problem, cause
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from ds2ray import storage
 from ds2ray.config import AudioConfig, BadRows, DataConfig
-from ds2ray.data.rows import ProblemKind
-from ds2ray.data.user_table import UserRow
-from ds2ray.data.users import UserData, at_once, read_user, usable_users
 from ds2ray.errors import InputError, StorageError
-from ds2ray.fleet.outcomes import Outcome, Status
-from ds2ray.fleet.plan import UserPlan, listed, num_dropped, reasons_of
+from ds2ray.fleet.plan import UserPlan
+from ds2ray.store.outcomes import Outcome, Status
+from ds2ray.tables.problems import ProblemKind, listed, num_dropped, reasons_of
+from ds2ray.tables.users import UserData, at_once, read_user, usable_users
+from ds2ray.tables.users_table import UserRow
 from ds2ray.text import Vocabulary
 
 

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ds2ray.fleet.outcomes import Status
 from ds2ray.progress import duration_text
+from ds2ray.store.outcomes import Status
 
 SHORT = {
     Status.adapted: "adapted",

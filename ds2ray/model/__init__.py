@@ -1,1 +1,1 @@
-"""DeepSpeech2, the adapter, decoding and weights: torch only."""
+"""DeepSpeech2, the adapter, their weights, and how both are opened from files and from the store."""

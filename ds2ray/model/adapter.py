@@ -53,8 +53,8 @@ class MLPAdapter(nn.Module):
         self,
         input_dim: int,
         hidden_dims: Sequence[int],
-        activation: Activation = Activation.relu,
-        dropout: float = 0.1,
+        activation: Activation = AdapterConfig.activation,
+        dropout: float = AdapterConfig.dropout,
     ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(input_dim)

@@ -17,9 +17,9 @@ from benchmarks.gpu_limits import Limits, busy_us, trunk_flops
 from benchmarks.speech import Speaker, random_base
 from benchmarks.synthetic import VOCABULARY, synthetic_users
 from ds2ray.config import LAST_LAYER, AdaptConfig, AdapterConfig, Precision
-from ds2ray.data.audio import read_waveform
 from ds2ray.model.layers import RecurrentLayer
 from ds2ray.model.weights import Base
+from ds2ray.sound.audio import read_waveform
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT = """

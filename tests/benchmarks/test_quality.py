@@ -69,7 +69,7 @@ def test_users_are_different_people() -> None:
 
 
 def test_a_user_says_no_sentence_twice_and_none_of_the_base(cache: str) -> None:
-    from ds2ray.data.manifest import read_manifest
+    from ds2ray.tables.manifest import read_manifest
 
     ordinary = base_corpus(cache, 20, 40)
     (user,) = speakers(cache, 1, 0.5, 4, ordinary)

@@ -24,9 +24,9 @@ from benchmarks.real_recordings import (
 )
 from benchmarks.speech import random_base, saved_random_base, vocabulary_of
 from ds2ray.config import TextConfig
-from ds2ray.data.audio import write_audio
-from ds2ray.data.manifest import Utterance, read_manifest, write_manifest
 from ds2ray.errors import InputError
+from ds2ray.sound.audio import write_audio
+from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
 from ds2ray.text import normalise
 
 TEXT = TextConfig()

@@ -11,7 +11,7 @@ from toy_fleet import make_users, silent_base
 
 from ds2ray.cluster import fleet
 from ds2ray.cluster.progress import FleetProgress
-from ds2ray.fleet.outcomes import Status
+from ds2ray.store.outcomes import Status
 
 
 class Watched(FleetProgress):

@@ -9,12 +9,12 @@ import pytest
 from fleet_runs import RandomBase, adapt_users, changed_outcomes, job_of, spoken, write_users
 
 from ds2ray import storage
-from ds2ray.cluster import adapt
-from ds2ray.data.demo import DemoCorpus
-from ds2ray.data.manifest import Utterance
-from ds2ray.fleet.outcomes import Status
-from ds2ray.fleet.store import AdapterPointer, read_pointer
-from ds2ray.training.split import CROSS_VALIDATED, split_rule
+from ds2ray.commands import adapt_users as adapt
+from ds2ray.demo.corpus import DemoCorpus
+from ds2ray.store import AdapterPointer, read_pointer
+from ds2ray.store.outcomes import Status
+from ds2ray.tables.manifest import Utterance
+from ds2ray.training.adapters.split import CROSS_VALIDATED, split_rule
 
 GOOD: dict[str, Any] = {"num_epochs": 10, "learning_rate": 0.02}
 """Enough to learn an easy user by heart."""

@@ -21,11 +21,11 @@ from fleet_runs import (
 )
 
 from ds2ray import storage
-from ds2ray.cluster import adapt
-from ds2ray.data.demo import DemoCorpus
-from ds2ray.fleet.index import read_index
-from ds2ray.fleet.outcomes import Status
-from ds2ray.fleet.store import read_pointer
+from ds2ray.commands import adapt_users as adapt
+from ds2ray.demo.corpus import DemoCorpus
+from ds2ray.store import read_pointer
+from ds2ray.store.index import read_index
+from ds2ray.store.outcomes import Status
 
 
 def test_a_killed_worker_costs_nobody_their_adapter(

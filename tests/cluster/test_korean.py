@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from base_training import NO_AUGMENT
 
-from ds2ray.cluster.train import run
+from ds2ray.commands.train import run
 from ds2ray.config import (
     AdapterConfig,
     AudioConfig,
@@ -21,10 +21,10 @@ from ds2ray.config import (
     TrainJob,
     UnknownCharacters,
 )
-from ds2ray.data.demo import DemoCorpus, make_corpus
-from ds2ray.data.manifest import read_manifest
-from ds2ray.fleet.store import read_base_record
-from ds2ray.recognise import Transcriber
+from ds2ray.demo.corpus import DemoCorpus, make_corpus
+from ds2ray.recognition.transcriber import Transcriber
+from ds2ray.store import read_base_record
+from ds2ray.tables.manifest import read_manifest
 
 EPOCH_LINE = re.compile(r"epoch (\d+)/20 · loss (\S+) · valid \S+ · CER \S+% · WER .*")
 

@@ -11,10 +11,10 @@ from toy_fleet import silent_base
 from toy_speech import SAMPLE_RATE_HZ, make_utterances
 
 from ds2ray import storage
-from ds2ray.cluster import adapt
+from ds2ray.commands import adapt_users as adapt
 from ds2ray.config import ProbeAudio
-from ds2ray.data.manifest import Utterance
-from ds2ray.fleet.outcomes import Outcome, Status
+from ds2ray.store.outcomes import Outcome, Status
+from ds2ray.tables.manifest import Utterance
 
 NUM_GOOD = 60
 LONG_S = 2400

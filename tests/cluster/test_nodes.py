@@ -11,8 +11,8 @@ from fleet_runs import ROOT
 from toy_fleet import make_users, silent_base
 
 from ds2ray import storage
-from ds2ray.fleet.outcomes import Status, read_outcomes
-from ds2ray.fleet.store import read_pointer
+from ds2ray.store import read_pointer
+from ds2ray.store.outcomes import Status, read_outcomes
 
 
 def test_a_lost_node_costs_its_unfinished_users_a_second_try_and_nobody_else_anything(tmp_path: Path) -> None:

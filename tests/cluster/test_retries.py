@@ -11,8 +11,8 @@ from toy_fleet import make_users, silent_base
 
 from ds2ray import storage
 from ds2ray.cluster import fleet
-from ds2ray.fleet.outcomes import Status
-from ds2ray.fleet.store import read_pointer
+from ds2ray.store import read_pointer
+from ds2ray.store.outcomes import Status
 
 
 def test_users_that_kill_their_worker_fail_alone(

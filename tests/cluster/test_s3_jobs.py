@@ -6,10 +6,10 @@ from dataclasses import replace
 from fleet_runs import SETTINGS, TINY_TRAINING, run_job, spoken
 
 from ds2ray import storage
-from ds2ray.data.demo import DemoCorpus
-from ds2ray.data.manifest import Utterance, read_manifest, write_manifest
-from ds2ray.fleet.outcomes import Status, read_outcomes
-from ds2ray.fleet.store import list_bases, read_adapter, read_base, read_pointer
+from ds2ray.demo.corpus import DemoCorpus
+from ds2ray.store import list_bases, read_adapter, read_base, read_pointer
+from ds2ray.store.outcomes import Status, read_outcomes
+from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
 
 USERS = ("fiona", "tony")
 

@@ -10,12 +10,12 @@ import pytest
 from fleet_runs import RandomBase, adapt_users, job_of, spoken
 
 from ds2ray import storage
-from ds2ray.cluster import adapt
-from ds2ray.data.demo import DemoCorpus
-from ds2ray.data.manifest import Utterance, write_manifest
-from ds2ray.fleet.index import read_index
-from ds2ray.fleet.outcomes import Status, read_outcomes
-from ds2ray.fleet.store import read_pointer
+from ds2ray.commands import adapt_users as adapt
+from ds2ray.demo.corpus import DemoCorpus
+from ds2ray.store import read_pointer
+from ds2ray.store.index import read_index
+from ds2ray.store.outcomes import Status, read_outcomes
+from ds2ray.tables.manifest import Utterance, write_manifest
 
 
 def pack(folder: Path, user: str, utterances: Sequence[Utterance]) -> None:

@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 from fleet_runs import ROOT, SETTINGS, RandomBase, spoken, wait_for, write_users
 
-from ds2ray.data.demo import DemoCorpus
-from ds2ray.fleet.outcomes import Status, read_outcomes
-from ds2ray.fleet.store import read_pointer
+from ds2ray.demo.corpus import DemoCorpus
+from ds2ray.store import read_pointer
+from ds2ray.store.outcomes import Status, read_outcomes
 
 RAY = str(Path(sys.executable).with_name("ray"))
 ENDED = {"SUCCEEDED", "FAILED", "STOPPED"}

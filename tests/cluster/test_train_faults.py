@@ -12,12 +12,12 @@ import pytest
 from fleet_runs import ROOT, TRAIN_TITLE, ray_pids, start_job, wait_for
 from train_jobs import checkpoint_steps, make_job
 
-from ds2ray.artifacts import open_base
-from ds2ray.cluster.train import run
+from ds2ray.commands.train import run
 from ds2ray.config import TrainJob
-from ds2ray.data.manifest import read_manifest
-from ds2ray.fleet.store import list_bases, read_base_record
-from ds2ray.model.weights import load_model_file
+from ds2ray.model.files import load_model_file
+from ds2ray.model.stored import open_base
+from ds2ray.store import list_bases, read_base_record
+from ds2ray.tables.manifest import read_manifest
 
 # Ray's trainer builds a context of Ray Data, which warns of its own defaults
 pytestmark = pytest.mark.filterwarnings("ignore:::ray.data.context")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ds2ray.errors import ArtifactCorruptError
 from ds2ray.fleet.attempts import Patience, name_user, named_user
-from ds2ray.fleet.outcomes import Status
+from ds2ray.store.outcomes import Status
 
 
 def work(users: int, killers: set[int], max_attempts: int) -> tuple[set[int], list[int], bool]:

@@ -16,9 +16,9 @@ from ds2ray.config import (
     ProbeAudio,
     UnknownCharacters,
 )
-from ds2ray.data.manifest import Utterance
 from ds2ray.fleet.fingerprints import sealed_fingerprints, settings_that_matter, user_fingerprint
 from ds2ray.storage import ObjectInfo
+from ds2ray.tables.manifest import Utterance
 
 SETTINGS = settings_that_matter(AdapterConfig(), AdaptConfig())
 

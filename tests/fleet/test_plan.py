@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from ds2ray import storage
 from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig
-from ds2ray.data.manifest import Utterance
-from ds2ray.data.rows import Problem, ProblemKind
-from ds2ray.data.user_table import UserTable, no_users
-from ds2ray.data.users import Fleet, UserData
 from ds2ray.errors import InputError
 from ds2ray.fleet.cohorts import Room, cohort_size
-from ds2ray.fleet.plan import Change, Plan, cause, plan_run, plan_table
+from ds2ray.fleet.plan import Change, Plan, plan_run, plan_table
 from ds2ray.storage import ObjectInfo
+from ds2ray.tables.manifest import Utterance
+from ds2ray.tables.problems import Problem, ProblemKind, cause
+from ds2ray.tables.users import Fleet, UserData
+from ds2ray.tables.users_table import UserTable, no_users
 
 
 def utterance(number: int, user_id: str = "john", duration_s: float = 2.0, **changes: Any) -> Utterance:

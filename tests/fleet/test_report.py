@@ -7,14 +7,14 @@ import pytest
 from rich.console import Console
 
 from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig
-from ds2ray.data.manifest import Utterance
-from ds2ray.data.rows import Problem, ProblemKind
-from ds2ray.data.user_table import no_users
-from ds2ray.data.users import Fleet, UserData
 from ds2ray.fleet.cohorts import CohortSize, Room
-from ds2ray.fleet.outcomes import Outcome, Status
 from ds2ray.fleet.plan import Plan, plan_run
 from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_text, summarise
+from ds2ray.store.outcomes import Outcome, Status
+from ds2ray.tables.manifest import Utterance
+from ds2ray.tables.problems import Problem, ProblemKind
+from ds2ray.tables.users import Fleet, UserData
+from ds2ray.tables.users_table import no_users
 
 
 def outcome(key: str, status: Status, **more: Any) -> Outcome:

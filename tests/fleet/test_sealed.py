@@ -12,13 +12,13 @@ import soundfile
 from benchmarks.counted import REQUESTS
 from ds2ray import storage
 from ds2ray.config import AudioConfig, BadRows, DataConfig, TextConfig
-from ds2ray.data.audio import read_waveform
-from ds2ray.data.manifest import Utterance, write_manifest
-from ds2ray.data.user_table import UserRow
 from ds2ray.errors import StorageError
-from ds2ray.fleet.outcomes import Outcome, Status
 from ds2ray.fleet.plan import Change, UserPlan
 from ds2ray.fleet.sealed import open_sealed
+from ds2ray.sound.audio import read_waveform
+from ds2ray.store.outcomes import Outcome, Status
+from ds2ray.tables.manifest import Utterance, write_manifest
+from ds2ray.tables.users_table import UserRow
 from ds2ray.text import Vocabulary
 
 VOCABULARY = Vocabulary.from_transcripts(["one two"], TextConfig())

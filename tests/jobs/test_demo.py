@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from ds2ray.artifacts import open_adapter, open_base
-from ds2ray.data.demo import ENGLISH_USERS
-from ds2ray.fleet.store import read_pointer
+from ds2ray.demo.corpus import ENGLISH_USERS
+from ds2ray.model.stored import open_adapter, open_base
+from ds2ray.store import read_pointer
 
 DEMO = Path(__file__).parents[2] / "jobs" / "demo.py"
 LAST_LINE = re.compile(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from fleet_runs import Finished, RandomBase, run_job
 
-from ds2ray.data.demo import DemoCorpus
+from ds2ray.demo.corpus import DemoCorpus
 
 
 def refused(done: Finished, job_name: str, exit_code: int) -> str:

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from ds2ray.artifacts import open_base
-from ds2ray.data.audio import write_audio
-from ds2ray.fleet.store import read_pointer
-from ds2ray.model.weights import AdapterManager, Base, load_model_file
+from ds2ray.compat.adapter_manager import AdapterManager
+from ds2ray.model.files import load_model_file
+from ds2ray.model.stored import open_base
+from ds2ray.model.weights import Base
+from ds2ray.sound.audio import write_audio
+from ds2ray.store import read_pointer
 
 ROOT = Path(__file__).resolve().parents[2]
 TRANSCRIPTS = ["불 켜 줘", "불 꺼 줘", "문 열어", "문 닫아", "음악 틀어 줘", "음악 꺼", "창문 열어 줘", "창문 닫아 줘"]

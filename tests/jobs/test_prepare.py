@@ -21,13 +21,13 @@ from fleet_runs import (
 )
 
 from ds2ray import storage
-from ds2ray.cluster import adapt
+from ds2ray.commands import adapt_users as adapt
+from ds2ray.commands.prepare import run
 from ds2ray.config import PackBy, PrepareConfig, PrepareJob
-from ds2ray.data.demo import DemoCorpus
-from ds2ray.data.manifest import read_manifest, write_manifest
-from ds2ray.data.packs import content_version, read_shard
-from ds2ray.fleet.outcomes import Status
-from ds2ray.packing.run import run
+from ds2ray.demo.corpus import DemoCorpus
+from ds2ray.packs.files import content_version, read_shard
+from ds2ray.store.outcomes import Status
+from ds2ray.tables.manifest import read_manifest, write_manifest
 
 ALLISON = Path(__file__).resolve().parents[2].parent / "shared" / "speech" / "allison-en"
 

@@ -11,8 +11,8 @@ import pytest
 from fleet_runs import SETTINGS, TINY_TRAINING, RandomBase, changed_outcomes, spoken, write_users
 from terminals import INTERRUPT, SUSPEND, Terminal, job, terminal
 
-from ds2ray.data.demo import DemoCorpus
-from ds2ray.fleet.store import read_pointer
+from ds2ray.demo.corpus import DemoCorpus
+from ds2ray.store import read_pointer
 
 TOY_DEMO = (
     *("num_train_sentences=24", "num_user_sentences=5", "num_test_sentences=2", "train.num_epochs=2"),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ds2ray.config import AdapterConfig, RnnType
+from ds2ray.config import LAST_LAYER, AdapterConfig, ModelConfig, RnnType
 from ds2ray.errors import ConfigError
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.deepspeech2 import DeepSpeech2
@@ -22,6 +22,7 @@ NUM_MELS = 16
 def small_model(seed: int = 0, **changes: object) -> DeepSpeech2:
     torch.manual_seed(seed)
     shape = {"num_rnn_layers": 2, "rnn_hidden_dim": 12, "conv_channels": 4, "dropout": 0.2, **changes}
+    shape.setdefault("adapter_after_layer", LAST_LAYER)
     return DeepSpeech2(NUM_MELS, 7, **shape)  # type: ignore[arg-type]
 
 
@@ -165,12 +166,21 @@ def test_count_parameters() -> None:
     assert model.count_parameters(trainable_only=True)["base"] == base
 
 
-def test_default_shape_has_about_25_million_parameters() -> None:
-    model = DeepSpeech2(input_dim=80, num_classes=30, device="meta")
+def test_five_layers_have_about_25_million_parameters() -> None:
+    model = DeepSpeech2(input_dim=80, num_classes=30, num_rnn_layers=5, device="meta")
     adapter = sum(p.numel() for p in MLPAdapter(model.encoding_dim(), [256]).parameters())
     total = model.count_parameters()["total"]
     assert 20e6 < total < 30e6
     assert adapter / total < 0.04
+
+
+def test_defaults_are_those_of_the_settings() -> None:
+    model = DeepSpeech2(input_dim=80, num_classes=30, use_adapter=True, device="meta")
+    configured = DeepSpeech2.from_config(ModelConfig(), 80, 30).to("meta")
+    configured.add_adapter(AdapterConfig())
+    assert model.adapter_layer == configured.adapter_layer == 0
+    shapes = [{name: tensor.shape for name, tensor in m.state_dict().items()} for m in (model, configured)]
+    assert shapes[0] == shapes[1]
 
 
 @pytest.mark.parametrize("after_layer", [-2, 3])

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ import torch.distributed as dist
 from toy_speech import AUDIO, MODEL, VOCABULARY, make_utterances
 
 from ds2ray.config import AugmentConfig, TrainConfig, from_plain
-from ds2ray.data.manifest import Utterance
 from ds2ray.errors import ArtifactCorruptError, InterruptedRunError
-from ds2ray.model.weights import Base, save_model_file
-from ds2ray.training.base import train_base
-from ds2ray.training.reports import EpochReport, Observer
-from ds2ray.training.task import BaseTask
+from ds2ray.model.files import save_model_file
+from ds2ray.model.weights import Base
+from ds2ray.tables.manifest import Utterance
+from ds2ray.training.base.loop import train_base
+from ds2ray.training.base.reports import EpochReport, Observer
+from ds2ray.training.base.task import BaseTask
 
 NO_AUGMENT = AugmentConfig(num_time_masks=0, num_mel_masks=0)
 TASK_FILE = "task.json"
@@ -58,6 +59,18 @@ def train(
         report(epoch)
 
     return train_base(task, "cpu", Observer(collect, **observer)), reports
+
+
+@dataclass(frozen=True)
+class TrainedBase:
+    base: Base
+    reports: list[EpochReport]
+
+
+def train_toy_base(folder: Path) -> TrainedBase:
+    """A base that has learned toy speech of ordinary pitch, in some seconds."""
+    augment = AugmentConfig(max_time_mask_frames=5, num_mel_masks=0, speeds=[0.95, 1.0, 1.05])
+    return TrainedBase(*train(make_task(folder, num_train=64, num_epochs=20, num_valid=8, augment=augment)))
 
 
 def stop_after(steps: int) -> Callable[[], bool]:

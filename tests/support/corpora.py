@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ds2ray.data.audio import write_audio
+from ds2ray.sound.audio import write_audio
 
 SAMPLE_RATE_HZ = 16000
 

@@ -13,8 +13,7 @@ from typing import Any
 import torch
 
 from ds2ray import storage
-from ds2ray.artifacts import publish_base
-from ds2ray.cluster import adapt
+from ds2ray.commands import adapt_users as adapt
 from ds2ray.config import (
     AdaptConfig,
     AdapterConfig,
@@ -25,11 +24,12 @@ from ds2ray.config import (
     StorageConfig,
     TextConfig,
 )
-from ds2ray.data.demo import DemoCorpus
-from ds2ray.data.manifest import Utterance, read_manifest, write_manifest
-from ds2ray.fleet.outcomes import Outcome, Status, read_outcomes
+from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.model.stored import publish_base
 from ds2ray.model.weights import Base
+from ds2ray.store.outcomes import Outcome, Status, read_outcomes
+from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
 from ds2ray.text import Vocabulary
 
 ROOT = Path(__file__).resolve().parents[2]

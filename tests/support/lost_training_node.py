@@ -20,7 +20,7 @@ from ray.cluster_utils import Cluster
 from train_jobs import checkpoint_steps, make_job
 from two_nodes import SYSTEM
 
-from ds2ray.cluster.train import run
+from ds2ray.commands.train import run
 
 
 def main(folder: Path, seen: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from ds2ray import storage
-from ds2ray.data.manifest import Utterance
-from ds2ray.data.packs import encode_pack, pack_rows
+from ds2ray.packs.files import encode_pack, pack_rows
+from ds2ray.tables.manifest import Utterance
 
 
 def pack(folder: Path | str, utterances: Sequence[Utterance], num_shards: int = 2) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from ds2ray.config import AudioConfig, ModelConfig, TextConfig
-from ds2ray.data.audio import write_audio
-from ds2ray.data.manifest import Utterance
+from ds2ray.sound.audio import write_audio
+from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
 
 SAMPLE_RATE_HZ = 16000

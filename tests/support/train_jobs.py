@@ -7,7 +7,7 @@ from base_training import NO_AUGMENT
 from toy_speech import AUDIO, MODEL, make_utterances
 
 from ds2ray.config import ClusterConfig, StorageConfig, TrainConfig, TrainJob
-from ds2ray.data.manifest import write_manifest
+from ds2ray.tables.manifest import write_manifest
 
 NUM_TRAIN, NUM_VALID = 150, 4
 

@@ -23,7 +23,7 @@ from fleet_runs import job_of, trial_pids, wait_for
 from ray.cluster_utils import Cluster
 from ray.experimental import get_object_locations
 
-from ds2ray.cluster import adapt
+from ds2ray.commands import adapt_users as adapt
 
 IN_OPEN = 0x20
 SYSTEM = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 200, "health_check_failure_threshold": 5}

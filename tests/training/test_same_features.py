@@ -10,18 +10,18 @@ import torch
 from base_training import make_task, train
 from toy_speech import AUDIO, make_utterances
 
+from ds2ray.batching.batches import SpeechDataset
+from ds2ray.compat.adapter_trainer import AdapterTrainer
 from ds2ray.config import AdaptConfig, AdapterConfig, ErrorMetric
-from ds2ray.data.audio import read_waveform
-from ds2ray.data.batches import SpeechDataset
-from ds2ray.data.features import LogMel
-from ds2ray.data.manifest import Utterance
 from ds2ray.model.layers import ConvFrontEnd
 from ds2ray.model.weights import Base
-from ds2ray.recognise import Transcriber
-from ds2ray.training.adapter import AdapterTrainer
-from ds2ray.training.encode import Encoder
-from ds2ray.training.task import BaseTask
-from ds2ray.training.validation import Validator
+from ds2ray.recognition.transcriber import Transcriber
+from ds2ray.sound.audio import read_waveform
+from ds2ray.sound.features import LogMel
+from ds2ray.tables.manifest import Utterance
+from ds2ray.training.adapters.encode import Encoder
+from ds2ray.training.base.task import BaseTask
+from ds2ray.training.base.validation import Validator
 
 UNUSUAL = replace(AUDIO, window_s=0.035, hop_s=0.0125)
 """Unlike every default, so that whoever takes a default shows."""

@@ -1,0 +1,250 @@
+"""Which utterances each rank sees in each step of an epoch: pure planning, and the position in such a plan.
+
+Words: a *batch* is what one rank computes on at once; a *round* is one batch for every rank; a *step* is the rounds
+whose gradients make one update of the weights (`accumulate_steps` of them, fewer at an epoch's end).
+"""
+
+import heapq
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ds2ray.batching.batches import NOISE, epoch_batches
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How an epoch is cut into steps.
+
+    Attributes:
+        batch_s: seconds of padded audio that a batch holds at most; 0: `batch_size` utterances.
+        accumulate_steps: rounds per step.
+        sorta_grad: the first epoch goes from short utterances to long ones, within each window.
+        window_groups: groups of utterances that share a window (see `plan_epoch`).
+    """
+
+    batch_size: int
+    batch_s: float = 0.0
+    accumulate_steps: int = 1
+    sorta_grad: bool = False
+    seed: int = 0
+    window_groups: int = 1
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """The steps of an epoch, or of what is left of it.
+
+    Every rank has the same number of batches in every step. A batch may be empty where fewer utterances are left than
+    there are ranks.
+
+    Attributes:
+        order: utterance indices int64 [N], in the order of batches; each stands here once.
+        batch_starts: where each batch starts in `order`, int64 [number of batches + 1].
+        step_starts: each step's first batch, int64 [number of steps + 1]; a step's batches are dealt out to the ranks
+            in turn.
+        window_starts: the first step of each window, out of whose utterances its batches are drawn, ascending.
+    """
+
+    world_size: int
+    order: np.ndarray
+    batch_starts: np.ndarray
+    step_starts: np.ndarray
+    window_starts: tuple[int, ...] = (0,)
+
+    def __len__(self) -> int:
+        return len(self.step_starts) - 1
+
+    def batches(self, step: int, rank: int) -> list[list[int]]:
+        """Utterance indices of the batches that a rank computes on in a step, one after another."""
+        own = range(self.step_starts[step] + rank, self.step_starts[step + 1], self.world_size)
+        return [self.order[self.batch_starts[batch] : self.batch_starts[batch + 1]].tolist() for batch in own]
+
+    def num_utterances(self, step: int) -> int:
+        """Utterances of a step, over all ranks and batches."""
+        return int(self.batch_starts[self.step_starts[step + 1]] - self.batch_starts[self.step_starts[step]])
+
+    def windows_from(self, step: int) -> np.ndarray:
+        """The utterances of the window that begins with `step`, then those of the next one.
+
+        None where no window begins there, or the last.
+        """
+        if step not in self.window_starts[:-1]:
+            return self.order[:0]
+        later = (*self.window_starts, len(self))
+        end = later[self.window_starts.index(step) + 2]
+        first, end = (self.batch_starts[self.step_starts[bound]] for bound in (step, end))
+        return self.order[first:end]
+
+    def after(self, num_steps: int) -> np.ndarray:
+        """The utterances that the first `num_steps` steps leave, ascending."""
+        return np.sort(self.order[self.batch_starts[self.step_starts[num_steps]] :])
+
+
+@dataclass(frozen=True)
+class Course:
+    """An epoch from where a run goes on: its plan, and the first step of the plan that is still to be done.
+
+    Attributes:
+        steps_before: steps that the plan's ranks would have needed for what others did before.
+    """
+
+    plan: EpochPlan
+    first_step: int
+    steps_before: int
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of the whole epoch, at this number of ranks."""
+        return max(1, self.steps_before + len(self.plan))
+
+
+def epoch_course(
+    durations_s: np.ndarray,
+    batching: Batching,
+    epoch: int,
+    done: Sequence[tuple[int, int]],
+    world_size: int,
+    groups: np.ndarray | None = None,
+) -> Course:
+    """The epoch from the position `done`, so that each of its utterances is seen exactly once.
+
+    Args:
+        durations_s: of all utterances, float64 [N].
+        done: `(number of ranks, steps)`, in the order in which parts of the epoch were done; empty at its start.
+        groups: as for `plan_epoch`.
+    """
+    everything = left = np.arange(len(durations_s))
+    for part, (ranks, steps) in enumerate(done):
+        plan = plan_epoch(durations_s, left, batching, epoch, ranks, groups)
+        if ranks == world_size and part == len(done) - 1:
+            return Course(plan, steps, _steps_before(plan, len(everything)))
+        left = plan.after(steps)
+    plan = plan_epoch(durations_s, left, batching, epoch, world_size, groups)
+    return Course(plan, 0, _steps_before(plan, len(everything)))
+
+
+def _steps_before(plan: EpochPlan, num_utterances: int) -> int:
+    planned = len(plan.order)
+    return round(len(plan) * (num_utterances - planned) / planned) if planned else 1
+
+
+def plan_epoch(
+    durations_s: np.ndarray,
+    utterances: np.ndarray,
+    batching: Batching,
+    epoch: int,
+    world_size: int,
+    groups: np.ndarray | None = None,
+) -> EpochPlan:
+    """Cut `utterances` (indices into `durations_s`, ascending) into steps; the same arguments give the same plan.
+
+    Utterances of like duration share a batch; which ones, and the order, change with the epoch.
+
+    Args:
+        groups: number of what is read at once of each of all utterances, int64 [N]. Batches are then drawn out of
+            windows of `batching.window_groups` groups, so that a reader needs no more than these in memory; which
+            groups share a window changes with the epoch. None: out of everything.
+    """
+    plan = _plan_by_seconds if batching.batch_s > 0 else _plan_by_count
+    if groups is None:
+        return plan(durations_s, utterances, batching, epoch, world_size)
+    windows = _windows(utterances, groups, batching, epoch)
+    return _joined([plan(durations_s, window, batching, epoch, world_size) for window in windows], world_size)
+
+
+def _windows(utterances: np.ndarray, groups: np.ndarray, batching: Batching, epoch: int) -> list[np.ndarray]:
+    """The utterances by window, each ascending."""
+    draws = np.random.default_rng(random.Random(f"{batching.seed}/{epoch}/windows").getrandbits(64))
+    present, group_of = np.unique(groups[utterances], return_inverse=True)
+    window_of = (draws.permutation(len(present)) // batching.window_groups)[group_of]
+    by_window = np.argsort(window_of, kind="stable")
+    bounds = np.flatnonzero(np.diff(window_of[by_window])) + 1
+    return [utterances[rows] for rows in np.split(by_window, bounds) if len(rows)]
+
+
+def _joined(plans: Sequence[EpochPlan], world_size: int) -> EpochPlan:
+    """The steps of some plans, one after another."""
+    batch_starts, step_starts, window_starts = [np.zeros(1, np.int64)], [np.zeros(1, np.int64)], []
+    for plan in plans:
+        window_starts.append(sum(len(starts) for starts in step_starts) - 1)
+        step_starts.append(plan.step_starts[1:] + sum(len(starts) for starts in batch_starts) - 1)
+        batch_starts.append(plan.batch_starts[1:] + batch_starts[-1][-1])
+    order = np.concatenate([plan.order for plan in plans]) if plans else np.zeros(0, np.int64)
+    return EpochPlan(
+        world_size, order, np.concatenate(batch_starts), np.concatenate(step_starts), tuple(window_starts) or (0,)
+    )
+
+
+def _plan_by_count(
+    durations_s: np.ndarray, utterances: np.ndarray, batching: Batching, epoch: int, world_size: int
+) -> EpochPlan:
+    """A step of k batches of b is the step of one batch of k·b, cut into k."""
+    of_step = batching.batch_size * batching.accumulate_steps
+    in_order = batching.sorta_grad and epoch == 0
+    steps = epoch_batches(durations_s[utterances].tolist(), of_step, world_size, batching.seed, epoch, in_order)
+    batches: list[list[int]] = []
+    step_starts = [0]
+    for step in steps:
+        full_rounds = -(-len(step) // (batching.batch_size * world_size))
+        rounds = max(1, min(full_rounds, batching.accumulate_steps, len(step) // world_size))
+        for number in range(rounds):
+            batches += [step[rank::world_size][number::rounds] for rank in range(world_size)]
+        step_starts.append(len(batches))
+    order = utterances[np.array([index for batch in batches for index in batch], dtype=np.int64)]
+    batch_starts = np.concatenate([[0], np.cumsum([len(batch) for batch in batches], dtype=np.int64)])
+    return EpochPlan(world_size, order, batch_starts.astype(np.int64), np.array(step_starts))
+
+
+def _plan_by_seconds(
+    durations_s: np.ndarray, utterances: np.ndarray, batching: Batching, epoch: int, world_size: int
+) -> EpochPlan:
+    # seeded by text as everywhere, so that neighbouring seeds and epochs have nothing in common
+    draws = np.random.default_rng(random.Random(f"{batching.seed}/{epoch}").getrandbits(64))
+    noise = draws.uniform(1 - NOISE, 1 + NOISE, len(utterances))
+    in_order = batching.sorta_grad and epoch == 0
+    keys = durations_s[utterances] * (1 if in_order else noise)
+    by_duration = utterances[np.argsort(keys, kind="stable")]
+    bounds = _cut(durations_s[by_duration].tolist(), batching.batch_s)
+    bounds = _divisible(bounds, world_size)
+    starts, counts = bounds[:-1], np.diff(bounds)
+    # ranks wait for each other, so the batches of a round are neighbours: as long, and as many frames to go through
+    rounds = np.arange(len(counts)).reshape(-1, world_size)
+    if not in_order:
+        rounds = rounds[draws.permutation(len(rounds))]
+    batches = rounds.ravel()
+    batch_starts = np.concatenate([[0], np.cumsum(counts[batches])]).astype(np.int64)
+    places = np.repeat(starts[batches] - batch_starts[:-1], counts[batches]) + np.arange(len(utterances))
+    step_rounds = np.append(np.arange(0, len(rounds), batching.accumulate_steps), len(rounds))
+    return EpochPlan(world_size, by_duration[places], batch_starts, step_rounds * world_size)
+
+
+def _cut(durations_s: Sequence[float], batch_s: float) -> np.ndarray:
+    """Bounds of batches of neighbours that hold at most `batch_s` padded; what is longer has a batch of its own."""
+    bounds = [0]
+    longest_s = 0.0
+    for place, duration_s in enumerate(durations_s):
+        longest_s = max(longest_s, duration_s)
+        if place > bounds[-1] and (place + 1 - bounds[-1]) * longest_s > batch_s:
+            bounds.append(place)
+            longest_s = duration_s
+    if durations_s:
+        bounds.append(len(durations_s))
+    return np.array(bounds, dtype=np.int64)
+
+
+def _divisible(bounds: np.ndarray, world_size: int) -> np.ndarray:
+    """Bounds of as many batches as the ranks can share: the largest are halved; then empty ones are added."""
+    missing = -(len(bounds) - 1) % world_size
+    largest = [(start - end, start) for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
+    heapq.heapify(largest)
+    added = []
+    for _ in range(missing):
+        size, start = -largest[0][0], largest[0][1]
+        half = size // 2  # of one utterance: an empty batch before it
+        heapq.heapreplace(largest, (half - size, start + half))
+        heapq.heappush(largest, (-half, start))
+        added.append(start + half)
+    return np.sort(np.append(bounds, added)).astype(np.int64)

@@ -1,0 +1,1 @@
+"""What each job does, from its settings to its exit code."""

@@ -1,0 +1,178 @@
+"""jobs/adapt_users.py: plan, train what is new or changed on Ray Tune, publish, and say what became of each user.
+
+Ray and torch are imported only when there is something to train: a plan, or a night without changes, needs neither.
+"""
+
+import os
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+
+from ds2ray import display, storage
+from ds2ray.config import AdaptJob, AudioConfig, ModelConfig, from_plain
+from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
+from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, speech_bytes_per_s
+from ds2ray.fleet.plan import Change, Plan, cohorts_of, plan_run, plan_table
+from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_text, summarise
+from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle
+from ds2ray.progress import Tell, duration_text, paced, untold
+from ds2ray.store import BaseRecord, lease, read_base_record
+from ds2ray.store.index import close_run, open_run, read_fingerprints, recover_runs
+from ds2ray.store.layout import plan_uri, run_uri, summary_uri
+from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
+from ds2ray.tables.problems import ProblemKind
+from ds2ray.tables.users import read_fleet, stat_audio, usable_users
+from ds2ray.tables.validation import refuse
+from ds2ray.text import Vocabulary
+
+LOG_WIDTH = 160
+"""Columns of the outcome table where nobody knows how wide a line may be."""
+
+
+def run(job: AdaptJob) -> int:
+    """Adapt every new or changed user; returns 0, or 3 where more users failed than `adapt.max_failed_ratio` accepts.
+
+    Raises:
+        ConfigError, InputError: wrong settings, table or base; nothing was started.
+        InterruptedRunError: another run is at work on the store.
+        KeyboardInterrupt: the run was asked to stop; what is finished is published and in the index.
+        StorageError: the store failed; running again does what is unfinished.
+    """
+    storage.configure(job.storage)
+    if not job.users:
+        raise ConfigError("users is missing: give a table `user_id,manifest`, as in `adapt_users.py users.csv`")
+    root_uri = job.storage.root
+    run_id = job.run_id or f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    if job.run_id and storage.exists(plan_uri(root_uri, run_id)):
+        raise ConfigError(f"run_id={run_id}: {root_uri} has a run of this name; give another one, or leave it empty")
+    display.doing("reading the base")
+    record = base_record(job)
+    if job.dry_run:
+        display.say(plan_text(make_plan(job, record, display.telling("planning")), job.users, root_uri))
+        return 0
+    started_s = time.monotonic()
+    with lease.held(root_uri, run_id) as keep_alive:
+        for recovered in recover_runs(root_uri):
+            display.say(f"took over the outcomes of run {recovered}, which had not come to its end")
+        stay_alive = paced(lambda line: keep_alive())  # planning may take longer than a lease lasts
+
+        def tell(line: str) -> None:
+            display.doing("planning", line)
+            stay_alive(line)
+
+        plan = make_plan(job, record, tell)
+        display.say(plan_text(plan, job.users, root_uri))
+        stopped: BaseException | None = None
+        starts: Mapping[int, CohortStarts] = {}
+        with ExitStack() as cluster:
+            if plan.cohorts:
+                from ds2ray.cluster.session import connected, room_for_trials  # imports Ray
+
+                cluster.enter_context(connected(job.cluster))
+                # what this machine has was a guess at what the cluster has
+                room = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial)
+                packed = cohorts_of(plan.users, size_of_cohorts(job, record, room))
+                if len(packed) != len(plan.cohorts):
+                    display.say(f"  {repacked_text(packed, plan, room)}")
+                plan = replace(plan, cohorts=packed)
+            open_run(root_uri, run_id)
+            storage.write_table(plan_uri(root_uri, run_id), plan_table(plan))
+            try:
+                if plan.cohorts:
+                    from ds2ray.cluster.fleet import train_cohorts  # imports torch
+
+                    starts = train_cohorts(job, plan, run_id, record, keep_alive)
+            except BaseException as error:
+                stopped = error
+                raise
+            finally:
+                # also when the run is stopped: what is finished counts
+                cluster.close()
+                display.doing("writing outcomes")
+                trained = read_outcomes(root_uri, run_id)
+                least = job.adapt.min_utterances
+                rows = settle(plan, trained, starts, finished=stopped is None, min_utterances=least)
+                write_part(root_uri, run_id, SETTLED_PART, rows, plan.unchanged)
+                close_run(root_uri, run_id, rows)
+                num_unchanged = plan.count(Change.unchanged)
+                code = exit_code(rows, job.adapt.max_failed_ratio, num_unchanged)
+                code = code if stopped is None else _exit_code_of(stopped)
+                summary = summarise(
+                    rows,
+                    run_id=run_id,
+                    base_fingerprint=record.fingerprint,
+                    seconds=time.monotonic() - started_s,
+                    max_failed_ratio=job.adapt.max_failed_ratio,
+                    interrupted=stopped is not None,
+                    unchanged=plan.unchanged,
+                )
+                storage.write_json(summary_uri(root_uri, run_id), {**summary, "exit_code": code})
+                _print_outcomes(rows, plan, run_uri(root_uri, run_id), summary["seconds"])
+    return code
+
+
+def base_record(job: AdaptJob) -> BaseRecord:
+    """The base to adapt to; that of a model.pt is published in the store first, so that recognition finds it."""
+    if not job.base.endswith(".pt"):
+        return read_base_record(job.storage.root, job.base)
+    from ds2ray.model.files import load_model_file
+    from ds2ray.model.stored import describe_base, publish_base
+
+    base = load_model_file(job.base)
+    if not job.dry_run:
+        publish_base(job.storage.root, base, run_id=job.base, metrics={})
+    return describe_base(base, run_id=job.base)
+
+
+def make_plan(job: AdaptJob, record: BaseRecord, tell: Tell = untold) -> Plan:
+    """Read and check the users and compare them with the index.
+
+    Of users whose rows are sealed nothing is read but the row: a plan costs a few requests however many they are.
+    """
+    fleet = read_fleet(job.users, job.data, tell)
+    objects = stat_audio(fleet.users, tell)
+    users = usable_users(
+        fleet.users,
+        data=job.data,
+        audio=from_plain(AudioConfig, record.audio),
+        vocabulary=Vocabulary.from_json(record.vocabulary),
+        objects=objects,
+        tell=tell,
+    )
+    # rows that cannot be read stay the matter of their user; unusable audio stops the run where that is configured
+    refuse((p for user in users for p in user.problems if p.kind is not ProblemKind.row), job.data, job.users)
+    return plan_run(
+        replace(fleet, users=users),
+        read_fingerprints(job.storage.root),
+        objects,
+        base_fingerprint=record.fingerprint,
+        adapter=job.adapter,
+        adapt=job.adapt,
+        data=job.data,
+        size=size_of_cohorts(job, record, Room(trials=os.cpu_count() or 1)),
+    )
+
+
+def size_of_cohorts(job: AdaptJob, record: BaseRecord, room: Room) -> CohortSize:
+    """The size of cohorts that suits settings, base and cluster."""
+    model, audio = from_plain(ModelConfig, record.model), from_plain(AudioConfig, record.audio)
+    return cohort_size(job.adapt, room, speech_bytes_per_s(model, audio, job.adapter.after_layer))
+
+
+def _exit_code_of(error: BaseException) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return InterruptedRunError.exit_code
+    return error.exit_code if isinstance(error, Ds2RayError) else 1
+
+
+def _print_outcomes(rows: Sequence[Outcome], plan: Plan, run_folder: str, seconds: float) -> None:
+    if rows:
+        display.show(partial(outcome_table, rows))
+    elif not plan.users:
+        display.say(f"all {plan.num_users} users unchanged: nothing to do")
+    left = len(plan.users) - len(rows)
+    word = f"stopped with {left} of {plan.num_users} users to do, run again;" if left else "done in"
+    display.say(f"{word} {duration_text(seconds)}: {run_folder}")

@@ -1,0 +1,67 @@
+"""jobs/sweep_adapters.py: which adapter shape serves a few users best, for how many bytes."""
+
+import logging
+import random
+import shlex
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ds2ray import display, storage
+from ds2ray.cluster.session import connected
+from ds2ray.cluster.sweep import try_points
+from ds2ray.config import SweepJob
+from ds2ray.errors import ConfigError, InputError
+from ds2ray.fleet.sweep import sweep_points
+from ds2ray.fleet.sweep_report import write_report
+from ds2ray.model.stored import open_base
+from ds2ray.model.weights import Base
+from ds2ray.tables.users import UserData, read_fleet, read_manifests, usable_users
+from ds2ray.tables.users_table import user_rows
+
+
+def run(job: SweepJob) -> int:
+    """Try all points on a sample of users; returns the exit code."""
+    storage.configure(job.storage)
+    if not job.users:
+        raise ConfigError("users is missing: give a table with `user_id,manifest`, as in `sweep_adapters.py users.csv`")
+    points = sweep_points(job.sweep, job.adapter, job.adapt)
+    display.doing("reading the base and the users")
+    base = open_base(job.storage.root, job.base)
+    users = _sample(job, base)
+    hours = sum(u.duration_s or 0.0 for user in users for u in user.utterances) / 3600
+    display.say(f"{len(points)} trials on {len(users)} users ({hours:.2f} h of speech), base {base.base_id}")
+    if job.dry_run:
+        for point in points:
+            display.say(f"  {point.overrides()}")
+        return 0
+    with connected(job.cluster):
+        results = try_points(job, base, users, points)
+    write_report(results, job.sweep.output_dir, f"python jobs/adapt_users.py {shlex.quote(job.users)}")
+    return 0
+
+
+def _sample(job: SweepJob, base: Base) -> list[UserData]:
+    """A seeded draw among the users with enough usable speech; of sealed ones only who is drawn is read."""
+    least = job.adapt.min_utterances
+    fleet = read_fleet(job.users, job.data)
+
+    def enough(users: Sequence[UserData]) -> list[UserData]:
+        checked = usable_users(users, data=job.data, audio=base.audio, vocabulary=base.vocabulary)
+        return [user for user in checked if len(user.utterances) >= least]
+
+    known = enough(fleet.users)
+    sealed = fleet.table.rows.filter(pc.greater_equal(fleet.table.rows["num_utterances"], least))
+    total = len(known) + sealed.num_rows
+    places = random.Random(job.adapt.seed).sample(range(total), min(job.sweep.num_users, total))
+    rows = sealed.take(pa.array([place - len(known) for place in places if place >= len(known)], pa.int64()))
+    drawn = [known[place] for place in places if place < len(known)]
+    drawn += enough(read_manifests(user_rows(rows, job.users)))
+    if not drawn:
+        num_users = len(fleet.users) + fleet.table.rows.num_rows
+        wanted = f"the {least} usable utterances that adapt.min_utterances asks for"
+        raise InputError(f"{job.users}: none of {num_users} users has {wanted}")
+    if len(drawn) < len(places):
+        logging.warning("left out: %d drawn users, whose manifests hold too little speech", len(places) - len(drawn))
+    return sorted(drawn, key=lambda user: user.user_id)

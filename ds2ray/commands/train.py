@@ -1,0 +1,95 @@
+"""jobs/train.py: a base from scratch, fine-tuning, or one user's adapter."""
+
+from dataclasses import replace
+from enum import Enum
+
+from ds2ray import display, storage
+from ds2ray.cluster.base_training import MODEL_FILE, FinishedBase, run_id_of, train_on_ray
+from ds2ray.compat.single_user import train_one_adapter
+from ds2ray.config import TrainConfig, TrainJob
+from ds2ray.errors import ConfigError, InputError
+from ds2ray.model.files import load_model_file
+from ds2ray.store import read_base_record
+from ds2ray.store.layout import base_uri
+from ds2ray.training.base.sources import load_training_data
+from ds2ray.training.base.task import BaseTask
+
+
+class Mode(Enum):
+    from_scratch = "training a base from scratch"
+    fine_tuning = "fine-tuning a base"
+    adapter = "training one adapter"
+
+
+def detect_mode(train: TrainConfig) -> Mode:
+    """What is asked for, by what is given. Raises ConfigError where it contradicts itself."""
+    if train.base_model_path and train.pretrained_model_path:
+        raise ConfigError(
+            "train.base_model_path (adapter) and train.pretrained_model_path (fine-tuning) are both given: name one"
+        )
+    if train.base_model_path:
+        if not train.adapter_name:
+            raise ConfigError("train.adapter_name is missing: name the user whose adapter is trained")
+        return Mode.adapter
+    if train.adapter_name:
+        raise ConfigError(f"train.adapter_name={train.adapter_name!r} needs train.base_model_path: an adapter's base")
+    return Mode.fine_tuning if train.pretrained_model_path else Mode.from_scratch
+
+
+def run(job: TrainJob) -> int:
+    """Train what the job describes; returns the exit code."""
+    storage.configure(job.storage)
+    mode = detect_mode(job.train)
+    start_from = job.train.base_model_path or job.train.pretrained_model_path
+    start = load_model_file(start_from) if start_from else None
+    audio = start.audio if start else job.audio
+    text = start.vocabulary.config if start else job.text
+    display.doing("reading the manifests and looking at the audio")
+    data = load_training_data(job.train, job.data, text, audio, start.vocabulary if start else None)
+    display.say(f"{mode.value}: {data.summary()}")
+    for note in data.notes:
+        display.say(f"  {note}")
+    for problem in data.problems[:20]:
+        display.say(f"  left out: {problem}")
+    if len(data.problems) > 20:
+        display.say(f"  … and {len(data.problems) - 20} more")
+    if job.dry_run:
+        return 0
+    if mode is Mode.adapter:
+        assert start is not None
+        return train_one_adapter(job, start, data)
+    # workers have another working directory
+    output_dir, root = storage.absolute(job.train.output_dir), storage.absolute(job.storage.root)
+    augment = job.train.augment
+    if augment.noise_dir:
+        augment = replace(augment, noise_dir=storage.absolute(augment.noise_dir))
+    task = BaseTask(
+        model=start.model_config if start else job.model,
+        audio=audio,
+        vocabulary=data.vocabulary,
+        train=replace(job.train, output_dir=output_dir, augment=augment),
+        train_utterances=data.train,
+        valid_utterances=data.valid,
+        checkpoint_uri=storage.join(output_dir, "checkpoints"),
+        initial_state=start.model.base_state() if start else None,
+    )
+    finished = find_finished(task, root) if job.train.resume else None
+    if finished:
+        display.say(
+            f"nothing is left to do: {finished} was trained with these settings (train.resume=false trains again)"
+        )
+        return 0
+    display.say(str(train_on_ray(task, replace(job.storage, root=root), job.cluster)))
+    return 0
+
+
+def find_finished(task: BaseTask, root_uri: str) -> FinishedBase | None:
+    """The store's newest base and its model.pt, where they come from this very task."""
+    model_uri = storage.join(task.train.output_dir, MODEL_FILE)
+    try:
+        record = read_base_record(root_uri)
+    except InputError:
+        return None  # there is no base yet
+    if record.run_id != run_id_of(task) or not storage.exists(model_uri):
+        return None
+    return FinishedBase(record.base_id, model_uri, base_uri(root_uri, record.base_id))

@@ -1,0 +1,114 @@
+"""jobs/transcribe.py: recognise files or a manifest, and where there are transcripts, count errors."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+
+from ds2ray import display, storage
+from ds2ray.config import TranscribeJob
+from ds2ray.errors import ConfigError, InputError
+from ds2ray.recognition.hypothesis import Hypothesis
+from ds2ray.recognition.transcriber import Transcriber
+from ds2ray.tables.manifest import Utterance, read_manifest
+from ds2ray.tables.notes import reading_notes
+from ds2ray.tables.validation import enforce, validate
+
+OUTPUT_SUFFIXES = (".jsonl", ".csv", ".parquet")
+
+
+def run(job: TranscribeJob) -> int:
+    """Recognise what the job names; returns 0, or 2 where none of it could be read."""
+    storage.configure(job.storage)
+    if bool(job.audio) == bool(job.manifest):
+        raise ConfigError("give either audio files, as in `transcribe.py hello.wav`, or manifest=<table>")
+    if job.output and not job.output.endswith(OUTPUT_SUFFIXES):
+        raise ConfigError(f"output={job.output!r}: the name must end in {', '.join(OUTPUT_SUFFIXES)}")
+    display.doing("opening the base")
+    transcriber = Transcriber.open(job.storage.root, job.base, batch_s=job.batch_s)
+    if job.audio:
+        utterances: Sequence[Utterance] = []
+        hypotheses = transcriber.transcribe([storage.absolute(path) for path in job.audio], user=job.user, tell=_tell)
+    else:
+        utterances = _utterances(job, transcriber)
+        hypotheses = transcriber.transcribe_utterances(utterances, tell=_tell)
+    _write(hypotheses, job.output)
+    _print_notes(hypotheses)
+    if any(utterance.transcript for utterance in utterances):
+        _print_errors(transcriber, utterances, hypotheses)
+    return InputError.exit_code if all(hypothesis.error for hypothesis in hypotheses) else 0
+
+
+def _tell(done: int, num_utterances: int) -> None:
+    display.doing("recognising", f"{done}/{num_utterances} utterances", share=done / max(1, num_utterances))
+
+
+def _utterances(job: TranscribeJob, transcriber: Transcriber) -> list[Utterance]:
+    """The usable utterances of the manifest; `user=` speaks for all of them."""
+    manifest = read_manifest(job.manifest, transcripts_required=False)
+    checked = validate(
+        manifest, data=job.data, audio=transcriber.base.audio, vocabulary=None, transcripts_required=False
+    )
+    enforce(checked, job.data)
+    for note in reading_notes([checked]):
+        display.say(note)
+    for problem in checked.problems:
+        display.say(f"left out: {problem}")
+    if not checked.utterances:
+        raise InputError(f"{job.manifest}: no usable utterance")
+    if not job.user:
+        return checked.utterances
+    return [
+        Utterance(u.utterance_id, job.user, u.audio, u.duration_s, u.transcript, u.line) for u in checked.utterances
+    ]
+
+
+def _write(hypotheses: Sequence[Hypothesis], output: str) -> None:
+    if not output:
+        for hypothesis in hypotheses:
+            text = f"ERROR: {hypothesis.error}" if hypothesis.error else hypothesis.text
+            display.say(f"{hypothesis.utterance_id}\t{text}")
+        return
+    rows = [hypothesis.to_row() for hypothesis in hypotheses]
+    if output.endswith(".parquet"):
+        import pyarrow as pa
+
+        storage.write_table(output, pa.Table.from_pylist(rows))
+    elif output.endswith(".jsonl"):
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        storage.write_bytes(output, lines.encode())
+    else:
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "words": json.dumps(row["words"], ensure_ascii=False)} for row in rows)
+        storage.write_bytes(output, buffer.getvalue().encode())
+    display.say(f"wrote {len(rows)} hypotheses to {output}")
+
+
+def _print_notes(hypotheses: Sequence[Hypothesis]) -> None:
+    """Say where no adapter was used, and what could not be read."""
+    recognised = [hypothesis for hypothesis in hypotheses if not hypothesis.error]
+    adapted = sum(bool(hypothesis.adapter) for hypothesis in recognised)
+    failed = len(hypotheses) - len(recognised)
+    display.say(
+        f"{adapted} with the speaker's adapter, {len(recognised) - adapted} by the base alone, {failed} not readable"
+    )
+    for note, count in Counter(h.note for h in recognised if h.note).most_common(10):
+        display.say(f"  base alone for {count}: {note}")
+
+
+def _print_errors(transcriber: Transcriber, utterances: Sequence[Utterance], hypotheses: Sequence[Hypothesis]) -> None:
+    """CER and WER of the base alone and with adapters, on the utterances that have transcripts."""
+    rows = [n for n, u in enumerate(utterances) if u.transcript and not hypotheses[n].error]
+    transcripts = [utterances[n].transcript for n in rows]
+    adapted = [hypotheses[n] for n in rows]
+    line = f"on {len(rows)} utterances with transcripts: "
+    used = any(hypothesis.adapter for hypothesis in adapted)
+    alone = transcriber.transcribe_utterances([utterances[n] for n in rows], use_adapters=False) if used else adapted
+    before, after = transcriber.score(transcripts, alone), transcriber.score(transcripts, adapted)
+    line += f"base WER {before.words.rate():.1%}, CER {before.characters.rate():.1%}"
+    if used:
+        line += f"; with adapters WER {after.words.rate():.1%}, CER {after.characters.rate():.1%}"
+    display.say(line)

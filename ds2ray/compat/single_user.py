@@ -1,0 +1,74 @@
+"""KoSpeech's job for a single user: an adapter trained in this process, as a file, and published."""
+
+import torch
+
+from ds2ray import display, storage
+from ds2ray.batching.batches import SpeechDataset
+from ds2ray.compat.adapter_trainer import AdapterTrainer
+from ds2ray.config import AdaptConfig, TrainJob, to_plain
+from ds2ray.fleet.fingerprints import user_fingerprint
+from ds2ray.model.stored import ensure_base
+from ds2ray.model.weights import Base, to_bytes
+from ds2ray.store import publish_adapter, user_key
+from ds2ray.training.adapters.fit import AdapterFit
+from ds2ray.training.adapters.gate import gate
+from ds2ray.training.base.sources import TrainingData
+from ds2ray.training.optim import build_optimizer
+from ds2ray.training.seeds import derive_seed
+
+
+def train_one_adapter(job: TrainJob, base: Base, data: TrainingData) -> int:
+    """One user's adapter, in this process."""
+    model, train = base.model, job.train
+    torch.manual_seed(derive_seed(train.seed, train.adapter_name))
+    model.add_adapter(job.adapter)
+    assert model.adapter is not None
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    train_set = SpeechDataset(data.train, base.vocabulary, base.audio)
+    trainer = AdapterTrainer(
+        optimizer=build_optimizer(model.adapter.parameters(), train.optimizer, train.learning_rate, train.weight_decay),
+        trainset_list=[train_set],
+        validset=SpeechDataset(data.valid, base.vocabulary, base.audio),
+        device=model.output.weight.device,
+        vocab=base.vocabulary,
+        adapter_save_dir=train.adapter_save_dir,
+        config=AdaptConfig(max_grad_norm=train.max_grad_norm, gate_metric=train.metric, seed=train.seed),
+    )
+    trainer.train(model, train.batch_size, len(train_set), train.num_epochs, train.adapter_name)
+    fit = trainer.fit
+    assert fit is not None
+    name, before, after = (
+        train.metric.name.upper(),
+        fit.score_before.rate(train.metric),
+        fit.score_after.rate(train.metric),
+    )
+    path = storage.join(train.adapter_save_dir, f"{train.adapter_name}_adapter.pt")
+    display.say(
+        f"adapter {train.adapter_name}: held-out {name} {before:.1%} → {after:.1%}, {fit.epochs} epochs, saved {path}"
+    )
+    display.say(publish_one_adapter(job, base, fit, data))
+    return 0
+
+
+def publish_one_adapter(job: TrainJob, base: Base, fit: AdapterFit, data: TrainingData) -> str:
+    """Put an adapter that passes the gate into the store under its user's key; says what was done."""
+    metric = job.train.metric
+    reason = gate(fit, None, metric)
+    if reason:
+        return f"not published in {job.storage.root}: {reason}"
+    utterances = [*data.train, *data.valid]
+    objects = storage.stat_many(u.audio for u in utterances if isinstance(u.audio, str))
+    ensure_base(job.storage.root, base, run_id=job.train.base_model_path)
+    pointer = publish_adapter(
+        job.storage.root,
+        user_key(job.train.adapter_name),
+        to_bytes(fit.state),
+        base_fingerprint=base.fingerprint,
+        data_fingerprint=user_fingerprint(utterances, objects, base.fingerprint, to_plain(job.train)),
+        adapter=to_plain(job.adapter),
+        run_id="train",
+        error_before=fit.score_before.rate(metric),
+        error_after=fit.score_after.rate(metric),
+        split="held-out speech has a manifest of its own",
+    )
+    return f"published in {job.storage.root} as version {pointer.version} of user {pointer.user_key}"

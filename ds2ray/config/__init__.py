@@ -1,0 +1,58 @@
+"""Every setting, with its type, its default and what it means: the only place where defaults stand. A file per section.
+
+`conf/` holds the presets that differ from these defaults. The jobs compose both with Hydra into these plain
+dataclasses; nothing below the jobs sees a Hydra object.
+"""
+
+from ds2ray.config.adapt import AdaptConfig
+from ds2ray.config.adapter import LAST_LAYER, Activation, AdapterConfig
+from ds2ray.config.audio import AudioConfig
+from ds2ray.config.cluster import ClusterConfig
+from ds2ray.config.data import BadRows, DataConfig, ProbeAudio, UnknownCharacters
+from ds2ray.config.fields import Choice, from_plain, require, setting, to_plain
+from ds2ray.config.jobs import AdaptJob, DemoJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
+from ds2ray.config.model import ModelConfig, RnnType
+from ds2ray.config.prepare import CorpusFormat, PackBy, PrepareConfig
+from ds2ray.config.storage import StorageConfig
+from ds2ray.config.sweep import SweepConfig
+from ds2ray.config.text import TextConfig, TextUnit
+from ds2ray.config.train import AugmentConfig, ErrorMetric, OptimizerType, Precision, Schedule, TrainConfig
+
+__all__ = [
+    "LAST_LAYER",
+    "Activation",
+    "AdaptConfig",
+    "AdaptJob",
+    "AdapterConfig",
+    "AudioConfig",
+    "AugmentConfig",
+    "BadRows",
+    "Choice",
+    "ClusterConfig",
+    "CorpusFormat",
+    "DataConfig",
+    "DemoJob",
+    "ErrorMetric",
+    "ModelConfig",
+    "OptimizerType",
+    "PackBy",
+    "Precision",
+    "PrepareConfig",
+    "PrepareJob",
+    "ProbeAudio",
+    "RnnType",
+    "Schedule",
+    "StorageConfig",
+    "SweepConfig",
+    "SweepJob",
+    "TextConfig",
+    "TextUnit",
+    "TrainConfig",
+    "TrainJob",
+    "TranscribeJob",
+    "UnknownCharacters",
+    "from_plain",
+    "require",
+    "setting",
+    "to_plain",
+]

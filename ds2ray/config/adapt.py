@@ -1,0 +1,62 @@
+"""Training of many users' adapters."""
+
+from dataclasses import dataclass
+
+from ds2ray.config.fields import require, setting
+from ds2ray.config.train import ErrorMetric, Precision
+
+
+@dataclass(kw_only=True)
+class AdaptConfig:
+    """Training of many users' adapters against one frozen base."""
+
+    num_epochs: int = setting(20, "passes over a user's speech at most")
+    batch_size: int = setting(8, "utterances per step and user")
+    learning_rate: float = setting(4e-3, "the highest of a one-cycle schedule")
+    weight_decay: float = setting(1e-4, "of AdamW")
+    max_grad_norm: float = setting(5.0, "each user's gradients are clipped to this norm")
+    patience_epochs: int = setting(10, "a user stops after this many epochs without a better held-out loss")
+    held_out_fraction: float = setting(0.2, "share of a user's utterances that only early stopping and the gate see")
+    gate_metric: ErrorMetric = setting(
+        ErrorMetric.wer, "held-out error that must not rise for an adapter to be published"
+    )
+    min_utterances: int = setting(4, "a user with fewer is skipped (skipped_no_data)")
+    cross_validate_below: int = setting(
+        16, "users with fewer utterances train on all of them, judged by cross-validation …"
+    )
+    num_folds: int = setting(4, "… in this many parts")
+    kl_weight: float = setting(0.0, "pull towards the base's own posteriors, per frame; 0: none")
+    encode_batch_s: float = setting(
+        0.0, "seconds of padded audio per call of the frozen trunk; 0: 60 on CPUs, more on GPUs"
+    )
+    precision: Precision = setting(Precision.auto, "of the trunk, of stored encodings and of the adapters' products")
+    max_cohort_users: int = setting(0, "users trained in one trial, at most; 0: 64 on CPUs, 512 on GPUs …")
+    max_cohort_s: float = setting(
+        0.0, "… and seconds of their speech; 0: what memory has room for, on CPUs 7200 at most"
+    )
+    gpus_per_trial: float = setting(0.25, "share of a GPU per trial, where the cluster has GPUs")
+    cpus_per_trial: float = setting(1.0, "CPUs per trial")
+    max_concurrent_trials: int = setting(0, "0: as many as the cluster's CPUs and GPUs allow")
+    max_failed_ratio: float = setting(0.01, "more failed users than this share end the run with exit code 3")
+    max_attempts: int = setting(3, "attempts at a cohort whose workers die, in a row and without any user done")
+    force: bool = setting(False, "train unchanged users, too")
+    seed: int = setting(0, "with the user's id it seeds the adapter, its data order and dropout")
+
+    def __post_init__(self) -> None:
+        for name in ("num_epochs", "batch_size", "patience_epochs", "max_attempts"):
+            require(getattr(self, name) >= 1, f"adapt.{name}", getattr(self, name), "at least 1")
+        require(self.min_utterances >= 2, "adapt.min_utterances", self.min_utterances, "at least 2: one is held out")
+        require(self.learning_rate > 0, "adapt.learning_rate", self.learning_rate, "above 0")
+        require(0 < self.held_out_fraction < 1, "adapt.held_out_fraction", self.held_out_fraction, "between 0 and 1")
+        require(self.gpus_per_trial > 0, "adapt.gpus_per_trial", self.gpus_per_trial, "above 0")
+        require(self.cpus_per_trial > 0, "adapt.cpus_per_trial", self.cpus_per_trial, "above 0")
+        require(self.weight_decay >= 0, "adapt.weight_decay", self.weight_decay, "at least 0")
+        require(self.max_grad_norm > 0, "adapt.max_grad_norm", self.max_grad_norm, "above 0")
+        for name in ("max_cohort_users", "max_cohort_s"):
+            require(getattr(self, name) >= 0, f"adapt.{name}", getattr(self, name), "0 (by the cluster) or more")
+        trials = self.max_concurrent_trials
+        require(trials >= 0, "adapt.max_concurrent_trials", trials, "0 (as many as fit) or more")
+        require(0 <= self.max_failed_ratio <= 1, "adapt.max_failed_ratio", self.max_failed_ratio, "0 to 1")
+        require(self.encode_batch_s >= 0, "adapt.encode_batch_s", self.encode_batch_s, "0 (by the device) or more")
+        require(self.num_folds >= 2, "adapt.num_folds", self.num_folds, "at least 2")
+        require(self.kl_weight >= 0, "adapt.kl_weight", self.kl_weight, "at least 0")

@@ -1,0 +1,36 @@
+"""The shape of an adapter."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from ds2ray.config.fields import require, setting
+
+LAST_LAYER = -1
+"""`after_layer` value that means: after the last recurrent layer."""
+
+
+class Activation(Enum):
+    relu = "relu"
+    gelu = "gelu"
+    silu = "silu"
+    tanh = "tanh"
+
+
+@dataclass(kw_only=True)
+class AdapterConfig:
+    """The shape of a user's adapter."""
+
+    hidden_dims: list[int] = setting([256], "widths of one to three hidden layers")
+    activation: Activation = setting(Activation.relu, "between the linear layers")
+    dropout: float = setting(0.1, "after each activation, in training")
+    after_layer: int = setting(
+        0, "after which recurrent layer (1 = the first); 0 before the first, -1 the last: far faster"
+    )
+
+    def __post_init__(self) -> None:
+        dims = self.hidden_dims
+        require(
+            1 <= len(dims) <= 3 and min(dims) >= 1, "adapter.hidden_dims", dims, "one to three widths of at least 1"
+        )
+        require(0 <= self.dropout < 1, "adapter.dropout", self.dropout, "0 up to, but not including, 1")
+        require(self.after_layer >= LAST_LAYER, "adapter.after_layer", self.after_layer, "-1 (last), 0, 1, 2, …")

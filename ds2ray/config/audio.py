@@ -1,0 +1,21 @@
+"""How sound becomes features."""
+
+from dataclasses import dataclass
+
+from ds2ray.config.fields import require, setting
+
+
+@dataclass(kw_only=True)
+class AudioConfig:
+    """How sound becomes features. Part of the base's fingerprint: training and recognition share it."""
+
+    sample_rate_hz: int = setting(16000, "waveforms are resampled to this rate")
+    num_mels: int = setting(80, "log-mel channels: the model's input_dim")
+    window_s: float = setting(0.025, "length of one analysis window")
+    hop_s: float = setting(0.010, "distance between windows: one feature frame")
+    normalise: bool = setting(True, "zero mean and unit variance per utterance and mel channel")
+
+    def __post_init__(self) -> None:
+        require(self.sample_rate_hz >= 4000, "audio.sample_rate_hz", self.sample_rate_hz, "at least 4000")
+        require(1 <= self.num_mels <= 512, "audio.num_mels", self.num_mels, "1 to 512")
+        require(0 < self.hop_s <= self.window_s, "audio.hop_s", self.hop_s, "above 0 and at most audio.window_s")

@@ -1,0 +1,40 @@
+"""Which utterances are usable."""
+
+from dataclasses import dataclass
+
+from ds2ray.config.fields import Choice, require, setting
+
+
+class UnknownCharacters(Choice):
+    refuse = "refuse", "the utterance is a bad row"
+    drop = "drop", "the character is left out, counted and reported"
+
+
+class BadRows(Choice):
+    refuse = "refuse", "report all of them and start nothing"
+    drop = "drop", "leave them out, counted and reported"
+
+
+class ProbeAudio(Choice):
+    near = "near", "open what costs no request, local files and bytes, and else as missing"
+    missing = "missing", "open only files whose duration the manifest does not give"
+    all = "all", "open every header"
+    none = "none", "trust the manifest; a bad file then shows up when it is decoded"
+
+
+@dataclass(kw_only=True)
+class DataConfig:
+    """Which utterances are usable, and what happens to the others."""
+
+    min_duration_s: float = setting(0.1, "shorter audio is bad")
+    max_duration_s: float = setting(30.0, "longer audio is bad")
+    unknown_characters: UnknownCharacters = setting(UnknownCharacters.refuse, "characters that the vocabulary lacks")
+    bad_rows: BadRows = setting(
+        BadRows.refuse, "table rows that cannot be read: missing or malformed cells, duplicate ids"
+    )
+    bad_audio: BadRows = setting(BadRows.drop, "utterances whose audio or transcript cannot be used")
+    probe_audio: ProbeAudio = setting(ProbeAudio.near, "which audio headers are opened before the run")
+
+    def __post_init__(self) -> None:
+        allowed = "above data.min_duration_s, which is at least 0"
+        require(0 <= self.min_duration_s < self.max_duration_s, "data.max_duration_s", self.max_duration_s, allowed)

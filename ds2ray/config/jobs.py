@@ -1,0 +1,108 @@
+"""The settings of each job: sections, and what is the job's own."""
+
+from dataclasses import dataclass, field
+
+from ds2ray.config.adapt import AdaptConfig
+from ds2ray.config.adapter import AdapterConfig
+from ds2ray.config.audio import AudioConfig
+from ds2ray.config.cluster import ClusterConfig
+from ds2ray.config.data import DataConfig
+from ds2ray.config.fields import setting
+from ds2ray.config.model import ModelConfig
+from ds2ray.config.prepare import PrepareConfig
+from ds2ray.config.storage import StorageConfig
+from ds2ray.config.sweep import SweepConfig
+from ds2ray.config.text import TextConfig
+from ds2ray.config.train import TrainConfig
+
+
+@dataclass(kw_only=True)
+class TrainJob:
+    """jobs/train.py"""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    dry_run: bool = setting(False, "validate the data and print the plan; start nothing")
+
+
+@dataclass(kw_only=True)
+class AdaptJob:
+    """jobs/adapt_users.py"""
+
+    users: str = setting("", "URI of a table `user_id,manifest`, or of one manifest with a user_id column")
+    base: str = setting(
+        "", "base id in storage.root, or URI of a base folder or model.pt; empty: the newest of storage.root"
+    )
+    run_id: str = setting("", "name of this run in storage.root/runs; empty: the time and a random part")
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    adapt: AdaptConfig = field(default_factory=AdaptConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    dry_run: bool = setting(False, "print the plan; start no Ray and write nothing")
+
+
+@dataclass(kw_only=True)
+class SweepJob:
+    """jobs/sweep_adapters.py"""
+
+    users: str = setting("", "as for jobs/adapt_users.py")
+    base: str = setting("", "as for jobs/adapt_users.py")
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    adapt: AdaptConfig = field(default_factory=AdaptConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    dry_run: bool = setting(False, "print the trials; start no Ray")
+
+
+@dataclass(kw_only=True)
+class TranscribeJob:
+    """jobs/transcribe.py"""
+
+    audio: list[str] = setting([], "audio files to recognise …")
+    manifest: str = setting("", "… or a manifest; transcripts in it are compared with what is recognised")
+    user: str = setting("", "whose adapter to use; empty: the manifest's own user_id, else the base alone")
+    base: str = setting("", "as for jobs/adapt_users.py")
+    output: str = setting("", "URI that receives the hypotheses, .jsonl, .csv or .parquet; empty: the terminal")
+    batch_s: float = setting(60.0, "seconds of padded audio per batch")
+    data: DataConfig = field(default_factory=DataConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+
+
+@dataclass(kw_only=True)
+class PrepareJob:
+    """jobs/prepare.py"""
+
+    source: str = setting(
+        "", "URI of a corpus: a folder, a manifest, a table `user_id,manifest`, transcripts.txt or a .tsv"
+    )
+    output: str = setting("", "URI of the folder that receives the packed files, their table and dropped.csv")
+    prepare: PrepareConfig = field(default_factory=PrepareConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    dry_run: bool = setting(False, "read and check the corpus and print the plan; write nothing")
+
+
+@dataclass(kw_only=True)
+class DemoJob:
+    """jobs/demo.py"""
+
+    output_dir: str = setting("./demo-data", "receives the corpus, the store and the outputs")
+    seed: int = setting(0, "of the corpus")
+    num_train_sentences: int = setting(400, "spoken by the base's ordinary voices")
+    num_user_sentences: int = setting(40, "per user, for adaptation")
+    num_test_sentences: int = setting(25, "per user, seen by no training and no gate")
+    model: ModelConfig = field(default_factory=ModelConfig)
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    adapt: AdaptConfig = field(default_factory=AdaptConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)

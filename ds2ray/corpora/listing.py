@@ -1,0 +1,42 @@
+"""The files of a corpus's folder: which are audio, and what stands in the texts."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
+
+from ds2ray import storage
+from ds2ray.progress import Tell
+from ds2ray.sound.audio import PCM_SUFFIX
+from ds2ray.tables.problems import Problem, ProblemKind
+from ds2ray.tables.rows import read_text
+
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", PCM_SUFFIX})
+_THREADS = 32  # text files that are being read at once
+
+
+def is_audio(uri: str) -> bool:
+    return PurePosixPath(uri).suffix.lower() in AUDIO_SUFFIXES
+
+
+def listed_files(folder_uri: str, listed: Sequence[str] | None) -> Sequence[str]:
+    """`listed`, or where that is None the absolute URIs of all files in the folder."""
+    return [info.uri for info in storage.list_objects(folder_uri, recursive=True)] if listed is None else listed
+
+
+def read_texts(uris: Sequence[str], tell: Tell) -> list[str]:
+    """The texts of these files, in their order."""
+    contents = []
+    with ThreadPoolExecutor(_THREADS) as pool:
+        try:
+            for text in pool.map(read_text, uris):
+                contents.append(text)
+                tell(f"{len(contents)} of {len(uris)} text files")
+            return contents
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # a store that does not answer is not asked for all the others
+            raise
+
+
+def audio_problem(manifest_uri: str, line: int, audio_uri: str, reason: str, remedy: str) -> Problem:
+    """What is wrong with an audio file; `line` is its number where no table names it."""
+    return Problem(manifest_uri, line, ProblemKind.row, "audio", audio_uri, reason, remedy)

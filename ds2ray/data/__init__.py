@@ -1,1 +1,0 @@
-"""Utterances: tables of them, their sound, features and batches."""

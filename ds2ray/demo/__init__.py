@@ -1,0 +1,1 @@
+"""The demo's corpus: sentences of a grammar, spoken by espeak-ng."""

@@ -1,0 +1,58 @@
+"""What becomes of each user of a run, when its trials have come to their end or were stopped. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ds2ray.fleet.plan import Change, Plan
+from ds2ray.store.outcomes import Outcome, Status
+from ds2ray.tables.problems import listed
+
+SETTLED_PART = "settled"
+"""Part of a run's outcomes with all of its users, those that no trial saw, too; sorted last, it counts."""
+
+
+@dataclass(frozen=True)
+class CohortStarts:
+    """How often the trial of a cohort was started, and what ended it before its time, if anything."""
+
+    attempts: int = 1
+    error: str = ""
+
+
+def settle(
+    plan: Plan,
+    trained: Sequence[Outcome],
+    starts: Mapping[int, CohortStarts],
+    *,
+    finished: bool,
+    min_utterances: int,
+) -> list[Outcome]:
+    """One outcome per user who is not unchanged, in the plan's order; of a run that was stopped, per user it came to.
+
+    Args:
+        trained: what the trials wrote.
+        starts: how often each cohort was started, and why it did not come to its end.
+        finished: whether the trials came to their end; users without an outcome failed only then.
+        min_utterances: which a user needs not to be skipped.
+    """
+    outcome_of = {outcome.user_key: outcome for outcome in trained}
+    cohort_of = {user: number for number, cohort in enumerate(plan.cohorts) for user in cohort}
+    rows = []
+    for number, user in enumerate(plan.users):
+        start = starts.get(cohort_of.get(number, -1), CohortStarts())
+        if user.user_key in outcome_of:
+            rows.append(replace(outcome_of[user.user_key], attempts=start.attempts))
+            continue
+        untrained = Outcome(
+            user_key=user.user_key, status=Status.skipped_no_data, attempts=0, fingerprint=user.fingerprint,
+            utterances_dropped=user.num_dropped,
+        )  # fmt: skip
+        if user.change is Change.skipped:
+            reason = f"{user.num_utterances} usable utterances, at least {min_utterances} are needed"
+            reason += f" ({listed(user.reasons)})" if user.reasons else ""
+            rows.append(replace(untrained, reason=reason))
+        elif finished:
+            times = "once" if start.attempts == 1 else f"{start.attempts} times"
+            reason = f"its cohort was started {times}, in vain: {start.error or 'its worker died'}; see Ray's logs"
+            rows.append(replace(untrained, status=Status.failed, reason=reason, attempts=start.attempts))
+    return rows

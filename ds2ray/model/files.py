@@ -1,0 +1,75 @@
+"""Single files of tensors and plain values, `model.pt` among them: opened with `weights_only=True`, so that no code of
+a file is ever run."""
+
+import io
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from ds2ray import storage
+from ds2ray.config import AudioConfig, ModelConfig, from_plain, to_plain
+from ds2ray.errors import ArtifactCorruptError, ConfigError, InputError
+from ds2ray.model.weights import Base, build_base
+from ds2ray.text import Vocabulary
+
+MODEL_FORMAT = "ds2ray.model/1"
+
+
+def save_model_file(uri: str, base: Base) -> None:
+    """Write tensors, configs and vocabulary of a base into one file, `model.pt`."""
+    content = {
+        "format": MODEL_FORMAT,
+        "fingerprint": base.fingerprint,
+        "model": to_plain(base.model_config),
+        "audio": to_plain(base.audio),
+        "vocabulary": base.vocabulary.to_json(),
+        "state": {name: tensor.detach().cpu() for name, tensor in base.model.base_state().items()},
+    }
+    write_tensor_file(uri, content)
+
+
+def load_model_file(uri: str, device: torch.device | str = "cpu") -> Base:
+    """Open a `model.pt`. Raises InputError where there is none, ArtifactCorruptError where its content is wrong."""
+    content = read_tensor_file(uri, MODEL_FORMAT, "train a base with jobs/train.py, or give the path of its model.pt")
+    with complete(uri):
+        fingerprint, state = content["fingerprint"], content["state"]
+        model_config, audio = from_plain(ModelConfig, content["model"]), from_plain(AudioConfig, content["audio"])
+        vocabulary = Vocabulary.from_json(content["vocabulary"])
+    base = build_base(model_config, audio, vocabulary, state, where=uri)
+    if base.fingerprint != fingerprint:
+        raise ArtifactCorruptError(f"{uri}: its weights are not those it was saved with (fingerprints differ)")
+    base.model.to(device)
+    return base
+
+
+@contextmanager
+def complete(uri: str) -> Iterator[None]:
+    """What a file lacks, or holds in another form than it should, is an ArtifactCorruptError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigError, InputError) as error:
+        raise ArtifactCorruptError(f"{uri}: its description is damaged ({error!r}); save it again") from error
+
+
+def write_tensor_file(uri: str, content: dict[str, Any]) -> None:
+    """Write tensors and plain values into one file."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    storage.write_bytes(uri, buffer.getvalue())
+
+
+def read_tensor_file(uri: str, expected_format: str, remedy: str) -> dict[str, Any]:
+    """What `write_tensor_file` wrote. Raises InputError for another file, ArtifactCorruptError for a damaged one."""
+    try:
+        content = torch.load(io.BytesIO(storage.read_bytes(uri)), map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(f"{uri}: no such file; {remedy}") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise ArtifactCorruptError(f"{uri}: not a readable file of tensors ({str(error).splitlines()[0]})") from error
+    if not isinstance(content, dict) or content.get("format") != expected_format:
+        found = content.get("format") if isinstance(content, dict) else type(content).__name__
+        raise InputError(f"{uri}: is {found!r}, not {expected_format!r}; {remedy}")
+    return content

@@ -1,1 +1,0 @@
-"""Packing corpora into Parquet files that hold the audio: jobs/prepare.py."""

@@ -1,0 +1,124 @@
+"""Packs: Parquet files of utterances with the bytes of their audio, as a manifest that holds everything.
+
+    columns      utterance_id, user_id, audio (binary: a whole audio file), duration_s, transcript
+    row groups   of about 8 MB of audio, so that a reader needs that much memory, whatever the size of the file
+    compression  none for audio, which mostly is compressed already; zstd for the rest
+
+A pack is read whole with one request (`read_manifest`), or row group by row group (`read_shard`).
+"""
+
+import hashlib
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ds2ray import storage
+from ds2ray.errors import InputError
+from ds2ray.tables.manifest import COLUMNS, Utterance
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+VERSION_LENGTH = 32
+"""Hex digits of a pack's version."""
+
+_ROW_GROUP_BYTES = 8 * 2**20
+_ROW_COLUMNS = ("utterance_id", "user_id", "duration_s", "transcript")
+
+
+def content_version(utterances: Iterable[Utterance]) -> str:
+    """What a pack holds, in 32 hex digits: ids, transcripts and bytes of audio, in whatever order they come.
+
+    Durations are left out, because the audio decides them. The encoding as Parquet has no part in it: the same speech
+    packed by another release has the same version.
+    """
+    digest = hashlib.sha256()
+    for u in sorted(utterances, key=lambda u: (u.user_id, u.utterance_id)):
+        if not isinstance(u.audio, bytes):
+            raise TypeError(f"{u.utterance_id}: a pack holds bytes of audio, not {u.audio!r}")
+        for part in (u.user_id.encode(), u.utterance_id.encode(), u.transcript.encode(), u.audio):
+            digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:VERSION_LENGTH]
+
+
+def encode_pack(utterances: Sequence[Utterance]) -> bytes:
+    """The Parquet file of utterances whose audio is bytes, in their order."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {"audio": pa.binary(), "duration_s": pa.float64()}
+    schema = pa.schema([(column, types.get(column, pa.string())) for column in COLUMNS])
+    sink = io.BytesIO()
+    compression = {column: "none" if column == "audio" else "zstd" for column in COLUMNS}
+    with pq.ParquetWriter(sink, schema, compression=compression, use_dictionary=["user_id"]) as writer:
+        for group in _row_groups(utterances):
+            rows = [(u.utterance_id, u.user_id, u.audio, u.duration_s, u.transcript) for u in group]
+            cells = zip(*rows, strict=True)
+            columns = [pa.array(column, field.type) for column, field in zip(cells, schema, strict=True)]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=len(rows))
+    return sink.getvalue()
+
+
+def _row_groups(utterances: Sequence[Utterance]) -> Iterator[Sequence[Utterance]]:
+    start, size_bytes = 0, 0
+    for end, utterance in enumerate(utterances):
+        if size_bytes >= _ROW_GROUP_BYTES:
+            yield utterances[start:end]
+            start, size_bytes = end, 0
+        size_bytes += len(utterance.audio)
+    if start < len(utterances):
+        yield utterances[start:]
+
+
+def read_shard(uri: str, row_groups: Iterable[int] | None = None) -> Iterator[Utterance]:
+    """The utterances of a pack with their audio's bytes, in its order; only one row group is in memory at a time.
+
+    Args:
+        row_groups: which to read, in this order; None: all. `manifest.parquet` says where an utterance lies.
+
+    Raises:
+        FileNotFoundError: there is no such pack.
+        InputError: it is none.
+    """
+    with _opened(uri) as file:
+        groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        for group in range(len(groups)) if row_groups is None else row_groups:
+            table = file.read_row_group(group, columns=list(COLUMNS))
+            columns = [table[name].to_pylist() for name in COLUMNS]
+            del table
+            for line, cells in enumerate(zip(*columns, strict=True), sum(groups[:group]) + 1):
+                utterance_id, user_id, audio, duration_s, transcript = cells
+                yield Utterance(utterance_id, user_id, audio, duration_s, transcript, line)
+
+
+def pack_rows(uri: str) -> "pa.Table":
+    """What a pack holds without its audio, which is not fetched.
+
+    Returns:
+        Columns utterance_id, user_id, duration_s, transcript, row_group (from 0) and row (in the pack, from 1).
+    """
+    import pyarrow as pa
+
+    with _opened(uri) as file:
+        table = file.read(columns=list(_ROW_COLUMNS)).combine_chunks()
+        groups = [i for i in range(file.num_row_groups) for _ in range(file.metadata.row_group(i).num_rows)]
+    table = table.append_column("row_group", pa.array(groups, pa.int32()))
+    return table.append_column("row", pa.array(range(1, len(groups) + 1), pa.int32()))
+
+
+@contextmanager
+def _opened(uri: str) -> "Iterator[pq.ParquetFile]":
+    """A pack whose parts are fetched as they are read. Raises InputError where it is none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with storage.open_read(uri) as source, pq.ParquetFile(source, pre_buffer=True) as file:
+            missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
+            if missing:
+                raise InputError(f"{uri}: not a pack of utterances: it has no column {' or '.join(missing)}")
+            yield file
+    except pa.ArrowException as error:
+        raise InputError(f"{uri}: not a pack of utterances: {error}; pack it again (jobs/prepare.py)") from error

@@ -1,0 +1,190 @@
+"""Which utterances go into which pack. Pure: it opens nothing."""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ds2ray.errors import InputError
+from ds2ray.store import user_key
+from ds2ray.tables.manifest import Utterance
+from ds2ray.tables.problems import Problem, ProblemKind, shown
+
+LAYOUT_VERSION = 1
+"""Part of every source: packs are made anew where the way of making them changes."""
+
+_MIN_FILL, _MAX_FILL = 0.5, 2.0  # shares of the wanted size beyond which a shard is divided among others
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An utterance to pack, and where it comes from."""
+
+    utterance: Utterance
+    manifest_uri: str
+    size_bytes: int
+    version_tag: str  # changes when the audio does
+
+    def refused(self, column: str, value: object, reason: str, remedy: str) -> Problem:
+        """Why its row cannot be packed."""
+        u, kind = self.utterance, ProblemKind.row
+        place = (self.manifest_uri, u.line, kind, column, shown(value))
+        return Problem(*place, reason, remedy, u.utterance_id, u.user_id)
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A file to be: `source` tells whether it has to be made anew, before any audio is read."""
+
+    name: str
+    user_id: str  # empty for shards
+    members: tuple[Member, ...]  # in the order of the file
+    source: str
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(member.size_bytes for member in self.members)
+
+
+def packs_by_user(members: Iterable[Member], settings: Mapping[str, Any]) -> tuple[list[Pack], list[Problem]]:
+    """A pack per user, in the order of their ids, and the rows that belong to no usable user or repeat an id.
+
+    Args:
+        settings: that decide which audio is usable: sources hold them, too.
+
+    Raises:
+        InputError: two users would share a file.
+    """
+    of_user: defaultdict[str, list[Member]] = defaultdict(list)
+    key_of: dict[str, str] = {}
+    problems = []
+    for member in members:
+        user_id = member.utterance.user_id
+        if not user_id:
+            remedy = "name the speaker (prepare.user_id=… for all such rows), or pack with prepare.by=shard"
+            problems.append(member.refused("user_id", "", "no user is named", remedy))
+            continue
+        try:
+            key_of[user_id] = key_of.get(user_id) or user_key(user_id)
+        except InputError as error:
+            problems.append(member.refused("user_id", user_id, str(error), "give the user another id"))
+            continue
+        of_user[user_id].append(member)
+    _refuse_shared_keys(key_of)
+    packs = []
+    for user_id in sorted(of_user):
+        own, repeated = _unique(of_user[user_id])
+        problems += repeated
+        own.sort(key=lambda member: member.utterance.utterance_id)
+        packs.append(Pack(key_of[user_id], user_id, tuple(own), source_of(own, settings)))
+    return packs, problems
+
+
+def packs_by_shard(
+    members: Iterable[Member], previous: Mapping[str, int], shard_bytes: float, settings: Mapping[str, Any]
+) -> tuple[list[Pack], list[Problem]]:
+    """Packs of about the same size; an utterance stays in the shard where it was.
+
+    Args:
+        previous: the shard's number by utterance id, as it was packed before.
+        settings: that decide which audio is usable: sources hold them, too.
+
+    Returns:
+        The packs by number, and the rows that repeat an id. Where users share utterance ids, those become
+        `<user>/<utterance>`, so that every id is unique among all shards.
+    """
+    listed = list(members)
+    users_of: defaultdict[str, set[str]] = defaultdict(set)
+    for member in listed:
+        users_of[member.utterance.utterance_id].add(member.utterance.user_id)
+    unique, problems = _unique([_qualified(m) if len(users_of[m.utterance.utterance_id]) > 1 else m for m in listed])
+    by_id = {member.utterance.utterance_id: member for member in unique}
+    shards = assign_shards({key: member.size_bytes for key, member in by_id.items()}, previous, shard_bytes)
+    packs = []
+    for number, ids in sorted(shards.items()):
+        own = [by_id[key] for key in ids]
+        packs.append(Pack(f"shard-{number:05d}", "", tuple(own), source_of(own, settings)))
+    return packs, problems
+
+
+def assign_shards(
+    size_bytes: Mapping[str, int], previous: Mapping[str, int], shard_bytes: float
+) -> dict[int, list[str]]:
+    """Divide utterances among shards of about `shard_bytes`.
+
+    Utterances stay where they were, so that a change touches only the shards that hold it. New ones fill new shards,
+    together with those of shards that have become smaller than half of the wanted size or larger than twice.
+    Utterances are spread by a digest of their ids: every shard is a sample of all that was added with it, whatever
+    the order of the corpus, and neighbours in a shard are seldom of one speaker.
+
+    Returns:
+        Utterance ids by the number of their shard, in the order of the file. Every id once.
+    """
+    kept: defaultdict[int, list[str]] = defaultdict(list)
+    loose = []
+    for key in sorted(size_bytes, key=_digest):
+        if key in previous:
+            kept[previous[key]].append(key)
+        else:
+            loose.append(key)
+    for number in list(kept):
+        fill = sum(size_bytes[key] for key in kept[number]) / shard_bytes
+        if not _MIN_FILL <= fill <= _MAX_FILL:
+            loose += kept.pop(number)
+    loose.sort(key=_digest)
+    total = sum(size_bytes[key] for key in loose)
+    num_new = max(1, round(total / shard_bytes))
+    free = (number for number in range(len(kept) + num_new) if number not in kept)
+    shards = dict(kept)
+    number, filled = -1, 0.0
+    current: list[str] = []
+    for key in loose:
+        if not current:
+            number = next(free)
+            shards[number] = current
+        current.append(key)
+        filled += size_bytes[key]
+        if filled * num_new >= total * (len(shards) - len(kept)) and len(shards) - len(kept) < num_new:
+            current = []
+    return shards
+
+
+def source_of(members: Sequence[Member], settings: Mapping[str, Any]) -> str:
+    """What a pack is made from, in 32 hex digits, as far as it is known without reading any audio."""
+    rows = sorted(
+        (u.utterance_id, u.user_id, u.audio if isinstance(u.audio, str) else "", member.version_tag, u.transcript)
+        for member in members
+        for u in [member.utterance]
+    )
+    return hashlib.sha256(json.dumps([LAYOUT_VERSION, settings, rows], sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _qualified(member: Member) -> Member:
+    u = member.utterance
+    return replace(member, utterance=replace(u, utterance_id=f"{u.user_id}/{u.utterance_id}")) if u.user_id else member
+
+
+def _unique(members: Iterable[Member]) -> tuple[list[Member], list[Problem]]:
+    """Members whose id is not used before, and the problems of the others."""
+    first: dict[str, Member] = {}
+    problems = []
+    for member in members:
+        key = member.utterance.utterance_id
+        taken = first.setdefault(key, member)
+        if taken is not member:
+            reason = f"already the id of {taken.manifest_uri}:{taken.utterance.line}"
+            problems.append(member.refused("utterance_id", key, reason, "give every utterance its own id"))
+    return list(first.values()), problems
+
+
+def _refuse_shared_keys(key_of: Mapping[str, str]) -> None:
+    counts = Counter(key_of.values())
+    shared = [f"users {user_id!a}: {key}" for user_id, key in key_of.items() if counts[key] > 1]
+    if shared:
+        raise InputError("\n  ".join(["these users would share a file; give each user one id:", *shared[:50]]))

@@ -1,0 +1,145 @@
+"""Making packs: audio is read, checked, and written with its transcripts; several at once, in bounded memory."""
+
+import math
+import time
+from collections.abc import Callable, Generator, Sequence, Set
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+
+from ds2ray import storage
+from ds2ray.config import AudioConfig, DataConfig, ProbeAudio
+from ds2ray.errors import InputError, StorageError
+from ds2ray.packs.files import content_version, encode_pack
+from ds2ray.packs.layout import Member, Pack
+from ds2ray.packs.ledger import Packed
+from ds2ray.sound.audio import probe, read_encoded, read_waveform
+from ds2ray.tables.manifest import Manifest, Utterance
+from ds2ray.tables.problems import Problem, ProblemKind
+from ds2ray.tables.validation import DURATION_CORRECTED, validate
+
+_COPIES = 4  # of a pack's audio that are in memory at once, about, as measured: as read, in the encoder, as written
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of a pack. `packed` is None where none of it could be used."""
+
+    pack: Pack
+    packed: Packed | None
+    problems: list[Problem] = field(default_factory=list)
+    written: bool = False  # False: the same content is stored already
+    durations_corrected: int = 0
+
+
+def make_pack(
+    pack: Pack, folder_uri: str, stored: Set[str], data: DataConfig, decode_audio: bool, readers: Executor
+) -> Made:
+    """Read a pack's audio and write the file, unless one with the same content is stored.
+
+    Args:
+        stored: file names of the packs in the folder.
+        readers: reads the audio files; not the pool that this function runs in.
+
+    Raises:
+        StorageError: the store cannot be reached or refuses the credentials.
+    """
+    sounds = list(readers.map(lambda member: _read(member, decode_audio), pack.members))
+    problems = [sound for sound in sounds if isinstance(sound, Problem)]
+    # lines are numbers of members here: a pack may hold rows of many tables
+    readable = [
+        replace(member.utterance, audio=sound, line=number)
+        for number, (member, sound) in enumerate(zip(pack.members, sounds, strict=True))
+        if isinstance(sound, bytes)
+    ]
+    del sounds
+    checked = validate(
+        Manifest("", readable),
+        data=replace(data, probe_audio=ProbeAudio.near),
+        audio=AudioConfig(),
+        vocabulary=None,
+    )
+    del readable
+    problems += [_in_its_place(problem, pack.members[problem.line]) for problem in checked.problems]
+    utterances = checked.utterances
+    if not utterances:
+        return Made(pack, None, problems)
+    packed = Packed(
+        name=pack.name,
+        source="" if problems else pack.source,
+        version=content_version(utterances),
+        num_utterances=len(utterances),
+        speech_s=math.fsum(u.duration_s or 0.0 for u in utterances),
+        size_bytes=sum(len(u.audio) for u in utterances),
+    )
+    is_new = packed.file_name not in stored
+    if is_new:
+        storage.write_bytes(storage.join(folder_uri, packed.file_name), encode_pack(utterances))
+    return Made(pack, packed, problems, is_new, checked.conversions.get(DURATION_CORRECTED, 0))
+
+
+def make_packs(
+    packs: Sequence[Pack], make: Callable[[Pack], Made], *, threads: int, memory_bytes: float, tick_s: float
+) -> Generator[Made | None]:
+    """Make packs, as many at once as threads and memory allow; yields each as it is done, and None every `tick_s`.
+
+    A pack that needs more memory than is allowed is made alone. Where one raises, no further one is begun.
+    """
+    waiting = sorted(packs, key=lambda pack: -pack.size_bytes)  # the largest first, so that none is left for the end
+    running: dict[Future[Made], float] = {}
+    next_tick_s = time.monotonic() + tick_s
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            position = 0
+            while position < len(waiting) or running:
+                while position < len(waiting) and len(running) < threads:
+                    need = _COPIES * waiting[position].size_bytes
+                    if running and sum(running.values()) + need > memory_bytes:
+                        break
+                    running[pool.submit(make, waiting[position])] = need
+                    position += 1
+                done, _ = wait(running, timeout=max(0.0, next_tick_s - time.monotonic()), return_when=FIRST_COMPLETED)
+                for future in done:
+                    del running[future]
+                    yield future.result()
+                if time.monotonic() >= next_tick_s:
+                    next_tick_s = time.monotonic() + tick_s
+                    yield None
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _read(member: Member, decode_audio: bool) -> bytes | Problem:
+    audio = member.utterance.audio
+    try:
+        data = audio if isinstance(audio, bytes) else read_encoded(audio)
+        if decode_audio and data:
+            read_waveform(data, probe(data).sample_rate_hz)
+        return data
+    except FileNotFoundError:
+        return _audio_problem(member, "there is no such file", "correct the path, or run again if it was replaced")
+    except InputError as error:
+        remedy = "replace the file (wav, flac, ogg, mp3 or 16-bit 16 kHz mono .pcm)"
+        return _audio_problem(member, str(error), remedy)
+    except StorageError as error:
+        if isinstance(audio, str) and storage.is_local(audio):  # one file's permissions, not the whole store
+            return _audio_problem(member, str(error), "make the file readable")
+        raise
+
+
+def _audio_problem(member: Member, reason: str, remedy: str) -> Problem:
+    u = member.utterance
+    place = (member.manifest_uri, u.line, ProblemKind.audio, "audio", _shown_audio(u))
+    return Problem(*place, reason, remedy, u.utterance_id, u.user_id)
+
+
+def _in_its_place(problem: Problem, member: Member) -> Problem:
+    """A problem that was found in a pack, as one of the row that the utterance is from."""
+    u = member.utterance
+    value = _shown_audio(u) if problem.column == "audio" else problem.value
+    return replace(problem, manifest_uri=member.manifest_uri, line=u.line, value=value)
+
+
+def _shown_audio(utterance: Utterance) -> str:
+    audio = utterance.audio
+    return audio if isinstance(audio, str) else f"{len(audio)} bytes"

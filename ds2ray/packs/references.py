@@ -1,0 +1,123 @@
+"""Audio in shards, by reference: `<URI of a shard>#<row group>/<row>`, as manifest.parquet of a packed corpus says.
+
+A row group is fetched whole when its first audio is wanted, and the last `KEPT_GROUPS` stay in memory: about 8 MB each.
+Whoever reads utterances of few row groups at a time therefore fetches each once.
+"""
+
+import functools
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+
+import numpy as np
+
+from ds2ray import storage
+from ds2ray.errors import InputError
+from ds2ray.packs.files import read_shard
+from ds2ray.tables.manifest import Manifest, Utterance
+
+WINDOW_GROUPS = 32
+"""Row groups out of which the batches of training are drawn at a time: some 250 MB of audio."""
+
+KEPT_GROUPS = 2 * WINDOW_GROUPS + 8
+"""The window that is trained on, and the next one, which is read meanwhile."""
+
+REFERENCE = re.compile(r"(.+\.parquet)#(\d+)/(\d+)")
+PACKED_COLUMNS = ("utterance_id", "user_id", "shard", "row_group", "row", "duration_s", "transcript")
+
+
+def is_packed(audio: str | bytes) -> bool:
+    """Whether an utterance's audio is such a reference."""
+    return isinstance(audio, str) and REFERENCE.fullmatch(audio) is not None
+
+
+def read_packed_manifest(uri: str) -> Manifest | None:
+    """The utterances of a packed corpus's manifest.parquet, whose audio are references; None for any other table."""
+    if not uri.endswith(".parquet"):
+        return None
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with storage.open_read(uri) as source:
+        try:
+            names = pq.read_schema(source).names
+        except pa.ArrowException:
+            return None  # whoever reads manifests says what is wrong with it
+    if not set(PACKED_COLUMNS) <= set(names):
+        return None
+    table = storage.read_table(uri, list(PACKED_COLUMNS))
+    columns = (table[name].to_pylist() for name in PACKED_COLUMNS)
+    shard_uri = functools.cache(lambda shard: storage.resolve(shard, uri))
+    utterances = []
+    for line, cells in enumerate(zip(*columns, strict=True), 1):
+        utterance_id, user_id, shard, row_group, row, duration_s, transcript = cells
+        audio = f"{shard_uri(shard)}#{row_group}/{row}"
+        utterances.append(Utterance(utterance_id, user_id or "", audio, duration_s, transcript, line))
+    return Manifest(uri, utterances)
+
+
+def row_groups_of(audio: Iterable[str | bytes]) -> np.ndarray | None:
+    """A number for each audio's row group, int64 [N]; None where one is not in a shard."""
+    numbers: dict[str, int] = {}
+    found = []
+    for each in audio:
+        if not isinstance(each, str) or not is_packed(each):
+            return None
+        found.append(numbers.setdefault(each.rpartition("/")[0], len(numbers)))
+    return np.array(found, dtype=np.int64)
+
+
+def read_packed(audio: str) -> bytes:
+    """The bytes of an audio file in a shard.
+
+    Raises:
+        FileNotFoundError: there is no such shard.
+        InputError: it is none, or has no such row.
+    """
+    match = REFERENCE.fullmatch(audio)
+    if match is None:
+        raise InputError(f"{audio}: not an audio of a shard")
+    uri, group, row = match[1], int(match[2]), int(match[3])
+    found = _CACHE.rows(uri, group).get(row)
+    if found is None:
+        raise InputError(f"row group {group} of {uri} has no row {row}; read the manifest.parquet of the same packing")
+    return found
+
+
+def read_ahead(audio: Sequence[str | bytes]) -> None:
+    """Fetch the row groups that some audio lie in, one after another."""
+    matches = (REFERENCE.fullmatch(each) for each in audio if isinstance(each, str))
+    for uri, group in dict.fromkeys((match[1], int(match[2])) for match in matches if match):
+        _CACHE.rows(uri, group)
+
+
+class RowGroups:
+    """The rows of row groups by their number in the shard; threads that want the same one share one request."""
+
+    def __init__(self, max_groups: int) -> None:
+        self.max_groups = max_groups
+        self.groups: OrderedDict[tuple[str, int], Future[dict[int, bytes]]] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def rows(self, uri: str, group: int) -> dict[int, bytes]:
+        """The audio of a row group. Raises what reading it raised; it is then tried again the next time."""
+        key = (uri, group)
+        with self.lock:
+            known = self.groups.get(key)
+            future = self.groups[key] = Future() if known is None else known
+            self.groups.move_to_end(key)
+            while len(self.groups) > self.max_groups:
+                self.groups.popitem(last=False)
+        if known is None:
+            try:
+                future.set_result({u.line: u.audio for u in read_shard(uri, [group]) if isinstance(u.audio, bytes)})
+            except BaseException as error:
+                with self.lock:
+                    self.groups.pop(key, None)
+                future.set_exception(error)
+        return future.result()
+
+
+_CACHE = RowGroups(KEPT_GROUPS)

@@ -1,0 +1,1 @@
+"""Recognition with the speaker's own adapter."""

@@ -1,0 +1,54 @@
+"""The adapters of the users that are recognised, of whom the last few stay open."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from ds2ray.errors import ArtifactCorruptError, BaseMismatchError
+from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.stored import open_adapter
+from ds2ray.model.weights import Base
+from ds2ray.store import AdapterPointer, user_key
+
+MAX_OPEN = 512
+"""Users whose adapters stay in memory: of the default shape they take some 700 MB."""
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A user's adapter, or why the base alone is used."""
+
+    pointer: AdapterPointer | None = None
+    adapter: MLPAdapter | None = None
+    note: str = ""
+
+
+class Speakers:
+    """Opens users' adapters in a store; of those opened, the `max_open` that were last asked for are kept."""
+
+    def __init__(self, root_uri: str, base: Base, max_open: int = MAX_OPEN) -> None:
+        self.root_uri = root_uri
+        self.base = base
+        self.max_open = max_open
+        self._kept: OrderedDict[str, Speaker] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._kept)
+
+    def find(self, user: str) -> Speaker:
+        """The speaker of this name; the base alone, with a note, where there is no adapter that can be used."""
+        known = self._kept.get(user)
+        speaker = self._kept[user] = self._open(user) if known is None else known
+        self._kept.move_to_end(user)
+        while len(self._kept) > self.max_open:
+            self._kept.popitem(last=False)
+        return speaker
+
+    def _open(self, user: str) -> Speaker:
+        if not user:
+            return Speaker(note="no user given")
+        try:
+            found = open_adapter(self.root_uri, user_key(user), self.base)
+        except (BaseMismatchError, ArtifactCorruptError) as error:
+            return Speaker(note=str(error))
+        return Speaker(note=f"user {user} has no adapter") if found is None else Speaker(*found)

@@ -1,0 +1,1 @@
+"""Sound: reading and writing audio, features, noise."""

@@ -1,0 +1,42 @@
+"""Bytes, JSON and tables by URI: the only place that knows how an address is read and written."""
+
+from typing import TYPE_CHECKING
+
+from ds2ray.storage.connections import configure
+from ds2ray.storage.documents import read_json, read_table, write_json, write_table
+from ds2ray.storage.listing import ObjectInfo, list_objects, stat_many
+from ds2ray.storage.objects import delete, exists, open_read, read_bytes, write_bytes
+from ds2ray.uris import absolute, is_local, join, local_path, parent, resolve
+
+if TYPE_CHECKING:
+    import pyarrow.fs
+
+__all__ = [
+    "ObjectInfo",
+    "absolute",
+    "arrow_filesystem",
+    "configure",
+    "delete",
+    "exists",
+    "is_local",
+    "join",
+    "list_objects",
+    "local_path",
+    "open_read",
+    "parent",
+    "read_bytes",
+    "read_json",
+    "read_table",
+    "resolve",
+    "stat_many",
+    "write_bytes",
+    "write_json",
+    "write_table",
+]
+
+
+def arrow_filesystem(uri: str) -> tuple["pyarrow.fs.FileSystem", str]:
+    """The filesystem and the path in it, for libraries that take pyarrow's (Ray Train's checkpoints)."""
+    from ds2ray.storage import arrow  # imports pyarrow
+
+    return arrow.filesystem(uri)

@@ -1,0 +1,34 @@
+"""pyarrow's view of a remote store, made so that every S3-compatible server understands it."""
+
+import os
+
+import pyarrow.fs
+from pyarrow.fs import FSSpecHandler
+
+from ds2ray.storage.connections import connect
+from ds2ray.uris import is_local, local_path
+
+
+class ObjectByObject(FSSpecHandler):
+    """Deletes folders object by object.
+
+    The bulk request that S3 filesystems send otherwise is refused by servers that ask for its MD5.
+    """
+
+    def delete_dir(self, path: str) -> None:
+        self.delete_dir_contents(path)
+
+    def delete_dir_contents(self, path: str, missing_dir_ok: bool = True) -> None:
+        for name in self.fs.find(path.rstrip("/") + "/"):
+            self.fs.rm_file(name)
+
+    def delete_root_dir_contents(self) -> None:
+        raise PermissionError("deleting everything in a store is not offered")
+
+
+def filesystem(uri: str) -> tuple[pyarrow.fs.FileSystem, str]:
+    """The filesystem and the path in it, for libraries that take pyarrow's (Ray Train's checkpoints)."""
+    if is_local(uri):
+        return pyarrow.fs.LocalFileSystem(), os.path.abspath(local_path(uri))
+    connection, path = connect(uri)
+    return pyarrow.fs.PyFileSystem(ObjectByObject(connection)), path

@@ -1,0 +1,49 @@
+"""JSON documents and Parquet tables by URI."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ds2ray.errors import ArtifactCorruptError, InputError
+from ds2ray.storage.objects import open_read, read_bytes, write_bytes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def read_json(uri: str) -> Any:
+    """The decoded JSON document. Raises ArtifactCorruptError where it is none."""
+    data = read_bytes(uri)
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise ArtifactCorruptError(f"{uri}: not a JSON document: {error}; restore it or delete it") from error
+
+
+def write_json(uri: str, document: Any) -> None:
+    """Write a JSON document, readable for people, in UTF-8."""
+    write_bytes(uri, (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+def read_table(uri: str, columns: list[str] | None = None) -> "pa.Table":
+    """A Parquet table, or some of its columns (only these are fetched). Raises InputError where it is none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    source = pa.BufferReader(read_bytes(uri)) if columns is None else open_read(uri)
+    try:
+        with pq.ParquetFile(source) as file:
+            return file.read(columns=columns)
+    except pa.ArrowException as error:
+        raise InputError(f"{uri}: not a readable Parquet table: {error}") from error
+    finally:
+        source.close()
+
+
+def write_table(uri: str, table: "pa.Table") -> None:
+    """Write a Parquet table (zstd)."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_bytes(uri, sink.getvalue().to_pybytes())

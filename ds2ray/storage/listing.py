@@ -1,0 +1,112 @@
+"""What is stored: the objects of a folder, and what is known of each."""
+
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ds2ray.storage.connections import MAX_REQUESTS, connect
+from ds2ray.storage.errors import reporting, server_code
+from ds2ray.uris import is_local, join, local_path, parent
+
+_LIST_FROM = 8  # objects wanted of one folder, from which one listing is cheaper than a request for each
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """A stored object. `version_tag` changes when the content does: the ETag, or size and modification time in ns."""
+
+    uri: str
+    size_bytes: int
+    version_tag: str
+
+
+def _object_info(uri: str, info: dict[str, Any]) -> ObjectInfo:
+    tag = info.get("ETag") or info.get("etag") or info.get("md5Hash")
+    times = (info.get(key) for key in ("mtime", "LastModified", "last_modified", "updated", "created"))
+    changed: Any = next((time for time in times if time), "")
+    if isinstance(changed, datetime):  # the memory filesystem gives seconds in listings and dates elsewhere
+        changed = changed.timestamp()
+    size = int(info.get("size") or 0)
+    return ObjectInfo(uri, size, str(tag).strip('"') if tag else f"{size}-{changed}")
+
+
+def _local_info(uri: str, status: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(uri, status.st_size, f"{status.st_size}-{status.st_mtime_ns}")
+
+
+def list_objects(prefix_uri: str, recursive: bool = False) -> list[ObjectInfo]:
+    """The objects of a folder, by name; with those of the folders in it where `recursive`. No folder: none."""
+    with reporting(prefix_uri, "list"):
+        if is_local(prefix_uri):
+            found = list(_local_objects(prefix_uri, recursive))
+        else:
+            filesystem, path = connect(prefix_uri)
+            path = path.rstrip("/") + "/"
+            try:
+                entries = filesystem.find(path, detail=True).values() if recursive else filesystem.ls(path, detail=True)
+            except FileNotFoundError as error:
+                if server_code(error) == "NoSuchBucket":
+                    raise
+                entries = []
+            found = [
+                _object_info(join(prefix_uri, entry["name"][len(path) :]), entry)
+                for entry in entries
+                if entry["type"] == "file" and entry["name"].startswith(path)
+            ]
+    return sorted(found, key=lambda info: info.uri)
+
+
+def _local_objects(folder_uri: str, recursive: bool) -> Iterator[ObjectInfo]:
+    try:
+        entries = list(os.scandir(local_path(folder_uri)))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        uri = join(folder_uri, entry.name)
+        if entry.is_dir():
+            if recursive:
+                yield from _local_objects(uri, recursive)
+        elif not (entry.name.startswith(".") and entry.name.endswith(".tmp")):  # a write that is under way
+            with suppress(FileNotFoundError):
+                yield _local_info(uri, entry.stat())
+
+
+def stat_many(uris: Iterable[str]) -> dict[str, ObjectInfo | None]:
+    """What is known of each object, None where it is missing: one listing for a folder of which many are wanted."""
+    known: dict[str, ObjectInfo | None] = {}
+    remote: defaultdict[str, list[str]] = defaultdict(list)
+    for uri in uris:
+        if is_local(uri):
+            known[uri] = _stat(uri)
+        elif uri not in known:
+            known[uri] = None
+            remote[parent(uri)].append(uri)
+    singles = [uri for wanted in remote.values() if len(wanted) < _LIST_FROM for uri in wanted]
+    folders = [folder for folder, wanted in remote.items() if len(wanted) >= _LIST_FROM]
+    if not remote:
+        return known
+    with ThreadPoolExecutor(min(MAX_REQUESTS, len(singles) + len(folders))) as pool:
+        known.update(zip(singles, pool.map(_stat, singles), strict=True))
+        for folder, listed in zip(folders, pool.map(list_objects, folders), strict=True):
+            by_uri = {info.uri: info for info in listed}
+            known.update((uri, by_uri.get(uri)) for uri in remote[folder])
+    return known
+
+
+def _stat(uri: str) -> ObjectInfo | None:
+    try:
+        with reporting(uri, "look for it"):
+            if is_local(uri):
+                status = os.stat(local_path(uri))
+                return _local_info(uri, status) if stat.S_ISREG(status.st_mode) else None
+            filesystem, path = connect(uri)
+            info = filesystem.info(path)
+            return _object_info(uri, info) if info["type"] == "file" else None
+    except FileNotFoundError:
+        return None

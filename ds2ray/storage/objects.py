@@ -1,0 +1,84 @@
+"""Bytes, JSON and tables by URI: a local path, `file://`, `s3://`, `memory://`, or whatever else fsspec knows.
+
+Missing objects raise FileNotFoundError. A server that cannot be reached, refuses the credentials or has no such
+bucket raises StorageError: one message with the URI, what was said and what to do, within seconds. Nothing is cached
+between calls but the connection, and every function may be called from any thread and any process.
+"""
+
+import io
+import os
+import secrets
+from contextlib import suppress
+from typing import BinaryIO, cast
+
+from ds2ray.storage.connections import connect
+from ds2ray.storage.errors import ReportingFile, reporting
+from ds2ray.uris import is_local, local_path
+
+_BUFFER_BYTES = 256 * 1024  # read at once from an open object: enough for any audio header
+
+
+def read_bytes(uri: str) -> bytes:
+    """The whole object."""
+    with reporting(uri, "read"):
+        if is_local(uri):
+            with open(local_path(uri), "rb") as file:
+                return file.read()
+        filesystem, path = connect(uri)
+        return bytes(filesystem.cat_file(path))
+
+
+def write_bytes(uri: str, data: bytes) -> None:
+    """Write the object at once: readers see the old content or the new, never a part. Folders are made."""
+    with reporting(uri, "write"):
+        if not is_local(uri):
+            filesystem, path = connect(uri)
+            filesystem.pipe_file(path, data)
+            return
+        target = local_path(uri)
+        folder, name = os.path.split(target)
+        os.makedirs(folder or ".", exist_ok=True)
+        temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(8)}.tmp")
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # or a power failure could leave the new name on an empty file
+            os.replace(temporary, target)
+        except BaseException:
+            with suppress(OSError):
+                os.remove(temporary)
+            raise
+
+
+def delete(uri: str) -> None:
+    """Delete one object; one that is not there is no error."""
+    with suppress(FileNotFoundError), reporting(uri, "delete"):
+        if is_local(uri):
+            os.remove(local_path(uri))
+        else:
+            filesystem, path = connect(uri)
+            filesystem.rm_file(path)
+
+
+def open_read(uri: str) -> BinaryIO:
+    """The object as a seekable file; only what is read is fetched."""
+    with reporting(uri, "read"):
+        if is_local(uri):
+            return open(local_path(uri), "rb")
+        filesystem, path = connect(uri)
+        file = filesystem.open(path, "rb", cache_type="none", block_size=_BUFFER_BYTES)
+    return cast(BinaryIO, io.BufferedReader(ReportingFile(file, uri), _BUFFER_BYTES))
+
+
+def exists(uri: str) -> bool:
+    """Whether there is such an object, or a folder that holds one."""
+    try:
+        with reporting(uri, "look for it"):
+            if is_local(uri):
+                return os.path.exists(local_path(uri))
+            filesystem, path = connect(uri)
+            filesystem.info(path)
+            return True
+    except FileNotFoundError:
+        return False

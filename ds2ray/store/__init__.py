@@ -1,0 +1,28 @@
+"""The tree in object storage: bases, users' adapters, runs, the index and the lease. Neither torch nor Ray.
+
+What is written last is the commit. `layout` says where everything lies.
+"""
+
+from ds2ray.store.adapters import MAX_HISTORY, history, publish_adapter, read_adapter, read_pointer, rollback
+from ds2ray.store.bases import list_bases, publish_base, read_base, read_base_record
+from ds2ray.store.keys import user_key, user_keys
+from ds2ray.store.records import AdapterPointer, BaseRecord
+from ds2ray.store.verify import sha256
+
+__all__ = [
+    "MAX_HISTORY",
+    "AdapterPointer",
+    "BaseRecord",
+    "history",
+    "list_bases",
+    "publish_adapter",
+    "publish_base",
+    "read_adapter",
+    "read_base",
+    "read_base_record",
+    "read_pointer",
+    "rollback",
+    "sha256",
+    "user_key",
+    "user_keys",
+]

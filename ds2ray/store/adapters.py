@@ -1,0 +1,103 @@
+"""Users' adapters in the store. The pointer is written after the weights, and is the commit; every read is verified."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from ds2ray import storage
+from ds2ray.errors import InputError
+from ds2ray.store.layout import adapter_weights_uri, pointer_uri
+from ds2ray.store.records import AdapterPointer, read_record
+from ds2ray.store.verify import ID_LENGTH, read_verified, sha256
+
+MAX_HISTORY = 30
+"""Earlier versions that a pointer names, so that it stays small for a user who is adapted every night."""
+
+
+def publish_adapter(
+    root_uri: str,
+    key: str,
+    weights: bytes,
+    *,
+    base_fingerprint: str,
+    data_fingerprint: str,
+    adapter: dict[str, Any],
+    run_id: str,
+    error_before: float | None,
+    error_after: float | None,
+    split: str = "",
+) -> AdapterPointer:
+    """Make these weights (safetensors) the user's current adapter. A crash on the way leaves the earlier one."""
+    digest = sha256(weights)
+    earlier = read_pointer(root_uri, key)
+    pointer = AdapterPointer(
+        user_key=key,
+        version=digest[:ID_LENGTH],
+        sha256=digest,
+        size_bytes=len(weights),
+        base_fingerprint=base_fingerprint,
+        data_fingerprint=data_fingerprint,
+        adapter=adapter,
+        run_id=run_id,
+        seq=earlier.seq + 1 if earlier else 1,
+        error_before=error_before,
+        error_after=error_after,
+        history=_with_history(earlier, digest[:ID_LENGTH]),
+        split=split,
+    )
+    storage.write_bytes(adapter_weights_uri(root_uri, key, pointer.version), weights)
+    storage.write_json(pointer_uri(root_uri, key), asdict(pointer))
+    return pointer
+
+
+def read_pointer(root_uri: str, key: str) -> AdapterPointer | None:
+    """The user's pointer; None for a user without an adapter."""
+    try:
+        pointer = read_record(AdapterPointer, pointer_uri(root_uri, key))
+    except FileNotFoundError:
+        return None
+    return replace(pointer, history=tuple(pointer.history))
+
+
+def read_adapter(root_uri: str, pointer: AdapterPointer) -> bytes:
+    """The weights that a pointer names. Raises ArtifactCorruptError where they are not those that were published."""
+    uri = adapter_weights_uri(root_uri, pointer.user_key, pointer.version)
+    return read_verified(uri, pointer.size_bytes, pointer.sha256)
+
+
+def history(root_uri: str, key: str) -> list[dict[str, Any]]:
+    """The user's versions as pointers without their histories, newest first; empty for a user without an adapter."""
+    pointer = read_pointer(root_uri, key)
+    return [_entry(pointer), *pointer.history] if pointer else []
+
+
+def rollback(root_uri: str, key: str, version: str) -> AdapterPointer:
+    """Make an earlier version current again, after verifying it. Nothing is deleted.
+
+    Raises:
+        InputError: the user has no such version.
+        ArtifactCorruptError: its weights are no longer those that were published.
+    """
+    current = read_pointer(root_uri, key)
+    known = history(root_uri, key)
+    entry = next((entry for entry in known if entry["version"] == version), None)
+    if current is None or entry is None:
+        there = ", ".join(entry["version"] for entry in known) or "none"
+        raise InputError(f"user {key} has no version {version!r}; versions there: {there}")
+    pointer = AdapterPointer(**entry | {"seq": current.seq + 1, "history": _with_history(current, version)})
+    read_adapter(root_uri, pointer)
+    storage.write_json(pointer_uri(root_uri, key), asdict(pointer))
+    return pointer
+
+
+def _entry(pointer: AdapterPointer) -> dict[str, Any]:
+    entry = asdict(pointer)
+    del entry["history"]
+    return entry
+
+
+def _with_history(earlier: AdapterPointer | None, version: str) -> tuple[dict[str, Any], ...]:
+    """The history of a pointer to `version` that follows `earlier`: every other version once, newest first."""
+    if earlier is None:
+        return ()
+    entries = [_entry(earlier), *earlier.history]
+    return tuple(entry for entry in entries if entry["version"] != version)[:MAX_HISTORY]

@@ -1,0 +1,95 @@
+"""Where everything lies below the root of a store: every path of the tree, each spelt once.
+
+<root>/bases/<base id>/model.safetensors, base.json        base.json last, then bases/current.json
+<root>/users/<user key>/<version>.safetensors              immutable, named by its content
+<root>/users/<user key>/current.json                       the pointer, last
+<root>/runs/<run id>/plan.parquet, summary.json            and outcomes/<part>.parquet, attempts/<cohort>.json
+<root>/index/users.parquet, lease.json                     and pending/<run id>.json while a run goes on
+"""
+
+from ds2ray import storage
+
+_BASE_RECORD = "base.json"
+
+
+def bases_uri(root_uri: str) -> str:
+    return storage.join(root_uri, "bases")
+
+
+def base_uri(root_uri: str, base_id: str) -> str:
+    return storage.join(bases_uri(root_uri), base_id)
+
+
+def newest_base_uri(root_uri: str) -> str:
+    return storage.join(bases_uri(root_uri), "current.json")
+
+
+def base_record_uri(folder_uri: str) -> str:
+    """The record in a base's folder."""
+    return storage.join(folder_uri, _BASE_RECORD)
+
+
+def base_weights_uri(folder_uri: str) -> str:
+    """The weights in a base's folder."""
+    return storage.join(folder_uri, "model.safetensors")
+
+
+def base_id_of(uri: str) -> str:
+    """The id of the base whose record lies at `uri`; empty where the object is no record of a base."""
+    folder, _, name = uri.rpartition("/")
+    return folder.rpartition("/")[2] if name == _BASE_RECORD else ""
+
+
+def user_uri(root_uri: str, user_key: str) -> str:
+    return storage.join(root_uri, "users", user_key)
+
+
+def pointer_uri(root_uri: str, user_key: str) -> str:
+    return storage.join(user_uri(root_uri, user_key), "current.json")
+
+
+def adapter_weights_uri(root_uri: str, user_key: str, version: str) -> str:
+    return storage.join(user_uri(root_uri, user_key), f"{version}.safetensors")
+
+
+def run_uri(root_uri: str, run_id: str) -> str:
+    """The folder of a run."""
+    return storage.join(root_uri, "runs", run_id)
+
+
+def plan_uri(root_uri: str, run_id: str) -> str:
+    return storage.join(run_uri(root_uri, run_id), "plan.parquet")
+
+
+def summary_uri(root_uri: str, run_id: str) -> str:
+    return storage.join(run_uri(root_uri, run_id), "summary.json")
+
+
+def outcomes_uri(root_uri: str, run_id: str) -> str:
+    """The folder of the parts of a run's outcomes."""
+    return storage.join(run_uri(root_uri, run_id), "outcomes")
+
+
+def outcomes_part_uri(root_uri: str, run_id: str, part_name: str) -> str:
+    return storage.join(outcomes_uri(root_uri, run_id), f"{part_name}.parquet")
+
+
+def attempt_uri(root_uri: str, run_id: str, cohort: int) -> str:
+    return storage.join(run_uri(root_uri, run_id), "attempts", f"{cohort:06d}.json")
+
+
+def index_uri(root_uri: str) -> str:
+    return storage.join(root_uri, "index", "users.parquet")
+
+
+def lease_uri(root_uri: str) -> str:
+    return storage.join(root_uri, "index", "lease.json")
+
+
+def run_marks_uri(root_uri: str) -> str:
+    """The folder of the marks of runs that have begun and not come to their end."""
+    return storage.join(root_uri, "index", "pending")
+
+
+def run_mark_uri(root_uri: str, run_id: str) -> str:
+    return storage.join(run_marks_uri(root_uri), f"{run_id}.json")

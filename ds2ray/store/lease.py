@@ -1,0 +1,115 @@
+"""The lease: one run at a time on a store.
+
+It keeps two nightly runs from doing the same work twice. Nothing published depends on it: pointers and versions stay
+whole whoever writes them.
+"""
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+
+from ds2ray import storage
+from ds2ray.errors import ArtifactCorruptError, InterruptedRunError
+from ds2ray.store.layout import lease_uri
+
+TTL_S = 120.0
+"""A holder that has not renewed its lease for this long is taken for dead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """Who runs. `expires_s` is in seconds since 1970; the token tells two runs of the same name apart."""
+
+    run_id: str
+    token: str
+    host: str
+    process_id: int
+    expires_s: float
+
+
+def acquire_lease(root_uri: str, run_id: str, now_s: float, ttl_s: float = TTL_S) -> Lease:
+    """Take the store's lease. Raises InterruptedRunError where another run holds it."""
+    _refuse_other(_read(root_uri), now_s, token="")
+    lease = Lease(
+        run_id=run_id,
+        token=secrets.token_hex(8),
+        host=socket.gethostname(),
+        process_id=os.getpid(),
+        expires_s=now_s + ttl_s,
+    )
+    storage.write_json(lease_uri(root_uri), asdict(lease))
+    _refuse_other(_read(root_uri), now_s, lease.token)  # of two that write at once, the last one has it
+    return lease
+
+
+def renew_lease(root_uri: str, lease: Lease, now_s: float, ttl_s: float = TTL_S) -> Lease:
+    """Hold the lease for longer. Raises InterruptedRunError where another run has taken it over meanwhile."""
+    _refuse_other(_read(root_uri), now_s, lease.token)
+    renewed = replace(lease, expires_s=now_s + ttl_s)
+    storage.write_json(lease_uri(root_uri), asdict(renewed))
+    return renewed
+
+
+def release_lease(root_uri: str, lease: Lease) -> None:
+    """Give the lease back; one that another run has taken over stays."""
+    current = _read(root_uri)
+    if current is not None and current.token == lease.token:
+        storage.delete(lease_uri(root_uri))
+
+
+def held_elsewhere(root_uri: str) -> str:
+    """The id of the run of another process that holds the lease; empty where there is none."""
+    lease = _read(root_uri)
+    ours = lease is not None and (lease.host, lease.process_id) == (socket.gethostname(), os.getpid())
+    return "" if lease is None or ours or not _is_live(lease, time.time()) else lease.run_id
+
+
+@contextmanager
+def held(root_uri: str, run_id: str) -> Iterator[Callable[[], None]]:
+    """Hold the lease; yields the function that renews it, to be called well within every TTL_S."""
+    lease = acquire_lease(root_uri, run_id, time.time())
+    try:
+        yield lambda: _renew_now(root_uri, lease)
+    finally:
+        release_lease(root_uri, lease)
+
+
+def _renew_now(root_uri: str, lease: Lease) -> None:
+    renew_lease(root_uri, lease, time.time())
+
+
+def _read(root_uri: str) -> Lease | None:
+    try:
+        return Lease(**storage.read_json(lease_uri(root_uri)))
+    except FileNotFoundError:
+        return None
+    except TypeError as error:
+        raise ArtifactCorruptError(f"{lease_uri(root_uri)}: not a lease; delete it") from error
+
+
+def _is_live(lease: Lease, now_s: float) -> bool:
+    if lease.expires_s <= now_s:
+        return False
+    if lease.host != socket.gethostname():
+        return True
+    try:
+        os.kill(lease.process_id, 0)  # a run that died on this machine need not be waited for
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _refuse_other(lease: Lease | None, now_s: float, token: str) -> None:
+    if lease is None or lease.token == token or not _is_live(lease, now_s):
+        return
+    until = time.strftime("%H:%M:%S", time.localtime(lease.expires_s))
+    raise InterruptedRunError(
+        f"run {lease.run_id} on {lease.host} (process {lease.process_id}) is at work on this store; it holds the "
+        f"lease until {until} and renews it as long as it lives. Run again when it is over"
+    )

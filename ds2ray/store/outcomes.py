@@ -1,0 +1,141 @@
+"""Outcomes: what became of each user in a run, one row per user, written in parts as trials finish them."""
+
+import itertools
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from ds2ray import storage
+from ds2ray.store.layout import outcomes_part_uri, outcomes_uri
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_THREADS = 16  # parts that are being read at once
+
+
+class Status(Enum):
+    adapted = "adapted"  # a new adapter was published
+    unchanged = "unchanged"  # neither data nor base nor settings have changed since the last run
+    kept_previous = "kept_previous"  # the new adapter did not pass the gate; the user has what they had
+    skipped_no_data = "skipped_no_data"  # too few usable utterances
+    failed = "failed"  # tried, in vain; the next run tries again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One user in one run. Errors are held-out error rates, None where nothing was trained."""
+
+    user_key: str
+    status: Status
+    reason: str = ""
+    attempts: int = 1
+    seconds: float = 0.0
+    utterances_used: int = 0
+    utterances_dropped: int = 0
+    error_before: float | None = None
+    error_after: float | None = None
+    version: str = ""  # of the adapter that was published …
+    sha256: str = ""  # … and its digest
+    fingerprint: str = ""  # of data, base and settings: an equal one need not be trained again
+
+
+def write_part(
+    root_uri: str, run_id: str, part_name: str, outcomes: Iterable[Outcome], unchanged: "pa.Table | None" = None
+) -> None:
+    """Write some of a run's outcomes; a part that is written again is replaced.
+
+    Args:
+        unchanged: columns user_key, fingerprint and num_dropped of unchanged users, of which rows are written, too.
+    """
+    import pyarrow as pa
+
+    table = _to_table(outcomes)
+    if unchanged is not None:
+        table = pa.concat_tables([table, _unchanged_rows(unchanged)])
+    storage.write_table(outcomes_part_uri(root_uri, run_id, part_name), table)
+
+
+def read_part(root_uri: str, run_id: str, part_name: str) -> list[Outcome] | None:
+    """The outcomes of one part; None where it was not written."""
+    try:
+        return _from_table(storage.read_table(outcomes_part_uri(root_uri, run_id, part_name)))
+    except FileNotFoundError:
+        return None
+
+
+def read_outcomes(root_uri: str, run_id: str, *, with_unchanged: bool = True) -> list[Outcome]:
+    """All outcomes of a run, each user once, by key: the last attempt counts, and of equal ones the later part.
+
+    Args:
+        with_unchanged: whether those of unchanged users are wanted, too.
+    """
+
+    def read(info: storage.ObjectInfo) -> list[Outcome]:
+        import pyarrow.compute as pc
+
+        table = storage.read_table(info.uri)
+        if not with_unchanged:
+            table = table.filter(pc.not_equal(table["status"], Status.unchanged.value))
+        return _from_table(table)
+
+    last: dict[str, Outcome] = {}
+    parts = [info for info in storage.list_objects(outcomes_uri(root_uri, run_id)) if _is_part(info)]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for outcome in itertools.chain.from_iterable(pool.map(read, parts)):
+            known = last.get(outcome.user_key)
+            if known is None or outcome.attempts >= known.attempts:
+                last[outcome.user_key] = outcome
+    return [last[key] for key in sorted(last)]
+
+
+def _is_part(info: storage.ObjectInfo) -> bool:
+    return info.uri.endswith(".parquet")
+
+
+def _schema() -> "pa.Schema":
+    import pyarrow as pa
+
+    types = {
+        "attempts": pa.int32(),
+        "seconds": pa.float64(),
+        "utterances_used": pa.int32(),
+        "utterances_dropped": pa.int32(),
+        "error_before": pa.float64(),
+        "error_after": pa.float64(),
+    }
+    return pa.schema([(field.name, types.get(field.name, pa.string())) for field in fields(Outcome)])
+
+
+def _to_table(outcomes: Iterable[Outcome]) -> "pa.Table":
+    import pyarrow as pa
+
+    rows = [{**vars(outcome), "status": outcome.status.value} for outcome in outcomes]
+    return pa.Table.from_pylist(rows, schema=_schema())
+
+
+def _unchanged_rows(unchanged: "pa.Table") -> "pa.Table":
+    """The outcomes of users of whom there is nothing to tell, made in columns: there may be a million of them."""
+    import pyarrow as pa
+
+    schema, length = _schema(), unchanged.num_rows
+    given = {
+        "user_key": unchanged["user_key"],
+        "utterances_dropped": unchanged["num_dropped"],
+        "fingerprint": unchanged["fingerprint"],
+    }
+    plain = vars(Outcome(user_key="", status=Status.unchanged, attempts=0)) | {"status": Status.unchanged.value}
+    columns = [
+        given[field.name] if field.name in given else pa.repeat(pa.scalar(plain[field.name], field.type), length)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _from_table(table: "pa.Table") -> list[Outcome]:
+    names = [field.name for field in fields(Outcome)]
+    return [
+        Outcome(**{name: row[name] for name in names} | {"status": Status(row["status"])}) for row in table.to_pylist()
+    ]

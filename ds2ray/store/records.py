@@ -1,0 +1,62 @@
+"""What the store says of a base and of a user's adapter: base.json and current.json."""
+
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, TypeVar
+
+from ds2ray import storage
+from ds2ray.errors import ArtifactCorruptError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseRecord:
+    """base.json: everything that is needed to build and verify a base."""
+
+    base_id: str
+    fingerprint: str
+    sha256: str
+    size_bytes: int
+    model: dict[str, Any]
+    audio: dict[str, Any]
+    vocabulary: dict[str, Any]
+    run_id: str
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterPointer:
+    """current.json of a user.
+
+    Attributes:
+        seq: counts publications.
+        history: earlier pointers, newest first.
+        split: the rule by which the user's speech was divided into what trains and what judges; empty where that was
+            not yet recorded.
+    """
+
+    user_key: str
+    version: str
+    sha256: str
+    size_bytes: int
+    base_fingerprint: str
+    data_fingerprint: str
+    adapter: dict[str, Any]
+    run_id: str
+    seq: int
+    error_before: float | None
+    error_after: float | None
+    history: tuple[dict[str, Any], ...]
+    split: str = ""
+
+
+def read_record(record_class: type[T], uri: str) -> T:
+    """A record by its address. Raises FileNotFoundError, or ArtifactCorruptError where fields are missing."""
+    document = storage.read_json(uri)
+    known = fields(record_class)  # type: ignore[arg-type]
+    # fields with a default came with later releases
+    required = {field.name for field in known if field.default is MISSING}
+    if not isinstance(document, dict) or not required <= document.keys():
+        missing = ", ".join(sorted(required - document.keys())) if isinstance(document, dict) else "everything"
+        raise ArtifactCorruptError(f"{uri}: fields are missing: {missing}; restore it or publish again")
+    return record_class(**{field.name: document[field.name] for field in known if field.name in document})

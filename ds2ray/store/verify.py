@@ -1,0 +1,31 @@
+"""Published bytes are told by their sha256: what names them, and what every read is checked against.
+
+safetensors holds no checksum, so the pointer and base.json do.
+"""
+
+import hashlib
+
+from ds2ray import storage
+from ds2ray.errors import ArtifactCorruptError
+
+ID_LENGTH = 16
+"""Hex digits of a digest that name a base or a version."""
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_verified(uri: str, size_bytes: int, digest: str) -> bytes:
+    """The object, which has this size and sha256. Raises ArtifactCorruptError where it has not, or is missing."""
+    try:
+        data = storage.read_bytes(uri)
+    except FileNotFoundError as error:
+        raise ArtifactCorruptError(f"{uri}: it was published, and is missing; restore it or publish again") from error
+    if len(data) != size_bytes:
+        raise ArtifactCorruptError(
+            f"{uri}: {len(data)} bytes, published were {size_bytes}; restore it or publish again"
+        )
+    if sha256(data) != digest:
+        raise ArtifactCorruptError(f"{uri}: its sha256 is not the published {digest}; restore it or publish again")
+    return data

@@ -1,0 +1,229 @@
+"""Manifests: tables of utterances as CSV, JSON lines or Parquet, by any URI.
+
+Columns are `utterance_id, user_id, audio, duration_s, transcript`, of which audio and transcript must be there. Audio
+is a URI, relative ones starting from the manifest's folder; in Parquet it may be the bytes of an audio file.
+"""
+
+import csv
+import io
+import json
+import math
+import posixpath
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from ds2ray import storage
+from ds2ray.errors import InputError
+from ds2ray.tables.formats import CSV, JSON_LINES, PARQUET, table_format
+from ds2ray.tables.problems import Problem, ProblemKind, shown
+from ds2ray.tables.rows import Row, RowTable, read_rows
+
+COLUMNS = ("utterance_id", "user_id", "audio", "duration_s", "transcript")
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One audio and its transcript."""
+
+    utterance_id: str  # unique in its manifest; by default the stem of the audio's name
+    user_id: str  # empty where the manifest names none
+    audio: str | bytes  # absolute URI, or the bytes of an audio file
+    duration_s: float | None  # None: not known before the audio is opened
+    transcript: str
+    line: int  # where the row starts in its manifest, from 1
+
+
+@dataclass
+class Manifest:
+    """What was read of a manifest, and what could not be used."""
+
+    uri: str
+    utterances: list[Utterance]
+    problems: list[Problem] = field(default_factory=list)
+    unknown_columns: list[str] = field(default_factory=list)  # ignored
+    conversions: dict[str, int] = field(default_factory=dict)  # utterances by what is converted (see validate)
+    dropped_characters: dict[str, int] = field(default_factory=dict)  # utterances by what is left out of them
+
+
+def read_manifest(uri: str, *, transcripts_required: bool = True) -> Manifest:
+    """Read every row; those with cells that are missing, malformed or used twice become problems.
+
+    Args:
+        transcripts_required: whether the column must be there. A transcript that is empty is left to `validate`.
+
+    Raises:
+        InputError: the file is missing or unreadable as a whole, or lacks a column.
+    """
+    table = read_rows(uri, COLUMNS)
+    table.require(("audio", "transcript") if transcripts_required else ("audio",))
+    return manifest_of(table, transcripts_required=transcripts_required)
+
+
+def manifest_of(table: RowTable, *, transcripts_required: bool = True) -> Manifest:
+    """The utterances of an open table."""
+    parsed = []
+    for row in table.rows:
+        cells = _Cells(row, table.uri, transcripts_required)
+        utterance = cells.utterance()
+        if cells.problems:
+            table.problems.extend(cells.problems)
+        else:
+            parsed.append(utterance)
+    utterances = with_ids(parsed, table.uri, table.problems)
+    problems = sorted(table.problems, key=lambda problem: problem.line)
+    return Manifest(table.uri, utterances, problems, [name for name in table.columns if name not in COLUMNS])
+
+
+class _Cells:
+    """Reads the typed cells of one row and collects what is wrong with them."""
+
+    def __init__(self, row: Row, uri: str, transcript_required: bool) -> None:
+        self.row = row
+        self.uri = uri
+        self.transcript_required = transcript_required
+        self.problems: list[Problem] = []
+
+    def utterance(self) -> Utterance:
+        """The row as an utterance, whose id is still empty where none is given. Usable if there are no problems."""
+        ids = self._id("utterance_id"), self._id("user_id")
+        return Utterance(*ids, self._audio(), self._duration_s(), self._transcript(), self.row.line)
+
+    def _refuse(self, column: str, value: object, reason: str, remedy: str) -> None:
+        ids = [str(self.row.cells.get(name, "")).strip() for name in ("utterance_id", "user_id")]
+        place = (self.uri, self.row.line, ProblemKind.row)
+        self.problems.append(Problem(*place, column, shown(value), reason, remedy, *ids))
+
+    def _id(self, column: str) -> str:
+        value = self.row.cells.get(column, "")
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        if isinstance(value, str):
+            return value.strip()
+        self._refuse(column, value, "not text", "write it as text")
+        return ""
+
+    def _audio(self) -> str | bytes:
+        value = self.row.cells.get("audio", "")
+        if isinstance(value, bytes):
+            return value
+        if isinstance(value, str) and value.strip():
+            return storage.resolve(value.strip(), self.uri)
+        self._refuse("audio", value, "no audio is given", "give the URI of an audio file, or in Parquet its bytes")
+        return ""
+
+    def _duration_s(self) -> float | None:
+        value: Any = self.row.cells.get("duration_s", "")
+        if isinstance(value, str) and not value.strip():
+            return None
+        try:
+            duration_s = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            duration_s = math.nan
+        if 0 < duration_s < math.inf:
+            return duration_s
+        self._refuse("duration_s", value, "not a duration", "give seconds above 0, or leave the cell empty")
+        return None
+
+    def _transcript(self) -> str:
+        value = self.row.cells.get("transcript")
+        if isinstance(value, str):
+            return value
+        if value is not None:
+            self._refuse("transcript", value, "not text", "write it as text")
+        elif self.transcript_required:
+            self._refuse("transcript", value, "missing", "give it")
+        return ""
+
+
+def with_ids(utterances: Sequence[Utterance], uri: str, problems: list[Problem]) -> list[Utterance]:
+    """Give an id to every utterance that has none; those whose own id is used before become problems.
+
+    The id is the stem of the audio's name, with `#<line>` where several have that stem; for bytes it is `row-<line>`.
+    """
+    line_of_id: dict[str, int] = {}
+    unique = []
+    for utterance in utterances:
+        own_id, line = utterance.utterance_id, utterance.line
+        if own_id and line_of_id.setdefault(own_id, line) != line:
+            reason = f"already the id of line {line_of_id[own_id]}"
+            place = (uri, line, ProblemKind.row, "utterance_id")
+            remedy = "give every utterance its own id"
+            problems.append(Problem(*place, shown(own_id), reason, remedy, own_id, utterance.user_id))
+        else:
+            unique.append(utterance)
+    stems = Counter(_stem(utterance) for utterance in unique if not utterance.utterance_id)
+    return [
+        utterance if utterance.utterance_id else _with_default_id(utterance, stems, line_of_id) for utterance in unique
+    ]
+
+
+def _stem(utterance: Utterance) -> str:
+    return PurePosixPath(utterance.audio).stem if isinstance(utterance.audio, str) else f"row-{utterance.line}"
+
+
+def _with_default_id(utterance: Utterance, stems: Counter[str], taken: dict[str, int]) -> Utterance:
+    stem = _stem(utterance)
+    default_id = stem if stems[stem] == 1 else f"{stem}#{utterance.line}"
+    while taken.setdefault(default_id, utterance.line) != utterance.line:
+        default_id += f"#{utterance.line}"
+    u = utterance
+    return Utterance(default_id, u.user_id, u.audio, u.duration_s, u.transcript, u.line)
+
+
+def write_manifest(uri: str, utterances: Iterable[Utterance], audio_relative: bool = True) -> None:
+    """Write a manifest in the format that the suffix of its URI names; lines are not kept.
+
+    Args:
+        audio_relative: write audio URIs relative to the manifest's folder where they have the same root, so that the
+            whole can be moved.
+
+    Raises:
+        InputError: no known suffix, or audio as bytes elsewhere than in a Parquet file of nothing else.
+    """
+    rows: list[dict[str, Any]] = []
+    for u in utterances:
+        audio = u.audio
+        if isinstance(audio, str) and audio_relative:
+            audio = _relative(storage.absolute(audio), storage.absolute(storage.parent(uri)))
+        cells = (u.utterance_id, u.user_id, audio, u.duration_s, u.transcript)
+        rows.append(dict(zip(COLUMNS, cells, strict=True)))
+    suffix = table_format(uri)
+    if suffix not in (CSV, JSON_LINES, PARQUET):
+        raise InputError(f"{uri}: a manifest's name must end in {CSV}, {JSON_LINES} or {PARQUET}")
+    num_bytes = sum(isinstance(row["audio"], bytes) for row in rows)
+    if num_bytes and (suffix != PARQUET or num_bytes < len(rows)):
+        raise InputError(f"{uri}: audio as bytes can only be written to a {PARQUET} file, and not beside URIs")
+    if suffix == PARQUET:
+        _write_parquet(uri, rows, of_bytes=num_bytes > 0)
+        return
+    text = io.StringIO()
+    if suffix == CSV:
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        if any("\r" in row["transcript"] for row in rows):  # csv quotes only such line breaks as end its rows
+            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        text.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    storage.write_bytes(uri, text.getvalue().encode())
+
+
+def _write_parquet(uri: str, rows: list[dict[str, Any]], *, of_bytes: bool) -> None:
+    import pyarrow as pa
+
+    types = {"audio": pa.binary() if of_bytes else pa.string(), "duration_s": pa.float64()}
+    schema = pa.schema([(column, types.get(column, pa.string())) for column in COLUMNS])
+    storage.write_table(uri, pa.Table.from_pylist(rows, schema=schema))
+
+
+def _relative(audio_uri: str, folder_uri: str) -> str:
+    """The audio's path from a folder, where both have the same scheme and first folder or bucket; else unchanged."""
+    audio_scheme, _, audio_path = audio_uri.rpartition("://")
+    scheme, _, folder = folder_uri.rpartition("://")
+    if audio_scheme != scheme or audio_path.lstrip("/").split("/")[0] != folder.lstrip("/").split("/")[0]:
+        return audio_uri
+    relative = posixpath.relpath("/" + audio_path.lstrip("/"), "/" + folder.lstrip("/"))
+    return f"./{relative}" if relative.startswith("~") else relative  # ~ would be the home folder

@@ -1,0 +1,42 @@
+"""What was read differently from how it was written: conversions, characters left out, columns not known."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from ds2ray.tables.manifest import Manifest
+from ds2ray.tables.users import UserData
+from ds2ray.tables.validation import CHARACTERS_DROPPED, DURATION_CORRECTED, MIXED, RESAMPLED
+
+_CONVERSIONS = {
+    MIXED: "mixed to mono",
+    RESAMPLED: "resampled",
+    DURATION_CORRECTED: "with the audio's own duration in place of the manifest's",
+    CHARACTERS_DROPPED: "with characters left out that the vocabulary lacks",
+}
+_MAX_SHOWN = 10
+
+
+def reading_notes(sources: Iterable[Manifest | UserData], table_columns: Sequence[str] = ()) -> list[str]:
+    """A line for each kind of change that reading made, over all sources; empty where nothing was changed.
+
+    Args:
+        table_columns: of the users table, not known.
+    """
+    conversions: Counter[str] = Counter()
+    characters: Counter[str] = Counter()
+    columns: set[str] = set()
+    for source in sources:
+        conversions.update(source.conversions)
+        characters.update(source.dropped_characters)
+        columns.update(source.unknown_columns)
+    lines = [f"utterances {_CONVERSIONS.get(name, name)}: {count}" for name, count in sorted(conversions.items())]
+    if characters:
+        shown = ", ".join(f"{character!r} {count} times" for character, count in characters.most_common(_MAX_SHOWN))
+        more = f" and {len(characters) - _MAX_SHOWN} others" if len(characters) > _MAX_SHOWN else ""
+        lines.append(f"characters left out: {shown}{more}")
+    if columns:
+        lines.append(f"columns not known, ignored: {', '.join(sorted(columns)[:_MAX_SHOWN])}")
+    if table_columns:
+        names = ", ".join(sorted(table_columns)[:_MAX_SHOWN])
+        lines.append(f"columns of the users table not known, ignored: {names}")
+    return lines

@@ -1,0 +1,70 @@
+"""What is wrong with rows of tables: where, what, why and what to do; and counts of it by cause."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from ds2ray.tables.formats import PARQUET, table_format
+
+_SHOWN_CHARACTERS = 60  # of a value, in a message
+
+
+class ProblemKind(Enum):
+    """What the configured policies tell apart."""
+
+    row = "row"  # cells of the table: missing, malformed, used twice
+    audio = "audio"  # the file, its length, its sound
+    transcript = "transcript"  # unknown characters, too long for its audio, empty
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a row cannot be used."""
+
+    manifest_uri: str
+    line: int  # physical line of the file where the row starts (Parquet: number of the row), from 1
+    kind: ProblemKind
+    column: str  # empty: the row as a whole
+    value: str  # shortened
+    reason: str
+    remedy: str
+    utterance_id: str = ""
+    user_id: str = ""
+
+    def __str__(self) -> str:
+        """One line: where, what, why, and what to do."""
+        place = f"{self.manifest_uri} row {self.line}" if table_format(self.manifest_uri) == PARQUET else ""
+        named = [f"{name}={value}" for name, value in (("id", self.utterance_id), ("user", self.user_id)) if value]
+        subject = f"{self.column}={self.value}" if self.column else self.value
+        text = " ".join([(place or f"{self.manifest_uri}:{self.line}") + ":", *named, f"{subject}: {self.reason}"])
+        return "; ".join(filter(None, [text.replace("\n", " "), self.remedy]))
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: on one line and not too long."""
+    text = f"{len(value)} bytes" if isinstance(value, bytes) else repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+def cause(problem: Problem) -> str:
+    """What a problem has in common with others of its kind: the column and the reason without its particulars."""
+    reason = problem.reason
+    for mark in (":", "(", ";"):
+        reason = reason.partition(mark)[0]
+    return f"{problem.column} {reason}".strip()
+
+
+def num_dropped(problems: Iterable[Problem]) -> int:
+    """Rows that these problems leave out."""
+    return len({(problem.manifest_uri, problem.line) for problem in problems})
+
+
+def reasons_of(problems: Iterable[Problem]) -> dict[str, int]:
+    """Problems by cause."""
+    return dict(Counter(map(cause, problems)))
+
+
+def listed(reasons: Mapping[str, int]) -> str:
+    """`2 × audio is empty; 1 × …`"""
+    return "; ".join(f"{count} × {name}" for name, count in reasons.items())

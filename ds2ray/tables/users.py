@@ -1,0 +1,221 @@
+"""The users of a fleet and their utterances: a table `user_id,manifest`, or one manifest with a user_id column."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from ds2ray import storage
+from ds2ray.config import AudioConfig, DataConfig
+from ds2ray.errors import InputError
+from ds2ray.progress import Tell, untold
+from ds2ray.storage import ObjectInfo
+from ds2ray.tables.manifest import COLUMNS, Manifest, Utterance, manifest_of, read_manifest
+from ds2ray.tables.problems import Problem, ProblemKind, shown
+from ds2ray.tables.rows import read_rows
+from ds2ray.tables.users_table import USER_COLUMNS, UserRow, UserTable, no_users, user_rows, user_table
+from ds2ray.tables.validation import refuse, validate_many
+from ds2ray.text import Vocabulary
+
+T = TypeVar("T")
+
+_THREADS = 16  # manifests that are being read at once
+_BLOCK_USERS = 256  # whose audio is looked at before it is told how far it is
+_BLOCK_OBJECTS = 10_000  # audio files that are looked for before it is told how far it is
+
+
+@dataclass
+class UserData:
+    """A user's utterances, and what of them cannot be used."""
+
+    user_id: str
+    utterances: list[Utterance]
+    problems: list[Problem] = field(default_factory=list)
+    manifest_uri: str = ""
+    conversions: dict[str, int] = field(default_factory=dict)  # utterances by what is converted (see validate)
+    dropped_characters: dict[str, int] = field(default_factory=dict)  # utterances by what is left out of them
+    unknown_columns: list[str] = field(default_factory=list)  # of the user's manifest, ignored
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Everyone whom a table names.
+
+    Attributes:
+        users: whose manifests were read.
+        table: the rows of the others, which are sealed: their manifests are read where they are trained.
+        problems: of rows that belong to no user, where `data.bad_rows` lets these be left out.
+        unknown_columns: of the table, ignored.
+    """
+
+    users: list[UserData]
+    table: UserTable
+    problems: list[Problem]
+    unknown_columns: list[str] = field(default_factory=list)
+
+
+def read_fleet(uri: str, data: DataConfig, tell: Tell = untold) -> Fleet:
+    """Read a fleet's table, and the manifests of the rows that are not sealed (URIs relative to the table).
+
+    What is wrong with one user's manifest, up to being missing or unreadable, is a problem of that user alone.
+
+    Raises:
+        InputError: the table is missing or lacks columns, or, in one message, all its rows that are refused.
+        StorageError: the store cannot be reached or refuses the credentials.
+    """
+    table = read_rows(uri, {*COLUMNS, *USER_COLUMNS})
+    if "audio" in table.columns and "manifest" not in table.columns:
+        table.require(("user_id", "audio", "transcript"))
+        users, problems = _users_of_manifest(manifest_of(table))
+        refuse([*problems, *(problem for user in users for problem in user.problems)], data, uri)
+        return Fleet(users, no_users(uri), problems)
+    table.require(("user_id", "manifest"))
+    if "version" in table.columns:
+        table.require(("speech_s", "num_utterances"))
+    rows = user_table(table)
+    refuse(rows.problems, data, uri)
+    users = read_manifests(user_rows(rows.unsealed(), uri), tell)
+    return Fleet(users, replace(rows, rows=rows.sealed()), rows.problems, rows.unknown_columns)
+
+
+def read_users(uri: str, data: DataConfig) -> tuple[list[UserData], list[Problem]]:
+    """The users of a fleet with the manifests of all of them, and the problems of rows that belong to no user.
+
+    Raises as `read_fleet` does.
+    """
+    fleet = read_fleet(uri, data)
+    return [*fleet.users, *read_manifests(user_rows(fleet.table.rows, uri))], fleet.problems
+
+
+def stat_audio(users: Sequence[UserData], tell: Tell = untold) -> dict[str, ObjectInfo | None]:
+    """What is known of all audio that these users' utterances name by URI, None where it is missing."""
+    folders: defaultdict[str, set[str]] = defaultdict(set)
+    for user in users:
+        for utterance in user.utterances:
+            if isinstance(utterance.audio, str):
+                folders[storage.parent(utterance.audio)].add(utterance.audio)
+    total = sum(map(len, folders.values()))
+    found: dict[str, ObjectInfo | None] = {}
+    wanted: list[str] = []
+    # whole folders together: the store lists a folder of which many objects are wanted
+    for uris in folders.values():
+        wanted += sorted(uris)
+        if len(wanted) >= _BLOCK_OBJECTS:
+            found.update(storage.stat_many(wanted))
+            wanted = []
+            tell(f"{len(found)} of {total} audio files looked for")
+    found.update(storage.stat_many(wanted))
+    return found
+
+
+def usable_users(
+    users: Sequence[UserData],
+    *,
+    data: DataConfig,
+    audio: AudioConfig,
+    vocabulary: Vocabulary | None,
+    objects: Mapping[str, ObjectInfo | None] | None = None,
+    tell: Tell = untold,
+) -> list[UserData]:
+    """`validate` for every user, with the audio of many of them looked at together."""
+    checked: list[UserData] = []
+    for start in range(0, len(users), _BLOCK_USERS):
+        block = users[start : start + _BLOCK_USERS]
+        manifests = [
+            Manifest(
+                user.manifest_uri,
+                user.utterances,
+                user.problems,
+                user.unknown_columns,
+                conversions=user.conversions,
+                dropped_characters=user.dropped_characters,
+            )
+            for user in block
+        ]
+        found = validate_many(manifests, data=data, audio=audio, vocabulary=vocabulary, objects=objects)
+        checked += [_user_data(user.user_id, manifest) for user, manifest in zip(block, found, strict=True)]
+        tell(f"audio of {len(checked)} of {len(users)} users looked at")
+    return checked
+
+
+def read_user(row: UserRow) -> UserData:
+    """The manifest that a row names; rows that belong to another user are problems.
+
+    Raises:
+        InputError: it is missing or unreadable as a whole, or lacks a column.
+    """
+    manifest = read_manifest(row.manifest_uri)
+    own = []
+    problems = [replace(problem, user_id=row.user_id) for problem in manifest.problems]
+    for utterance in manifest.utterances:
+        if utterance.user_id in ("", row.user_id):
+            own.append(replace(utterance, user_id=row.user_id))
+            continue
+        reason = f"the utterance is another user's; {row.table_uri}:{row.line} says {row.user_id}"
+        place = (row.manifest_uri, utterance.line, "user_id", utterance.user_id)
+        problem = _row_problem(*place, reason, "correct the user_id or move the row", row.user_id)
+        problems.append(replace(problem, utterance_id=utterance.utterance_id))
+    return _user_data(row.user_id, replace(manifest, utterances=own, problems=problems))
+
+
+def at_once(function: Callable[[UserRow], T], rows: Sequence[UserRow]) -> Iterator[T]:
+    """What the function makes of each row, in their order, several at a time."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        try:
+            yield from pool.map(function, rows)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # a store that does not answer is not asked for all the others
+            raise
+
+
+def read_manifests(rows: Sequence[UserRow], tell: Tell = untold) -> list[UserData]:
+    """The manifests that these rows name; one that is missing or unreadable is a problem of its user."""
+    users = []
+    for user in at_once(_user_or_problem, rows):
+        users.append(user)
+        tell(f"{len(users)} of {len(rows)} manifests read")
+    return users
+
+
+def _user_or_problem(row: UserRow) -> UserData:
+    try:
+        return read_user(row)
+    except InputError as error:
+        uri = row.manifest_uri
+        reason = str(error).removeprefix(f"{uri}: ")
+        remedy = "correct the path or the file"
+        problem = _row_problem(row.table_uri, row.line, "manifest", uri, reason, remedy, row.user_id)
+        return UserData(row.user_id, [], [replace(problem, value=uri)], uri)
+
+
+def _user_data(user_id: str, manifest: Manifest) -> UserData:
+    m = manifest
+    return UserData(user_id, m.utterances, m.problems, m.uri, m.conversions, m.dropped_characters, m.unknown_columns)
+
+
+def _users_of_manifest(manifest: Manifest) -> tuple[list[UserData], list[Problem]]:
+    """Divide a manifest by its user_id column."""
+    users: dict[str, UserData] = {}
+    nobodys: list[Problem] = []
+    rows: list[Utterance | Problem] = [*manifest.utterances, *manifest.problems]
+    for row in sorted(rows, key=lambda row: row.line):
+        if not row.user_id:
+            if isinstance(row, Utterance):
+                row = _row_problem(manifest.uri, row.line, "user_id", "", "no user is named", "name the speaker")
+            nobodys.append(row)
+            continue
+        user = users.setdefault(
+            row.user_id, UserData(row.user_id, [], manifest_uri=manifest.uri, unknown_columns=manifest.unknown_columns)
+        )
+        if isinstance(row, Utterance):
+            user.utterances.append(row)
+        else:
+            user.problems.append(row)
+    return list(users.values()), nobodys
+
+
+def _row_problem(
+    uri: str, line: int, column: str, value: object, reason: str, remedy: str, user_id: str = ""
+) -> Problem:
+    return Problem(uri, line, ProblemKind.row, column, shown(value), reason, remedy, user_id=user_id)

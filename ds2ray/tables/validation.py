@@ -1,0 +1,272 @@
+"""Which utterances of a manifest can be used: every problem at once, before anything is started."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from ds2ray import storage
+from ds2ray.config import AudioConfig, BadRows, DataConfig, ProbeAudio, UnknownCharacters
+from ds2ray.errors import InputError, StorageError
+from ds2ray.sound.audio import AudioInfo, num_encoding_frames, probe
+from ds2ray.storage import ObjectInfo
+from ds2ray.tables.manifest import Manifest, Utterance
+from ds2ray.tables.problems import Problem, ProblemKind, shown
+from ds2ray.text import Vocabulary, describe_character, min_ctc_frames
+
+MIXED, RESAMPLED, DURATION_CORRECTED = "mixed_to_mono", "resampled", "duration_corrected"
+CHARACTERS_DROPPED = "characters_dropped"
+
+_THREADS = 16  # headers that are being opened at once
+_DURATION_TOLERANCE = 0.01  # share by which a manifest's duration may differ from the audio's …
+_DURATION_TOLERANCE_S = 0.02  # … or seconds, where that is more
+_SHOWN_PROBLEMS = 50
+
+
+@dataclass(frozen=True)
+class _Checks:
+    """What utterances are held against."""
+
+    data: DataConfig
+    audio: AudioConfig
+    vocabulary: Vocabulary | None
+    transcripts_required: bool
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """Why one audio or transcript cannot be used."""
+
+    kind: ProblemKind
+    column: str
+    value: object
+    reason: str
+    remedy: str
+
+
+def validate(
+    manifest: Manifest,
+    *,
+    data: DataConfig,
+    audio: AudioConfig,
+    vocabulary: Vocabulary | None,
+    objects: Mapping[str, ObjectInfo | None] | None = None,
+    transcripts_required: bool = True,
+) -> Manifest:
+    """Check every utterance; does not raise for any of them.
+
+    Args:
+        vocabulary: that transcripts are to be written in; None: they only must not be empty.
+        objects: what `storage.stat_many` said of the audio, where the caller has asked already.
+        transcripts_required: False where speech is only to be recognised.
+
+    Returns:
+        A new manifest with the usable utterances, their durations filled in where the audio was opened, and all
+        problems by line. `conversions` counts utterances that are used but not as they are: `mixed_to_mono` and
+        `resampled` (of those whose audio was opened), `duration_corrected` (the manifest said something else than the
+        audio) and `characters_dropped`.
+
+    Raises:
+        StorageError: the store cannot be reached or refuses the credentials.
+    """
+    return validate_many(
+        [manifest],
+        data=data,
+        audio=audio,
+        vocabulary=vocabulary,
+        objects=objects,
+        transcripts_required=transcripts_required,
+    )[0]
+
+
+def validate_many(
+    manifests: Sequence[Manifest],
+    *,
+    data: DataConfig,
+    audio: AudioConfig,
+    vocabulary: Vocabulary | None,
+    objects: Mapping[str, ObjectInfo | None] | None = None,
+    transcripts_required: bool = True,
+) -> list[Manifest]:
+    """`validate` for many manifests, with the audio of all of them looked at together."""
+    checks = _Checks(data, audio, vocabulary, transcripts_required)
+    sounds = iter(_look_at([u for manifest in manifests for u in manifest.utterances], data, objects))
+    return [_check_manifest(manifest, [next(sounds) for _ in manifest.utterances], checks) for manifest in manifests]
+
+
+def enforce(manifest: Manifest, data: DataConfig) -> None:
+    """Hold a manifest's problems against the policies in `data`; see `refuse`."""
+    refuse(manifest.problems, data, manifest.uri)
+
+
+def refuse(problems: Iterable[Problem], data: DataConfig, uri: str) -> None:
+    """Raise one error that lists the problems which the policies do not allow to be left out.
+
+    Raises:
+        InputError: there are such problems.
+    """
+    policies = {
+        ProblemKind.row: ("data.bad_rows", data.bad_rows),
+        ProblemKind.audio: ("data.bad_audio", data.bad_audio),
+        ProblemKind.transcript: ("data.bad_audio", data.bad_audio),
+    }
+    refused = [problem for problem in problems if policies[problem.kind][1] is BadRows.refuse]
+    if not refused:
+        return
+    lines = [f"  {problem}" for problem in refused[:_SHOWN_PROBLEMS]]
+    if len(refused) > _SHOWN_PROBLEMS:
+        lines.append(f"  … and {len(refused) - _SHOWN_PROBLEMS} more")
+    settings = " and ".join(sorted({f"{policies[problem.kind][0]}=drop" for problem in refused}))
+    rows = "row" if len(refused) == 1 else "rows"
+    text = f"{uri}: {len(refused)} {rows} cannot be used ({settings} would leave them out):"
+    raise InputError("\n".join([text, *lines]))
+
+
+def _check_manifest(manifest: Manifest, sounds: Sequence[AudioInfo | _Fault | None], checks: _Checks) -> Manifest:
+    usable, problems = [], list(manifest.problems)
+    conversions, dropped = Counter(manifest.conversions), Counter(manifest.dropped_characters)
+    for utterance, sound in zip(manifest.utterances, sounds, strict=True):
+        faults = [sound] if isinstance(sound, _Fault) else []
+        info = sound if isinstance(sound, AudioInfo) else None
+        checked = replace(utterance, duration_s=info.duration_s) if info else utterance
+        if not faults:
+            faults += _check_duration(checked, checks.data)
+        faults += _check_transcript(checked, checks, known_length=not faults)
+        if faults:
+            problems += [_problem(manifest.uri, utterance, fault) for fault in faults]
+            continue
+        usable.append(checked)
+        if info:
+            conversions.update(_conversions(utterance, info, checks.audio))
+        if checks.vocabulary and checks.data.unknown_characters is UnknownCharacters.drop:
+            unknown = checks.vocabulary.unknown_characters(checked.transcript)
+            dropped.update(unknown)
+            conversions.update([CHARACTERS_DROPPED] if unknown else [])
+    problems.sort(key=lambda problem: problem.line)
+    return replace(
+        manifest,
+        utterances=usable,
+        problems=problems,
+        conversions=dict(conversions),
+        dropped_characters=dict(dropped),
+    )
+
+
+def _problem(uri: str, utterance: Utterance, fault: _Fault) -> Problem:
+    value = fault.value if isinstance(fault.value, str) else shown(fault.value)
+    place = (uri, utterance.line, fault.kind, fault.column, value)
+    return Problem(*place, fault.reason, fault.remedy, utterance.utterance_id, utterance.user_id)
+
+
+def _look_at(
+    utterances: Sequence[Utterance], data: DataConfig, objects: Mapping[str, ObjectInfo | None] | None
+) -> list[AudioInfo | _Fault | None]:
+    """What is known of each audio: its header, why it cannot be used, or None where the manifest is trusted."""
+    if objects is None:
+        uris = [] if data.probe_audio is ProbeAudio.none else [u.audio for u in utterances if isinstance(u.audio, str)]
+        objects = storage.stat_many(uris)
+    found: list[AudioInfo | _Fault | None] = [_absence(u, objects) for u in utterances]
+    wanted = [i for i, u in enumerate(utterances) if found[i] is None and _is_probed(u, data.probe_audio)]
+    if not wanted:
+        return found
+    with ThreadPoolExecutor(min(_THREADS, len(wanted))) as pool:
+        try:
+            for i, sound in zip(wanted, pool.map(_header, [utterances[i].audio for i in wanted]), strict=True):
+                found[i] = sound
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # a store that does not answer is not asked for all the others
+            raise
+    return found
+
+
+def _is_probed(utterance: Utterance, policy: ProbeAudio) -> bool:
+    if policy is ProbeAudio.near and (isinstance(utterance.audio, bytes) or storage.is_local(utterance.audio)):
+        return True
+    return policy is ProbeAudio.all or (policy is not ProbeAudio.none and utterance.duration_s is None)
+
+
+def _absence(utterance: Utterance, objects: Mapping[str, ObjectInfo | None]) -> _Fault | None:
+    audio = utterance.audio
+    if isinstance(audio, bytes):
+        return None if audio else _audio_fault(audio, "holds no bytes", "record it again or remove the row")
+    if audio not in objects:
+        return None
+    info = objects[audio]
+    if info is None:
+        return _audio_fault(audio, "there is no such file", "correct the path; relative ones start from the manifest")
+    return None if info.size_bytes else _audio_fault(audio, "is empty (0 bytes)", "record it again or remove the row")
+
+
+def _header(audio: str | bytes) -> AudioInfo | _Fault:
+    try:
+        return probe(audio)
+    except FileNotFoundError:
+        return _audio_fault(audio, "there is no such file", "correct the path; relative ones start from the manifest")
+    except InputError as error:
+        return _audio_fault(audio, str(error), "replace the file (wav, flac, ogg, mp3 or 16-bit 16 kHz mono .pcm)")
+    except StorageError as error:
+        if isinstance(audio, str) and storage.is_local(audio):  # one file's permissions, not the whole store
+            return _audio_fault(audio, str(error), "make the file readable")
+        raise
+
+
+def _audio_fault(audio: str | bytes, reason: str, remedy: str) -> _Fault:
+    return _Fault(ProblemKind.audio, "audio", audio, reason, remedy)
+
+
+def _check_duration(utterance: Utterance, data: DataConfig) -> list[_Fault]:
+    duration_s = utterance.duration_s
+    if duration_s is None:
+        return []
+    if duration_s < data.min_duration_s:
+        reason = f"shorter than {data.min_duration_s:g} s"
+        return [_duration_fault(duration_s, reason, "remove the row or lower data.min_duration_s")]
+    if duration_s > data.max_duration_s:
+        reason = f"longer than {data.max_duration_s:g} s"
+        return [_duration_fault(duration_s, reason, "split the recording or raise data.max_duration_s")]
+    return []
+
+
+def _duration_fault(duration_s: float, reason: str, remedy: str) -> _Fault:
+    return _Fault(ProblemKind.audio, "duration_s", f"{duration_s:.3f}", reason, remedy)
+
+
+def _check_transcript(utterance: Utterance, checks: _Checks, known_length: bool) -> list[_Fault]:
+    transcript, vocabulary = utterance.transcript, checks.vocabulary
+    if not checks.transcripts_required:
+        return []
+    if vocabulary is None:
+        empty = not transcript.strip()
+        return [_transcript_fault(transcript, "is empty", "write down what is said")] if empty else []
+    token_ids, unknown = vocabulary.encode_and_tell(transcript)
+    if unknown and checks.data.unknown_characters is UnknownCharacters.refuse:
+        reason = f"the vocabulary lacks {' '.join(map(describe_character, unknown))}"
+        return [_transcript_fault(transcript, reason, "correct it, or set data.unknown_characters=drop")]
+    if not token_ids:
+        reason = "holds no character of the vocabulary" if transcript.strip() else "is empty"
+        return [_transcript_fault(transcript, reason, "write down what is said")]
+    if not known_length or utterance.duration_s is None:
+        return []
+    needed, frames = min_ctc_frames(token_ids), num_encoding_frames(utterance.duration_s, checks.audio)
+    if needed <= frames:
+        return []
+    reason = f"too long for its audio: needs {needed} frames, {utterance.duration_s:.3f} s of audio give {frames}"
+    return [_transcript_fault(transcript, reason, "check that audio and transcript belong together")]
+
+
+def _transcript_fault(transcript: str, reason: str, remedy: str) -> _Fault:
+    return _Fault(ProblemKind.transcript, "transcript", shown(transcript), reason, remedy)
+
+
+def _conversions(utterance: Utterance, info: AudioInfo, audio: AudioConfig) -> list[str]:
+    """What is changed to use this audio."""
+    names = []
+    if info.num_channels > 1:
+        names.append(MIXED)
+    if info.sample_rate_hz != audio.sample_rate_hz:
+        names.append(RESAMPLED)
+    said = utterance.duration_s
+    if said is not None:
+        tolerance_s = max(_DURATION_TOLERANCE_S, _DURATION_TOLERANCE * info.duration_s)
+        names += [DURATION_CORRECTED] if abs(said - info.duration_s) > tolerance_s else []
+    return names

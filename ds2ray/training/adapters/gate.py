@@ -1,0 +1,37 @@
+"""The gate: a trained adapter replaces what the user has only if it is no worse."""
+
+from dataclasses import dataclass
+
+from ds2ray.config import ErrorMetric
+from ds2ray.model.adapter import MLPAdapter
+from ds2ray.training.adapters.fit import AdapterFit
+
+
+@dataclass(frozen=True)
+class CurrentAdapter:
+    """The adapter that a user has.
+
+    Attributes:
+        error_ratio: what it left of the base's held-out error when it was judged.
+        split: the rule by which its speech was split (`split_rule`); empty where it is not known.
+    """
+
+    adapter: MLPAdapter
+    error_ratio: float = 1.0
+    split: str = ""
+
+
+def gate(fit: AdapterFit, current_error: float | None, metric: ErrorMetric) -> str:
+    """Why a trained adapter must not be published; empty where it may.
+
+    Its held-out error must be no worse than the base's and, where there is one, the current adapter's.
+    """
+    name = metric.name.upper()
+    after = fit.score_after.rate(metric)
+    if not fit.loss_after < fit.loss_before:
+        return f"training did not lower the held-out loss ({fit.loss_before:.3f})"
+    if after > fit.score_before.rate(metric):
+        return f"held-out {name} {after:.1%} is worse than the base's {fit.score_before.rate(metric):.1%}"
+    if current_error is not None and after > current_error:
+        return f"held-out {name} {after:.1%} is worse than the current adapter's {current_error:.1%}"
+    return ""

@@ -1,0 +1,95 @@
+"""Judging a stack: the loss and errors of many adapters on what none of them has learned from, in a few passes.
+
+Shapes: R rows (utterances), T frames of the longest, N frames of all rows, D width of the encodings, V size of the
+vocabulary.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ds2ray.config import Precision
+from ds2ray.decoding.greedy import greedy
+from ds2ray.decoding.scoring import score_decoded
+from ds2ray.metrics import Score
+from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.text import Vocabulary
+from ds2ray.training.adapters.bank import AdapterBank
+from ds2ray.training.adapters.fit import Evaluation
+from ds2ray.training.adapters.stored import Rows, SpeechTable, StoredSpeech
+from ds2ray.training.optim import ctc_losses
+from ds2ray.training.precision import products_in
+
+MAX_EVALUATED_VALUES = 2**27
+"""Values (frames × width) that are evaluated at once: half a GiB in float32."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Utterances of a user to be evaluated, by the adapter in a place of the bank or by the base alone."""
+
+    user: int
+    rows: Sequence[int]
+    place: int = -1
+
+
+def head_log_probs(model: DeepSpeech2, rows: Rows, frames: Tensor, after_layer: int) -> Tensor:
+    """Frames [N, D] through the frozen head: [R, T, V]."""
+    if model.layer_index(after_layer) == len(model.rnn_layers):
+        # what follows works frame by frame, so padding need not pass through it
+        return rows.padded(model.head(frames.unsqueeze(0), rows.lengths, after_layer).squeeze(0))
+    return model.head(rows.padded(frames), rows.lengths, after_layer)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What all judgements of a stack share."""
+
+    model: DeepSpeech2
+    table: SpeechTable
+    speeches: Sequence[StoredSpeech]
+    vocabulary: Vocabulary
+    precision: Precision
+    after_layer: int
+
+    @torch.no_grad()
+    def evaluate(
+        self, judgements: Sequence[Judgement], bank: AdapterBank | None, decode: bool
+    ) -> dict[int, Evaluation]:
+        """Mean loss, and with `decode` the errors, of each user over its judgements; of the base without a bank."""
+        losses: dict[int, list[float]] = {}
+        scores: dict[int, Score] = {}
+        for some in self._in_pieces(judgements):
+            rows = self.table.rows([one.user for one in some], [one.rows for one in some])
+            frames = rows.frames
+            if bank is not None:
+                counts = [self.table.num_frames(one.user, one.rows) for one in some]
+                with products_in(self.precision, self.table.device):
+                    frames = bank(frames, [one.place for one in some], counts, ())
+            log_probs = head_log_probs(self.model, rows, frames, self.after_layer)
+            all_losses = iter(ctc_losses(log_probs, rows.lengths, rows.tokens, rows.num_tokens).tolist())
+            decoded = iter(greedy(log_probs, rows.lengths)) if decode else None
+            for one in some:
+                losses.setdefault(one.user, []).extend(next(all_losses) for _ in one.rows)
+                if decoded is not None:
+                    transcripts = [self.speeches[one.user].transcripts[row] for row in one.rows]
+                    own = score_decoded([next(decoded) for _ in one.rows], transcripts, self.vocabulary)
+                    scores[one.user] = scores.get(one.user, Score()) + own
+        return {user: Evaluation(sum(own) / len(own), scores.get(user, Score())) for user, own in losses.items()}
+
+    def _in_pieces(self, judgements: Sequence[Judgement]) -> Iterator[list[Judgement]]:
+        """As many judgements at a time as memory bears."""
+        width = max(self.model.encoding_dim(self.after_layer), self.model.num_classes)
+        piece: list[Judgement] = []
+        num_rows = longest = 0
+        for one in judgements:
+            own_longest = max(self.table.length(one.user, row) for row in one.rows)
+            num_rows, longest = num_rows + len(one.rows), max(longest, own_longest)
+            if piece and num_rows * longest * width > MAX_EVALUATED_VALUES:
+                yield piece
+                piece, num_rows, longest = [], len(one.rows), own_longest
+            piece.append(one)
+        if piece:
+            yield piece

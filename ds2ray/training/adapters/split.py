@@ -1,0 +1,49 @@
+"""Which of a user's utterances an adapter learns from, and which judge it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ds2ray.config import AdaptConfig
+from ds2ray.training.hold_out import drawn_order, hold_out
+from ds2ray.training.seeds import derive_seed
+
+CROSS_VALIDATED = "trains on everything, judged by cross-validation"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Utterance indices: `train` gives gradients, `held_out` never does. Either in rising order."""
+
+    train: Sequence[int]
+    held_out: Sequence[int]
+
+
+def split(utterance_ids: Sequence[str], config: AdaptConfig, seed: int) -> list[Part]:
+    """The parts of a user's speech: one adapter is trained per part, and the first is the user's.
+
+    With enough speech there is one part, with a share of the utterances held out. A user with little speech
+    (`config.cross_validate_below`) has a first part that trains on everything and holds nothing out, and
+    `config.num_folds` further ones whose held-out utterances are all of them together: k-fold cross-validation.
+    """
+    if len(utterance_ids) >= config.cross_validate_below:
+        return [Part(*hold_out(utterance_ids, config.held_out_fraction, seed))]
+    order = drawn_order(utterance_ids, seed)
+    num_folds = min(config.num_folds, len(order))
+    everything = range(len(order))
+    folds = [set(order[fold::num_folds]) for fold in range(num_folds)]
+    return [
+        Part(everything, []),
+        *(Part([row for row in everything if row not in fold], sorted(fold)) for fold in folds),
+    ]
+
+
+def split_rule(num_utterances: int, config: AdaptConfig) -> str:
+    """What `split` goes by. An adapter of another rule may have learned from what this one holds out."""
+    if num_utterances < config.cross_validate_below:
+        return CROSS_VALIDATED
+    return f"holds out a share of {config.held_out_fraction}, drawn by seed {config.seed}"
+
+
+def part_seed(seed: int, part: int) -> int:
+    """The seed of a part's data order and dropout."""
+    return seed if part == 0 else derive_seed(seed, "fold", part)

@@ -1,0 +1,1 @@
+"""Training of a base: the epoch loop and what it needs."""

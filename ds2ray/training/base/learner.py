@@ -1,0 +1,108 @@
+"""The model of a base run, its optimizer and its average, and how one step changes them."""
+
+import copy
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from ds2ray.batching.batches import Batch
+from ds2ray.config import AudioConfig, TrainConfig
+from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.sound.features import LogMel, spec_augment
+from ds2ray.training.base.ranks import data_parallel, rank_and_world_size
+from ds2ray.training.optim import build_optimizer, clip_gradients, ctc_losses, set_learning_rate
+from ds2ray.training.precision import products_in
+
+
+class Learner:
+    """One step is `accumulate` for each of its batches, then `update`.
+
+    Args:
+        model: trained in place, on `device`.
+    """
+
+    def __init__(self, model: DeepSpeech2, config: TrainConfig, audio: AudioConfig, device: torch.device) -> None:
+        self.model, self.wrapped = model, data_parallel(model)
+        self.config, self.device = config, device
+        self.world_size = rank_and_world_size()[1]
+        self.log_mel = LogMel(audio).to(device)
+        self.optimizer = build_optimizer(
+            model.parameters(), config.optimizer, config.learning_rate, config.weight_decay
+        )
+        self.num_updates = 0
+        self.average = copy.deepcopy(model).eval().requires_grad_(False) if config.ema_decay else None
+
+    @property
+    def result(self) -> DeepSpeech2:
+        """What is validated and published: the average where there is one, else the model."""
+        return self.model if self.average is None else self.average
+
+    def accumulate(self, batch: Batch, num_utterances: int, *, weight: float = 1.0, last: bool = True) -> Tensor:
+        """Add a batch's gradient to that of its step; returns the sum of its losses, float32 [].
+
+        Args:
+            num_utterances: of the whole step, over all ranks and batches; the gradient is that of their mean loss.
+            weight: 0 for a batch that only stands in, on a rank without one of its own.
+            last: whether the step's gradient is complete with this batch.
+        """
+        wait = (
+            nullcontext() if last or not isinstance(self.wrapped, DistributedDataParallel) else self.wrapped.no_sync()
+        )
+        batch = batch.to(self.device)
+        features, lengths = self.log_mel(batch.waveforms, batch.num_samples)
+        features = spec_augment(features, lengths, self.config.augment)
+        with wait:
+            with products_in(self.config.precision, self.device):
+                log_probs, lengths = self.wrapped(features, lengths)
+            loss = ctc_losses(log_probs, lengths, batch.tokens, batch.num_tokens).sum() * weight
+            # DDP averages over ranks; scaled so, the gradient is that of the mean over all ranks' utterances
+            (loss * (self.world_size / num_utterances)).backward()
+        return loss.detach()
+
+    def update(self, learning_rate: float) -> bool:
+        """Change the weights by the accumulated gradient; False, and nothing changed, where that is not finite."""
+        set_learning_rate(self.optimizer, learning_rate)
+        finite = bool(clip_gradients(self.model.parameters(), self.config.max_grad_norm).isfinite())
+        if finite:
+            self.optimizer.step()
+            self.num_updates += 1
+            if self.average is not None:
+                self._update_average(self.average)
+        self.optimizer.zero_grad(set_to_none=True)
+        return finite
+
+    @torch.no_grad()
+    def _update_average(self, average: DeepSpeech2) -> None:
+        """Exponential moving average of weights and statistics, over few steps at first.
+
+        The decay rises as (1 + n) / (10 + n) with the number n of updates, as in TensorFlow's
+        ExponentialMovingAverage, so that the random weights of the start do not linger.
+        """
+        decay = min(self.config.ema_decay, (1 + self.num_updates) / (10 + self.num_updates))
+        current = self.model.state_dict()
+        averaged = average.state_dict()
+        torch._foreach_lerp_(list(averaged.values()), [current[name] for name in averaged], 1 - decay)
+
+    def state(self) -> dict[str, Any]:
+        """All that a run needs to go on from here, on whatever number of ranks; the tensors are those in use."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "num_updates": self.num_updates,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.num_updates = state["num_updates"]
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+
+    def load_result(self, state: dict[str, Any]) -> None:
+        """Make `result` that of `state`."""
+        self.result.load_state_dict(state["model" if self.average is None else "average"])

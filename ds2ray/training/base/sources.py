@@ -1,0 +1,93 @@
+"""Where a base's training data comes from: manifests or KoSpeech's transcripts, either with a vocabulary CSV."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from ds2ray.config import AudioConfig, DataConfig, ProbeAudio, TextConfig, TrainConfig
+from ds2ray.corpora.kospeech import find_kospeech_vocabulary, read_kospeech, read_kospeech_vocabulary
+from ds2ray.errors import ConfigError, InputError
+from ds2ray.packs.references import is_packed, read_packed_manifest
+from ds2ray.tables.manifest import Manifest, Utterance, read_manifest
+from ds2ray.tables.notes import reading_notes
+from ds2ray.tables.problems import Problem
+from ds2ray.tables.validation import enforce, validate
+from ds2ray.text import Vocabulary
+from ds2ray.training.hold_out import hold_out
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Usable utterances, the vocabulary that they are written in, and what was left out."""
+
+    vocabulary: Vocabulary
+    train: Sequence[Utterance]
+    valid: Sequence[Utterance]
+    problems: Sequence[Problem]
+    notes: Sequence[str] = ()  # what was converted, left out or ignored in reading
+
+    def summary(self) -> str:
+        """One line for a log."""
+        hours = sum(u.duration_s or 0.0 for u in self.train) / 3600
+        text = f"{len(self.train)} training utterances ({hours:.2f} h), {len(self.valid)} for validation, "
+        text += f"{len(self.vocabulary)} tokens"
+        return f"{text}; {len(self.problems)} rows left out" if self.problems else text
+
+
+def load_training_data(
+    train: TrainConfig, data: DataConfig, text: TextConfig, audio: AudioConfig, vocabulary: Vocabulary | None = None
+) -> TrainingData:
+    """Read and validate everything before anything is trained.
+
+    Args:
+        vocabulary: of the base that is trained further; None: read from the CSV or built from the transcripts.
+
+    Raises:
+        ConfigError: no data is named.
+        InputError: every problem of the data that the policies in `data` refuse, at once.
+    """
+    if train.manifest and train.transcripts_path:
+        raise ConfigError("train.manifest and train.transcripts_path are both given: name one of them")
+    if train.manifest:
+        found = read_kospeech_vocabulary(train.vocab_path, text) if train.vocab_path else None
+        manifest = _read(train.manifest)
+    elif train.transcripts_path:
+        vocab_uri = train.vocab_path or find_kospeech_vocabulary(train.transcripts_path) or ""
+        manifest, found = read_kospeech(train.transcripts_path, train.dataset_path, text, vocab_uri)
+    else:
+        raise ConfigError(
+            "no training data: give train.manifest=<table with audio and transcript>, or train.dataset_path and "
+            "train.transcripts_path for KoSpeech's format"
+        )
+    vocabulary = vocabulary or found
+    if vocabulary is None:
+        vocabulary = Vocabulary.from_transcripts((u.transcript for u in manifest.utterances), text)
+    manifest = _checked(manifest, data, audio, vocabulary)
+    if train.valid_manifest:
+        valid = _checked(_read(train.valid_manifest), data, audio, vocabulary)
+        problems, notes = [*manifest.problems, *valid.problems], reading_notes([manifest, valid])
+        return TrainingData(vocabulary, manifest.utterances, valid.utterances, problems, notes)
+    utterances = manifest.utterances
+    train_rows, valid_rows = hold_out([u.utterance_id for u in utterances], train.valid_fraction, train.seed)
+    train_part, valid_part = [utterances[row] for row in train_rows], [utterances[row] for row in valid_rows]
+    return TrainingData(vocabulary, train_part, valid_part, manifest.problems, reading_notes([manifest]))
+
+
+def _read(uri: str) -> Manifest:
+    """A manifest, or that of a packed corpus, whose audio stays in its shards until it is wanted."""
+    with suppress(FileNotFoundError):
+        packed = read_packed_manifest(uri)
+        if packed is not None:
+            return packed
+    return read_manifest(uri)
+
+
+def _checked(manifest: Manifest, data: DataConfig, audio: AudioConfig, vocabulary: Vocabulary) -> Manifest:
+    if all(is_packed(utterance.audio) for utterance in manifest.utterances):
+        data = replace(data, probe_audio=ProbeAudio.none)  # packing has opened and measured all of it
+    checked = validate(manifest, data=data, audio=audio, vocabulary=vocabulary)
+    enforce(checked, data)
+    if not checked.utterances:
+        causes = "; ".join(str(problem) for problem in checked.problems[:5])
+        raise InputError(f"{manifest.uri}: no usable utterance" + (f", e.g. {causes}" if causes else ""))
+    return checked

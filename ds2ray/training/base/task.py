@@ -1,0 +1,70 @@
+"""What a base is trained on and how: all that determines its weights."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from ds2ray.config import AudioConfig, ModelConfig, TrainConfig, to_plain
+from ds2ray.packs.references import row_groups_of
+from ds2ray.tables.manifest import Utterance
+from ds2ray.text import Vocabulary
+
+PATHS = {"manifest", "valid_manifest", "dataset_path", "transcripts_path", "vocab_path", "pretrained_model_path"}
+OUTPUTS = {"output_dir", "resume", "adapter_save_dir", "adapter_name", "base_model_path", "keep_checkpoints"}
+PACE = {"checkpoint_every_epochs", "checkpoint_every_s", "log_every_s", "loader_threads", "max_bad_steps"}
+"""Settings of which the weights know nothing; what PATHS lead to is looked at instead."""
+
+
+@dataclass(frozen=True)
+class BaseTask:
+    """Everything that determines a trained base.
+
+    Attributes:
+        initial_state: weights to fine-tune; None: from scratch.
+        checkpoint_uri: folder that receives checkpoints.
+    """
+
+    model: ModelConfig
+    audio: AudioConfig
+    vocabulary: Vocabulary
+    train: TrainConfig
+    train_utterances: Sequence[Utterance]
+    valid_utterances: Sequence[Utterance]
+    checkpoint_uri: str
+    initial_state: dict[str, torch.Tensor] | None = None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """`settings_fingerprint`, computed once: it goes through all utterances."""
+        return settings_fingerprint(self)
+
+
+def settings_fingerprint(task: BaseTask) -> str:
+    """sha256 over all that must be equal for a checkpoint to be gone on from; the number of ranks may change.
+
+    Row groups of packed speech are part of it, as batches are drawn out of windows of them; the validation data where
+    it decides which epoch's base is published.
+    """
+    train = {name: value for name, value in to_plain(task.train).items() if name not in PATHS | OUTPUTS | PACE}
+    described = [to_plain(task.model), to_plain(task.audio), task.vocabulary.to_json(), train]
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    for utterance in task.train_utterances:
+        digest.update(_row(utterance))
+    row_groups = row_groups_of(utterance.audio for utterance in task.train_utterances)
+    if row_groups is not None:
+        digest.update(b"row groups" + row_groups.tobytes())
+    if task.train.patience_epochs:
+        digest.update(b"validation")
+        for utterance in task.valid_utterances:
+            digest.update(_row(utterance))
+    for name, tensor in sorted((task.initial_state or {}).items()):
+        digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _row(utterance: Utterance) -> bytes:
+    return json.dumps((utterance.utterance_id, utterance.duration_s, utterance.transcript)).encode()

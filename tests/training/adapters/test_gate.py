@@ -1,0 +1,50 @@
+"""The gate by itself: which adapters may be published, and what is said of the others."""
+
+from dataclasses import replace
+
+import pytest
+
+from ds2ray.config import ErrorMetric
+from ds2ray.metrics import ErrorCount, Score
+from ds2ray.training.adapters.fit import AdapterFit
+from ds2ray.training.adapters.gate import gate
+
+
+def score(word_errors: int, character_errors: int) -> Score:
+    return Score(ErrorCount(word_errors, 0, 0, 10), ErrorCount(character_errors, 0, 0, 100))
+
+
+FIT = AdapterFit(
+    state={},
+    epochs=5,
+    bad_steps=0,
+    loss_before=2.0,
+    loss_after=1.0,
+    score_before=score(5, 20),
+    score_after=score(3, 30),
+)
+
+
+def test_an_adapter_that_errs_less_may_be_published() -> None:
+    assert gate(FIT, None, ErrorMetric.wer) == ""
+
+
+def test_equal_errors_are_no_worse() -> None:
+    equal = replace(FIT, score_after=FIT.score_before)
+    assert gate(equal, None, ErrorMetric.wer) == ""
+    assert gate(equal, 0.5, ErrorMetric.wer) == ""
+
+
+def test_the_metric_that_is_asked_for_decides() -> None:
+    assert gate(FIT, None, ErrorMetric.cer) == "held-out CER 30.0% is worse than the base's 20.0%"
+
+
+def test_the_current_adapter_must_not_be_better() -> None:
+    assert gate(FIT, 0.3, ErrorMetric.wer) == ""
+    assert gate(FIT, 0.2, ErrorMetric.wer) == "held-out WER 30.0% is worse than the current adapter's 20.0%"
+
+
+@pytest.mark.parametrize("loss_after", [2.0, 2.5, float("nan"), float("inf")])
+def test_a_loss_that_did_not_fall_is_refused(loss_after: float) -> None:
+    said = gate(replace(FIT, loss_after=loss_after), None, ErrorMetric.wer)
+    assert said == "training did not lower the held-out loss (2.000)"

@@ -1,0 +1,37 @@
+"""Which utterances train and which judge."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ds2ray.config import AdaptConfig
+from ds2ray.training.adapters.split import part_seed, split
+from ds2ray.training.hold_out import hold_out
+
+
+def ids(count: int) -> list[str]:
+    return [f"utterance-{number}" for number in range(count)]
+
+
+@given(st.integers(4, 19), st.integers(2, 6), st.integers(0, 9))
+def test_little_speech_is_cross_validated(count: int, num_folds: int, seed: int) -> None:
+    config = AdaptConfig(cross_validate_below=20, num_folds=num_folds)
+    own, *folds = split(ids(count), config, seed)
+    assert (list(own.train), list(own.held_out)) == (list(range(count)), [])
+    assert len(folds) == min(num_folds, count)
+    assert sorted(row for fold in folds for row in fold.held_out) == list(range(count))
+    for fold in folds:
+        assert sorted([*fold.train, *fold.held_out]) == list(range(count))
+        assert fold.train
+        assert fold.held_out
+
+
+def test_enough_speech_has_one_part() -> None:
+    config = AdaptConfig(cross_validate_below=20, held_out_fraction=0.25)
+    (part,) = split(ids(20), config, 3)
+    assert (part.train, part.held_out) == hold_out(ids(20), 0.25, 3)
+    assert len(part.held_out) == 5
+
+
+def test_parts_draw_differently() -> None:
+    assert part_seed(7, 0) == 7
+    assert len({part_seed(7, part) for part in range(5)}) == 5

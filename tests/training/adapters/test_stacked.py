@@ -1,0 +1,189 @@
+"""Adapters trained in a stack are those trained alone, whoever else is in it and in whatever order."""
+
+import dataclasses
+import random
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ds2ray.config import Activation, AdaptConfig, AdapterConfig, TextConfig
+from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.text import Vocabulary
+from ds2ray.training.adapters.bank import AdapterBank, BankAdamW
+from ds2ray.training.adapters.fit import AdapterFit, UserSpeech, fit_adapter, pad_frames
+from ds2ray.training.adapters.split import split
+from ds2ray.training.adapters.stacked import StackedTraining
+from ds2ray.training.adapters.stored import StoredSpeech
+from ds2ray.training.seeds import derive_seed
+
+VOCABULARY = Vocabulary.from_transcripts(["abcde "], TextConfig())
+CONFIG = AdaptConfig(
+    num_epochs=3, batch_size=3, learning_rate=1e-3, patience_epochs=2, held_out_fraction=0.3, cross_validate_below=0
+)
+
+BOTH_WAYS = pytest.mark.parametrize("at_once", [False, True], ids=["each-user", "at-once"])
+"""As on CPUs, and as on GPUs."""
+
+
+def small_model() -> DeepSpeech2:
+    torch.manual_seed(0)
+    return DeepSpeech2(8, len(VOCABULARY), num_rnn_layers=2, rnn_hidden_dim=6, conv_channels=2)
+
+
+def speech_of_user(user: str, num_utterances: int, dim: int, config: AdaptConfig = CONFIG) -> StoredSpeech:
+    draws = random.Random(user)
+    seed = derive_seed(0, user)
+    generator = torch.Generator().manual_seed(seed)
+    frames = [torch.randn(draws.randint(8, 30), dim, generator=generator) for _ in range(num_utterances)]
+    texts = ["".join(draws.choices("abcde", k=draws.randint(1, 3))) for _ in frames]
+    tokens = [torch.tensor(VOCABULARY.encode(text)) for text in texts]
+    parts = split([f"{user}-{number}" for number in range(num_utterances)], config, seed)
+    return StoredSpeech(frames, tokens, texts, parts, seed)
+
+
+def fresh_adapter(model: DeepSpeech2, speech: StoredSpeech, config: AdapterConfig) -> MLPAdapter:
+    torch.manual_seed(speech.seed)
+    return MLPAdapter.from_config(model.encoding_dim(config.after_layer), config)
+
+
+def alone(model: DeepSpeech2, speech: StoredSpeech, adapter: AdapterConfig, config: AdaptConfig) -> AdapterFit:
+    def encode(rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        return pad_frames([speech.frames[row] for row in rows])
+
+    durations = [len(part) for part in speech.frames]
+    user = UserSpeech(encode, durations, speech.tokens, speech.transcripts, speech.parts)
+    own = fresh_adapter(model, speech, adapter)
+    return fit_adapter(model, own, user, VOCABULARY, config, seed=speech.seed, after_layer=adapter.after_layer)
+
+
+def stack_of(
+    model: DeepSpeech2, speeches: Sequence[StoredSpeech], adapter: AdapterConfig, config: AdaptConfig, at_once: bool
+) -> StackedTraining:
+    adapters = [fresh_adapter(model, speech, adapter) for speech in speeches]
+    stack = StackedTraining(model, adapters, speeches, VOCABULARY, config, adapter.after_layer)
+    stack.bank.at_once = at_once
+    return stack
+
+
+def assert_same(one: AdapterFit, other: AdapterFit | str) -> None:
+    assert isinstance(other, AdapterFit)
+    for name, tensor in one.state.items():
+        torch.testing.assert_close(other.state[name], tensor, atol=3e-4, rtol=1e-3)
+    assert (other.epochs, other.bad_steps) == (one.epochs, one.bad_steps)
+    assert other.loss_before == pytest.approx(one.loss_before, rel=1e-4)
+    assert other.loss_after == pytest.approx(one.loss_after, rel=1e-3)
+    assert other.score_before == one.score_before
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("after_layer", [-1, 0, 1])
+@settings(max_examples=5)
+@given(
+    sizes=st.lists(st.integers(2, 11), min_size=1, max_size=3),
+    order=st.randoms(use_true_random=False),
+    hidden_dims=st.sampled_from([[5], [6, 4]]),
+    dropout=st.sampled_from([0.0, 0.3]),
+    cross_validate_below=st.sampled_from([0, 7]),
+    kl_weight=st.sampled_from([0.0, 0.5]),
+)
+def test_a_stack_gives_every_user_the_adapter_of_training_alone(
+    at_once: bool,
+    after_layer: int,
+    sizes: list[int],
+    order: random.Random,
+    hidden_dims: list[int],
+    dropout: float,
+    cross_validate_below: int,
+    kl_weight: float,
+) -> None:
+    model = small_model()
+    config = dataclasses.replace(CONFIG, cross_validate_below=cross_validate_below, num_folds=3, kl_weight=kl_weight)
+    adapter = AdapterConfig(hidden_dims=hidden_dims, dropout=dropout, after_layer=after_layer)
+    dim = model.encoding_dim(after_layer)
+    users = [(f"user-{number}", size) for number, size in enumerate(sizes)]
+    order.shuffle(users)
+    speeches = [speech_of_user(user, size, dim, config) for user, size in users]
+    fits = dict(stack_of(model, speeches, adapter, config, at_once).run())
+    assert sorted(fits) == list(range(len(users)))
+    for place, speech in enumerate(speeches):
+        assert_same(alone(model, speech, adapter, config), fits[place])
+
+
+@BOTH_WAYS
+def test_users_that_stop_early_leave_the_stack_and_the_others_go_on(at_once: bool) -> None:
+    model, adapter = small_model(), AdapterConfig(hidden_dims=[5], dropout=0.0, after_layer=-1)
+    config = dataclasses.replace(CONFIG, num_epochs=15, patience_epochs=1, learning_rate=0.2)
+    speeches = [speech_of_user(f"user-{n}", 4 + 2 * n, model.encoding_dim()) for n in range(5)]
+    stack = stack_of(model, speeches, adapter, config, at_once)
+    fits, sizes = {}, []
+    for place, fit in stack.run():
+        fits[place] = fit
+        assert len(stack.bank) == len(stack.optimizer.steps) == len(stack.learners)
+        sizes.append(len(stack.bank))
+    assert sizes[0] == 5
+    assert sizes[-1] <= 2
+    epochs = [fit.epochs for fit in fits.values() if isinstance(fit, AdapterFit)]
+    assert len(epochs) == 5
+    assert min(epochs) < max(epochs)
+    for place, speech in enumerate(speeches):
+        one, other = alone(model, speech, adapter, config), fits[place]
+        assert isinstance(other, AdapterFit)
+        assert other.epochs == one.epochs
+
+
+@BOTH_WAYS
+def test_a_user_without_a_finite_step_fails_alone(at_once: bool) -> None:
+    model, adapter = small_model(), AdapterConfig(hidden_dims=[5], dropout=0.0, after_layer=-1)
+    good, bad = (speech_of_user(user, 6, model.encoding_dim()) for user in ("good", "bad"))
+    for row in bad.parts[0].train:
+        bad.frames[row].fill_(float("nan"))
+    fits = dict(stack_of(model, [bad, good], adapter, CONFIG, at_once).run())
+    assert "no step of epoch 1 had a finite loss and gradient" in str(fits[0])
+    assert_same(alone(model, good, adapter, CONFIG), fits[1])
+
+
+def test_the_padded_product_of_gpus_is_the_loop_of_cpus() -> None:
+    torch.manual_seed(0)
+    adapters = [MLPAdapter(6, [5, 4], Activation.gelu) for _ in range(3)]
+    for adapter in adapters:
+        torch.nn.init.normal_(adapter.output.weight)
+    bank = AdapterBank(adapters)
+    frames, counts = torch.randn(12, 6), [3, 7, 2]
+    scales = [torch.rand(12, 5), torch.rand(12, 4)]
+    users = [2, 0, 1]
+    expected = bank.by_loop(frames, users, counts, scales)
+    torch.testing.assert_close(bank.by_padded_product(frames, users, counts, scales), expected, atol=1e-5, rtol=1e-5)
+    plain = torch.cat([adapters[u].eval()(part) for u, part in zip(users, frames.split(counts), strict=True)])
+    torch.testing.assert_close(bank.by_loop(frames, users, counts, ()), plain, atol=1e-5, rtol=1e-5)
+
+
+@BOTH_WAYS
+def test_the_optimizer_is_torchs_for_each_user(at_once: bool) -> None:
+    torch.manual_seed(0)
+    adapters = [MLPAdapter(4, [3]) for _ in range(3)]
+    bank = AdapterBank(adapters)
+    bank.at_once = at_once
+    optimizer = BankAdamW(bank, weight_decay=0.1, max_grad_norm=0.5)
+    plain = [torch.optim.AdamW(adapter.parameters(), lr=1.0, weight_decay=0.1) for adapter in adapters]
+    rates = torch.tensor([0.01, 0.02, 0.03])
+    for step in range(4):
+        active = torch.tensor([True, step % 2 == 0, True])
+        for name in bank.names:
+            bank.stacked(name).grad = torch.randn(bank.stacked(name).shape)
+        bank.stacked("norm.weight").grad[2, 0] = float("nan") if step == 1 else 1.0  # type: ignore[index]
+        expected = torch.tensor([True, step % 2 == 0, step != 1])
+        for user, adapter in enumerate(adapters):
+            for name, parameter in adapter.named_parameters():
+                parameter.grad = bank.stacked(name).grad[user].clone()  # type: ignore[index]
+            torch.nn.utils.clip_grad_norm_(adapter.parameters(), 0.5)
+            plain[user].param_groups[0]["lr"] = float(rates[user])
+            if expected[user]:
+                plain[user].step()
+        assert optimizer.step(rates, active).tolist() == expected.tolist()
+    for user, adapter in enumerate(adapters):
+        for name, tensor in adapter.state_dict().items():
+            torch.testing.assert_close(bank.state_of(user)[name], tensor, atol=1e-6, rtol=1e-5)

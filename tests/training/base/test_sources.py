@@ -1,0 +1,52 @@
+"""Where training data and its vocabulary come from."""
+
+from pathlib import Path
+
+import pytest
+from shards import pack
+from toy_speech import AUDIO, VOCABULARY, make_utterances
+
+from ds2ray.config import DataConfig, TextConfig, TrainConfig
+from ds2ray.tables.manifest import write_manifest
+from ds2ray.training.base.sources import TrainingData, load_training_data
+
+TOKENS = (" ", "d", "c", "b", "a", "e")  # neither sorted nor only those that are said
+
+
+def write_vocabulary(folder: Path, tokens: tuple[str, ...] = TOKENS) -> str:
+    rows = ["id,char,freq", "0,<pad>,0", *(f"{number},{token},1" for number, token in enumerate(tokens, 1))]
+    (folder / "vocab.csv").write_text("\n".join(rows) + "\n")
+    return str(folder / "vocab.csv")
+
+
+@pytest.fixture(params=["table", "shards"])
+def manifest(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    utterances = make_utterances(tmp_path, 6)
+    if request.param == "shards":
+        return pack(tmp_path / "packed", utterances)
+    write_manifest(str(tmp_path / "train.csv"), utterances)
+    return str(tmp_path / "train.csv")
+
+
+def load(manifest: str, vocab_path: str, **options: object) -> TrainingData:
+    train = TrainConfig(manifest=manifest, vocab_path=vocab_path)
+    return load_training_data(train, DataConfig(), TextConfig(), AUDIO, **options)  # type: ignore[arg-type]
+
+
+def test_a_manifest_goes_with_a_vocabulary_of_kospeech(tmp_path: Path, manifest: str) -> None:
+    data = load(manifest, write_vocabulary(tmp_path))
+    assert data.vocabulary.tokens[1:] == TOKENS
+    assert len(data.train) + len(data.valid) == 6
+    assert load(manifest, "").vocabulary.tokens[1:] == VOCABULARY.tokens[1:]
+
+
+def test_characters_that_it_lacks_are_told(tmp_path: Path, manifest: str) -> None:
+    data = load(manifest, write_vocabulary(tmp_path, ("a", "b", "c", " ")))
+    with_d = sum("d" in utterance.transcript for utterance in load(manifest, "").train)
+    assert len(data.problems) >= with_d > 0
+    assert all("the vocabulary lacks 'd'" in str(problem) for problem in data.problems)
+
+
+def test_the_vocabulary_of_the_base_that_is_trained_further_stays(tmp_path: Path, manifest: str) -> None:
+    data = load(manifest, write_vocabulary(tmp_path), vocabulary=VOCABULARY)
+    assert data.vocabulary == VOCABULARY

@@ -1,0 +1,48 @@
+"""Which tasks may go on from each other's checkpoints."""
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from base_training import make_task
+from shards import pack
+from toy_speech import make_utterances
+
+from ds2ray.packs import files
+from ds2ray.packs.references import read_packed_manifest
+from ds2ray.training.base import task as task_module
+from ds2ray.training.base.task import BaseTask, settings_fingerprint
+
+
+def packed_task(task: BaseTask, folder: Path) -> BaseTask:
+    manifest = read_packed_manifest(pack(folder, task.train_utterances, num_shards=1))
+    assert manifest is not None
+    return replace(task, train_utterances=manifest.utterances)
+
+
+def test_speech_packed_into_other_row_groups_is_another_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make_task(tmp_path, num_train=8)
+    whole = packed_task(task, tmp_path / "whole")
+    same = packed_task(task, tmp_path / "elsewhere")
+    monkeypatch.setattr(files, "_ROW_GROUP_BYTES", 40_000)  # two or three toy utterances
+    small = packed_task(task, tmp_path / "small")
+    described = [[replace(u, audio="") for u in each.train_utterances] for each in (whole, small)]
+    assert described[0] == described[1]
+    assert settings_fingerprint(whole) == settings_fingerprint(same)
+    assert settings_fingerprint(small) != settings_fingerprint(whole)
+
+
+@pytest.mark.parametrize("patience", [0, 2])
+def test_the_validation_data_counts_where_it_decides_what_is_published(tmp_path: Path, patience: int) -> None:
+    task = make_task(tmp_path, num_train=2, patience_epochs=patience)
+    other = replace(task, valid_utterances=make_utterances(tmp_path, 3, seed=3))
+    assert (settings_fingerprint(other) == settings_fingerprint(task)) == (patience == 0)
+
+
+def test_it_is_computed_once_for_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = make_task(tmp_path, num_train=2)
+    fingerprint = task.fingerprint
+    monkeypatch.setattr(task_module, "settings_fingerprint", lambda task: "again")
+    assert pickle.loads(pickle.dumps(task)).fingerprint == task.fingerprint == fingerprint
+    assert replace(task, valid_utterances=[]).fingerprint == "again"
