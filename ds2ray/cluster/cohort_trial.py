@@ -22,9 +22,10 @@ from ds2ray.model.weights import to_bytes
 from ds2ray.store import outcomes
 from ds2ray.store.outcomes import Outcome, Status
 from ds2ray.tables.problems import listed
-from ds2ray.training.adapters.cohort import CohortProgress, CohortResult, Stage, cohort_events
+from ds2ray.training.adapters.cohort import CohortResult, cohort_events
 from ds2ray.training.adapters.encoded import CohortUser
 from ds2ray.training.adapters.gate import CurrentAdapter
+from ds2ray.training.adapters.progress import CohortProgress, Stage
 from ds2ray.training.adapters.split import split_rule
 
 log = logging.getLogger(__name__)

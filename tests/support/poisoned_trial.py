@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from ds2ray.cluster.cohort_trial import CohortTrial
 from ds2ray.fleet.plan import UserPlan
-from ds2ray.training.adapters.cohort import CohortProgress, CohortResult
+from ds2ray.training.adapters.cohort import CohortResult
+from ds2ray.training.adapters.progress import CohortProgress
 
 POISON = "poison"
 

@@ -6,10 +6,8 @@ Nothing here knows of Ray or of the store: users go in, results come out one by 
 import logging
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
-from typing import TypeVar, cast
 
 import torch
 
@@ -21,6 +19,7 @@ from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.adapters.encoded import CohortUser, EncodedUser, encoding_of_users, speech_of, user_seed
 from ds2ray.training.adapters.fit import AdapterFit, evaluate_adapter, fit_adapter
 from ds2ray.training.adapters.gate import CurrentAdapter, gate
+from ds2ray.training.adapters.progress import CohortProgress, Stage, encoding_progress, told, training_progress
 from ds2ray.training.adapters.split import CROSS_VALIDATED, split_rule
 from ds2ray.training.adapters.stacked import StackedTraining
 from ds2ray.training.adapters.stages import StageClock
@@ -34,22 +33,8 @@ first of them are published sooner."""
 
 TOO_LARGE = "training does not fit the device's memory; lower adapt.batch_size, or raise adapt.gpus_per_trial"
 
-T = TypeVar("T")
-
-ENCODING_SHARE = 0.1
-"""Of a cohort's work; less where adapters sit before the first layer, more after the last one."""
-
 OpenCurrent = Callable[[str], CurrentAdapter | None]
 """User key → the adapter that the user has now, where it fits this base."""
-
-
-class Stage(Enum):
-    """What a cohort's trial is doing."""
-
-    starting = "starting workers"
-    reading = "reading audio"
-    encoding = "encoding"
-    training = "training"
 
 
 @dataclass(frozen=True)
@@ -73,21 +58,6 @@ class CohortResult:
     failed: bool = False
     reason: str = ""
     current_error: float | None = None
-
-
-@dataclass(frozen=True)
-class CohortProgress:
-    """How far a cohort is.
-
-    Attributes:
-        stage: what is going on.
-        encoded: utterances that the trunk has seen, or that cannot be used.
-        share: of the cohort's work that is done, 0 to 1: a guess, in which encoding is ENCODING_SHARE.
-    """
-
-    stage: Stage
-    encoded: int
-    share: float
 
 
 def adapt_cohort(
@@ -141,7 +111,7 @@ def cohort_events(
     num_utterances = sum(len(user.utterances) for user in users)
     yield CohortProgress(Stage.encoding, 0, 0.0)
     encoding = encoding_of_users(encoder, users)
-    encoded = yield from _told(encoding, lambda done: _encoding(done, num_utterances))
+    encoded = yield from told(encoding, lambda done: encoding_progress(done, num_utterances))
     # encoding is shared work: each user is charged an equal part of it
     share_s = (time.perf_counter() - started_s) / max(1, len(users))
     training = _CohortTraining(base, adapter, adapt, open_current, torch.device(device), stages)
@@ -156,24 +126,9 @@ def cohort_events(
             if isinstance(event, CohortResult):
                 yield replace(event, seconds=share_s + event.seconds)
             else:
-                trained = (start + event * len(stack)) / len(enough)
-                yield CohortProgress(Stage.training, num_utterances, ENCODING_SHARE + (1 - ENCODING_SHARE) * trained)
+                yield training_progress((start + event * len(stack)) / len(enough), num_utterances)
         for user in stack:
             user.encodings.clear()  # the memory is for the next
-
-
-def _told(steps: Generator[int, None, T], told: Callable[[int], CohortProgress]) -> Generator[CohortProgress, None, T]:
-    """What a generator returns, and what is told of each thing that it yields."""
-    while True:
-        try:
-            done = next(steps)
-        except StopIteration as end:
-            return cast(T, end.value)
-        yield told(done)
-
-
-def _encoding(done: int, num_utterances: int) -> CohortProgress:
-    return CohortProgress(Stage.encoding, done, ENCODING_SHARE * done / max(1, num_utterances))
 
 
 def _too_few(user: EncodedUser, least: int) -> CohortResult:

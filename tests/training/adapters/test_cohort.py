@@ -2,7 +2,7 @@
 
 import copy
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,13 +138,13 @@ def test_speech_of_finished_users_takes_no_memory(
 ) -> None:
     encoded: list[EncodedUser] = []
     monkeypatch.setattr(cohort, "STACK_USERS", {"cpu": 1})
-    encode_users = cohort.encode_users
+    encoding_of_users = cohort.encoding_of_users
 
-    def noted(*args: Any) -> list[EncodedUser]:
-        encoded.extend(encode_users(*args))
+    def noted(*args: Any) -> Generator[int, None, list[EncodedUser]]:
+        encoded.extend((yield from encoding_of_users(*args)))
         return encoded
 
-    monkeypatch.setattr(cohort, "encode_users", noted)
+    monkeypatch.setattr(cohort, "encoding_of_users", noted)
     for number, _ in enumerate(adapt_cohort(base, list(users.values()), ADAPTER, replace(ADAPT, num_epochs=1))):
         assert [len(user.encodings) > 0 for user in encoded] == [place >= number for place in range(3)]
     assert [user.encodings for user in encoded] == [[], [], []]

@@ -1,0 +1,54 @@
+"""How far the work on a cohort is."""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar, cast
+
+T = TypeVar("T")
+
+ENCODING_SHARE = 0.1
+"""Of a cohort's work; less where adapters sit before the first layer, more after the last one."""
+
+
+class Stage(Enum):
+    """What a cohort's trial is doing."""
+
+    starting = "starting workers"
+    reading = "reading audio"
+    encoding = "encoding"
+    training = "training"
+
+
+@dataclass(frozen=True)
+class CohortProgress:
+    """How far a cohort is.
+
+    Attributes:
+        stage: what is going on.
+        encoded: utterances that the trunk has seen, or that cannot be used.
+        share: of the cohort's work that is done, 0 to 1: a guess, in which encoding is ENCODING_SHARE.
+    """
+
+    stage: Stage
+    encoded: int
+    share: float
+
+
+def told(steps: Generator[int, None, T], told: Callable[[int], CohortProgress]) -> Generator[CohortProgress, None, T]:
+    """What a generator returns, and what is told of each thing that it yields."""
+    while True:
+        try:
+            done = next(steps)
+        except StopIteration as end:
+            return cast(T, end.value)
+        yield told(done)
+
+
+def encoding_progress(done: int, num_utterances: int) -> CohortProgress:
+    return CohortProgress(Stage.encoding, done, ENCODING_SHARE * done / max(1, num_utterances))
+
+
+def training_progress(trained: float, num_utterances: int) -> CohortProgress:
+    """With this share of the training done."""
+    return CohortProgress(Stage.training, num_utterances, ENCODING_SHARE + (1 - ENCODING_SHARE) * trained)
