@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from arguments import CONF_DIR, FLAGS, JOBS, Arguments, groups, raise_all, refuse_secrets
 from ds2ray import display
-from ds2ray.display.streams import make_whole
+from ds2ray.display.streams import make_whole, send_nowhere, terminals
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
 from ds2ray.reference import help_page, settings
 
@@ -43,7 +43,8 @@ def run_job(
     """
     arguments = sys.argv[1:] if argv is None else argv
     make_whole()
-    previous = {number: signal.signal(number, _interrupt) for number in _interrupting()}
+    interrupt = _interrupt_of(terminals())
+    previous = {number: signal.signal(number, interrupt) for number in _interrupting()}
     try:
         try:
             code = _run(job_name, schema, main, description, arguments)
@@ -70,9 +71,16 @@ def _interrupting() -> list[signal.Signals]:
     return [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
 
 
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    display.stopping()
-    raise KeyboardInterrupt
+def _interrupt_of(open_terminals: list[int]) -> Callable[[int, FrameType | None], NoReturn]:
+    """What a signal does to a process with these descriptors on a terminal: it unwinds."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        if number == signal.SIGHUP:  # the terminal is gone
+            send_nowhere(open_terminals)
+        display.stopping()
+        raise KeyboardInterrupt
+
+    return interrupt
 
 
 def compose_job(job_name: str, argv: list[str]) -> object:

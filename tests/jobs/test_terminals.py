@@ -183,7 +183,7 @@ class TestKeys:
         where = (f"train.output_dir={tmp_path}/outputs", f"storage.root={tmp_path}/store")
         more = (f"cluster.address={ray_cluster}", f"cluster.num_workers={num_workers}", "train.num_epochs=100000")
         never = ("train.checkpoint_every_epochs=100000", "train.checkpoint_every_s=0")
-        with terminal(job("train", *manifests, *where, *TINY_TRAINING, *more, *never), tmp_path) as window:
+        with terminal(job("train", *manifests, *where, *TINY_TRAINING, *more, *never), tmp_path, columns=200) as window:
             window.wait_for(lambda: "epoch 2/100000 · loss" in window.text())
             window.type(INTERRUPT)
             assert window.finish() == 75
