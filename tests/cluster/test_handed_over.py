@@ -1,8 +1,10 @@
 """What is handed to Tune and Train can be pickled, whatever the job's display is: both do so."""
 
+import contextlib
 import os
 import pty
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,12 +46,21 @@ def handed_over(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def terminal_streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Gives this process's streams a terminal, whose other end is read by nobody."""
+    """A terminal that somebody looks at."""
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("CI", raising=False)
     master, slave = pty.openpty()
+
+    def look() -> None:
+        with contextlib.suppress(OSError):  # Linux's way to say that nobody has the terminal open any more
+            while os.read(master, 65536):
+                pass
+
+    reader = threading.Thread(target=look)
+    reader.start()
     with os.fdopen(slave, "w", encoding="utf-8") as stream:
         yield stream
+    reader.join()
     os.close(master)
 
 
