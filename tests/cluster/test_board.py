@@ -13,6 +13,7 @@ from ds2ray.cluster.board import Board
 from ds2ray.cluster.train import run
 from ds2ray.config import ClusterConfig, StorageConfig, TrainConfig, TrainJob
 from ds2ray.data.manifest import write_manifest
+from ds2ray.errors import StorageError
 
 
 def steps_of(folder_uri: str, name: str, copy: Path) -> list[int]:
@@ -83,3 +84,9 @@ def test_on_this_machine_they_are_written_where_they_belong(tmp_path: Path, temp
         board.add({"wer": 0.5}, 1)
         assert list(temporary.glob("ds2ray-*")) == []
         assert steps_of(str(tmp_path / "out" / "tensorboard"), "wer", tmp_path / "copy") == [1]
+
+
+def test_a_folder_that_cannot_be_made_is_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / "outputs").write_text("a file")
+    with pytest.raises(StorageError, match=f"{tmp_path}/outputs/tensorboard: cannot write: "):
+        Board(str(tmp_path / "outputs"), print)
