@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import secrets
 import shlex
 import socket
 import sys
@@ -121,6 +122,17 @@ def refuse_without_loopback() -> None:
             f"Ray cannot start on this machine: there is no way to 127.0.0.1, by which its processes talk ({error}); "
             "`ip link set lo up` brings the loopback network back, where no firewall closes it"
         ) from error
+
+
+def keep_token_in_environment() -> None:
+    """Give Ray's processes their common token by the environment where there is no home that Ray could keep it in."""
+    try:
+        home = Path.home()
+    except RuntimeError:  # neither HOME nor an entry of this user
+        home = Path("/nowhere")
+    folder = home / ".ray"
+    if not os.access(folder if folder.is_dir() else home, os.W_OK):
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def _temp_dir() -> str | None:

@@ -13,7 +13,15 @@ from ray.exceptions import AuthenticationError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ds2ray import display
-from ds2ray.cluster.address import LOCAL, cluster_address, local_settings, not_started, refuse_without_loopback, refused
+from ds2ray.cluster.address import (
+    LOCAL,
+    cluster_address,
+    keep_token_in_environment,
+    local_settings,
+    not_started,
+    refuse_without_loopback,
+    refused,
+)
 from ds2ray.config import ClusterConfig
 from ds2ray.fleet.cohorts import Room
 
@@ -71,6 +79,7 @@ def _own_sigterm() -> Iterator[None]:
 def _start() -> None:
     """A cluster on this machine."""
     refuse_without_loopback()
+    keep_token_in_environment()
     try:
         ray.init(LOCAL, logging_level=logging.WARNING, **local_settings())
     except Exception as error:  # of any type: Ray has none of its own for what a machine lacks
@@ -131,14 +140,16 @@ def quiet_tune(keep_results: bool = False, trials_at_once: int = 1) -> Iterator[
         settings["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"  # nobody reads what Tune writes of thousands of trials
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
-    # without result files Tune warns of every trial that it cannot read them
-    logger = logging.getLogger("ray.tune.analysis.experiment_analysis")
-    level = logger.level
-    logger.setLevel(level if keep_results else logging.ERROR)
+    # without result files Tune warns of every trial that it cannot read them; of those that failed outcomes tell
+    quiet = {"ray.tune.analysis.experiment_analysis": logging.ERROR, "ray.tune.tune": logging.CRITICAL}
+    levels = {name: logging.getLogger(name).level for name in quiet}
+    for name, level in quiet.items():
+        logging.getLogger(name).setLevel(levels[name] if keep_results else level)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

@@ -11,7 +11,14 @@ import pytest
 from fleet_runs import ROOT, SETTINGS, RandomBase, spoken, write_users
 
 from ds2ray.cluster import address as module
-from ds2ray.cluster.address import cluster_address, local_settings, not_started, refuse_without_loopback, refused
+from ds2ray.cluster.address import (
+    cluster_address,
+    keep_token_in_environment,
+    local_settings,
+    not_started,
+    refuse_without_loopback,
+    refused,
+)
 from ds2ray.data.demo import DemoCorpus
 from ds2ray.errors import ConfigError
 
@@ -113,6 +120,31 @@ class TestRefusals:
         monkeypatch.setattr(module.socket, "create_connection", unreachable)
         with pytest.raises(ConfigError, match="no way to 127.0.0.1"):
             refuse_without_loopback()
+
+
+class TestToken:
+    """Ray's processes know each other by a token, which Ray keeps at home."""
+
+    @pytest.fixture(autouse=True)
+    def no_token(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RAY_AUTH_TOKEN", "")
+        monkeypatch.delenv("RAY_AUTH_TOKEN")
+
+    def test_it_is_kept_at_home(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        keep_token_in_environment()
+        (tmp_path / ".ray").mkdir()
+        keep_token_in_environment()
+        assert "RAY_AUTH_TOKEN" not in os.environ
+
+    @pytest.mark.parametrize("home", ["/nonexistent", "/proc/self/fdinfo"])
+    def test_without_a_home_that_can_be_written_to(self, monkeypatch: pytest.MonkeyPatch, home: str) -> None:
+        monkeypatch.setenv("HOME", home)
+        keep_token_in_environment()
+        token = os.environ["RAY_AUTH_TOKEN"]
+        assert len(token) == 64
+        keep_token_in_environment()
+        assert os.environ["RAY_AUTH_TOKEN"] == token
 
 
 class TestLocal:
