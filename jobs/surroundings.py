@@ -1,6 +1,7 @@
 """What a job needs of the machine and the shell that it is started in."""
 
 import errno
+import getpass
 import os
 from pathlib import Path
 
@@ -19,11 +20,19 @@ EXHAUSTED = {
 
 
 def look_around() -> None:
-    """Make up for a home that is missing. Raises ConfigError where there is no working directory."""
+    """Make up for what a user who is not in the system's list lacks, as in many containers.
+
+    Raises:
+        ConfigError: there is no working directory.
+    """
     try:
         Path.home()
-    except RuntimeError:  # a container's arbitrary user; Ray cannot even be imported without one
+    except RuntimeError:  # without one Ray cannot even be imported
         os.environ["HOME"] = NO_HOME
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # torch names a folder after its user
+        os.environ["USER"] = str(os.getuid())
     try:
         Path.cwd()
     except FileNotFoundError as error:

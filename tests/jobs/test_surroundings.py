@@ -1,6 +1,7 @@
 """Jobs that are started in odd places."""
 
 import errno
+import getpass
 import os
 import subprocess
 import sys
@@ -29,17 +30,23 @@ def test_a_working_directory_that_has_been_deleted(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_whom_the_system_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
     look_around()
     assert os.environ["HOME"] != NO_HOME
 
-    def no_home() -> Path:
+    def unknown() -> None:
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.delenv("HOME")
-    monkeypatch.setattr(surroundings.Path, "home", no_home)
+    def nobody(number: int) -> None:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    for name in ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(surroundings.Path, "home", unknown)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
     look_around()
     assert os.environ["HOME"] == NO_HOME
+    assert getpass.getuser() == os.environ["USER"] == str(os.getuid())
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE])
