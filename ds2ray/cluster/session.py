@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
-from ray.exceptions import AuthenticationError
+from ray.exceptions import AuthenticationError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ds2ray import display
@@ -19,11 +19,16 @@ from ds2ray.cluster.address import (
     keep_token_in_environment,
     local_settings,
     not_started,
+    one_line,
     refuse_without_loopback,
     refused,
 )
 from ds2ray.config import ClusterConfig
+from ds2ray.errors import InterruptedRunError
 from ds2ray.fleet.cohorts import Room
+
+SHOWN_CHARACTERS = 300
+"""Of what Ray says; its own guesses at a cause fill half a page."""
 
 MIN_PENDING_TRIALS = 4
 """Trials that Tune keeps waiting at least, so that the next one is there when one ends."""
@@ -37,6 +42,7 @@ def connected(cluster: ClusterConfig) -> Iterator[None]:
 
     Raises:
         ConfigError: there is no cluster at `cluster.address`, it refuses this process, or none can be started here.
+        InterruptedRunError: Ray failed under whoever is connected.
     """
     if ray.is_initialized():
         yield
@@ -55,6 +61,13 @@ def connected(cluster: ClusterConfig) -> Iterator[None]:
             _connect(address)
     try:
         yield
+    except RayError as error:
+        if isinstance(error, RayTaskError):
+            raise  # what went wrong in our own code
+        raise InterruptedRunError(
+            f"Ray failed while the job was at work ({type(error).__name__}: {one_line(error)[:SHOWN_CHARACTERS]}); "
+            "nothing that is finished is lost: run it again"
+        ) from error
     finally:
         display.doing("stopping Ray" if address == LOCAL else "disconnecting from Ray")
         ray.shutdown()
