@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import shlex
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -86,10 +87,12 @@ def refused(address: str, error: BaseException) -> ConfigError:
 
 def not_started(error: BaseException) -> ConfigError:
     """What Ray says when it cannot start a cluster on this machine, as an error of ours."""
-    folder = _temp_dir() or get_default_ray_temp_dir()
+    folder = Path(_temp_dir() or get_default_ray_temp_dir())
+    there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    free_mb = shutil.disk_usage(there).free / 1e6
     return ConfigError(
         f"Ray cannot start on this machine ({type(error).__name__}: {one_line(error)}); its folder for sockets and "
-        f"logs is {folder}: RAY_TMPDIR names another place for it"
+        f"logs is {folder}, with {free_mb:,.0f} MB free: RAY_TMPDIR names another place for it"
     )
 
 

@@ -1,6 +1,7 @@
 """Which cluster a job goes to, and what a new one is told, on machines of many kinds."""
 
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -109,7 +110,7 @@ class TestRefusals:
         assert message.startswith(
             "Ray cannot start on this machine (OSError: [Errno 30] Read-only file system: '/tmp/ray'); "
         )
-        assert "RAY_TMPDIR" in message
+        assert re.search(r"/ray, with [\d,]+ MB free: RAY_TMPDIR names another place", message)
 
     def test_a_machine_without_loopback(self, monkeypatch: pytest.MonkeyPatch) -> None:
         refuse_without_loopback()
@@ -137,9 +138,8 @@ class TestToken:
         keep_token_in_environment()
         assert "RAY_AUTH_TOKEN" not in os.environ
 
-    @pytest.mark.parametrize("home", ["/nonexistent", "/proc/self/fdinfo"])
-    def test_without_a_home_that_can_be_written_to(self, monkeypatch: pytest.MonkeyPatch, home: str) -> None:
-        monkeypatch.setenv("HOME", home)
+    def test_without_a_home_that_can_be_written_to(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", "/nonexistent")
         keep_token_in_environment()
         token = os.environ["RAY_AUTH_TOKEN"]
         assert len(token) == 64

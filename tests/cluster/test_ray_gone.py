@@ -37,7 +37,7 @@ def test_what_goes_wrong_in_our_own_code_keeps_its_trace(no_ray: None) -> None:
 def test_why_a_training_ended_is_told_though_its_queue_is_gone(ray_cluster: str) -> None:
     def train() -> None:
         with _shown() as queue:
-            ray.kill(queue.actor)
+            ray.kill(queue.actor)  # type: ignore[arg-type]
             raise Ds2RayError("the reason")
 
     with pytest.raises(Ds2RayError, match="^the reason$"):
