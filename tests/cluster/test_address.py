@@ -148,6 +148,9 @@ class TestToken:
 
 
 class TestLocal:
+    def test_it_does_without_the_network(self) -> None:
+        assert local_settings()["_node_ip_address"] == "127.0.0.1"
+
     @pytest.mark.parametrize("folder", ["my work", "it's", "a$b", "(c)", "d&e;"])
     def test_an_interpreter_whose_path_a_shell_would_take_apart(
         self, monkeypatch: pytest.MonkeyPatch, folder: str
