@@ -28,6 +28,7 @@ from ds2ray.progress import Tell, duration_text, paced, untold
 from ds2ray.text import Vocabulary
 
 PLAN_FILE = "plan.parquet"
+OUT_OF_MEMORY = "its worker died, perhaps for lack of memory (adapt.max_concurrent_trials=1 needs the least)"
 SETTLED_PART = "settled"
 """Part of a run's outcomes with all of its users, those that no trial saw, too; sorted last, it counts."""
 
@@ -203,7 +204,7 @@ def settle(
             rows.append(replace(untrained, reason=reason))
         elif finished:
             times = "once" if start.attempts == 1 else f"{start.attempts} times"
-            reason = f"its cohort was started {times}, in vain: {start.error or 'its worker died'}; see Ray's logs"
+            reason = f"its cohort was started {times}, in vain: {start.error or OUT_OF_MEMORY}; see Ray's logs"
             rows.append(replace(untrained, status=Status.failed, reason=reason, attempts=start.attempts))
     return rows
 
