@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import grpc  # type: ignore[import-untyped]
 from ray._common.utils import get_default_ray_temp_dir
 from ray._private.services import find_bootstrap_address
 
@@ -33,7 +34,7 @@ _VERSIONS = re.compile(r"Ray: (\S+)\s+Python: (\S+)")
 
 
 def cluster_address(setting: str) -> str:
-    """`host:port` of a head node that answers, `auto` where Ray has to look for one, or `local` for a new cluster.
+    """`host:port` of a head node that answers, `auto` for one of this machine, or `local` for a new cluster.
 
     Args:
         setting: cluster.address; where it is empty, RAY_ADDRESS and the cluster that was started here last count.
@@ -41,8 +42,10 @@ def cluster_address(setting: str) -> str:
     Raises:
         ConfigError: what was named is no address, or nobody answers there.
     """
-    name, address = ("cluster.address", setting) if setting else ("RAY_ADDRESS", os.environ.get("RAY_ADDRESS", ""))
-    address = address.strip()
+    name, address = "cluster.address", setting
+    variable = os.environ.get("RAY_ADDRESS", "").strip()
+    if setting == "" or (setting == AUTO and variable):  # as Ray has it
+        name, address = "RAY_ADDRESS", variable
     if address == LOCAL:
         return LOCAL
     if address not in ("", AUTO):
@@ -56,7 +59,7 @@ def cluster_address(setting: str) -> str:
         return address or LOCAL
     reason = _unanswered(started_here)
     if not reason:
-        return str(started_here)
+        return AUTO  # not by its address: Ray gives its token only where it has found the cluster itself
     where = f"{started_here}, where one was started on this machine, does not answer: {reason}"
     if address == AUTO:
         raise no_cluster(address, where)
@@ -77,12 +80,14 @@ def refused(address: str, error: BaseException) -> ConfigError:
     versions = _VERSIONS.findall(str(error))
     if len(versions) == 2:
         (theirs, their_python), (ours, our_python) = versions
+        where = "of this machine" if address == AUTO else f"at {address}"
         return ConfigError(
-            f"the Ray cluster at {address} runs Ray {theirs} with Python {their_python}, this job Ray {ours} with "
+            f"the Ray cluster {where} runs Ray {theirs} with Python {their_python}, this job Ray {ours} with "
             f"Python {our_python}, and they have to be the same: set cluster.address=local for a cluster of this "
             "job's own, or name another one by cluster.address or RAY_ADDRESS"
         )
-    return no_cluster(address, one_line(error))
+    token = "" if address == AUTO else "; one that asks for a token is reached with RAY_AUTH_MODE=token"
+    return no_cluster(address, one_line(error) + token)
 
 
 def not_started(error: BaseException) -> ConfigError:
@@ -113,6 +118,20 @@ def local_settings() -> dict[str, Any]:
         # Ray starts workers by a line of bash, in which the path would fall apart
         settings["runtime_env"] = {"py_executable": python}
     return settings
+
+
+def refuse_another_server(address: str, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
+    """Ray waits minutes for an answer of what is no head node, such as its own dashboard."""
+    if os.environ.get("RAY_USE_TLS", "0") != "0":
+        return
+    with grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout_s)
+        except grpc.FutureTimeoutError as error:
+            reason = (
+                f"what answers there for {timeout_s:.0f} s is no head node, whose port is 6379 unless set otherwise"
+            )
+            raise no_cluster(address, reason) from error
 
 
 def refuse_without_loopback() -> None:

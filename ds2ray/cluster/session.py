@@ -14,12 +14,14 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ds2ray import display
 from ds2ray.cluster.address import (
+    AUTO,
     LOCAL,
     cluster_address,
     keep_token_in_environment,
     local_settings,
     not_started,
     one_line,
+    refuse_another_server,
     refuse_without_loopback,
     refused,
 )
@@ -101,6 +103,9 @@ def _start() -> None:
 
 
 def _connect(address: str) -> None:
+    """To a cluster that is there."""
+    if address != AUTO:
+        refuse_another_server(address)
     try:
         ray.init(address, logging_level=logging.WARNING)
     except (ConnectionError, ValueError, RuntimeError, AuthenticationError) as error:

@@ -17,6 +17,7 @@ from ds2ray.cluster.address import (
     keep_token_in_environment,
     local_settings,
     not_started,
+    refuse_another_server,
     refuse_without_loopback,
     refused,
 )
@@ -53,7 +54,7 @@ class TestAddress:
             address = f"127.0.0.1:{server.getsockname()[1]}"
             assert cluster_address(address) == address
             no_ray.write_text(address)
-            assert cluster_address("") == cluster_address("auto") == address
+            assert cluster_address("") == cluster_address("auto") == "auto"
             monkeypatch.setenv("RAY_ADDRESS", closed_port())
             assert cluster_address(address) == address  # what is set goes before the environment
             assert cluster_address("local") == "local"
@@ -103,7 +104,7 @@ class TestRefusals:
 
     def test_anything_else_in_one_line(self) -> None:
         message = str(refused("h:1", ConnectionError("Could not\n  connect.\n")))
-        assert message.startswith("no Ray cluster at 'h:1' (Could not connect); ")
+        assert message.startswith("no Ray cluster at 'h:1' (Could not connect; one that asks for a token")
 
     def test_a_machine_that_ray_cannot_start_on(self, no_ray: Path) -> None:
         message = str(not_started(OSError(30, "Read-only file system", "/tmp/ray")))
@@ -111,6 +112,13 @@ class TestRefusals:
             "Ray cannot start on this machine (OSError: [Errno 30] Read-only file system: '/tmp/ray'); "
         )
         assert re.search(r"/ray, with [\d,]+ MB free: RAY_TMPDIR names another place", message)
+
+    def test_a_server_that_is_no_head_node(self, ray_cluster: str) -> None:
+        refuse_another_server(ray_cluster)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            address = f"127.0.0.1:{server.getsockname()[1]}"
+            with pytest.raises(ConfigError, match=f"no Ray cluster at '{address}' .what answers there"):
+                refuse_another_server(address, timeout_s=0.5)
 
     def test_a_machine_without_loopback(self, monkeypatch: pytest.MonkeyPatch) -> None:
         refuse_without_loopback()
