@@ -74,7 +74,8 @@ clean: ## remove the environment, caches and the demo's output
 # Everything is pinned with hashes: first uv, in an environment of its own, then what uv installs.
 $(VENV)/installed: pyproject.toml requirements.lock $(VENV)/tools/installed
 	@echo "installing the locked dependencies into $(VENV) …"
-	@$(UV) pip sync --quiet --require-hashes requirements.lock
+	@$(UV) pip sync --quiet --require-hashes requirements.lock || { \
+	  echo "where the network has certificates of its own: make $(or $(firstword $(MAKECMDGOALS)),test) UV_SYSTEM_CERTS=1" >&2; exit 1; }
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

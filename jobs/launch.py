@@ -25,6 +25,7 @@ from ds2ray import display
 from ds2ray.display.streams import make_whole, send_nowhere, terminals
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
 from ds2ray.reference import help_page, settings
+from surroundings import exhausted, look_around
 
 T = TypeVar("T")
 REQUIRED = "???"
@@ -47,11 +48,18 @@ def run_job(
     previous = {number: signal.signal(number, interrupt) for number in _interrupting()}
     try:
         try:
+            look_around()
             code = _run(job_name, schema, main, description, arguments)
             sys.stdout.flush()
         except Ds2RayError as error:
             code = error.exit_code
             print(display.visible(f"jobs/{job_name}.py: {error}"), file=sys.stderr)
+        except OSError as error:
+            told = exhausted(error)
+            if told is None:
+                raise
+            code = told.exit_code
+            print(display.visible(f"jobs/{job_name}.py: {told}"), file=sys.stderr)
         except KeyboardInterrupt:
             code = InterruptedRunError.exit_code
             print(f"jobs/{job_name}.py: interrupted; run it again to do what is unfinished", file=sys.stderr)

@@ -6,12 +6,13 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
 import ray.train
 import torch
+from ray.exceptions import RayError
 from ray.train.torch import get_device
 from ray.train.v2.api.callback import UserCallback
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
@@ -169,15 +170,17 @@ def _shown() -> Iterator[Queue]:
     queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": beside_driver()})
 
     def show() -> None:
-        while (news := queue.get()) is not None:
-            _tell(news)
+        with suppress(RayError):  # whoever waits for the workers is told
+            while (news := queue.get()) is not None:
+                _tell(news)
 
     thread = threading.Thread(target=show, daemon=True)
     thread.start()
     try:
         yield queue
     finally:
-        queue.put(None)
+        with suppress(RayError):  # why the training ended is worth more than that its queue is gone, too
+            queue.put(None)
         thread.join()
         queue.shutdown()
 

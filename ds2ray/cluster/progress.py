@@ -108,7 +108,9 @@ def our_error(error: BaseException | None) -> Ds2RayError | None:
     """The error of ours that a Ray error wraps."""
     while error is not None:
         if isinstance(error, Ds2RayError):
-            return error
+            # Ray's own class, which is of both kinds, tells the whole trace
+            cause = getattr(error, "cause", None)
+            return cause if isinstance(cause, Ds2RayError) else error
         error = getattr(error, "cause", None) or error.__cause__
     return None
 

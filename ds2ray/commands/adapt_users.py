@@ -28,9 +28,6 @@ from ds2ray.tables.users import read_fleet, stat_audio, usable_users
 from ds2ray.tables.validation import refuse
 from ds2ray.text import Vocabulary
 
-LOG_WIDTH = 160
-"""Columns of the outcome table where nobody knows how wide a line may be."""
-
 
 def run(job: AdaptJob) -> int:
     """Adapt every new or changed user; returns 0, or 3 where more users failed than `adapt.max_failed_ratio` accepts.

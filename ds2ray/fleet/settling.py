@@ -7,6 +7,7 @@ from ds2ray.fleet.plan import Change, Plan
 from ds2ray.store.outcomes import Outcome, Status
 from ds2ray.tables.problems import listed
 
+OUT_OF_MEMORY = "its worker died, perhaps for lack of memory (adapt.max_concurrent_trials=1 needs the least)"
 SETTLED_PART = "settled"
 """Part of a run's outcomes with all of its users, those that no trial saw, too; sorted last, it counts."""
 
@@ -53,6 +54,6 @@ def settle(
             rows.append(replace(untrained, reason=reason))
         elif finished:
             times = "once" if start.attempts == 1 else f"{start.attempts} times"
-            reason = f"its cohort was started {times}, in vain: {start.error or 'its worker died'}; see Ray's logs"
+            reason = f"its cohort was started {times}, in vain: {start.error or OUT_OF_MEMORY}; see Ray's logs"
             rows.append(replace(untrained, status=Status.failed, reason=reason, attempts=start.attempts))
     return rows
