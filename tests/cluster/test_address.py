@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from ds2ray.demo.corpus import DemoCorpus
 from fleet_runs import ROOT, SETTINGS, RandomBase, spoken, write_users
 
 from ds2ray.cluster import address as module
@@ -22,6 +21,7 @@ from ds2ray.cluster.address import (
     refuse_without_loopback,
     refused,
 )
+from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.errors import ConfigError
 
 
