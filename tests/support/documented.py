@@ -166,4 +166,5 @@ def make_defaults_small(patch: pytest.MonkeyPatch) -> None:
     """Let settings that a snippet leaves out be those of a minute's work."""
     for config_class, defaults in SMALL_DEFAULTS.items():
         for name, value in defaults.items():
-            patch.setitem(config_class.__init__.__kwdefaults__, name, value)
+            constructor: Any = vars(config_class)["__init__"]
+            patch.setitem(constructor.__kwdefaults__, name, value)
