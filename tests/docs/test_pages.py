@@ -18,10 +18,13 @@ from documented import (
     write_documented,
 )
 from fleet_runs import RandomBase
-from pages import PAGES, ROOT, Block, anchors, blocks, commands, inline_code, inline_settings, links
+from pages import PAGES, ROOT, Block, anchors, blocks, commands, inline_code, inline_settings, links, make_targets
+from s3_server import S3Server
 
 from ds2ray.config import AdaptJob, DemoJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
 from ds2ray.demo.corpus import DemoCorpus
+from ds2ray.demo.gains import DemoRow, gains_table, result_line
+from ds2ray.metrics import Score
 from ds2ray.reference import sections, settings
 
 SCHEMAS = {
@@ -32,8 +35,24 @@ SCHEMAS = {
     "transcribe": TranscribeJob,
     "demo": DemoJob,
 }
-RUNS_ON_RAY = re.compile(r"^(?!.*(s3://|--dry-run)).*(adapt_users|sweep_adapters)")
-NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
+ADAPTING_IN_FULL = re.compile(r"^(?!.*(s3://|--dry-run)).*(adapt_users|sweep_adapters)", re.MULTILINE)
+
+TO_COME = {"docs/architectures.md"}
+"""Pages that are linked to and still being written."""
+
+
+def shown(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def run_text(page: Path) -> str:
+    """All that is run of a page."""
+    return "".join(block.text for block in blocks(page) if block.language in ("bash", "python"))
+
+
+ON_S3 = [page for page in PAGES if "s3://" in run_text(page)]
+ON_RAY = [page for page in PAGES if ADAPTING_IN_FULL.search(run_text(page))]
+ALONE = [page for page in PAGES if page not in ON_S3 and page not in ON_RAY]
 
 
 @pytest.fixture
@@ -48,32 +67,56 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]
     os.environ.update(before)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_everything_in_a_page_runs(
-    page: Path,
-    tmp_path: Path,
-    small_corpus: DemoCorpus,
-    random_base: RandomBase,
-    environment: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
-) -> None:
-    found = blocks(page)
-    used = "".join(block.text for block in found if block.language in ("bash", "python"))
-    if "s3://" in used:
-        request.getfixturevalue("s3_root")
-        write_bucket(request.getfixturevalue("s3_server"), small_corpus, random_base)
-    if any(RUNS_ON_RAY.search(line) for line in used.splitlines()):
-        request.getfixturevalue("ray_cluster")
+@pytest.fixture
+def place(tmp_path: Path, small_corpus: DemoCorpus, random_base: RandomBase, environment: pytest.MonkeyPatch) -> Path:
+    """The working directory, with everything that the pages name; settings that are left out are small."""
     write_documented(tmp_path, small_corpus, random_base)
     environment.chdir(tmp_path)
     make_defaults_small(environment)
+    return tmp_path
+
+
+def run_page(page: Path, place: Path, patch: pytest.MonkeyPatch) -> None:
     names: dict[str, Any] = {"__name__": "page"}
+    found = blocks(page)
     for block in found:
-        run_block(block, tmp_path, names, environment)
-    assert len(found) == page.read_text(encoding="utf-8").count("```") / 2, "a block that nobody has found"
+        run_block(block, place, names, patch)
+    assert 2 * len(found) == page.read_text(encoding="utf-8").count("```"), "a block that nobody has found"
 
 
-@pytest.mark.parametrize("command", ["rm -rf store", "kubectl apply -k k8s", "python train.py", "export PATH=…"])
+@pytest.mark.parametrize("page", ALONE, ids=shown)
+def test_everything_in_a_page_runs(page: Path, place: Path, environment: pytest.MonkeyPatch) -> None:
+    run_page(page, place, environment)
+
+
+@pytest.mark.parametrize("page", ON_RAY, ids=shown)
+def test_everything_in_a_page_runs_on_ray(
+    page: Path, place: Path, environment: pytest.MonkeyPatch, ray_cluster: str
+) -> None:
+    run_page(page, place, environment)
+
+
+@pytest.mark.parametrize("page", ON_S3, ids=shown)
+def test_everything_in_a_page_runs_on_s3(
+    page: Path,
+    place: Path,
+    environment: pytest.MonkeyPatch,
+    s3_root: str,
+    s3_server: S3Server,
+    small_corpus: DemoCorpus,
+    random_base: RandomBase,
+) -> None:
+    write_bucket(s3_server, small_corpus, random_base)
+    run_page(page, place, environment)
+
+
+def test_no_page_needs_ray_and_s3_together() -> None:
+    assert not set(ON_RAY) & set(ON_S3)
+
+
+@pytest.mark.parametrize(
+    "command", ["rm -rf store", "kubectl apply -k k8s", "python train.py", "export PATH=…", "make coffee"]
+)
 def test_a_command_that_no_rule_knows_is_refused(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (words,) = commands(command)
     with pytest.raises(AssertionError):
@@ -91,7 +134,7 @@ def test_a_command_that_fails_is_noticed(environment: pytest.MonkeyPatch) -> Non
         run_script("jobs/train.py", ["train.manifets=train.csv"], environment)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+@pytest.mark.parametrize("page", PAGES, ids=shown)
 def test_settings_in_the_text_are_accepted(
     page: Path, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,12 +158,12 @@ def _keys(job: str) -> set[str]:
     return {*settings(schema), *(section.name for section in sections(schema))}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+@pytest.mark.parametrize("page", PAGES, ids=shown)
 def test_links_lead_somewhere(page: Path) -> None:
     for link in links(page):
         path, _, heading = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        assert target.exists(), f"{page.name}: {link}"
+        assert target.exists() or path in TO_COME, f"{page.name}: {link}"
         assert not heading or heading in anchors(target), f"{page.name}: {link}"
 
 
@@ -130,7 +173,7 @@ def test_every_page_is_linked_to_from_the_readme() -> None:
 
 
 def test_targets_of_make_exist() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = make_targets()
     named = {code.split()[1] for page in PAGES for code in inline_code(page) if code.startswith("make ")}
     assert named <= targets
     benchmarks = {target for target in targets if target.startswith("bench-")}
@@ -148,3 +191,14 @@ def test_the_tree_has_a_line_for_every_room() -> None:
     assert files <= listed
     assert rooms - outer - inner <= listed
     assert [name for name in listed if not (package / name).exists()] == []
+
+
+def test_the_readme_shows_what_the_demo_prints() -> None:
+    shown_there = next(block.text for block in blocks(PAGES[0]) if "WER" in block.text)
+    row = DemoRow("winston", 90.0, Score(), Score(), 7.3)
+    table = gains_table([row])
+    assert str(table.title) in shown_there
+    headings = re.findall(r"[┃] ([^┃]+?) +(?=┃)", shown_there.splitlines()[2])
+    assert [heading.strip() for heading in headings] == [column.header for column in table.columns]
+    printed = re.sub(r"[\d.]+", "0", shown_there.splitlines()[-1])
+    assert printed == re.sub(r"[\d.]+", "0", result_line([row], 165.0))
