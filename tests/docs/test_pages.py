@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from documented import (
     PLACEHOLDER,
-    make_defaults_small,
     run_block,
     run_command,
     run_script,
@@ -69,10 +68,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]
 
 @pytest.fixture
 def place(tmp_path: Path, small_corpus: DemoCorpus, random_base: RandomBase, environment: pytest.MonkeyPatch) -> Path:
-    """The working directory, with everything that the pages name; settings that are left out are small."""
+    """The working directory, with everything that the pages name."""
     write_documented(tmp_path, small_corpus, random_base)
     environment.chdir(tmp_path)
-    make_defaults_small(environment)
     return tmp_path
 
 

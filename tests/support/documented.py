@@ -29,10 +29,7 @@ BUCKET = "speech"
 """The bucket of the pages."""
 
 SMALL: Mapping[str, tuple[str, ...]] = {
-    "train": (
-        *("model.conv_channels=4", "model.num_rnn_layers=1", "model.rnn_hidden_dim=24", "audio.num_mels=16"),
-        *("train.num_epochs=1", "cluster.num_workers=0"),
-    ),
+    "train": ("audio.num_mels=16", "train.num_epochs=1", "cluster.num_workers=0"),
     "adapt_users": ("adapt.num_epochs=1", "adapt.max_concurrent_trials=1", "adapt.cross_validate_below=0"),
     # each shape is a trial in a process of its own, which takes seconds to start
     "sweep_adapters": ("sweep.hidden_dims=[[4]]", "sweep.num_users=1", "adapt.num_epochs=1"),
@@ -40,6 +37,10 @@ SMALL: Mapping[str, tuple[str, ...]] = {
     "prepare": (),
 }
 """What is appended to the commands of each job, so that they take seconds."""
+
+SMALL_DEEPSPEECH2 = ("model.conv_channels=4", "model.num_rnn_layers=1", "model.rnn_hidden_dim=24")
+DEEPSPEECH2 = ("model=tiny", "model=ds2")
+"""How overrides begin that choose a DeepSpeech2, as the default does."""
 
 SMALL_DEFAULTS: Mapping[type, Mapping[str, Any]] = {
     ModelConfig: {"conv_channels": 4, "num_rnn_layers": 1, "rnn_hidden_dim": 24},
@@ -98,7 +99,9 @@ def run_block(block: Block, folder: Path, names: dict[str, Any], patch: pytest.M
         for words in commands(block.text):
             run_command(words, patch)
     elif block.language == "python":
-        exec(compile(block.text, block.place, "exec"), names)
+        with patch.context() as patched:
+            make_defaults_small(patched)
+            exec(compile(block.text, block.place, "exec"), names)
     elif block.language == "csv":
         read_table(block, folder)
     else:
@@ -137,7 +140,9 @@ def _appended(words: list[str]) -> tuple[str, ...]:
     if job == "adapt_users" and on_s3:
         # the workers of the session's cluster have no credentials; tests/cluster/test_s3_jobs.py goes all the way
         return ("--dry-run",)
-    return SMALL[job]
+    presets = [word for word in words if word.startswith("model=")]
+    of_model = SMALL_DEEPSPEECH2 if job == "train" and all(p.startswith(DEEPSPEECH2) for p in presets) else ()
+    return (*SMALL[job], *of_model)
 
 
 def run_script(path: str, argv: list[str], patch: pytest.MonkeyPatch) -> None:
