@@ -1,4 +1,4 @@
-"""jobs/adapt_users.py: plan, train what is new or changed on Ray Tune, publish, and say what became of each user.
+"""jobs/adapt_users.py: plan, train what is new or changed on Ray Tune, publish, and report each user's outcome.
 
 Ray and torch are imported only when there is something to train: a plan, or a night without changes, needs neither.
 """
@@ -69,7 +69,7 @@ def run(job: AdaptJob) -> int:
                 from ds2ray.cluster.session import connected, room_for_trials  # imports Ray
 
                 cluster.enter_context(connected(job.cluster))
-                # what this machine has was a guess at what the cluster has
+                # the plan assumed a cluster of this machine's size
                 room = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial)
                 packed = cohorts_of(plan.users, size_of_cohorts(job, record, room))
                 if len(packed) != len(plan.cohorts):
@@ -127,7 +127,7 @@ def base_record(job: AdaptJob) -> BaseRecord:
 def make_plan(job: AdaptJob, record: BaseRecord, tell: Tell = untold) -> Plan:
     """Read and check the users and compare them with the index.
 
-    Of users whose rows are sealed nothing is read but the row: a plan costs a few requests however many they are.
+    Of a sealed user only the row is read: a plan costs a few requests, however many sealed users there are.
     """
     fleet = read_fleet(job.users, job.data, tell)
     objects = stat_audio(fleet.users, tell)
@@ -139,7 +139,7 @@ def make_plan(job: AdaptJob, record: BaseRecord, tell: Tell = untold) -> Plan:
         objects=objects,
         tell=tell,
     )
-    # rows that cannot be read stay the matter of their user; unusable audio stops the run where that is configured
+    # unreadable rows concern their user only; unusable audio stops the run where data.bad_audio says so
     refuse((p for user in users for p in user.problems if p.kind is not ProblemKind.row), job.data, job.users)
     return plan_run(
         replace(fleet, users=users),

@@ -31,7 +31,7 @@ _MB = 2**20
 
 @dataclass
 class Packing:
-    """What is to be packed, and what has been."""
+    """The packs of a run: planned, unchanged and written, and the problems of rows left out."""
 
     packs: list[Pack]
     problems: list[Problem]
@@ -71,7 +71,7 @@ def run(job: PrepareJob) -> int:
         _print_plan(job, work, _take_unchanged(work, Ledger(_folder_uri(job, output_uri))))
         display.say("\n".join(causes_table(dropped_rows(work.problems))) or "  no row left out")
         return 0
-    # one run at a time: what one has stored and not yet published would be deleted by another
+    # one run at a time: another would delete packs that this one has stored and not yet published
     with held(_folder_uri(job, output_uri), "prepare") as keep_alive:
         _pack(job, output_uri, corpus, work, keep_alive)
     _print_result(work, num_rows, storage.join(output_uri, DROPPED))
@@ -84,7 +84,7 @@ def _pack(job: PrepareJob, output_uri: str, corpus: Corpus, work: Packing, keep_
     to_make = _take_unchanged(work, ledger)
     _print_plan(job, work, to_make)
     _make(job, work, to_make, ledger, keep_alive)
-    refuse(work.problems, job.data, corpus.uri)  # those that came to light in packing
+    refuse(work.problems, job.data, corpus.uri)  # problems that packing brought to light
     if not work.packed:
         causes = "\n".join(causes_table(dropped_rows(work.problems)))
         raise InputError(f"{corpus.uri}: none of its rows can be packed; nothing was published\n{causes}")
@@ -225,7 +225,7 @@ class Progress:
 
 
 def _publish(job: PrepareJob, output_uri: str, work: Packing, ledger: Ledger, before: Set[str]) -> None:
-    """Write the tables, the one that names the packs last, and delete what neither it nor the one before it names.
+    """Write the tables, the one that names the packs last, and delete packs that neither it nor the table before names.
 
     Args:
         before: file names of the packs in the table that is there.

@@ -43,7 +43,7 @@ def run(job: SweepJob) -> int:
 
 
 def _sample(job: SweepJob, base: Base) -> list[UserData]:
-    """A seeded draw among the users with enough usable speech; of sealed ones only who is drawn is read."""
+    """A seeded draw among the users with enough usable speech; of sealed users only the drawn ones are read."""
     least = job.adapt.min_utterances
     fleet = read_fleet(job.users, job.data)
 

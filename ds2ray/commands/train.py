@@ -22,7 +22,7 @@ class Mode(Enum):
 
 
 def detect_mode(train: TrainConfig) -> Mode:
-    """What is asked for, by what is given. Raises ConfigError where it contradicts itself."""
+    """The mode that the settings ask for. Raises ConfigError where they contradict each other."""
     if train.base_model_path and train.pretrained_model_path:
         raise ConfigError(
             "train.base_model_path (adapter) and train.pretrained_model_path (fine-tuning) are both given: name one"

@@ -88,7 +88,7 @@ def _write(hypotheses: Sequence[Hypothesis], output: str) -> None:
 
 
 def _print_notes(hypotheses: Sequence[Hypothesis]) -> None:
-    """Say where no adapter was used, and what could not be read."""
+    """Say how many utterances were recognised without an adapter, or could not be read."""
     recognised = [hypothesis for hypothesis in hypotheses if not hypothesis.error]
     adapted = sum(bool(hypothesis.adapter) for hypothesis in recognised)
     failed = len(hypotheses) - len(recognised)

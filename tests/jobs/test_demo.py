@@ -47,6 +47,7 @@ def test_the_whole_way_and_again_without_work(tmp_path: Path) -> None:
     assert (tmp_path / commands[0][2]).exists()
     model = torch.load(tmp_path / "demo" / "outputs" / "model.pt", weights_only=True)
     assert model["fingerprint"] == base.fingerprint
+    assert (tmp_path / "demo" / "gains.png").read_bytes().startswith(b"\x89PNG")
 
     again = run_demo(tmp_path)
     first, second = LAST_LINE.fullmatch(lines[-1]), LAST_LINE.fullmatch(again[-1])

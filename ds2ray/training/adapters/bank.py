@@ -79,7 +79,7 @@ class AdapterBank(nn.Module):
         Args:
             frames: [N, D], the frames of `users[0]`, then of `users[1]`, …
             counts: how many frames each of them has.
-            scales: per hidden layer, what its outputs are multiplied with, [N, width]: dropout; empty: nothing.
+            scales: per hidden layer, factors of its outputs, [N, width], for dropout; empty: no dropout.
 
         Returns:
             [N, D].
@@ -157,7 +157,7 @@ class BankAdamW:
         """One step of the `active` users, bool [U], at their learning `rates` [U].
 
         Returns:
-            bool [U]: who stepped; an active user whose gradient is not finite does not.
+            bool [U]: the users that stepped; an active user whose gradient is not finite does not.
         """
         gradients = {name: self.bank.stacked(name).grad for name in self.bank.names}
         present = {name: gradient for name, gradient in gradients.items() if gradient is not None}
@@ -192,7 +192,7 @@ class BankAdamW:
             )
 
     def update_together(self, gradients: Mapping[str, Tensor], rates: Tensor, stepped: Tensor, clip: Tensor) -> None:
-        """Update all users at once, and leave those that do not step as they are."""
+        """Update all users at once, and leave the users that do not step as they are."""
         counts = self.steps.clamp(min=1)
         correction1, correction2 = 1 - ADAM_BETAS[0] ** counts, (1 - ADAM_BETAS[1] ** counts).sqrt()
         for name, gradient in gradients.items():

@@ -1,4 +1,4 @@
-"""Which of a user's utterances an adapter learns from, and which judge it."""
+"""The split of a user's utterances into training speech and held-out speech."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def split(utterance_ids: Sequence[str], config: AdaptConfig, seed: int) -> list[
 
 
 def split_rule(num_utterances: int, config: AdaptConfig) -> str:
-    """What `split` goes by. An adapter of another rule may have learned from what this one holds out."""
+    """The rule of `split`. An adapter of another rule may have learned from speech that this rule holds out."""
     if num_utterances < config.cross_validate_below:
         return CROSS_VALIDATED
     return f"holds out a share of {config.held_out_fraction}, drawn by seed {config.seed}"
