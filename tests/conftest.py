@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 from s3_server import S3Server, serve
+from starting import StartGuard
 
 if TYPE_CHECKING:
     from base_training import TrainedBase
@@ -21,7 +22,8 @@ hypothesis.settings.register_profile("ds2ray", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ds2ray")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(StartGuard())
     # a shell that starts pytest in the background has it, and all that it starts, ignore SIGINT, which tests send
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import pytest
 from fleet_runs import SETTINGS, TINY_TRAINING, run_job, spoken
 
 from ds2ray import storage
@@ -10,6 +11,8 @@ from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.store import list_bases, read_adapter, read_base, read_pointer
 from ds2ray.store.outcomes import Status, read_outcomes
 from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
+
+pytestmark = [pytest.mark.process, pytest.mark.ray]
 
 USERS = ("fiona", "tony")
 

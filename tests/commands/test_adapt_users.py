@@ -104,6 +104,7 @@ class TestRun:
         assert storage.list_objects(f"{first_run.root}/index/pending") == []
         assert not storage.exists(f"{first_run.root}/index/lease.json")
 
+    @pytest.mark.process
     def test_again_nothing_is_published_and_neither_ray_nor_torch_is_imported(
         self, first_run: FirstRun, small_corpus: DemoCorpus
     ) -> None:
@@ -163,6 +164,7 @@ class TestRun:
         statuses = storage.read_json(f"{first_run.root}/runs/changed/summary.json")["statuses"]
         assert (statuses["adapted"], statuses["unchanged"]) == (1, 7)
 
+    @pytest.mark.process
     def test_another_live_run_is_let_alone(self, first_run: FirstRun) -> None:
         with lease.held(first_run.root, "somebody"):
             before = everything(first_run.root)

@@ -157,6 +157,8 @@ def test_an_error_of_ours_ends_training_at_once_and_as_itself(
     assert epochs == list(range(1, len(epochs) + 1))  # no worker was started again
 
 
+@pytest.mark.ray
+@pytest.mark.process
 class TestInterrupted:
     def start(self, folder: Path, *overrides: str) -> "subprocess.Popen[str]":
         job = make_job(folder, num_workers=1)

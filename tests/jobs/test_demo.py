@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from ds2ray.demo.corpus import ENGLISH_USERS
 from ds2ray.model.stored import open_adapter, open_base
 from ds2ray.store import read_pointer
+
+pytestmark = [pytest.mark.process, pytest.mark.ray]
 
 DEMO = Path(__file__).parents[2] / "jobs" / "demo.py"
 LAST_LINE = re.compile(

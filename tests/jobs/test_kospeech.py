@@ -19,6 +19,8 @@ from ds2ray.model.weights import Base
 from ds2ray.sound.audio import write_audio
 from ds2ray.store import read_pointer
 
+pytestmark = [pytest.mark.process, pytest.mark.ray]
+
 ROOT = Path(__file__).resolve().parents[2]
 TRANSCRIPTS = ["불 켜 줘", "불 꺼 줘", "문 열어", "문 닫아", "음악 틀어 줘", "음악 꺼", "창문 열어 줘", "창문 닫아 줘"]
 SPECIAL_TOKENS = ["<pad>", "<sos>", "<eos>"]

@@ -15,6 +15,7 @@ from fleet_runs import (
     finish,
     job_of,
     run_job,
+    run_job_here,
     spoken,
     start_job,
     wait_for,
@@ -66,6 +67,7 @@ class TestFromCorpusToModels:
         assert adapt.run(job_of(root, f"{packed}/users.parquet", dry_run=True)) == 0
         assert "0 new · 1 changed · 2 unchanged · 0 skipped" in capsys.readouterr().out
 
+    @pytest.mark.process
     def test_a_base_is_trained_on_a_shard_and_validated_on_a_user(
         self, small_corpus: DemoCorpus, tmp_path: Path
     ) -> None:
@@ -112,6 +114,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_users(tmp_path_factory.mktemp("corpus"), NUM_USERS, 1)
 
 
+@pytest.mark.process
 class TestInterruptions:
     @contextmanager
     def half_done(self, corpus: str, output: Path) -> "Iterator[subprocess.Popen[str]]":
@@ -162,6 +165,7 @@ class TestInterruptions:
         )
 
 
+@pytest.mark.process
 class TestBucket:
     def test_there_and_back(self, s3_root: str, tmp_path: Path) -> None:
         rows = ["o'neil x.y\tcommon_voice_en_0.mp3\tYes.\t2", "aa\tcommon_voice_en_1.mp3\tNo.\t2"]
@@ -195,7 +199,7 @@ class TestBucket:
 
 def test_what_cannot_be_packed_is_one_message(tmp_path: Path) -> None:
     write_tone(tmp_path / "in/a.wav")
-    done = run_job("prepare", str(tmp_path / "in"), f"output={tmp_path / 'out'}")
+    done = run_job_here("prepare", str(tmp_path / "in"), f"output={tmp_path / 'out'}")
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"jobs/prepare.py: {tmp_path / 'in'}: none of the known formats fits its 1 files")
     assert "Traceback" not in done.err
