@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fleet_runs import run_job_here
 
 from ds2ray.demo.corpus import ENGLISH_USERS
 from ds2ray.model.stored import open_adapter, open_base
@@ -35,7 +36,7 @@ def run_demo(folder: Path) -> list[str]:
     return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.splitlines()
 
 
-def test_the_whole_way_and_again_without_work(tmp_path: Path) -> None:
+def test_the_whole_way_and_again_without_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = run_demo(tmp_path)
     assert LAST_LINE.fullmatch(lines[-1])
     store = str(tmp_path / "demo" / "store")
@@ -51,7 +52,10 @@ def test_the_whole_way_and_again_without_work(tmp_path: Path) -> None:
     model = torch.load(tmp_path / "demo" / "outputs" / "model.pt", weights_only=True)
     assert model["fingerprint"] == base.fingerprint
 
-    again = run_demo(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = run_job_here("demo", f"output_dir={tmp_path}/demo", *TOY)
+    assert done.code == 0
+    again = done.out.splitlines()
     first, second = LAST_LINE.fullmatch(lines[-1]), LAST_LINE.fullmatch(again[-1])
     assert first is not None
     assert second is not None

@@ -67,7 +67,6 @@ class TestFromCorpusToModels:
         assert adapt.run(job_of(root, f"{packed}/users.parquet", dry_run=True)) == 0
         assert "0 new · 1 changed · 2 unchanged · 0 skipped" in capsys.readouterr().out
 
-    @pytest.mark.process
     def test_a_base_is_trained_on_a_shard_and_validated_on_a_user(
         self, small_corpus: DemoCorpus, tmp_path: Path
     ) -> None:
@@ -77,7 +76,7 @@ class TestFromCorpusToModels:
         assert run(PrepareJob(source=small_corpus.valid_manifest, output=users)) == 0
         (shard,) = tmp_path.glob("shards/shards/shard-*.parquet")
         user = min(tmp_path.glob("users/users/*.*.parquet"))
-        done = run_job(
+        done = run_job_here(
             "train",
             *(*TINY_TRAINING, f"train.manifest={shard}", f"train.valid_manifest={user}", "cluster.num_workers=0"),
             *(f"train.output_dir={tmp_path / 'outputs'}", f"storage.root={tmp_path / 'store'}"),

@@ -55,7 +55,7 @@ def _tell_of_spawned_processes() -> None:
     """Let multiprocessing tell of processes that it spawns, which Python's own audit events leave out."""
     spawn = multiprocessing.util.spawnv_passfds
 
-    def told(path: str, arguments: Sequence[str], descriptors: Sequence[int]) -> int:
+    def told(path: bytes, arguments: Sequence[str], descriptors: Sequence[int]) -> int:
         sys.audit("subprocess.Popen", path, arguments, None, None)
         return spawn(path, arguments, descriptors)
 
