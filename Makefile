@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help demo test lint bench-adapt bench-levers bench-bank bench-quality bench-real-speech bench-scale bench-gpu \
+.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-quality bench-real-speech bench-scale bench-gpu \
 	bench-plan bench-train bench-scale-train bench-epoch fix lock clean
 .DEFAULT_GOAL := help
 
@@ -18,6 +18,9 @@ demo: $(VENV)/installed ## train a base and eight users' adapters on synthetic s
 
 test: $(VENV)/installed ## run the tests (PYTEST_ARGS="tests/test_text.py -k jamo")
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-fast: $(VENV)/installed ## run the tests that start no Ray, no server and no other process (2 minutes)
+	@$(BIN)/python -m pytest -m "not ray and not s3 and not process" $(PYTEST_ARGS)
 
 lint: $(VENV)/installed ## check style (ruff) and types (mypy)
 	@$(BIN)/ruff check .

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from printed import Untimed
 from s3_server import S3Server, serve
+from starting import StartGuard
+
+from ds2ray import display
 
 if TYPE_CHECKING:
     from base_training import TrainedBase
@@ -21,9 +25,16 @@ hypothesis.settings.register_profile("ds2ray", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ds2ray")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(StartGuard())
     # a shell that starts pytest in the background has it, and all that it starts, ignore SIGINT, which tests send
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def no_half_minute_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this process prints does not depend on how long the tests before took."""
+    monkeypatch.setattr(display, "_display", Untimed())
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 from kospeech_data import TRANSCRIPTS, write_kospeech
+from printed import said
 
 from ds2ray.compat.adapter_manager import AdapterManager
 from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import open_base
 from ds2ray.model.weights import Base
 from ds2ray.store import read_pointer
+
+pytestmark = [pytest.mark.process, pytest.mark.ray]
 
 ROOT = Path(__file__).resolve().parents[2]
 FROM_SCRATCH = (
@@ -46,7 +49,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def run(command: str, folder: Path) -> str:
-    """Run a command as a shell in `folder` would; returns what it printed."""
+    """Run a command as a shell in `folder` would; returns what it said."""
     words = shlex.split(command)
     words[0] = sys.executable
     unset = {"RAY_ADDRESS", "DS2RAY_STORAGE_ROOT"}
@@ -55,7 +58,7 @@ def run(command: str, folder: Path) -> str:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert "pid=" not in done.stderr  # nothing of what Ray says
-    return done.stdout
+    return "\n".join(said(done.stdout.splitlines()))
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +68,10 @@ def from_scratch(project: Path) -> tuple[str, Base]:
 
 
 @pytest.fixture(scope="module")
-def fine_tuned(project: Path, from_scratch: tuple[str, Base]) -> tuple[str, Base]:
-    """The same of the second."""
-    return run(FINE_TUNING + ONE_EPOCH, project), load_model_file(str(project / "outputs" / "model.pt"))
+def fine_tuned(project: Path, from_scratch: tuple[str, Base], ray_cluster: str) -> tuple[str, Base]:
+    """The same of the second, on a cluster that there is already."""
+    command = f"{FINE_TUNING}{ONE_EPOCH} cluster.address={ray_cluster}"
+    return run(command, project), load_model_file(str(project / "outputs" / "model.pt"))
 
 
 def test_from_scratch(project: Path, from_scratch: tuple[str, Base]) -> None:

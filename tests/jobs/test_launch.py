@@ -230,6 +230,7 @@ class TestRunJob:
             run_job("adapt_users", AdaptJob, main, description="", argv=[])
 
 
+@pytest.mark.process
 class TestScripts:
     @pytest.mark.parametrize("job_name", ["train", "adapt_users", "sweep_adapters", "transcribe", "prepare"])
     def test_help_lists_every_group_option_and_setting(self, job_name: str, tmp_path: Path) -> None:

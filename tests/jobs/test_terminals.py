@@ -14,6 +14,8 @@ from terminals import INTERRUPT, SUSPEND, Terminal, job, terminal
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.store import read_pointer
 
+pytestmark = [pytest.mark.process, pytest.mark.ray]
+
 TOY_DEMO = (
     *("num_train_sentences=24", "num_user_sentences=5", "num_test_sentences=2", "train.num_epochs=2"),
     *("model.conv_channels=4", "model.num_rnn_layers=1", "model.rnn_hidden_dim=24", "adapt.num_epochs=2"),

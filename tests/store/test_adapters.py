@@ -150,6 +150,7 @@ def _publish_and_die(root: str, last_written: str) -> None:
     publish(root, b"two")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("last_written", [".safetensors", "current.json"])
 def test_a_crash_leaves_the_earlier_version(tmp_path: Path, last_written: str) -> None:
     root = str(tmp_path)

@@ -42,6 +42,7 @@ EVERYTHING: dict[str, Any] = {
 
 
 class TestResume:
+    @pytest.mark.process
     def test_a_run_that_was_killed_five_times_ends_bit_for_bit_as_one_that_never_was(
         self, tmp_path: Path, one_thread: None
     ) -> None:
