@@ -72,7 +72,7 @@ clean: ## remove the environment, caches and the demo's output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Everything is pinned with hashes: first uv, in an environment of its own, then what uv installs.
-$(VENV)/installed: pyproject.toml requirements.lock $(VENV)/tools/installed
+$(VENV)/installed: pyproject.toml setup.py requirements.lock $(VENV)/tools/installed
 	@echo "installing the locked dependencies into $(VENV) …"
 	@$(UV) pip sync --quiet --require-hashes requirements.lock
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
