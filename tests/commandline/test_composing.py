@@ -1,6 +1,7 @@
 """Settings as the documented commands and the presets compose them."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from composing import composed, mistakes
@@ -117,8 +118,24 @@ class TestPresets:
     def test_adapters(self, option: str, dims: list[int]) -> None:
         assert composed(AdaptJob, f"adapter={option}").adapter == AdapterConfig(hidden_dims=dims)
 
-    def test_adapters_after_the_last_layer(self) -> None:
-        assert composed(AdaptJob, "adapter=last").adapter == AdapterConfig(after_layer=-1)
+    @pytest.mark.parametrize("schema", [AdaptJob, SweepJob, DemoJob])
+    def test_adapters_after_the_last_layer_bring_their_training(self, schema: type[Any]) -> None:
+        job = composed(schema, "adapter=last")
+        assert job.adapter == AdapterConfig(after_layer=-1)
+        assert job.adapt == AdaptConfig(num_epochs=40, learning_rate=0.002)
+        assert composed(schema).adapt == AdaptConfig()
+
+    def test_what_an_adapter_s_preset_brings_can_be_changed(self) -> None:
+        for argv in (["adapter=last", "adapt.num_epochs=3"], ["adapt.num_epochs=3", "adapter=last"]):
+            assert composed(AdaptJob, *argv).adapt == AdaptConfig(num_epochs=3, learning_rate=0.002)
+
+    def test_a_single_adapter_after_the_last_layer_is_trained_as_one_of_a_fleet(self) -> None:
+        single = ("train=adapter_train", "train.base_model_path=m.pt", "train.adapter_name=u", "adapter=last")
+        train, fleet = composed(TrainJob, *single).train, composed(AdaptJob, "adapter=last").adapt
+        for name in ("num_epochs", "batch_size", "learning_rate", "weight_decay", "max_grad_norm"):
+            assert getattr(train, name) == getattr(fleet, name)
+        assert composed(TrainJob, *single, "train.num_epochs=3").train.num_epochs == 3
+        assert composed(TrainJob, "adapter=last").train == TrainConfig()  # a base has its own training
 
     def test_data(self) -> None:
         default = composed(AdaptJob).data
