@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = (
-    {"ds2ray.config", "ds2ray.errors", "ds2ray.reference", "ds2ray.progress", "ds2ray.display"},
-    {"ds2ray.uris", "ds2ray.storage", "ds2ray.text", "ds2ray.metrics"},
+    {"ds2ray.config", "ds2ray.errors", "ds2ray.reference", "ds2ray.progress", "ds2ray.display", "ds2ray.naming"},
+    {"ds2ray.uris", "ds2ray.storage", "ds2ray.text", "ds2ray.metrics", "ds2ray.padding"},
     # packs among them: sound is read out of shards as well as out of files
     {"ds2ray.sound", "ds2ray.tables", "ds2ray.corpora", "ds2ray.store", "ds2ray.packs"},
     {"ds2ray.decoding", "ds2ray.model", "ds2ray.batching", "ds2ray.demo"},

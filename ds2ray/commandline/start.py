@@ -17,6 +17,7 @@ from ds2ray.commandline.help import job_page
 from ds2ray.commandline.jobs import JOBS
 from ds2ray.display.streams import make_whole
 from ds2ray.errors import Ds2RayError, InterruptedRunError
+from ds2ray.naming import started_as
 
 
 def run_job(
@@ -31,7 +32,8 @@ def run_job(
         work: what is done with the settings instead of the job's own work.
     """
     arguments = sys.argv[1:] if argv is None else argv
-    sys.exit(guarded(command, lambda: _run(job_name, command, work or JOBS[job_name].run, arguments)))
+    started_as(command)
+    sys.exit(guarded(command, lambda: _run(job_name, work or JOBS[job_name].run, arguments)))
 
 
 def guarded(command: str, work: Callable[[], int]) -> int:
@@ -69,9 +71,9 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _run(job_name: str, command: str, work: Callable[[Any], int], argv: list[str]) -> int:
+def _run(job_name: str, work: Callable[[Any], int], argv: list[str]) -> int:
     if {"--help", "-h"} & set(argv):
-        display.page(job_page(job_name, command))
+        display.page(job_page(job_name))
         return 0
     config = composed(job_name, argv)
     job = to_dataclass(job_name, config)

@@ -4,10 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from ds2ray import naming
 from ds2ray.commandline.jobs import JOBS
 from ds2ray.commandline.main import COMMANDS, main
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "jobs"
+
+
+@pytest.fixture(autouse=True)
+def named_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command says of itself here is not what other tests are to hear."""
+    monkeypatch.setattr(naming, "_scripts", naming._scripts)
 
 
 def answer(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
@@ -63,3 +70,9 @@ def test_other_commands_are_refused(capsys: pytest.CaptureFixture[str], argv: li
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(capsys, "--version") == (0, "ds2ray 0.1.0\n", "")
+
+
+def test_advice_names_the_installed_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, _, err = answer(capsys, "adapt-users", "users.csv", f"storage.root={tmp_path}")
+    assert code == 2
+    assert err.startswith(f"ds2ray adapt-users: no base in {tmp_path}: train one with ds2ray train, or correct")

@@ -80,7 +80,7 @@ class TestRunJob:
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
-            run_job("adapt_users", [], command="ds2ray adapt-users", work=main)
+            run_job("adapt_users", [], command="jobs/adapt_users.py", work=main)
 
 
 class TestScripts:
