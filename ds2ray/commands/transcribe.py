@@ -32,10 +32,8 @@ def run(job: TranscribeJob) -> int:
         raise ConfigError(f"output={job.output!r}: the name must end in {', '.join(OUTPUT_SUFFIXES)}")
     display.doing("looking at the base and the audio")
     base = stored_base(job.storage.root, job.base)
-    paths = [storage.absolute(path) for path in job.audio]
+    uris = _audio_uris(job)
     manifest = read_manifest(job.manifest, transcripts_required=False) if job.manifest else None
-    if paths and not any(storage.stat_many(paths).values()):
-        raise InputError(f"{paths[0]}: there is no such file" + (", nor any of the others" if len(paths) > 1 else ""))
     utterances: Sequence[Utterance] = []
     if manifest and base:
         utterances = _usable(job, manifest, base.audio)  # its faults are told before torch is imported
@@ -44,7 +42,7 @@ def run(job: TranscribeJob) -> int:
 
     transcriber = Transcriber.open(job.storage.root, job.base, batch_s=job.batch_s)
     if manifest is None:
-        hypotheses = transcriber.transcribe(paths, user=job.user, tell=_tell)
+        hypotheses = transcriber.transcribe(uris, user=job.user, tell=_tell)
     else:
         utterances = utterances or _usable(job, manifest, transcriber.base.audio)
         hypotheses = transcriber.transcribe_utterances(utterances, tell=_tell)
@@ -53,6 +51,17 @@ def run(job: TranscribeJob) -> int:
     if any(utterance.transcript for utterance in utterances):
         _print_errors(transcriber, utterances, hypotheses)
     return InputError.exit_code if all(hypothesis.error for hypothesis in hypotheses) else 0
+
+
+def _audio_uris(job: TranscribeJob) -> list[str]:
+    """The files that are named. Raises InputError where none of them is there; single ones are told with the others."""
+    uris = [storage.absolute(path) for path in job.audio]
+    known = storage.stat_many(
+        uri.partition("#")[0] for uri in uris
+    )  # audio in a shard has a reference: shard#group/row
+    if uris and not any(known.values()):
+        raise InputError(f"{uris[0]}: there is no such file" + (", nor any of the others" if len(uris) > 1 else ""))
+    return uris
 
 
 def _tell(done: int, num_utterances: int) -> None:
