@@ -75,7 +75,7 @@ clean: ## remove the environment, caches and the demo's output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Everything is pinned with hashes: first uv, in an environment of its own, then what uv installs.
-$(VENV)/installed: pyproject.toml requirements.lock $(VENV)/tools/installed
+$(VENV)/installed: pyproject.toml setup.py requirements.lock $(VENV)/tools/installed
 	@echo "installing the locked dependencies into $(VENV) …"
 	@$(UV) pip sync --quiet --require-hashes requirements.lock || { \
 	  echo "where the network has certificates of its own: make $(or $(firstword $(MAKECMDGOALS)),test) UV_SYSTEM_CERTS=1" >&2; exit 1; }

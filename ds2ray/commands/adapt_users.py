@@ -12,12 +12,14 @@ from dataclasses import replace
 from functools import partial
 
 from ds2ray import display, storage
-from ds2ray.config import AdaptJob, AudioConfig, ModelConfig, from_plain
+from ds2ray.commands.wanted import MODEL_FILE_SUFFIX, BaseSettings, require_model_file, require_place
+from ds2ray.config import AdaptJob
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
 from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, speech_bytes_per_s
 from ds2ray.fleet.plan import Change, Plan, cohorts_of, plan_run, plan_table
 from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_text, summarise
 from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle
+from ds2ray.naming import typed
 from ds2ray.progress import Tell, duration_text, paced, untold
 from ds2ray.store import BaseRecord, lease, read_base_record
 from ds2ray.store.index import close_run, open_run, read_fingerprints, recover_runs
@@ -26,7 +28,6 @@ from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
 from ds2ray.tables.problems import ProblemKind
 from ds2ray.tables.users import read_fleet, stat_audio, usable_users
 from ds2ray.tables.validation import refuse
-from ds2ray.text import Vocabulary
 
 
 def run(job: AdaptJob) -> int:
@@ -40,7 +41,7 @@ def run(job: AdaptJob) -> int:
     """
     storage.configure(job.storage)
     if not job.users:
-        raise ConfigError("users is missing: give a table `user_id,manifest`, as in `adapt_users.py users.csv`")
+        raise ConfigError(f"users is missing: give a table `user_id,manifest`: {typed('adapt_users')} users.csv")
     root_uri = job.storage.root
     run_id = job.run_id or f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     if job.run_id and storage.exists(plan_uri(root_uri, run_id)):
@@ -112,13 +113,23 @@ def run(job: AdaptJob) -> int:
 
 
 def base_record(job: AdaptJob) -> BaseRecord:
-    """The base to adapt to; that of a model.pt is published in the store first, so that recognition finds it."""
-    if not job.base.endswith(".pt"):
-        return read_base_record(job.storage.root, job.base)
+    """The base to adapt to; that of a model.pt is published in the store first, so that recognition finds it.
+
+    Raises:
+        ConfigError: the base has no place for the adapter.
+        InputError: there is no such base, or it comes from a newer release.
+    """
+    if not job.base.endswith(MODEL_FILE_SUFFIX):
+        record = read_base_record(job.storage.root, job.base)
+        require_place(job.adapter, BaseSettings.of(record).model)
+        return record
+    require_model_file(job.base)
+    read_fleet(job.users, job.data)  # what is wrong with the table is told before torch is imported
     from ds2ray.model.files import load_model_file
     from ds2ray.model.stored import describe_base, publish_base
 
     base = load_model_file(job.base)
+    require_place(job.adapter, base.model_config)
     if not job.dry_run:
         publish_base(job.storage.root, base, run_id=job.base, metrics={})
     return describe_base(base, run_id=job.base)
@@ -131,11 +142,12 @@ def make_plan(job: AdaptJob, record: BaseRecord, tell: Tell = untold) -> Plan:
     """
     fleet = read_fleet(job.users, job.data, tell)
     objects = stat_audio(fleet.users, tell)
+    base = BaseSettings.of(record)
     users = usable_users(
         fleet.users,
         data=job.data,
-        audio=from_plain(AudioConfig, record.audio),
-        vocabulary=Vocabulary.from_json(record.vocabulary),
+        audio=base.audio,
+        vocabulary=base.vocabulary,
         objects=objects,
         tell=tell,
     )
@@ -155,8 +167,8 @@ def make_plan(job: AdaptJob, record: BaseRecord, tell: Tell = untold) -> Plan:
 
 def size_of_cohorts(job: AdaptJob, record: BaseRecord, room: Room) -> CohortSize:
     """The size of cohorts that suits settings, base and cluster."""
-    model, audio = from_plain(ModelConfig, record.model), from_plain(AudioConfig, record.audio)
-    return cohort_size(job.adapt, room, speech_bytes_per_s(model, audio, job.adapter.after_layer))
+    base = BaseSettings.of(record)
+    return cohort_size(job.adapt, room, speech_bytes_per_s(base.model, base.audio, job.adapter.after_layer))
 
 
 def _exit_code_of(error: BaseException) -> int:

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from ds2ray import display, storage
 from ds2ray.commands import adapt_users as adapt
 from ds2ray.commands import train
+from ds2ray.commands.wanted import require_place
 from ds2ray.config import AdaptJob, DataConfig, DemoJob, StorageConfig, TrainJob
 from ds2ray.demo.corpus import DemoCorpus, make_corpus
 from ds2ray.demo.gains import DemoRow, gains_png, gains_table, result_line
+from ds2ray.naming import typed
 from ds2ray.progress import TellDone
-from ds2ray.recognition.transcriber import Transcriber
 from ds2ray.store import user_key
 from ds2ray.store.index import read_index
 from ds2ray.store.outcomes import read_outcomes
@@ -23,6 +24,7 @@ from ds2ray.tables.users import read_users
 def run(job: DemoJob) -> int:
     """Make, train, adapt, test; returns the exit code."""
     started_s = time.monotonic()
+    require_place(job.adapter, job.model)
     display.say("1/4 speaking a corpus with espeak-ng …")
     corpus = make_corpus(
         storage.join(job.output_dir, "corpus"),
@@ -54,6 +56,8 @@ def run(job: DemoJob) -> int:
 
 def test_users(corpus: DemoCorpus, root_uri: str) -> list[DemoRow]:
     """Recognise every user's test sentences by the base alone and with the user's adapter."""
+    from ds2ray.recognition.transcriber import Transcriber  # imports torch
+
     transcriber = Transcriber.open(root_uri)
     utterances = read_manifest(corpus.test_manifest).utterances
     alone = transcriber.transcribe_utterances(utterances, use_adapters=False, tell=_telling("recognising by the base"))
@@ -93,9 +97,9 @@ def _show(rows: Sequence[DemoRow], job: DemoJob, corpus: DemoCorpus, seconds: fl
     display.say(f"      {root}  the store: the base, each user's adapter, runs and their outcomes")
     display.say(f"      {picture}  the table's WER as a picture")
     display.say("try next:")
-    display.say(f"  {python} jobs/transcribe.py {audio} user={user_id} storage.root={root}")
-    display.say(f"  {python} jobs/adapt_users.py {corpus.users_csv} storage.root={root} --dry-run")
-    display.say(f"  {python} jobs/sweep_adapters.py {corpus.users_csv} storage.root={root}")
+    display.say(f"  {typed('transcribe', python)} {audio} user={user_id} storage.root={root}")
+    display.say(f"  {typed('adapt_users', python)} {corpus.users_csv} storage.root={root} --dry-run")
+    display.say(f"  {typed('sweep_adapters', python)} {corpus.users_csv} storage.root={root}")
     display.say(result_line(rows, seconds))
 
 

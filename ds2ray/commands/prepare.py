@@ -12,6 +12,7 @@ from ds2ray import display, storage
 from ds2ray.config import AudioConfig, BadRows, PackBy, PrepareJob, ProbeAudio
 from ds2ray.corpora.corpus import Corpus, audio_objects, read_corpus
 from ds2ray.errors import ConfigError, InputError
+from ds2ray.naming import typed
 from ds2ray.packs.dropped import causes_table, dropped_rows, write_dropped
 from ds2ray.packs.layout import Member, Pack, packs_by_shard, packs_by_user
 from ds2ray.packs.ledger import Ledger, Packed, superseded
@@ -99,7 +100,7 @@ def _folder_uri(job: PrepareJob, output_uri: str) -> str:
 def _output_uri(job: PrepareJob) -> str:
     for name, value in (("source", job.source), ("output", job.output)):
         if not value:
-            raise ConfigError(f"{name} is missing: prepare.py <corpus> output=<folder>")
+            raise ConfigError(f"{name} is missing: {typed('prepare')} <corpus> output=<folder>")
     output_uri = storage.absolute(job.output).rstrip("/")
     if output_uri == storage.absolute(job.source).rstrip("/"):
         raise ConfigError(f"output={job.output!r} is the corpus itself; name another folder")

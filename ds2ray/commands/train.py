@@ -1,18 +1,26 @@
-"""jobs/train.py: a base from scratch, fine-tuning, or one user's adapter."""
+"""jobs/train.py: a base from scratch, fine-tuning, or one user's adapter.
+
+torch and Ray are imported only when all that can be known without them is in order.
+"""
 
 from dataclasses import replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from ds2ray import display, storage
-from ds2ray.cluster.base_training import MODEL_FILE, FinishedBase, run_id_of, train_on_ray
-from ds2ray.compat.single_user import train_one_adapter
-from ds2ray.config import TrainConfig, TrainJob
+from ds2ray.commands.wanted import require_model_file, require_place
+from ds2ray.compat.names import check_adapter_name
+from ds2ray.config import AudioConfig, TrainConfig, TrainJob
 from ds2ray.errors import ConfigError, InputError
-from ds2ray.model.files import load_model_file
+from ds2ray.sound.noise import NoiseFolder
 from ds2ray.store import read_base_record
 from ds2ray.store.layout import base_uri
-from ds2ray.training.base.sources import load_training_data
-from ds2ray.training.base.task import BaseTask
+from ds2ray.training.base.sources import TrainingData, read_tables, usable_data
+
+if TYPE_CHECKING:
+    from ds2ray.cluster.base_training import FinishedBase
+    from ds2ray.model.weights import Base
+    from ds2ray.training.base.task import BaseTask
 
 
 class Mode(Enum):
@@ -41,11 +49,40 @@ def run(job: TrainJob) -> int:
     storage.configure(job.storage)
     mode = detect_mode(job.train)
     start_from = job.train.base_model_path or job.train.pretrained_model_path
-    start = load_model_file(start_from) if start_from else None
+    if start_from:
+        require_model_file(start_from)
+    if mode is Mode.adapter:
+        check_adapter_name(job.train.adapter_name)
+    elif job.train.augment.noise_dir:
+        NoiseFolder(job.train.augment, job.audio.sample_rate_hz)  # is there any audio in it?
+    display.doing("reading the manifests and looking at the audio")
+    tables = read_tables(job.train, job.text)
+    start = _open_start(job, start_from) if start_from else None
     audio = start.audio if start else job.audio
     text = start.vocabulary.config if start else job.text
-    display.doing("reading the manifests and looking at the audio")
-    data = load_training_data(job.train, job.data, text, audio, start.vocabulary if start else None)
+    data = usable_data(tables, job.train, job.data, text, audio, start.vocabulary if start else None)
+    _say_data(mode, data)
+    if job.dry_run:
+        return 0
+    if mode is Mode.adapter:
+        from ds2ray.compat.single_user import train_one_adapter
+
+        assert start is not None
+        return train_one_adapter(job, start, data)
+    return _train_base(job, start, data, audio)
+
+
+def _open_start(job: TrainJob, start_from: str) -> "Base":
+    """The base that is trained further, or that an adapter is trained on."""
+    from ds2ray.model.files import load_model_file  # imports torch
+
+    start = load_model_file(start_from)
+    if job.train.base_model_path:
+        require_place(job.adapter, start.model_config)
+    return start
+
+
+def _say_data(mode: Mode, data: TrainingData) -> None:
     display.say(f"{mode.value}: {data.summary()}")
     for note in data.notes:
         display.say(f"  {note}")
@@ -53,11 +90,12 @@ def run(job: TrainJob) -> int:
         display.say(f"  left out: {problem}")
     if len(data.problems) > 20:
         display.say(f"  … and {len(data.problems) - 20} more")
-    if job.dry_run:
-        return 0
-    if mode is Mode.adapter:
-        assert start is not None
-        return train_one_adapter(job, start, data)
+
+
+def _train_base(job: TrainJob, start: "Base | None", data: TrainingData, audio: AudioConfig) -> int:
+    from ds2ray.cluster.base_training import train_on_ray  # imports Ray
+    from ds2ray.training.base.task import BaseTask
+
     # workers have another working directory
     output_dir, root = storage.absolute(job.train.output_dir), storage.absolute(job.storage.root)
     augment = job.train.augment
@@ -83,8 +121,10 @@ def run(job: TrainJob) -> int:
     return 0
 
 
-def find_finished(task: BaseTask, root_uri: str) -> FinishedBase | None:
+def find_finished(task: "BaseTask", root_uri: str) -> "FinishedBase | None":
     """The store's newest base and its model.pt, where they come from this very task."""
+    from ds2ray.cluster.base_training import MODEL_FILE, FinishedBase, run_id_of
+
     model_uri = storage.join(task.train.output_dir, MODEL_FILE)
     try:
         record = read_base_record(root_uri)

@@ -5,7 +5,7 @@ dataclasses; nothing below the jobs sees a Hydra object.
 """
 
 from ds2ray.config.adapt import AdaptConfig
-from ds2ray.config.adapter import LAST_LAYER, Activation, AdapterConfig
+from ds2ray.config.adapter import LAST_LAYER, Activation, AdapterConfig, layers_before
 from ds2ray.config.audio import AudioConfig
 from ds2ray.config.cluster import ClusterConfig
 from ds2ray.config.data import BadRows, DataConfig, ProbeAudio, UnknownCharacters
@@ -52,6 +52,7 @@ __all__ = [
     "TranscribeJob",
     "UnknownCharacters",
     "from_plain",
+    "layers_before",
     "require",
     "setting",
     "to_plain",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ds2ray.config.fields import require, setting
+from ds2ray.errors import ConfigError
 
 LAST_LAYER = -1
 """`after_layer` value that means: after the last recurrent layer."""
@@ -34,3 +35,19 @@ class AdapterConfig:
         )
         require(0 <= self.dropout < 1, "adapter.dropout", self.dropout, "0 up to, but not including, 1")
         require(self.after_layer >= LAST_LAYER, "adapter.after_layer", self.after_layer, "-1 (last), 0, 1, 2, …")
+
+
+def layers_before(after_layer: int, num_layers: int) -> int:
+    """The number of recurrent layers before an adapter in a base with `num_layers`.
+
+    Raises:
+        ConfigError: the base has fewer than `after_layer`.
+    """
+    if after_layer == LAST_LAYER:
+        return num_layers
+    if not 0 <= after_layer <= num_layers:
+        raise ConfigError(
+            f"adapter.after_layer={after_layer} is not possible: the base has {num_layers} recurrent layers; "
+            f"use 0 to {num_layers}, or -1 for the last"
+        )
+    return after_layer

@@ -5,7 +5,7 @@ from dataclasses import asdict, field, fields
 from enum import Enum
 from typing import Any, TypeVar
 
-from ds2ray.errors import ConfigError
+from ds2ray.errors import ArtifactCorruptError, ConfigError, NewerReleaseError
 
 T = TypeVar("T")
 
@@ -50,11 +50,43 @@ def to_plain(config: Any) -> dict[str, Any]:
     return asdict(config, dict_factory=plain)
 
 
-def from_plain(config_class: type[T], values: dict[str, Any]) -> T:
-    """The inverse of `to_plain` for a dataclass without nested ones. Unknown names raise TypeError."""
-    types = {f.name: f.type for f in fields(config_class)}  # type: ignore[arg-type]
-    converted = {
-        name: types[name](value) if isinstance(types.get(name), type) and issubclass(types[name], Enum) else value  # type: ignore[arg-type,operator]
-        for name, value in values.items()
-    }
-    return config_class(**converted)
+def from_plain(config_class: type[T], values: dict[str, Any], where: str = "stored settings") -> T:
+    """The inverse of `to_plain` for a dataclass without nested ones; a field that is not there has its default.
+
+    Args:
+        where: the file that holds the values, for messages.
+
+    Raises:
+        NewerReleaseError: a field, or the value of a choice, that this release does not know.
+        ArtifactCorruptError: values that no release has written.
+    """
+    section = config_class.__name__.removesuffix("Config").lower()
+    try:
+        types = {f.name: f.type for f in fields(config_class)}  # type: ignore[arg-type]
+        return config_class(**{name: _typed(types, section, name, value) for name, value in values.items()})
+    except _UnknownError as error:
+        raise NewerReleaseError(
+            f"{where}: unknown {error}: it was written by a newer release of ds2ray; install that one, or write it "
+            "again with this one"
+        ) from error
+    except (ConfigError, TypeError, AttributeError) as error:
+        raise ArtifactCorruptError(
+            f"{where}: its description is damaged, in the {section} settings ({error}); restore it or publish it again"
+        ) from error
+
+
+class _UnknownError(Exception):
+    """A field or a choice's value that this release does not have."""
+
+
+def _typed(types: dict[str, Any], section: str, name: str, value: Any) -> Any:
+    """A stored value as the field's type wants it: choices are stored by their value."""
+    if name not in types:
+        raise _UnknownError(f"field {section}.{name}")
+    wanted = types[name]
+    if not (isinstance(wanted, type) and issubclass(wanted, Enum)):
+        return value
+    try:
+        return wanted(value)
+    except ValueError as error:
+        raise _UnknownError(f"value {section}.{name}={value!r}") from error

@@ -8,6 +8,7 @@ file. Where stdout is a pipe its reader may be using the terminal (`| less`), so
 `TERM=dumb` and with `CI`.
 """
 
+import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,16 @@ def say(line: str = "") -> None:
 def show(drawn: Drawn) -> None:
     """Print a table that fits the terminal, or in a log LOG_WIDTH columns."""
     _display.show(drawn)
+
+
+def page(text: str) -> None:
+    """Print a page that was asked for. Raises BrokenPipeError where its reader has left."""
+    print(text, flush=True)
+
+
+def complain(line: str) -> None:
+    """Print a line on what stderr is at the time, which a live display takes the place of."""
+    print(visible(line), file=sys.stderr, flush=True)
 
 
 def doing(phase: str, *facts: str, share: float | None = None, every_s: float = INTERVAL_S) -> None:

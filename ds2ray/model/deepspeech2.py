@@ -10,10 +10,10 @@ from typing import Self, cast
 import torch
 from torch import Tensor, nn
 
-from ds2ray.config import LAST_LAYER, Activation, AdapterConfig, ModelConfig, RnnType
-from ds2ray.errors import ConfigError
+from ds2ray.config import LAST_LAYER, Activation, AdapterConfig, ModelConfig, RnnType, layers_before
 from ds2ray.model.adapter import MLPAdapter
-from ds2ray.model.layers import ConvFrontEnd, RecurrentLayer, valid_frames
+from ds2ray.model.layers import ConvFrontEnd, RecurrentLayer
+from ds2ray.padding import frame_mask
 
 ADAPTER_PREFIX = "adapter."
 
@@ -90,15 +90,7 @@ class DeepSpeech2(nn.Module):
 
     def layer_index(self, after_layer: int) -> int:
         """The number of recurrent layers before the adapter. Raises ConfigError where the model has fewer."""
-        num_layers = len(self.rnn_layers)
-        if after_layer == LAST_LAYER:
-            return num_layers
-        if not 0 <= after_layer <= num_layers:
-            raise ConfigError(
-                f"adapter.after_layer={after_layer} is not possible: the base has {num_layers} recurrent layers; "
-                f"use 0 to {num_layers}, or -1 for the last"
-            )
-        return after_layer
+        return layers_before(after_layer, len(self.rnn_layers))
 
     def encoding_dim(self, after_layer: int = LAST_LAYER) -> int:
         """D: the width of the encodings after a recurrent layer."""
@@ -122,7 +114,7 @@ class DeepSpeech2(nn.Module):
         """
         encodings, lengths = self.trunk(features, lengths)
         if self.adapter is not None and self.adapter_enabled:
-            encodings = self.adapter(encodings) * valid_frames(lengths, encodings.shape[1]).unsqueeze(2)
+            encodings = self.adapter(encodings) * frame_mask(lengths, encodings.shape[1]).unsqueeze(2).float()
         return self.head(encodings, lengths), lengths
 
     def forward_rows(

@@ -14,6 +14,7 @@ from torch.distributed.nn.functional import all_reduce
 
 from ds2ray.config import RnnType
 from ds2ray.model.gru import gru
+from ds2ray.padding import frame_mask
 
 TIME_REDUCTION = 2
 """Feature frames per encoding frame: the first convolution's stride."""
@@ -26,11 +27,6 @@ RNN_CLASSES: dict[RnnType, Callable[..., nn.RNNBase]] = {
     RnnType.lstm: nn.LSTM,
     RnnType.rnn: nn.RNN,
 }
-
-
-def valid_frames(lengths: Tensor, num_frames: int) -> Tensor:
-    """float32 [B, num_frames]: one where a row has a frame, else zero."""
-    return (torch.arange(num_frames, device=lengths.device) < lengths[:, None]).float()
 
 
 class MaskedBatchNorm(nn.Module):
@@ -108,7 +104,7 @@ class ConvFrontEnd(nn.Module):
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = conv(x)
             if mask is None:
-                mask = valid_frames(lengths, x.shape[3])[:, None, None, :].to(x.dtype)
+                mask = frame_mask(lengths, x.shape[3])[:, None, None, :].to(x.dtype)
             x = self.activation(norm(x * mask, mask, channel_dim=1)) * mask
         return x.flatten(1, 2).transpose(1, 2), lengths
 
@@ -130,7 +126,7 @@ class RecurrentLayer(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """[B, T, input_dim] and lengths [B] → [B, T, output_dim]."""
-        mask = valid_frames(lengths, x.shape[1]).unsqueeze(2).to(x.dtype)
+        mask = frame_mask(lengths, x.shape[1]).unsqueeze(2).to(x.dtype)
         if self.norm is not None:
             x = self.norm(x, mask, channel_dim=2)
         output = recur(self.forward_rnn, x)

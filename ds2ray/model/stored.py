@@ -71,9 +71,9 @@ def base_from_bytes(record: store.BaseRecord, weights: bytes, device: torch.devi
     """A base from its record and its weights. Raises ArtifactCorruptError where they do not belong together."""
     where = f"base {record.base_id}"
     base = build_base(
-        from_plain(ModelConfig, record.model),
-        from_plain(AudioConfig, record.audio),
-        Vocabulary.from_json(record.vocabulary),
+        from_plain(ModelConfig, record.model, record.where),
+        from_plain(AudioConfig, record.audio, record.where),
+        Vocabulary.from_json(record.vocabulary, record.where),
         from_bytes(weights, where),
         where,
     )
@@ -99,7 +99,7 @@ def open_adapter(root_uri: str, user_key: str, base: Base) -> tuple[store.Adapte
             "open that base, or adapt the user to this one"
         )
     where = f"adapter {pointer.version} of user {user_key}"
-    config = from_plain(AdapterConfig, pointer.adapter)
+    config = from_plain(AdapterConfig, pointer.adapter, pointer.where)
     adapter = MLPAdapter.from_config(base.model.encoding_dim(config.after_layer), config)
     load_strictly(adapter, from_bytes(store.read_adapter(root_uri, pointer), where), where)
     return pointer, adapter.to(base.model.output.weight.device).eval()

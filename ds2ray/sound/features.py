@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchaudio.transforms import MelSpectrogram
 
 from ds2ray.config import AudioConfig, AugmentConfig
+from ds2ray.padding import frame_mask
 
 LOG_FLOOR = 1e-6
 """Added before the logarithm: about -60 dB below full scale, so that digital silence stays finite."""
@@ -64,11 +65,6 @@ def _fft_size(window_samples: int, config: AudioConfig) -> int:
     while config.sample_rate_hz / size > narrowest_hz:
         size *= 2
     return size
-
-
-def frame_mask(lengths: Tensor, num_frames: int) -> Tensor:
-    """bool [B, num_frames]: true where a row has a frame. `lengths` is int64 [B]."""
-    return torch.arange(num_frames, device=lengths.device) < lengths[:, None]
 
 
 def spec_augment(features: Tensor, lengths: Tensor, config: AugmentConfig) -> Tensor:

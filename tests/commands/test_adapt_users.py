@@ -110,10 +110,9 @@ class TestRun:
     ) -> None:
         before = versions(first_run.root, small_corpus), everything(f"{first_run.root}/users")
         code = (
-            "import sys; sys.path.insert(0, 'jobs'); import atexit\n"
+            "import sys, atexit\n"
             "atexit.register(lambda: print({'ray', 'torch'} & set(sys.modules), file=sys.stderr))\n"
-            "from adapt_users import main; from launch import run_job; from ds2ray.config import AdaptJob\n"
-            "run_job('adapt_users', AdaptJob, main, description='', argv=sys.argv[1:])\n"
+            "from ds2ray.commandline.main import main; main(['adapt-users', *sys.argv[1:]])\n"
         )
         argv = [first_run.users, f"storage.root={first_run.root}", "run_id=again", *SETTINGS]
         done = subprocess.run(

@@ -34,7 +34,7 @@ class TestWrongInput:
 
     def test_no_users_table_at_all(self, random_base: RandomBase) -> None:
         message = refused(run_job_here("adapt_users", f"storage.root={random_base.root}"), "adapt_users", 2)
-        assert message == "users is missing: give a table `user_id,manifest`, as in `adapt_users.py users.csv`"
+        assert message == "users is missing: give a table `user_id,manifest`: python jobs/adapt_users.py users.csv"
 
     def test_bad_rows_are_listed_all_at_once_with_file_and_line(
         self, random_base: RandomBase, small_corpus: DemoCorpus, tmp_path: Path

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from ds2ray.config import AudioConfig, AugmentConfig, ModelConfig
 from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.padding import frame_mask
 from ds2ray.sound.audio import num_encoding_frames, num_feature_frames
-from ds2ray.sound.features import LogMel, frame_mask, spec_augment
+from ds2ray.sound.features import LogMel, spec_augment
 
 
 def noise(*lengths: int, padded_to: int = 0, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -63,10 +64,6 @@ def test_the_number_of_frames_that_the_model_gives_is_the_one_that_validation_co
     for num_samples in (1, 159, 160, 320, 479, 480, 16001):
         _, lengths = model(*LogMel(config)(*noise(num_samples)))
         assert int(lengths[0]) == num_encoding_frames(num_samples / config.sample_rate_hz, config)
-
-
-def test_frame_mask() -> None:
-    assert frame_mask(torch.tensor([2, 0]), 3).tolist() == [[True, True, False], [False, False, False]]
 
 
 @settings(max_examples=40)

@@ -1,6 +1,5 @@
 """Fleet runs for tests: a base that is good for nothing but quick, users in many forms, and runs of the jobs."""
 
-import importlib
 import io
 import json
 import os
@@ -16,9 +15,8 @@ from typing import Any
 import pytest
 import torch
 
-import launch
-from arguments import JOBS
 from ds2ray import storage
+from ds2ray.commandline import start
 from ds2ray.commands import adapt_users as adapt
 from ds2ray.config import (
     AdaptConfig,
@@ -155,9 +153,8 @@ def run_job(name: str, *argv: str, **environment: str) -> Finished:
 def run_job_here(name: str, *argv: str) -> Finished:
     """Run jobs/<name>.py in this process, which has imported the heavy libraries already; a defect raises."""
     out, err = io.StringIO(), io.StringIO()
-    main = importlib.import_module(name).main
     with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as exited:
-        launch.run_job(name, JOBS[name].schema, main, description="", argv=list(argv))
+        start.run_job(name, list(argv), command=f"jobs/{name}.py")
     return Finished(int(exited.value.code or 0), out.getvalue(), err.getvalue())
 
 

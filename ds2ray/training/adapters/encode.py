@@ -22,8 +22,9 @@ from ds2ray.errors import InputError
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.layers import TIME_REDUCTION
 from ds2ray.model.weights import Base
+from ds2ray.padding import frame_mask
 from ds2ray.sound.audio import read_waveform
-from ds2ray.sound.features import LogMel, frame_mask
+from ds2ray.sound.features import LogMel
 from ds2ray.tables.manifest import Utterance
 from ds2ray.training.adapters.memory import auto_batch_s, memory_left
 from ds2ray.training.adapters.stages import StageClock

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-import surroundings
+from ds2ray.commandline import surroundings
+from ds2ray.commandline.start import run_job
+from ds2ray.commandline.surroundings import NO_HOME, exhausted, look_around
 from ds2ray.config import TranscribeJob
 from ds2ray.errors import StorageError
-from launch import run_job
-from surroundings import NO_HOME, exhausted, look_around
 
 JOB = Path(__file__).parents[2] / "jobs" / "transcribe.py"
 
@@ -55,7 +55,7 @@ def test_a_machine_that_has_run_out_of_something(number: int, capsys: pytest.Cap
         raise OSError(number, os.strerror(number), "/tmp/tune-state")
 
     with pytest.raises(SystemExit) as stop:
-        run_job("transcribe", TranscribeJob, main, description="", argv=[])
+        run_job("transcribe", [], command="jobs/transcribe.py", work=main)
     assert stop.value.code == StorageError.exit_code
     message = capsys.readouterr().err
     assert message.startswith(f"jobs/transcribe.py: /tmp/tune-state: {os.strerror(number)}; ")
