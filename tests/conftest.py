@@ -1,7 +1,9 @@
 import copy
 import logging
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(StartGuard())
     # a shell that starts pytest in the background has it, and all that it starts, ignore SIGINT, which tests send
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # apart from any other Ray of this machine, which jobs without an address would join; a short name, for sockets
+    os.environ["RAY_TMPDIR"] = tempfile.mkdtemp(prefix="ds2ray-", dir="/tmp")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(os.environ.pop("RAY_TMPDIR"), ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -86,6 +86,7 @@ def _telling(phase: str) -> TellDone:
 
 
 def _show(rows: Sequence[DemoRow], job: DemoJob, corpus: DemoCorpus, seconds: float) -> None:
+    display.idle()
     display.show(lambda width: gains_table(rows))
     picture = storage.join(job.output_dir, "gains.png")
     storage.write_bytes(picture, gains_png(rows))

@@ -8,6 +8,7 @@ file. Where stdout is a pipe its reader may be using the terminal (`| less`), so
 `TERM=dumb` and with `CI`.
 """
 
+import math
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -49,6 +50,11 @@ def doing(phase: str, *facts: str, share: float | None = None, every_s: float = 
         every_s: in a log, seconds from the last line to the next.
     """
     _display.doing(Doing(phase, tuple(filter(None, facts)), share), every_s)
+
+
+def idle() -> None:
+    """Nothing is going on any more: lines that are said from now on are the last ones."""
+    _display.doing(Doing(""), math.inf)
 
 
 def telling(phase: str) -> Tell:

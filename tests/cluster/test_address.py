@@ -176,6 +176,8 @@ class TestLocal:
         monkeypatch.setenv(variable, "/" + (length - 1) * "x")
         assert local_settings()["_temp_dir"] == temp_dir
 
+    @pytest.mark.process
+    @pytest.mark.ray
     def test_a_whole_job_in_a_folder_with_blanks_and_a_long_temporary_folder(
         self, random_base: RandomBase, small_corpus: DemoCorpus, tmp_path: Path
     ) -> None:

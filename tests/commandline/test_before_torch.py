@@ -14,6 +14,7 @@ NO_PLACE = "adapter.after_layer=9 is not possible: the base has 1 recurrent laye
 ADAPTER = ("train=adapter_train", "train.manifest={train}", "train.base_model_path={folder}/none.pt")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("job_name", "argv", "expected"),
     [

@@ -83,6 +83,7 @@ class TestRunJob:
             run_job("adapt_users", [], command="jobs/adapt_users.py", work=main)
 
 
+@pytest.mark.process
 class TestScripts:
     @pytest.mark.parametrize("job_name", ["train", "adapt_users", "sweep_adapters", "transcribe", "prepare"])
     def test_help_lists_every_group_option_and_setting(self, job_name: str, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from ds2ray.errors import StorageError
 JOB = Path(__file__).parents[2] / "jobs" / "transcribe.py"
 
 
+@pytest.mark.process
 def test_a_working_directory_that_has_been_deleted(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()

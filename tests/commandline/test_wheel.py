@@ -18,6 +18,8 @@ from ds2ray.demo.corpus import DemoCorpus
 ROOT = Path(__file__).resolve().parents[2]
 BUILT_FROM = ("ds2ray", "conf", "pyproject.toml", "setup.py", "README.md")
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
