@@ -29,6 +29,8 @@ hypothesis.settings.load_profile("ds2ray")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(StartGuard())
+    # several threads for tensors as small as those of tests spend most of their time in waiting for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     # a shell that starts pytest in the background has it, and all that it starts, ignore SIGINT, which tests send
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # apart from any other Ray of this machine, which jobs without an address would join; a short name, for sockets
