@@ -17,18 +17,23 @@ from ds2ray.fleet.sweep import sweep_points
 from ds2ray.fleet.sweep_report import write_report
 from ds2ray.model.stored import open_base
 from ds2ray.model.weights import Base
+from ds2ray.store import Store, server_outside
 from ds2ray.tables.users import UserData, read_fleet, read_manifests, usable_users
 from ds2ray.tables.users_table import user_rows
 
 
 def run(job: SweepJob) -> int:
     """Try all points on a sample of users; returns the exit code."""
-    storage.configure(job.storage)
+    with storage.using(server_outside(job.data, job.storage)):
+        return _sweep(job, Store.of(job.storage))
+
+
+def _sweep(job: SweepJob, store: Store) -> int:
     if not job.users:
         raise ConfigError("users is missing: give a table with `user_id,manifest`, as in `sweep_adapters.py users.csv`")
     points = sweep_points(job.sweep, job.adapter, job.adapt)
     display.doing("reading the base and the users")
-    base = open_base(job.storage.root, job.base)
+    base = open_base(store, job.base)
     users = _sample(job, base)
     hours = sum(u.duration_s or 0.0 for user in users for u in user.utterances) / 3600
     display.say(f"{len(points)} trials on {len(users)} users ({hours:.2f} h of speech), base {base.base_id}")

@@ -9,7 +9,7 @@ from ds2ray.compat.single_user import train_one_adapter
 from ds2ray.config import TrainConfig, TrainJob
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.model.files import load_model_file
-from ds2ray.store import read_base_record
+from ds2ray.store import Store, read_base_record, server_outside
 from ds2ray.store.layout import base_uri
 from ds2ray.training.base.sources import load_training_data
 from ds2ray.training.base.task import BaseTask
@@ -38,7 +38,11 @@ def detect_mode(train: TrainConfig) -> Mode:
 
 def run(job: TrainJob) -> int:
     """Train what the job describes; returns the exit code."""
-    storage.configure(job.storage)
+    with storage.using(server_outside(job.data, job.storage)):
+        return _train(job, Store.of(job.storage))
+
+
+def _train(job: TrainJob, store: Store) -> int:
     mode = detect_mode(job.train)
     start_from = job.train.base_model_path or job.train.pretrained_model_path
     start = load_model_file(start_from) if start_from else None
@@ -57,9 +61,9 @@ def run(job: TrainJob) -> int:
         return 0
     if mode is Mode.adapter:
         assert start is not None
-        return train_one_adapter(job, start, data)
+        return train_one_adapter(job, store, start, data)
     # workers have another working directory
-    output_dir, root = storage.absolute(job.train.output_dir), storage.absolute(job.storage.root)
+    output_dir = storage.absolute(job.train.output_dir)
     augment = job.train.augment
     if augment.noise_dir:
         augment = replace(augment, noise_dir=storage.absolute(augment.noise_dir))
@@ -73,23 +77,23 @@ def run(job: TrainJob) -> int:
         checkpoint_uri=storage.join(output_dir, "checkpoints"),
         initial_state=start.model.base_state() if start else None,
     )
-    finished = find_finished(task, root) if job.train.resume else None
+    finished = find_finished(task, store) if job.train.resume else None
     if finished:
         display.say(
             f"nothing is left to do: {finished} was trained with these settings (train.resume=false trains again)"
         )
         return 0
-    display.say(str(train_on_ray(task, replace(job.storage, root=root), job.cluster)))
+    display.say(str(train_on_ray(task, store, job.cluster)))
     return 0
 
 
-def find_finished(task: BaseTask, root_uri: str) -> FinishedBase | None:
+def find_finished(task: BaseTask, store: Store) -> FinishedBase | None:
     """The store's newest base and its model.pt, where they come from this very task."""
     model_uri = storage.join(task.train.output_dir, MODEL_FILE)
     try:
-        record = read_base_record(root_uri)
+        record = read_base_record(store)
     except InputError:
         return None  # there is no base yet
     if record.run_id != run_id_of(task) or not storage.exists(model_uri):
         return None
-    return FinishedBase(record.base_id, model_uri, base_uri(root_uri, record.base_id))
+    return FinishedBase(record.base_id, model_uri, base_uri(store, record.base_id))

@@ -11,6 +11,7 @@ from ds2ray.config import TranscribeJob
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.recognition.hypothesis import Hypothesis
 from ds2ray.recognition.transcriber import Transcriber
+from ds2ray.store import Store, server_outside
 from ds2ray.tables.manifest import Utterance, read_manifest
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.validation import enforce, validate
@@ -20,13 +21,17 @@ OUTPUT_SUFFIXES = (".jsonl", ".csv", ".parquet")
 
 def run(job: TranscribeJob) -> int:
     """Recognise what the job names; returns 0, or 2 where none of it could be read."""
-    storage.configure(job.storage)
+    with storage.using(server_outside(job.data, job.storage)):
+        return _transcribe(job, Store.of(job.storage))
+
+
+def _transcribe(job: TranscribeJob, store: Store) -> int:
     if bool(job.audio) == bool(job.manifest):
         raise ConfigError("give either audio files, as in `transcribe.py hello.wav`, or manifest=<table>")
     if job.output and not job.output.endswith(OUTPUT_SUFFIXES):
         raise ConfigError(f"output={job.output!r}: the name must end in {', '.join(OUTPUT_SUFFIXES)}")
     display.doing("opening the base")
-    transcriber = Transcriber.open(job.storage.root, job.base, batch_s=job.batch_s)
+    transcriber = Transcriber.open(store, job.base, batch_s=job.batch_s)
     if job.audio:
         utterances: Sequence[Utterance] = []
         hypotheses = transcriber.transcribe([storage.absolute(path) for path in job.audio], user=job.user, tell=_tell)

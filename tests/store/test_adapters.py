@@ -10,12 +10,12 @@ from damage import flip_a_bit
 
 from ds2ray import storage, store
 from ds2ray.errors import ArtifactCorruptError, InputError
-from ds2ray.store import AdapterPointer
+from ds2ray.store import AdapterPointer, Store
 
 
 def publish(root: str, weights: bytes, key: str = "john", run_id: str = "run") -> AdapterPointer:
     return store.publish_adapter(
-        root,
+        Store(root),
         key,
         weights,
         base_fingerprint="b" * 64,
@@ -29,14 +29,14 @@ def publish(root: str, weights: bytes, key: str = "john", run_id: str = "run") -
 
 
 def test_a_user_without_an_adapter(root: str) -> None:
-    assert store.read_pointer(root, "john") is None
-    assert store.history(root, "john") == []
+    assert store.read_pointer(Store(root), "john") is None
+    assert store.history(Store(root), "john") == []
 
 
 def test_an_adapter_comes_back(root: str) -> None:
     pointer = publish(root, b"weights")
-    assert store.read_pointer(root, "john") == pointer
-    assert store.read_adapter(root, pointer) == b"weights"
+    assert store.read_pointer(Store(root), "john") == pointer
+    assert store.read_adapter(Store(root), pointer) == b"weights"
     assert (pointer.seq, pointer.version, pointer.size_bytes) == (1, pointer.sha256[:16], 7)
     assert pointer.sha256 == "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
     assert [info.uri.removeprefix(root) for info in storage.list_objects(root, recursive=True)] == [
@@ -48,10 +48,10 @@ def test_an_adapter_comes_back(root: str) -> None:
 def test_versions_are_counted_and_remembered(root: str) -> None:
     pointers = [publish(root, weights, run_id=f"run-{weights.decode()}") for weights in (b"one", b"two", b"three")]
     assert [pointer.seq for pointer in pointers] == [1, 2, 3]
-    entries = store.history(root, "john")
+    entries = store.history(Store(root), "john")
     assert [(entry["seq"], entry["run_id"]) for entry in entries] == [(3, "run-three"), (2, "run-two"), (1, "run-one")]
     assert "history" not in entries[0]
-    assert store.read_adapter(root, pointers[0]) == b"one"
+    assert store.read_adapter(Store(root), pointers[0]) == b"one"
 
 
 def test_the_same_weights_are_one_version() -> None:
@@ -65,17 +65,17 @@ def test_a_history_stays_small() -> None:
     root = "memory://a-long-history"
     for number in range(store.MAX_HISTORY + 5):
         publish(root, str(number).encode())
-    entries = store.history(root, "john")
+    entries = store.history(Store(root), "john")
     assert [entry["seq"] for entry in entries] == list(range(store.MAX_HISTORY + 5, 4, -1))
 
 
 def test_rollback(root: str) -> None:
     first, second = publish(root, b"one"), publish(root, b"two")
-    rolled_back = store.rollback(root, "john", first.version)
-    assert store.read_pointer(root, "john") == rolled_back
-    assert store.read_adapter(root, rolled_back) == b"one"
+    rolled_back = store.rollback(Store(root), "john", first.version)
+    assert store.read_pointer(Store(root), "john") == rolled_back
+    assert store.read_adapter(Store(root), rolled_back) == b"one"
     assert replace(rolled_back, seq=1, history=()) == first
-    assert [(entry["version"], entry["seq"]) for entry in store.history(root, "john")] == [
+    assert [(entry["version"], entry["seq"]) for entry in store.history(Store(root), "john")] == [
         (first.version, 3),
         (second.version, 2),
     ]
@@ -84,17 +84,17 @@ def test_rollback(root: str) -> None:
 def test_rollback_to_what_is_not_there(root: str) -> None:
     version = publish(root, b"one").version
     with pytest.raises(InputError, match=f"no version 'abc'; versions there: {version}"):
-        store.rollback(root, "john", "abc")
+        store.rollback(Store(root), "john", "abc")
     with pytest.raises(InputError, match="versions there: none"):
-        store.rollback(root, "mary", "abc")
+        store.rollback(Store(root), "mary", "abc")
 
 
 def test_rollback_refuses_a_damaged_version(root: str) -> None:
     first, second = publish(root, b"one"), publish(root, b"two")
     flip_a_bit(storage.join(root, "users", "john", f"{first.version}.safetensors"))
     with pytest.raises(ArtifactCorruptError):
-        store.rollback(root, "john", first.version)
-    assert store.read_pointer(root, "john") == second
+        store.rollback(Store(root), "john", first.version)
+    assert store.read_pointer(Store(root), "john") == second
 
 
 @pytest.mark.parametrize("damage", ["bit", "length", "missing"])
@@ -108,7 +108,7 @@ def test_damaged_weights_are_found(root: str, damage: str) -> None:
     else:
         storage.delete(uri)
     with pytest.raises(ArtifactCorruptError) as caught:
-        store.read_adapter(root, pointer)
+        store.read_adapter(Store(root), pointer)
     assert str(caught.value).startswith(uri)
     assert "publish again" in str(caught.value)
 
@@ -117,14 +117,14 @@ def test_damaged_weights_are_found(root: str, damage: str) -> None:
 def test_a_damaged_pointer_is_found(root: str, document: str) -> None:
     storage.write_bytes(storage.join(root, "users", "john", "current.json"), document.encode())
     with pytest.raises(ArtifactCorruptError, match=r"current\.json"):
-        store.read_pointer(root, "john")
+        store.read_pointer(Store(root), "john")
 
 
 def test_fields_of_a_later_release_are_ignored(root: str) -> None:
     pointer = publish(root, b"one")
     uri = storage.join(root, "users", "john", "current.json")
     storage.write_json(uri, storage.read_json(uri) | {"comment": "of a later release"})
-    assert store.read_pointer(root, "john") == pointer
+    assert store.read_pointer(Store(root), "john") == pointer
 
 
 def test_pointers_of_an_earlier_release_are_read(root: str) -> None:
@@ -133,10 +133,10 @@ def test_pointers_of_an_earlier_release_are_read(root: str) -> None:
     document = storage.read_json(uri)
     assert document.pop("split") == document["history"][0].pop("split") == "by halves"
     storage.write_json(uri, document)
-    pointer = store.read_pointer(root, "john")
+    pointer = store.read_pointer(Store(root), "john")
     assert pointer is not None
     assert (pointer.version, pointer.split) == (second.version, "")
-    assert replace(store.rollback(root, "john", first.version), seq=1, history=()) == replace(first, split="")
+    assert replace(store.rollback(Store(root), "john", first.version), seq=1, history=()) == replace(first, split="")
 
 
 def _publish_and_die(root: str, last_written: str) -> None:
@@ -158,8 +158,8 @@ def test_a_crash_leaves_the_earlier_version(tmp_path: Path, last_written: str) -
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    assert store.read_pointer(root, "john") == first
-    assert store.read_adapter(root, first) == b"one"
+    assert store.read_pointer(Store(root), "john") == first
+    assert store.read_adapter(Store(root), first) == b"one"
     second = publish(root, b"two")
     assert second.seq == 2
-    assert store.read_adapter(root, second) == b"two"
+    assert store.read_adapter(Store(root), second) == b"two"

@@ -9,7 +9,7 @@ import pytest
 
 from ds2ray import storage
 from ds2ray.errors import ArtifactCorruptError, InterruptedRunError
-from ds2ray.store import index, lease
+from ds2ray.store import Store, index, lease
 
 NOW_S = 4_000_000_000.0  # in 2096: what expires then is live today
 
@@ -24,68 +24,68 @@ def lease_uri(root: str) -> str:
 
 
 def on_another_machine(root: str, run_id: str, now_s: float) -> lease.Lease:
-    taken = replace(lease.acquire_lease(root, run_id, now_s), host="another-machine", process_id=1)
+    taken = replace(lease.acquire_lease(Store(root), run_id, now_s), host="another-machine", process_id=1)
     storage.write_json(lease_uri(root), asdict(taken))
     return taken
 
 
 def test_a_lease_that_is_given_back_can_be_taken(root: str) -> None:
-    first = lease.acquire_lease(root, "first", NOW_S)
-    lease.release_lease(root, first)
-    assert lease.acquire_lease(root, "second", NOW_S).run_id == "second"
+    first = lease.acquire_lease(Store(root), "first", NOW_S)
+    lease.release_lease(Store(root), first)
+    assert lease.acquire_lease(Store(root), "second", NOW_S).run_id == "second"
 
 
 def test_another_run_is_refused_until_the_lease_expires(root: str) -> None:
     on_another_machine(root, "first", NOW_S)
     for now_s in (NOW_S, NOW_S + 119):
         with pytest.raises(InterruptedRunError, match="run first on another-machine") as caught:
-            lease.acquire_lease(root, "second", now_s)
+            lease.acquire_lease(Store(root), "second", now_s)
         assert caught.value.exit_code == 75
-    assert lease.acquire_lease(root, "second", NOW_S + 120).run_id == "second"
+    assert lease.acquire_lease(Store(root), "second", NOW_S + 120).run_id == "second"
 
 
 def test_two_runs_of_one_name_are_two(root: str) -> None:
     on_another_machine(root, "nightly", NOW_S)
     with pytest.raises(InterruptedRunError):
-        lease.acquire_lease(root, "nightly", NOW_S)
+        lease.acquire_lease(Store(root), "nightly", NOW_S)
 
 
 def test_renewing_keeps_others_out(root: str) -> None:
     taken = on_another_machine(root, "first", NOW_S)
-    lease.renew_lease(root, taken, NOW_S + 100)
+    lease.renew_lease(Store(root), taken, NOW_S + 100)
     with pytest.raises(InterruptedRunError):
-        lease.acquire_lease(root, "second", NOW_S + 200)
+        lease.acquire_lease(Store(root), "second", NOW_S + 200)
 
 
 def test_who_lost_the_lease_is_told_and_does_not_release_it(root: str) -> None:
     lost = on_another_machine(root, "first", NOW_S)
-    lease.acquire_lease(root, "second", NOW_S + 500)
+    lease.acquire_lease(Store(root), "second", NOW_S + 500)
     with pytest.raises(InterruptedRunError, match="run second"):
-        lease.renew_lease(root, lost, NOW_S + 510)
-    lease.release_lease(root, lost)
+        lease.renew_lease(Store(root), lost, NOW_S + 510)
+    lease.release_lease(Store(root), lost)
     assert storage.read_json(lease_uri(root))["run_id"] == "second"
 
 
 def test_held(root: str) -> None:
-    with lease.held(root, "run") as keep_alive:
+    with lease.held(Store(root), "run") as keep_alive:
         keep_alive()
         assert storage.read_json(lease_uri(root))["run_id"] == "run"
-        assert lease.held_elsewhere(root) == ""
+        assert lease.held_elsewhere(Store(root)) == ""
     assert not storage.exists(lease_uri(root))
 
 
 def test_a_lease_is_given_back_after_a_failure(root: str) -> None:
-    with pytest.raises(KeyError), lease.held(root, "run"):
+    with pytest.raises(KeyError), lease.held(Store(root), "run"):
         raise KeyError
     assert not storage.exists(lease_uri(root))
 
 
 def _hold(root: str, holds: Event, over: Event) -> None:
-    with lease.held(root, "other"):
-        index.open_run(root, "other")
+    with lease.held(Store(root), "other"):
+        index.open_run(Store(root), "other")
         holds.set()
         over.wait()
-        index.close_run(root, "other", [])
+        index.close_run(Store(root), "other", [])
 
 
 def other_run(root: str) -> tuple[Process, Event]:
@@ -99,14 +99,14 @@ def other_run(root: str) -> tuple[Process, Event]:
 
 def test_a_living_run_is_left_alone(root: str) -> None:
     process, over = other_run(root)
-    assert lease.held_elsewhere(root) == "other"
-    assert index.recover_runs(root) == []
-    with pytest.raises(InterruptedRunError, match="run other"), lease.held(root, "mine"):
+    assert lease.held_elsewhere(Store(root)) == "other"
+    assert index.recover_runs(Store(root)) == []
+    with pytest.raises(InterruptedRunError, match="run other"), lease.held(Store(root), "mine"):
         pytest.fail("another run is at work")
     over.set()
     process.join()
     assert process.exitcode == 0
-    with lease.held(root, "mine"):
+    with lease.held(Store(root), "mine"):
         pass
 
 
@@ -114,12 +114,12 @@ def test_a_run_that_died_here_is_not_waited_for(root: str) -> None:
     process, _ = other_run(root)
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join()
-    assert lease.held_elsewhere(root) == ""
-    with lease.held(root, "mine"):
-        assert index.recover_runs(root) == ["other"]
+    assert lease.held_elsewhere(Store(root)) == ""
+    with lease.held(Store(root), "mine"):
+        assert index.recover_runs(Store(root)) == ["other"]
 
 
 def test_what_is_no_lease_is_found(root: str) -> None:
     storage.write_json(lease_uri(root), {"run_id": "x"})
     with pytest.raises(ArtifactCorruptError, match=r"lease\.json: not a lease; delete it"):
-        lease.acquire_lease(root, "run", NOW_S)
+        lease.acquire_lease(Store(root), "run", NOW_S)

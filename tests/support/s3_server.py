@@ -39,6 +39,11 @@ class S3Server:
             "NO_PROXY": "127.0.0.1,localhost",
         }
 
+    def profile(self, name: str) -> str:
+        """The lines of an AWS credentials file that give this server's credentials a name."""
+        keys = f"aws_access_key_id = {self.access_key}\naws_secret_access_key = {self.secret_key}"
+        return f"[{name}]\n{keys}\n"
+
     def new_root(self) -> str:
         """The URI of a prefix that nobody has used."""
         return f"s3://{BUCKET}/{secrets.token_hex(4)}"
