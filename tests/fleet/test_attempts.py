@@ -67,16 +67,11 @@ class TestPatience:
 
 class TestNamedUser:
     def test_it_is_that_of_the_attempt_before(self, tmp_path: Path) -> None:
-        root = str(tmp_path)
-        assert named_user(Store(root), "run", 3, 1) == ""
-        name_user(Store(root), "run", 3, 2, "ü1")
-        assert named_user(Store(root), "run", 3, 2) == "ü1"
-        assert (
-            named_user(Store(root), "run", 3, 1)
-            == named_user(Store(root), "run", 3, 3)
-            == named_user(Store(root), "run", 4, 2)
-            == ""
-        )
+        store = Store(str(tmp_path))
+        assert named_user(store, "run", 3, 1) == ""
+        name_user(store, "run", 3, 2, "ü1")
+        assert named_user(store, "run", 3, 2) == "ü1"
+        assert named_user(store, "run", 3, 1) == named_user(store, "run", 3, 3) == named_user(store, "run", 4, 2) == ""
         assert [path.name for path in (tmp_path / "runs" / "run" / "attempts").iterdir()] == ["000003.json"]
 
     def test_a_damaged_one_is_refused(self, tmp_path: Path) -> None:
