@@ -13,7 +13,7 @@ class StorageConfig:
     endpoint_url: str = setting(
         "",
         "S3-compatible server of the store and, unless data.endpoint_url or data.profile says otherwise, of every "
-        "other s3:// URI; empty: that of the profile or AWS_ENDPOINT_URL, else the provider's own",
+        "other s3:// URI; empty: AWS_ENDPOINT_URL, else the profile's own, else the provider's",
     )
     profile: str = setting(
         "", "name of the credentials for it in the AWS configuration files of every node; empty: the provider's chain"

@@ -13,8 +13,8 @@ class Server:
     """An S3-compatible server: its address, and the name of the credentials for it. It holds no secret.
 
     Attributes:
-        endpoint_url: empty: that of the profile or of the environment of the process that connects, else the
-            provider's own.
+        endpoint_url: empty: that of the environment of the process that connects, else the profile's own, else the
+            provider's.
         profile: in the process's AWS configuration files; empty: the provider's own chain from its beginning.
     """
 

@@ -4,6 +4,7 @@ import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from s3_server import BUCKET, S3Server
@@ -81,3 +82,15 @@ def test_a_profile_that_is_not_there_is_named(s3_profiles: tuple[Server, Server]
 def test_a_server_that_does_not_answer_is_named(s3_root: str) -> None:
     with pytest.raises(StorageError, match=r"now http://127\.0\.0\.1:9"):
         storage.read_bytes(f"{s3_root}/a.bin", Server("http://127.0.0.1:9"))
+
+
+def test_a_profile_may_name_its_server(
+    s3_profiles: tuple[Server, Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"s3://{BUCKET}/of-profiles/a.json"
+    config = tmp_path / "aws-config"
+    config.write_text("".join(f"[profile {at.profile}]\nendpoint_url = {at.endpoint_url}\n" for at in s3_profiles))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    for number, server in enumerate(s3_profiles):
+        storage.write_json(uri, number, server)
+    assert [storage.read_json(uri, Server.here(profile=name)) for name in ("one", "two")] == [0, 1]
