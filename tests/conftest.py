@@ -50,12 +50,10 @@ def s3_profiles(
     """Two servers, whose credentials are profiles `one` and `two`; the environment has neither address nor secret."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
-    for name, value in s3_server.environment().items():
-        if name not in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.setenv(name, value)
     credentials = tmp_path / "aws-credentials"
     credentials.write_text(s3_server.profile("one") + other_s3_server.profile("two"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    for name, value in s3_server.environment_without_server(str(credentials)).items():
+        monkeypatch.setenv(name, value)
     return Server(s3_server.endpoint_url, "one"), Server(other_s3_server.endpoint_url, "two")
 
 

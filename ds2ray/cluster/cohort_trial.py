@@ -94,8 +94,8 @@ class CohortTrial(tune.Trainable):
     def setup(self, config: dict[str, Any], task: FleetTask) -> None:  # type: ignore[override]  # tune.with_parameters
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
         self.task = task
-        self.setting = ExitStack()
-        self.setting.enter_context(storage.using(task.outside))
+        self.open_contexts = ExitStack()
+        self.open_contexts.enter_context(storage.using(task.outside))
         self.device = torch.device("cuda" if task.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu")
         if self.device.type == "cuda":
             torch.cuda.set_per_process_memory_fraction(min(1.0, task.gpus_per_trial))
@@ -103,7 +103,7 @@ class CohortTrial(tune.Trainable):
         self._take_up(config)
 
     def cleanup(self) -> None:
-        self.setting.close()
+        self.open_contexts.close()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._take_up(new_config)

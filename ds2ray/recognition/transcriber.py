@@ -36,6 +36,7 @@ class Transcriber:
     ```
 
     Attributes:
+        store: in which users' adapters are looked for.
         batch_s: seconds of padded audio per batch.
         max_open: users whose adapters are kept in memory.
     """

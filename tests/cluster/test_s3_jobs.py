@@ -1,37 +1,14 @@
 """Base, fleet run and recognition with everything in a bucket, against a real S3 server."""
 
 import json
-from dataclasses import replace
 
-from fleet_runs import SETTINGS, TINY_TRAINING, run_job, spoken
+from fleet_runs import SETTINGS, TINY_TRAINING, run_job
+from s3_corpus import USERS, copy_corpus
 
 from ds2ray import storage
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.store import Store, list_bases, read_adapter, read_base, read_pointer
 from ds2ray.store.outcomes import Status, read_outcomes
-from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
-
-USERS = ("fiona", "tony")
-
-
-def copy_corpus(corpus: DemoCorpus, folder: str) -> None:
-    """Copy what the base and two users need; manifests name the audio relative to themselves."""
-
-    def moved(utterance: Utterance) -> Utterance:
-        assert isinstance(utterance.audio, str)
-        uri = storage.join(folder, "audio", utterance.audio.rpartition("/")[2])
-        storage.write_bytes(uri, storage.read_bytes(utterance.audio))
-        return replace(utterance, audio=uri)
-
-    tests = [u for u in read_manifest(corpus.test_manifest).utterances if u.user_id in USERS]
-    parts = {
-        "train.csv": read_manifest(corpus.train_manifest).utterances,
-        "valid.jsonl": read_manifest(corpus.valid_manifest).utterances,
-        "users.parquet": [u for user in USERS for u in spoken(corpus)[user]],
-        "test.csv": tests,
-    }
-    for name, utterances in parts.items():
-        write_manifest(storage.join(folder, name), [moved(utterance) for utterance in utterances])
 
 
 def test_all_three_jobs_work_in_a_bucket(s3_root: str, small_corpus: DemoCorpus) -> None:
