@@ -22,7 +22,7 @@ from ds2ray.config import AdaptConfig, AdapterConfig, ClusterConfig
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.model.stored import open_adapter, open_base
 from ds2ray.recognition.transcriber import Transcriber
-from ds2ray.store import user_key
+from ds2ray.store import Store, user_key
 
 TRAINING = ("train.num_epochs=8", "train.learning_rate=0.001")
 """Of a trained base, beside `train=demo`: larger shapes learn the demo's voices in fewer epochs, at a lower rate."""
@@ -169,10 +169,10 @@ def max_wer_difference(users: Sequence[Speaker], first_root: str, second_root: s
 
 def max_weight_difference(users: Sequence[Speaker], first_root: str, second_root: str) -> float:
     """The largest difference of any weight of the users' adapters between two stores."""
-    base = open_base(first_root)
+    base = open_base(Store(first_root))
     largest = 0.0
     for user in users:
-        first, second = (open_adapter(root, user_key(user.user_id), base) for root in (first_root, second_root))
+        first, second = (open_adapter(Store(root), user_key(user.user_id), base) for root in (first_root, second_root))
         assert first is not None
         assert second is not None
         states = first[1].state_dict(), second[1].state_dict()

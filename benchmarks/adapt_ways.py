@@ -23,6 +23,7 @@ from ds2ray.model.stored import ensure_base
 from ds2ray.model.weights import Base, to_bytes
 from ds2ray.sound.audio import num_encoding_frames
 from ds2ray.sound.features import LogMel
+from ds2ray.store import Store
 from ds2ray.tables.manifest import write_manifest
 from ds2ray.training.adapters.cohort import adapt_cohort
 from ds2ray.training.adapters.encoded import CohortUser, EncodedUser, speech_of
@@ -72,7 +73,7 @@ def train_one(base: Base, user: Speaker, task: Task, device: str = "cpu") -> Ada
 def publish(root: str, base: Base, user_id: str, fit: AdapterFit, task: Task) -> None:
     """Put a user's adapter into a store, as a fleet run does."""
     store.publish_adapter(
-        root,
+        Store(root),
         store.user_key(user_id),
         to_bytes(fit.state),
         base_fingerprint=base.fingerprint,
@@ -94,7 +95,7 @@ def warm_base(task: Task, user: Speaker) -> Base:
 def loop(task: Task, users: Sequence[Speaker], root: str) -> float:
     """(b) One user after the other in this process; seconds."""
     base = warm_base(task, users[0])
-    ensure_base(root, base, run_id="benchmark")
+    ensure_base(Store(root), base, run_id="benchmark")
     started_s = time.perf_counter()
     for user in users:
         publish(root, base, user.user_id, train_one(base, user, task), task)
@@ -104,7 +105,7 @@ def loop(task: Task, users: Sequence[Speaker], root: str) -> float:
 def cohort_in_process(task: Task, users: Sequence[Speaker], root: str) -> float:
     """(c) All users at once in this process; seconds."""
     base = warm_base(task, users[0])
-    ensure_base(root, base, run_id="benchmark")
+    ensure_base(Store(root), base, run_id="benchmark")
     started_s = time.perf_counter()
     cohort = [CohortUser(user.user_id, user.adapt) for user in users]
     for result in adapt_cohort(base, cohort, task.adapter, task.adapt):
@@ -142,7 +143,7 @@ def trial_per_user(task: Task, users: Sequence[Speaker], root: str, cluster: Clu
 
     from ds2ray.cluster.session import connected, quiet_tune
 
-    ensure_base(root, load_model_file(task.base_path), run_id="benchmark")
+    ensure_base(Store(root), load_model_file(task.base_path), run_id="benchmark")
     with connected(cluster), quiet_tune(), tempfile.TemporaryDirectory() as tune_state_dir:
         trainable = tune.with_parameters(_one_user_trial(), task=task, users=users, root=root)
         tuner = tune.Tuner(

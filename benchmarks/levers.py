@@ -21,6 +21,7 @@ from benchmarks.common import CACHE, emit, measured_apart, say
 from benchmarks.recipes import Recipe, mean, parse_recipe
 from benchmarks.speech import Speaker, base_corpus, speakers
 from ds2ray.model.stored import ensure_base
+from ds2ray.store import Store
 from ds2ray.training.adapters.cohort import adapt_cohort
 from ds2ray.training.adapters.encoded import CohortUser
 from ds2ray.training.adapters.stages import StageClock
@@ -91,7 +92,7 @@ def cohort(task: Task, users: Sequence[Speaker], root: str, threads: int) -> Spe
     """Train all users at once in this process, and publish them in a store at `root`."""
     torch.set_num_threads(threads)
     base = warm_base(task, users[0])
-    ensure_base(root, base, run_id="benchmark")
+    ensure_base(Store(root), base, run_id="benchmark")
     clock, epochs = StageClock(), []
     started_s = time.perf_counter()
     members = [CohortUser(user.user_id, user.adapt) for user in users]

@@ -18,17 +18,16 @@ from pathlib import Path
 import torch
 
 from benchmarks.common import emit, say
-from ds2ray import storage
 from ds2ray.cluster.cohort_trial import CohortTrial
 from ds2ray.cluster.fleet import train_cohorts
 from ds2ray.cluster.session import connected, room_for_trials
-from ds2ray.config import AdaptJob, AudioConfig, ClusterConfig, ModelConfig, StorageConfig, TextConfig
+from ds2ray.config import AdaptJob, AudioConfig, ClusterConfig, ModelConfig, TextConfig
 from ds2ray.fleet.cohorts import Room, cohort_size, pack_cohorts
 from ds2ray.fleet.plan import Change, Plan, UserPlan
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.stored import publish_base
 from ds2ray.model.weights import Base
-from ds2ray.store import BaseRecord, read_base_record
+from ds2ray.store import BaseRecord, Store, read_base_record
 from ds2ray.store.layout import outcomes_uri
 from ds2ray.store.outcomes import read_outcomes
 from ds2ray.tables.manifest import Utterance
@@ -59,16 +58,16 @@ def measure(num_users: int = NUM_USERS) -> dict[str, object]:
     store, the plan's speech among it, is not counted. Its growth is that per cohort after the first ones.
     """
     with tempfile.TemporaryDirectory(prefix="ds2ray-overhead-") as root:
-        job = AdaptJob(storage=StorageConfig(root=root), cluster=ClusterConfig(address="local"))
-        record = _publish_base(root)
+        job, store = AdaptJob(cluster=ClusterConfig(address="local")), Store(root)
+        record = _publish_base(store)
         with connected(job.cluster):
             room = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial)
             plan = _plan(num_users, job, room)
             start_mb, started_s = _own_memory_mb(), time.perf_counter()
-            with _warmed_up(root, min(WARM_UP_COHORTS, len(plan.cohorts) // 2)) as warm:
-                train_cohorts(job, plan, RUN_ID, record, lambda: None, trial=NoOpTrial)
+            with _warmed_up(store, min(WARM_UP_COHORTS, len(plan.cohorts) // 2)) as warm:
+                train_cohorts(job, store, plan, RUN_ID, record, lambda: None, trial=NoOpTrial)
                 seconds, end_mb = time.perf_counter() - started_s, _own_memory_mb()
-        written = len(read_outcomes(root, RUN_ID))
+        written = len(read_outcomes(store, RUN_ID))
     if written != num_users:
         raise RuntimeError(f"{written} outcomes of {num_users} users were written")
     later_cohorts = max(1, len(plan.cohorts) - warm.cohorts)
@@ -92,13 +91,13 @@ class _Warm:
 
 
 @contextmanager
-def _warmed_up(root: str, num_cohorts: int) -> Iterator[_Warm]:
+def _warmed_up(store: Store, num_cohorts: int) -> Iterator[_Warm]:
     """Note the memory as soon as that many cohorts have written their outcomes, each of which is one object."""
     warm, done = _Warm(memory_mb=_own_memory_mb()), threading.Event()
 
     def watch() -> None:
         while not done.wait(0.1):
-            written = len(storage.list_objects(outcomes_uri(root, RUN_ID)))
+            written = len(store.list_objects(outcomes_uri(store, RUN_ID)))
             if written >= num_cohorts:
                 warm.cohorts, warm.memory_mb = written, _own_memory_mb()
                 return
@@ -112,14 +111,14 @@ def _warmed_up(root: str, num_cohorts: int) -> Iterator[_Warm]:
         watcher.join()
 
 
-def _publish_base(root: str) -> BaseRecord:
+def _publish_base(store: Store) -> BaseRecord:
     audio = AudioConfig(num_mels=16)
     shape = ModelConfig(conv_channels=4, num_rnn_layers=1, rnn_hidden_dim=24)
     vocabulary = Vocabulary.from_transcripts(["abcd "], TextConfig())
     torch.manual_seed(0)
     model = DeepSpeech2.from_config(shape, audio.num_mels, len(vocabulary)).eval()
-    publish_base(root, Base.of(model, shape, audio, vocabulary), run_id=RUN_ID, metrics={})
-    return read_base_record(root)
+    publish_base(store, Base.of(model, shape, audio, vocabulary), run_id=RUN_ID, metrics={})
+    return read_base_record(store)
 
 
 def _plan(num_users: int, job: AdaptJob, room: Room) -> Plan:

@@ -21,11 +21,11 @@ from benchmarks.common import emit, measured_apart, say
 from benchmarks.counted import REQUESTS
 from ds2ray import storage
 from ds2ray.commands.adapt_users import make_plan
-from ds2ray.config import AdaptJob, AudioConfig, StorageConfig, TextConfig, to_plain
+from ds2ray.config import AdaptJob, AudioConfig, TextConfig, to_plain
 from ds2ray.fleet.plan import Change, plan_table
 from ds2ray.fleet.report import plan_text, summarise
 from ds2ray.fleet.settling import SETTLED_PART, settle
-from ds2ray.store import BaseRecord
+from ds2ray.store import BaseRecord, Store
 from ds2ray.store.index import close_run, open_run
 from ds2ray.store.layout import plan_uri
 from ds2ray.store.outcomes import Outcome, Status, write_part
@@ -67,12 +67,13 @@ def plan_fields(folder: str, num_users: int) -> dict[str, object]:
     say(f"the first night of {num_users} users, whose outcomes become the index")
     write_users(yesterday, num_users, changed_every=0)
     write_users(today, num_users, CHANGED_EVERY)
-    measured_apart(one_night, yesterday, storage.join(folder, "local"), "first")
+    measured_apart(one_night, yesterday, Store(storage.join(folder, "local")), "first")
     shutil.copytree(storage.join(folder, "local"), storage.join(folder, "counted"))
     say(f"a night in which 1 of {CHANGED_EVERY} users has changed, on a local folder")
-    local = measured_apart(one_night, today, storage.join(folder, "local"), "second")
+    local = measured_apart(one_night, today, Store(storage.join(folder, "local")), "second")
     say("the same through a store that counts requests")
-    counted = measured_apart(one_night, f"counted://{today}", f"counted://{storage.join(folder, 'counted')}", "second")
+    elsewhere = Store(f"counted://{storage.join(folder, 'counted')}")
+    counted = measured_apart(one_night, f"counted://{today}", elsewhere, "second")
     night, remote = local.value, counted.value
     if (night.users, night.changed) != (remote.users, remote.changed):
         raise RuntimeError(f"two stores gave two plans: {night}, {remote}")
@@ -104,20 +105,20 @@ def write_users(uri: str, num_users: int, changed_every: int) -> None:
     storage.write_table(uri, pa.table(columns))
 
 
-def one_night(users_uri: str, root_uri: str, run_id: str) -> Night:
+def one_night(users_uri: str, store: Store, run_id: str) -> Night:
     """Plan a run, take every user to train for adapted, and settle the run."""
-    job = AdaptJob(users=users_uri, storage=StorageConfig(root=root_uri))
+    job = AdaptJob(users=users_uri)
     record = _base()
     started_s, requests = time.perf_counter(), REQUESTS.total()
-    plan = make_plan(job, record)
-    say(plan_text(plan, users_uri, root_uri).replace("\n", " ·"))
+    plan = make_plan(job, store, record)
+    say(plan_text(plan, users_uri, store.root_uri).replace("\n", " ·"))
     planned_s, plan_requests = time.perf_counter(), REQUESTS.total() - requests
-    open_run(root_uri, run_id)
-    storage.write_table(plan_uri(root_uri, run_id), plan_table(plan))
+    open_run(store, run_id)
+    store.write_table(plan_uri(store, run_id), plan_table(plan))
     trained = [_adapted(user.user_key, user.fingerprint) for user in plan.users if user.to_train]
     rows = settle(plan, trained, {}, finished=True, min_utterances=job.adapt.min_utterances)
-    write_part(root_uri, run_id, SETTLED_PART, rows, plan.unchanged)
-    close_run(root_uri, run_id, rows)
+    write_part(store, run_id, SETTLED_PART, rows, plan.unchanged)
+    close_run(store, run_id, rows)
     summarise(
         rows,
         run_id=run_id,

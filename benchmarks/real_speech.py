@@ -23,7 +23,7 @@ from ds2ray.config import ClusterConfig
 from ds2ray.model.files import load_model_file
 from ds2ray.recognition.hypothesis import Hypothesis
 from ds2ray.recognition.transcriber import Transcriber
-from ds2ray.store import read_base_record
+from ds2ray.store import Store, read_base_record
 from ds2ray.tables.manifest import write_manifest
 from ds2ray.text import normalise
 
@@ -115,7 +115,7 @@ class Comparison:
         return {
             "system": "full",
             **self.errors("full", Transcriber.open(root)),
-            "epochs": int(read_base_record(root).metrics["epoch"]),
+            "epochs": int(read_base_record(Store(root)).metrics["epoch"]),
             "parameters": self.base.model.count_parameters()["base"],
             "seconds": seconds,
         }

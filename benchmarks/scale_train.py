@@ -20,8 +20,8 @@ from benchmarks.common import CACHE, emit, measured_apart, say, start_apart
 from benchmarks.speech import MODELS, base_corpus, vocabulary_of
 from ds2ray.batching.batches import SpeechDataset
 from ds2ray.batching.epoch_plan import Batching, epoch_course
-from ds2ray.config import ClusterConfig, StorageConfig, TrainConfig
-from ds2ray.store import read_base_record
+from ds2ray.config import ClusterConfig, TrainConfig
+from ds2ray.store import Store, read_base_record
 from ds2ray.tables.manifest import read_manifest
 from ds2ray.training.base.loading import Loader
 from ds2ray.training.base.loop import train_base
@@ -104,8 +104,8 @@ def train_by_workers(task: BaseTask, folder: str, cluster: ClusterConfig) -> flo
     from ds2ray.cluster.base_training import train_on_ray
 
     with contextlib.redirect_stdout(sys.stderr):
-        train_on_ray(in_folder(task, folder), StorageConfig(root=f"{folder}/store"), cluster)
-    metrics = read_base_record(f"{folder}/store").metrics
+        train_on_ray(in_folder(task, folder), Store(f"{folder}/store"), cluster)
+    metrics = read_base_record(Store(f"{folder}/store")).metrics
     return metrics["speech_s"] / metrics["seconds"]
 
 

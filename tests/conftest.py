@@ -5,6 +5,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -14,6 +15,7 @@ from s3_server import S3Server, serve
 from starting import StartGuard
 
 from ds2ray import display
+from ds2ray.storage import Server
 
 if TYPE_CHECKING:
     from base_training import TrainedBase
@@ -52,6 +54,27 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A running S3 server; `s3_root` is the way to use it."""
     with serve(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def other_s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A second S3 server, with a bucket of the same name and a secret of its own."""
+    with serve(tmp_path_factory.mktemp("other-s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_profiles(
+    s3_server: S3Server, other_s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> tuple[Server, Server]:
+    """Two servers, whose credentials are profiles `one` and `two`; the environment has neither address nor secret."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    credentials = tmp_path / "aws-credentials"
+    credentials.write_text(s3_server.profile("one") + other_s3_server.profile("two"))
+    for name, value in s3_server.environment_without_server(str(credentials)).items():
+        monkeypatch.setenv(name, value)
+    return Server(s3_server.endpoint_url, "one"), Server(other_s3_server.endpoint_url, "two")
 
 
 @pytest.fixture

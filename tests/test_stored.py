@@ -14,6 +14,7 @@ from ds2ray.model.stored import open_adapter, open_base
 from ds2ray.model.weights import Base
 from ds2ray.sound.audio import read_waveform
 from ds2ray.sound.features import LogMel
+from ds2ray.store import Store
 from ds2ray.store.index import read_fingerprints, read_index, recover_runs
 from ds2ray.store.outcomes import Status, read_outcomes
 from ds2ray.training.adapters.split import split_rule
@@ -35,8 +36,8 @@ def log_probs_sum(base: Base, name: str) -> float:
 
 @pytest.mark.parametrize("name", SPEECH)
 def test_the_base_of_the_store_and_model_pt_hear_what_they_heard(name: str) -> None:
-    stored, file = open_base(ROOT), load_model_file(str(FOLDER / "model.pt"))
-    assert stored.fingerprint == file.fingerprint == store.read_base_record(ROOT).fingerprint
+    stored, file = open_base(Store(ROOT)), load_model_file(str(FOLDER / "model.pt"))
+    assert stored.fingerprint == file.fingerprint == store.read_base_record(Store(ROOT)).fingerprint
     for base in (stored, file):
         assert log_probs_sum(base, name) == pytest.approx(EXPECTED[name]["log_probs_sum"], rel=1e-4)
 
@@ -54,33 +55,33 @@ def test_a_user_is_recognised_with_the_adapter_and_the_others_by_the_base(name: 
 
 
 def test_both_versions_of_the_adapter_open() -> None:
-    base = open_base(ROOT)
-    found = open_adapter(ROOT, "john", base)
+    base = open_base(Store(ROOT))
+    found = open_adapter(Store(ROOT), "john", base)
     assert found is not None
     pointer, _ = found
     assert (pointer.version, pointer.seq, pointer.run_id) == (NEWEST, 2, "second")
-    assert [entry["version"] for entry in store.history(ROOT, "john")] == [NEWEST, FIRST]
+    assert [entry["version"] for entry in store.history(Store(ROOT), "john")] == [NEWEST, FIRST]
     earlier = store.AdapterPointer(**pointer.history[0], history=())
-    assert len(store.read_adapter(ROOT, earlier)) == earlier.size_bytes
+    assert len(store.read_adapter(Store(ROOT), earlier)) == earlier.size_bytes
 
 
 def test_the_sentence_of_a_split_s_rule_is_read_as_its_code() -> None:
     assert "holds out a share of 0.2" in (FOLDER / "store/users/john/current.json").read_text(encoding="utf-8")
-    pointer = store.read_pointer(ROOT, "john")
+    pointer = store.read_pointer(Store(ROOT), "john")
     assert pointer is not None
     assert pointer.split == split_rule(20, AdaptConfig()) == "hold_out:0.2:0"
-    assert [entry["split"] for entry in store.history(ROOT, "john")] == ["hold_out:0.2:0"] * 2
+    assert [entry["split"] for entry in store.history(Store(ROOT), "john")] == ["hold_out:0.2:0"] * 2
 
 
 def test_index_and_outcomes_are_read() -> None:
-    row = read_index(ROOT)["john"]
+    row = read_index(Store(ROOT))["john"]
     assert (row.status, row.version, row.run_id) == (Status.adapted, NEWEST, "second")
-    assert read_fingerprints(ROOT).to_pydict() == {"user_key": ["john"], "fingerprint": [row.fingerprint]}
-    assert recover_runs(ROOT) == []
+    assert read_fingerprints(Store(ROOT)).to_pydict() == {"user_key": ["john"], "fingerprint": [row.fingerprint]}
+    assert recover_runs(Store(ROOT)) == []
     for run_id, version in (("first", FIRST), ("second", NEWEST)):
-        (outcome,) = read_outcomes(ROOT, run_id)
+        (outcome,) = read_outcomes(Store(ROOT), run_id)
         assert (outcome.user_key, outcome.status, outcome.version) == ("john", Status.adapted, version)
-    assert read_outcomes(ROOT, "second")[0].fingerprint == row.fingerprint
+    assert read_outcomes(Store(ROOT), "second")[0].fingerprint == row.fingerprint
 
 
 def test_an_adapter_file_is_loaded_into_its_base() -> None:

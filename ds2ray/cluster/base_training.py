@@ -25,11 +25,12 @@ from ds2ray import display, storage
 from ds2ray.cluster.progress import our_error
 from ds2ray.cluster.session import beside_driver, cluster_gpus, connected
 from ds2ray.cluster.stopping import StopFlag, asking, stop_on_signal, told_to_stop
-from ds2ray.config import ClusterConfig, StorageConfig
+from ds2ray.config import ClusterConfig
 from ds2ray.display.doing import Doing
 from ds2ray.errors import Ds2RayError, StorageError
 from ds2ray.model.files import save_model_file
 from ds2ray.model.stored import publish_base
+from ds2ray.store import Store
 from ds2ray.training.base.board import Board
 from ds2ray.training.base.loop import train_base
 from ds2ray.training.base.reports import EpochReport, Observer, Progress
@@ -67,14 +68,14 @@ def run_id_of(task: BaseTask) -> str:
     return f"train-{task.fingerprint[:16]}"
 
 
-def train_on_ray(task: BaseTask, storage_config: StorageConfig, cluster: ClusterConfig) -> FinishedBase:
+def train_on_ray(task: BaseTask, store: Store, cluster: ClusterConfig) -> FinishedBase:
     """Train with `cluster.num_workers` DDP workers on Ray; 0 trains in this process, without Ray.
 
     SIGTERM and Ctrl-C save the state before they end the run. With `cluster.min_workers` Ray begins with as many
     workers as there is room for, and starts them anew, from the newest checkpoint, when that changes.
 
     Args:
-        task, storage_config: with absolute URIs.
+        task: with absolute URIs.
 
     Raises:
         InterruptedRunError: it was asked to stop, and its state is saved.
@@ -83,7 +84,7 @@ def train_on_ray(task: BaseTask, storage_config: StorageConfig, cluster: Cluster
     if cluster.num_workers == 0:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         with stop_on_signal(lambda: True, display.say) as asked:
-            return _train_and_publish(task, storage_config, device, 0, _tell, display.is_live(), asked.is_set)
+            return _train_and_publish(task, store, device, 0, _tell, display.is_live(), asked.is_set)
     for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
     with connected(cluster), _shown() as queue:
@@ -100,7 +101,7 @@ def train_on_ray(task: BaseTask, storage_config: StorageConfig, cluster: Cluster
                 _worker,
                 # by reference: the configuration itself is written to Ray's logs
                 train_loop_config={
-                    "settings": ray.put((task, storage_config)),
+                    "settings": ray.put((task, store, storage.current_server())),
                     "news": queue,
                     "stop": flag,
                     "num_workers": cluster.num_workers,
@@ -184,20 +185,19 @@ def _tell(news: "str | Doing") -> None:
 
 def _worker(config: dict[str, Any]) -> FinishedBase:
     """What each Ray Train worker runs."""
-    task, storage_config = ray.get(config["settings"])
-    storage.configure(storage_config)
+    task, store, outside = ray.get(config["settings"])
     context = ray.train.get_context()
     rank, started, wanted = context.get_world_rank(), context.get_world_size(), config["num_workers"]
     tell = config["news"].put
     if rank == 0 and started < wanted:
         tell(f"training with {started} of {wanted} workers: the cluster has no room for more")
-    with asking(config["stop"]) as stopped:
-        return _train_and_publish(task, storage_config, get_device(), rank, tell, config["is_live"], stopped)
+    with storage.using(outside), asking(config["stop"]) as stopped:
+        return _train_and_publish(task, store, get_device(), rank, tell, config["is_live"], stopped)
 
 
 def _train_and_publish(
     task: BaseTask,
-    storage_config: StorageConfig,
+    store: Store,
     device: torch.device,
     rank: int,
     tell: Callable[[str | Doing], None],
@@ -245,5 +245,5 @@ def _train_and_publish(
         if rank == 0:
             tell(Doing("publishing the base"))
             save_model_file(model_uri, base)
-            base_uri = publish_base(storage_config.root, base, run_id_of(task), metrics=metrics)
+            base_uri = publish_base(store, base, run_id_of(task), metrics=metrics)
         return FinishedBase(base.base_id, model_uri, base_uri)

@@ -4,6 +4,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,15 +12,16 @@ import ray
 import torch
 from ray import tune
 
-from ds2ray import storage, store
-from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, ErrorMetric, StorageConfig, to_plain
+from ds2ray import storage
+from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, ErrorMetric, to_plain
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError, NewerReleaseError
 from ds2ray.fleet.attempts import name_user, named_user
 from ds2ray.fleet.plan import UserPlan
 from ds2ray.fleet.sealed import open_sealed
 from ds2ray.model.stored import base_from_bytes, open_adapter
 from ds2ray.model.weights import to_bytes
-from ds2ray.store import outcomes
+from ds2ray.storage import Server
+from ds2ray.store import AdapterPointer, BaseRecord, Store, outcomes, publish_adapter, read_pointer
 from ds2ray.store.outcomes import Outcome, Status
 from ds2ray.tables.problems import listed
 from ds2ray.training.adapters.cohort import CohortResult, cohort_events
@@ -50,14 +52,16 @@ class FleetTask:
     """What all trials of a run share. It travels once per node, through the object store.
 
     Attributes:
+        outside: the server of speech, which lies outside the store.
         base_record, base_weights: the frozen base; the weights as a reference to uint8 [size_bytes].
         slice_s: between two reports of a trial.
         cohorts: one reference per trial to the cohort's users.
     """
 
     run_id: str
-    storage: StorageConfig
-    base_record: store.BaseRecord
+    store: Store
+    outside: Server
+    base_record: BaseRecord
     base_weights: Any
     adapter: AdapterConfig
     adapt: AdaptConfig
@@ -90,12 +94,16 @@ class CohortTrial(tune.Trainable):
     def setup(self, config: dict[str, Any], task: FleetTask) -> None:  # type: ignore[override]  # tune.with_parameters
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
         self.task = task
-        storage.configure(task.storage)
+        self.open_contexts = ExitStack()
+        self.open_contexts.enter_context(storage.using(task.outside))
         self.device = torch.device("cuda" if task.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu")
         if self.device.type == "cuda":
             torch.cuda.set_per_process_memory_fraction(min(1.0, task.gpus_per_trial))
         self.base = base_from_bytes(task.base_record, ray.get(task.base_weights).tobytes(), self.device)
         self._take_up(config)
+
+    def cleanup(self) -> None:
+        self.open_contexts.close()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._take_up(new_config)
@@ -117,7 +125,7 @@ class CohortTrial(tune.Trainable):
                 done = False
                 break
         if finished:
-            outcomes.write_part(self.task.storage.root, self.task.run_id, self._part_name(), finished)
+            outcomes.write_part(self.task.store, self.task.run_id, self._part_name(), finished)
             self.part += 1
         progress = self.progress
         return {
@@ -149,7 +157,7 @@ class CohortTrial(tune.Trainable):
 
     def _events(self) -> Iterator[Outcome | CohortProgress]:
         """Work on the cohort; users that an earlier attempt finished are not trained again."""
-        root_uri, run_id, start = self.task.storage.root, self.task.run_id, self.start
+        store, run_id, start = self.task.store, self.task.run_id, self.start
         users: dict[str, UserPlan] = {user.user_key: user for user in ray.get(self.task.cohorts[start.cohort])}
         if start.attempt > 1:
             yield from self._left_behind(users)
@@ -161,23 +169,23 @@ class CohortTrial(tune.Trainable):
         if not start.suspected:
             yield from self._work_on(opened)
             return
-        guilty = named_user(root_uri, run_id, start.cohort, start.attempt - 1)
+        guilty = named_user(store, run_id, start.cohort, start.attempt - 1)
         for user in opened:
             if user.user_key == guilty:
                 yield _ended_its_worker(user, start)
             else:
-                name_user(root_uri, run_id, start.cohort, start.attempt, user.user_key)
+                name_user(store, run_id, start.cohort, start.attempt, user.user_key)
                 yield from self._work_on([user])
 
     def _left_behind(self, users: dict[str, UserPlan]) -> Iterator[Outcome]:
         """Take out of `users` whom an earlier attempt finished; yields those whose outcomes it did not write."""
-        while (part := outcomes.read_part(self.task.storage.root, self.task.run_id, self._part_name())) is not None:
+        while (part := outcomes.read_part(self.task.store, self.task.run_id, self._part_name())) is not None:
             for outcome in part:
                 users.pop(outcome.user_key, None)
             self.part += 1
         for user in list(users.values()):
             try:
-                pointer = store.read_pointer(self.task.storage.root, user.user_key)
+                pointer = read_pointer(self.task.store, user.user_key)
             except ArtifactCorruptError:
                 continue  # publishing comes upon it, and says so
             if pointer is not None and pointer.run_id == self.task.run_id:
@@ -194,7 +202,7 @@ class CohortTrial(tune.Trainable):
     def _current(self, user_key: str) -> CurrentAdapter | None:
         """The adapter that the user has now, where it can be compared on the same encodings."""
         try:
-            found = open_adapter(self.task.storage.root, user_key, self.base)
+            found = open_adapter(self.task.store, user_key, self.base)
         except (BaseMismatchError, ArtifactCorruptError, NewerReleaseError) as error:
             # neither can be compared with; the new adapter takes its place if it is no worse than the base
             log.warning("%s", error)
@@ -215,8 +223,8 @@ class CohortTrial(tune.Trainable):
         version = sha256 = ""
         if result.fit is not None and result.better:
             try:
-                pointer = store.publish_adapter(
-                    task.storage.root,
+                pointer = publish_adapter(
+                    task.store,
                     result.user_key,
                     to_bytes(result.fit.state),
                     base_fingerprint=task.base_record.fingerprint,
@@ -249,7 +257,7 @@ class CohortTrial(tune.Trainable):
         )
 
 
-def _error_ratio(pointer: store.AdapterPointer) -> float:
+def _error_ratio(pointer: AdapterPointer) -> float:
     """What an adapter left of the base's held-out error when it was published."""
     if not pointer.error_before or pointer.error_after is None:
         return 1.0
@@ -267,7 +275,7 @@ def _ended_its_worker(user: UserPlan, start: CohortStart) -> Outcome:
     )
 
 
-def _published_already(user: UserPlan, pointer: store.AdapterPointer) -> Outcome:
+def _published_already(user: UserPlan, pointer: AdapterPointer) -> Outcome:
     return Outcome(
         user_key=user.user_key,
         status=Status.adapted,

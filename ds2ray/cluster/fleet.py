@@ -18,11 +18,13 @@ from ds2ray.errors import StorageError
 from ds2ray.fleet.plan import Plan
 from ds2ray.fleet.settling import CohortStarts
 from ds2ray.fleet.tally import Tally
-from ds2ray.store import BaseRecord, read_base
+from ds2ray.storage import current_server
+from ds2ray.store import BaseRecord, Store, read_base
 
 
 def train_cohorts(
     job: AdaptJob,
+    store: Store,
     plan: Plan,
     run_id: str,
     record: BaseRecord,
@@ -41,13 +43,14 @@ def train_cohorts(
     Raises:
         StorageError: a trial could not reach the store.
     """
-    weights = read_base(job.storage.root, record.base_id)[1]
+    weights = read_base(store, record.base_id)[1]
     trials_at_once = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial).trials
     with quiet_tune(trials_at_once=trials_at_once):
         gpus = job.adapt.gpus_per_trial if cluster_gpus() > 0 else 0.0
         task = FleetTask(
             run_id=run_id,
-            storage=job.storage,
+            store=store,
+            outside=current_server(),
             base_record=record,
             # as an array the weights are read from shared memory, not copied to each trial's message
             base_weights=ray.put(np.frombuffer(weights, dtype=np.uint8)),

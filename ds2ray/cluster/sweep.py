@@ -21,16 +21,20 @@ from ds2ray.metrics import Score
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.weights import Base
 from ds2ray.progress import duration_text
+from ds2ray.storage import Server, current_server, using
 from ds2ray.tables.users import UserData
 from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.adapters.encoded import CohortUser, EncodedUser, encode_users, speech_of, user_seed
 from ds2ray.training.adapters.fit import fit_adapter
 
 
-def _encode(base: Base, users: Sequence[UserData], after_layer: int, adapt: AdaptConfig) -> list[EncodedUser]:
+def _encode(
+    base: Base, users: Sequence[UserData], after_layer: int, adapt: AdaptConfig, outside: Server
+) -> list[EncodedUser]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     encoder = Encoder(base, after_layer, adapt.encode_batch_s, device, adapt.precision)
-    encoded = encode_users(encoder, [CohortUser(user.user_id, user.utterances) for user in users])
+    with using(outside):
+        encoded = encode_users(encoder, [CohortUser(user.user_id, user.utterances) for user in users])
     # trials read them from shared memory, whatever device they run on
     return [replace(user, encodings=[rows.cpu() for rows in user.encodings]) for user in encoded]
 
@@ -40,7 +44,7 @@ def try_points(job: SweepJob, base: Base, users: Sequence[UserData], points: Seq
     gpus = job.adapt.gpus_per_trial if cluster_gpus() > 0 else 0.0
     encode = ray.remote(num_cpus=job.adapt.cpus_per_trial, num_gpus=gpus)(_encode)
     base_ref = ray.put(base)
-    encoded_ref = encode.remote(base_ref, users, job.adapter.after_layer, job.adapt)
+    encoded_ref = encode.remote(base_ref, users, job.adapter.after_layer, job.adapt, current_server())
     trainable = tune.with_resources(
         tune.with_parameters(_trial, shared=(base_ref, encoded_ref, list(points), job.adapt)),
         {"cpu": job.adapt.cpus_per_trial, "gpu": gpus},

@@ -21,7 +21,7 @@ from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_te
 from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle
 from ds2ray.naming import typed
 from ds2ray.progress import Tell, duration_text, paced, untold
-from ds2ray.store import BaseRecord, lease, read_base_record
+from ds2ray.store import BaseRecord, Store, lease, read_base_record, server_outside
 from ds2ray.store.index import close_run, open_run, read_fingerprints, recover_runs
 from ds2ray.store.layout import plan_uri, run_uri, summary_uri
 from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
@@ -39,21 +39,24 @@ def run(job: AdaptJob) -> int:
         KeyboardInterrupt: the run was asked to stop; what is finished is published and in the index.
         StorageError: the store failed; running again does what is unfinished.
     """
-    storage.configure(job.storage)
+    with storage.using(server_outside(job.data, job.storage)):
+        return _adapt(job, Store.of(job.storage))
+
+
+def _adapt(job: AdaptJob, store: Store) -> int:
     if not job.users:
         raise ConfigError(f"users is missing: give a table `user_id,manifest`: {typed('adapt_users')} users.csv")
-    root_uri = job.storage.root
     run_id = job.run_id or f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
-    if job.run_id and storage.exists(plan_uri(root_uri, run_id)):
-        raise ConfigError(f"run_id={run_id}: {root_uri} has a run of this name; give another one, or leave it empty")
+    if job.run_id and store.exists(plan_uri(store, run_id)):
+        raise ConfigError(f"run_id={run_id}: {store} has a run of this name; give another one, or leave it empty")
     display.doing("reading the base")
-    record = base_record(job)
+    record = base_record(job, store)
     if job.dry_run:
-        display.say(plan_text(make_plan(job, record, display.telling("planning")), job.users, root_uri))
+        display.say(plan_text(make_plan(job, store, record, display.telling("planning")), job.users, store.root_uri))
         return 0
     started_s = time.monotonic()
-    with lease.held(root_uri, run_id) as keep_alive:
-        for recovered in recover_runs(root_uri):
+    with lease.held(store, run_id) as keep_alive:
+        for recovered in recover_runs(store):
             display.say(f"took over the outcomes of run {recovered}, which had not come to its end")
         stay_alive = paced(lambda line: keep_alive())  # planning may take longer than a lease lasts
 
@@ -61,8 +64,8 @@ def run(job: AdaptJob) -> int:
             display.doing("planning", line)
             stay_alive(line)
 
-        plan = make_plan(job, record, tell)
-        display.say(plan_text(plan, job.users, root_uri))
+        plan = make_plan(job, store, record, tell)
+        display.say(plan_text(plan, job.users, store.root_uri))
         stopped: BaseException | None = None
         starts: Mapping[int, CohortStarts] = {}
         with ExitStack() as cluster:
@@ -76,13 +79,13 @@ def run(job: AdaptJob) -> int:
                 if len(packed) != len(plan.cohorts):
                     display.say(f"  {repacked_text(packed, plan, room)}")
                 plan = replace(plan, cohorts=packed)
-            open_run(root_uri, run_id)
-            storage.write_table(plan_uri(root_uri, run_id), plan_table(plan))
+            open_run(store, run_id)
+            store.write_table(plan_uri(store, run_id), plan_table(plan))
             try:
                 if plan.cohorts:
                     from ds2ray.cluster.fleet import train_cohorts  # imports torch
 
-                    starts = train_cohorts(job, plan, run_id, record, keep_alive)
+                    starts = train_cohorts(job, store, plan, run_id, record, keep_alive)
             except BaseException as error:
                 stopped = error
                 raise
@@ -90,11 +93,11 @@ def run(job: AdaptJob) -> int:
                 # also when the run is stopped: what is finished counts
                 cluster.close()
                 display.doing("writing outcomes")
-                trained = read_outcomes(root_uri, run_id)
+                trained = read_outcomes(store, run_id)
                 least = job.adapt.min_utterances
                 rows = settle(plan, trained, starts, finished=stopped is None, min_utterances=least)
-                write_part(root_uri, run_id, SETTLED_PART, rows, plan.unchanged)
-                close_run(root_uri, run_id, rows)
+                write_part(store, run_id, SETTLED_PART, rows, plan.unchanged)
+                close_run(store, run_id, rows)
                 num_unchanged = plan.count(Change.unchanged)
                 code = exit_code(rows, job.adapt.max_failed_ratio, num_unchanged)
                 code = code if stopped is None else _exit_code_of(stopped)
@@ -107,12 +110,12 @@ def run(job: AdaptJob) -> int:
                     interrupted=stopped is not None,
                     unchanged=plan.unchanged,
                 )
-                storage.write_json(summary_uri(root_uri, run_id), {**summary, "exit_code": code})
-                _print_outcomes(rows, plan, run_uri(root_uri, run_id), summary["seconds"])
+                store.write_json(summary_uri(store, run_id), {**summary, "exit_code": code})
+                _print_outcomes(rows, plan, run_uri(store, run_id), summary["seconds"])
     return code
 
 
-def base_record(job: AdaptJob) -> BaseRecord:
+def base_record(job: AdaptJob, store: Store) -> BaseRecord:
     """The base to adapt to; that of a model.pt is published in the store first, so that recognition finds it.
 
     Raises:
@@ -120,7 +123,7 @@ def base_record(job: AdaptJob) -> BaseRecord:
         InputError: there is no such base, or it comes from a newer release.
     """
     if not job.base.endswith(MODEL_FILE_SUFFIX):
-        record = read_base_record(job.storage.root, job.base)
+        record = read_base_record(store, job.base)
         require_place(job.adapter, BaseSettings.of(record).model)
         return record
     require_model_file(job.base)
@@ -131,11 +134,11 @@ def base_record(job: AdaptJob) -> BaseRecord:
     base = load_model_file(job.base)
     require_place(job.adapter, base.model_config)
     if not job.dry_run:
-        publish_base(job.storage.root, base, run_id=job.base, metrics={})
+        publish_base(store, base, run_id=job.base, metrics={})
     return describe_base(base, run_id=job.base)
 
 
-def make_plan(job: AdaptJob, record: BaseRecord, tell: Tell = untold) -> Plan:
+def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = untold) -> Plan:
     """Read and check the users and compare them with the index.
 
     Of a sealed user only the row is read: a plan costs a few requests, however many sealed users there are.
@@ -155,7 +158,7 @@ def make_plan(job: AdaptJob, record: BaseRecord, tell: Tell = untold) -> Plan:
     refuse((p for user in users for p in user.problems if p.kind is not ProblemKind.row), job.data, job.users)
     return plan_run(
         replace(fleet, users=users),
-        read_fingerprints(job.storage.root),
+        read_fingerprints(store),
         objects,
         base_fingerprint=record.fingerprint,
         adapter=job.adapter,

@@ -14,7 +14,7 @@ from ds2ray.demo.corpus import DemoCorpus, make_corpus
 from ds2ray.demo.gains import DemoRow, gains_png, gains_table, result_line
 from ds2ray.naming import typed
 from ds2ray.progress import TellDone
-from ds2ray.store import user_key
+from ds2ray.store import Store, user_key
 from ds2ray.store.index import read_index
 from ds2ray.store.outcomes import read_outcomes
 from ds2ray.tables.manifest import read_manifest
@@ -34,37 +34,37 @@ def run(job: DemoJob) -> int:
         seed=job.seed,
         progress=lambda done, total: display.doing("speaking", f"{done}/{total} sentences", share=done / total),
     )
-    store = StorageConfig(root=_store_root(job))
+    settings = StorageConfig(root=_store_root(job))
     display.say("2/4 training a base on ordinary voices …")
     job.train.manifest, job.train.valid_manifest = corpus.train_manifest, corpus.valid_manifest
     job.train.output_dir = storage.join(job.output_dir, "outputs")
-    code = train.run(TrainJob(model=job.model, audio=job.audio, train=job.train, storage=store, cluster=job.cluster))
+    code = train.run(TrainJob(model=job.model, audio=job.audio, train=job.train, storage=settings, cluster=job.cluster))
     if code:
         return code
     display.say("3/4 adapting eight users who speak differently …")
     adapt_job = AdaptJob(
-        users=corpus.users_csv, adapter=job.adapter, adapt=job.adapt, storage=store, cluster=job.cluster
+        users=corpus.users_csv, adapter=job.adapter, adapt=job.adapt, storage=settings, cluster=job.cluster
     )
     code = adapt.run(adapt_job)
     if code:
         return code
     display.say("4/4 recognising test sentences that no training and no gate has seen …")
-    rows = test_users(corpus, store.root)
+    rows = test_users(corpus, Store.of(settings))
     _show(rows, job, corpus, time.monotonic() - started_s)
     return 0
 
 
-def test_users(corpus: DemoCorpus, root_uri: str) -> list[DemoRow]:
+def test_users(corpus: DemoCorpus, store: Store) -> list[DemoRow]:
     """Recognise every user's test sentences by the base alone and with the user's adapter."""
     from ds2ray.recognition.transcriber import Transcriber  # imports torch
 
-    transcriber = Transcriber.open(root_uri)
+    transcriber = Transcriber.open(store)
     utterances = read_manifest(corpus.test_manifest).utterances
     alone = transcriber.transcribe_utterances(utterances, use_adapters=False, tell=_telling("recognising by the base"))
     adapted = transcriber.transcribe_utterances(utterances, tell=_telling("recognising with the users' adapters"))
     speech = {user.user_id: user.utterances for user in read_users(corpus.users_csv, DataConfig())[0]}
-    run_ids = sorted({row.run_id for row in read_index(root_uri).values()})
-    outcome_of = {row.user_key: row for run_id in run_ids for row in read_outcomes(root_uri, run_id)}
+    run_ids = sorted({row.run_id for row in read_index(store).values()})
+    outcome_of = {row.user_key: row for run_id in run_ids for row in read_outcomes(store, run_id)}
     rows = []
     for user_id in corpus.user_ids:
         own = [row for row, utterance in enumerate(utterances) if utterance.user_id == user_id]

@@ -20,6 +20,7 @@ from ds2ray.packs.making import Made, make_pack, make_packs
 from ds2ray.packs.tables import FOLDER, named_packs, shard_of_utterance, write_manifest, write_users
 from ds2ray.progress import INTERVAL_S, duration_text
 from ds2ray.storage import ObjectInfo
+from ds2ray.store import Store, server_outside
 from ds2ray.store.lease import held
 from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.notes import reading_notes
@@ -57,7 +58,11 @@ def run(job: PrepareJob) -> int:
         StorageError: the store cannot be reached or refuses the credentials.
         InterruptedRunError: another run is packing into this folder.
     """
-    storage.configure(job.storage)
+    with storage.using(server_outside(job.data, job.storage)):
+        return _prepare(job)
+
+
+def _prepare(job: PrepareJob) -> int:
     output_uri = _output_uri(job)
     corpus = read_corpus(job.source, job.prepare, job.data, display.telling("reading"))
     num_rows = sum(len(m.utterances) for m in corpus.manifests) + len(
@@ -73,7 +78,7 @@ def run(job: PrepareJob) -> int:
         display.say("\n".join(causes_table(dropped_rows(work.problems))) or "  no row left out")
         return 0
     # one run at a time: another would delete packs that this one has stored and not yet published
-    with held(_folder_uri(job, output_uri), "prepare") as keep_alive:
+    with held(Store(_folder_uri(job, output_uri), storage.current_server()), "prepare") as keep_alive:
         _pack(job, output_uri, corpus, work, keep_alive)
     _print_result(work, num_rows, storage.join(output_uri, DROPPED))
     return 0

@@ -14,29 +14,33 @@ from ds2ray.config import SweepJob
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.fleet.sweep import sweep_points
 from ds2ray.naming import typed
-from ds2ray.store import read_base_record
+from ds2ray.store import Store, read_base_record, server_outside
 from ds2ray.tables.users import Fleet, UserData, read_fleet, read_manifests, usable_users
 from ds2ray.tables.users_table import user_rows
 
 
 def run(job: SweepJob) -> int:
     """Try all points on a sample of users; returns the exit code."""
-    storage.configure(job.storage)
+    with storage.using(server_outside(job.data, job.storage)):
+        return _sweep(job, Store.of(job.storage))
+
+
+def _sweep(job: SweepJob, store: Store) -> int:
     if not job.users:
         raise ConfigError(f"users is missing: give a table `user_id,manifest`: {typed('sweep_adapters')} users.csv")
     points = sweep_points(job.sweep, job.adapter, job.adapt)
     display.doing("reading the base and the users")
-    settings = stored_base(job.storage.root, job.base)
+    settings = stored_base(store, job.base)
     fleet = read_fleet(job.users, job.data)
     opened = None
     if settings is None:
         from ds2ray.model.stored import open_base  # imports torch
 
-        opened = open_base(job.storage.root, job.base)
+        opened = open_base(store, job.base)
         settings = BaseSettings(opened.model_config, opened.audio, opened.vocabulary)
     require_place(job.adapter, settings.model)
     users = _sample(job, fleet, settings)
-    base_id = opened.base_id if opened else read_base_record(job.storage.root, job.base).base_id
+    base_id = opened.base_id if opened else read_base_record(store, job.base).base_id
     hours = sum(u.duration_s or 0.0 for user in users for u in user.utterances) / 3600
     display.say(f"{len(points)} trials on {len(users)} users ({hours:.2f} h of speech), base {base_id}")
     if job.dry_run:
@@ -48,7 +52,7 @@ def run(job: SweepJob) -> int:
     from ds2ray.fleet.sweep_report import write_report
     from ds2ray.model.stored import open_base
 
-    base = opened or open_base(job.storage.root, job.base)
+    base = opened or open_base(store, job.base)
     with connected(job.cluster):
         results = try_points(job, base, users, points)
     write_report(results, job.sweep.output_dir, f"{typed('adapt_users')} {shlex.quote(job.users)}")

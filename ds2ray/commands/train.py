@@ -13,7 +13,7 @@ from ds2ray.compat.names import check_adapter_name
 from ds2ray.config import AudioConfig, TrainConfig, TrainJob
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.sound.noise import NoiseFolder
-from ds2ray.store import read_base_record
+from ds2ray.store import Store, read_base_record, server_outside
 from ds2ray.store.layout import base_uri
 from ds2ray.training.base.sources import TrainingData, read_tables, usable_data
 
@@ -46,7 +46,11 @@ def detect_mode(train: TrainConfig) -> Mode:
 
 def run(job: TrainJob) -> int:
     """Train what the job describes; returns the exit code."""
-    storage.configure(job.storage)
+    with storage.using(server_outside(job.data, job.storage)):
+        return _train(job, Store.of(job.storage))
+
+
+def _train(job: TrainJob, store: Store) -> int:
     mode = detect_mode(job.train)
     start_from = job.train.base_model_path or job.train.pretrained_model_path
     if start_from:
@@ -68,8 +72,8 @@ def run(job: TrainJob) -> int:
         from ds2ray.compat.single_user import train_one_adapter
 
         assert start is not None
-        return train_one_adapter(job, start, data)
-    return _train_base(job, start, data, audio)
+        return train_one_adapter(job, store, start, data)
+    return _train_base(job, store, start, data, audio)
 
 
 def _open_start(job: TrainJob, start_from: str) -> "Base":
@@ -92,12 +96,12 @@ def _say_data(mode: Mode, data: TrainingData) -> None:
         display.say(f"  … and {len(data.problems) - 20} more")
 
 
-def _train_base(job: TrainJob, start: "Base | None", data: TrainingData, audio: AudioConfig) -> int:
+def _train_base(job: TrainJob, store: Store, start: "Base | None", data: TrainingData, audio: AudioConfig) -> int:
     from ds2ray.cluster.base_training import train_on_ray  # imports Ray
     from ds2ray.training.base.task import BaseTask
 
     # workers have another working directory
-    output_dir, root = storage.absolute(job.train.output_dir), storage.absolute(job.storage.root)
+    output_dir = storage.absolute(job.train.output_dir)
     augment = job.train.augment
     if augment.noise_dir:
         augment = replace(augment, noise_dir=storage.absolute(augment.noise_dir))
@@ -111,25 +115,25 @@ def _train_base(job: TrainJob, start: "Base | None", data: TrainingData, audio: 
         checkpoint_uri=storage.join(output_dir, "checkpoints"),
         initial_state=start.model.base_state() if start else None,
     )
-    finished = find_finished(task, root) if job.train.resume else None
+    finished = find_finished(task, store) if job.train.resume else None
     if finished:
         display.say(
             f"nothing is left to do: {finished} was trained with these settings (train.resume=false trains again)"
         )
         return 0
-    display.say(str(train_on_ray(task, replace(job.storage, root=root), job.cluster)))
+    display.say(str(train_on_ray(task, store, job.cluster)))
     return 0
 
 
-def find_finished(task: "BaseTask", root_uri: str) -> "FinishedBase | None":
+def find_finished(task: "BaseTask", store: Store) -> "FinishedBase | None":
     """The store's newest base and its model.pt, where they come from this very task."""
     from ds2ray.cluster.base_training import MODEL_FILE, FinishedBase, run_id_of
 
     model_uri = storage.join(task.train.output_dir, MODEL_FILE)
     try:
-        record = read_base_record(root_uri)
+        record = read_base_record(store)
     except InputError:
         return None  # there is no base yet
     if record.run_id != run_id_of(task) or not storage.exists(model_uri):
         return None
-    return FinishedBase(record.base_id, model_uri, base_uri(root_uri, record.base_id))
+    return FinishedBase(record.base_id, model_uri, base_uri(store, record.base_id))

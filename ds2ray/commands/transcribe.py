@@ -12,6 +12,7 @@ from ds2ray.commands.wanted import stored_base
 from ds2ray.config import AudioConfig, TranscribeJob
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.naming import typed
+from ds2ray.store import Store, server_outside
 from ds2ray.tables.manifest import Manifest, Utterance, read_manifest
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.validation import enforce, validate
@@ -25,13 +26,17 @@ OUTPUT_SUFFIXES = (".jsonl", ".csv", ".parquet")
 
 def run(job: TranscribeJob) -> int:
     """Recognise what the job names; returns 0, or 2 where none of it could be read."""
-    storage.configure(job.storage)
+    with storage.using(server_outside(job.data, job.storage)):
+        return _transcribe(job, Store.of(job.storage))
+
+
+def _transcribe(job: TranscribeJob, store: Store) -> int:
     if bool(job.audio) == bool(job.manifest):
         raise ConfigError(f"give either audio files, as in `{typed('transcribe')} hello.wav`, or manifest=<table>")
     if job.output and not job.output.endswith(OUTPUT_SUFFIXES):
         raise ConfigError(f"output={job.output!r}: the name must end in {', '.join(OUTPUT_SUFFIXES)}")
     display.doing("looking at the base and the audio")
-    base = stored_base(job.storage.root, job.base)
+    base = stored_base(store, job.base)
     uris = _audio_uris(job)
     manifest = read_manifest(job.manifest, transcripts_required=False) if job.manifest else None
     utterances: Sequence[Utterance] = []
@@ -40,7 +45,7 @@ def run(job: TranscribeJob) -> int:
     display.doing("opening the base")
     from ds2ray.recognition.transcriber import Transcriber  # imports torch
 
-    transcriber = Transcriber.open(job.storage.root, job.base, batch_s=job.batch_s)
+    transcriber = Transcriber.open(store, job.base, batch_s=job.batch_s)
     if manifest is None:
         hypotheses = transcriber.transcribe(uris, user=job.user, tell=_tell)
     else:

@@ -6,7 +6,7 @@ from ds2ray import storage
 from ds2ray.config import AdapterConfig, AudioConfig, ModelConfig, from_plain, layers_before
 from ds2ray.errors import InputError
 from ds2ray.naming import named
-from ds2ray.store import BaseRecord, read_base_record
+from ds2ray.store import BaseRecord, Store, read_base_record
 from ds2ray.text import Vocabulary
 
 MODEL_FILE_SUFFIX = ".pt"
@@ -30,7 +30,7 @@ class BaseSettings:
         )
 
 
-def stored_base(root_uri: str, base: str) -> BaseSettings | None:
+def stored_base(store: Store, base: str) -> BaseSettings | None:
     """The settings of the base that a job names; None for a model.pt, which only torch can read.
 
     Raises:
@@ -39,7 +39,7 @@ def stored_base(root_uri: str, base: str) -> BaseSettings | None:
     if base.endswith(MODEL_FILE_SUFFIX):
         require_model_file(base)
         return None
-    return BaseSettings.of(read_base_record(root_uri, base))
+    return BaseSettings.of(read_base_record(store, base))
 
 
 def require_model_file(uri: str) -> None:

@@ -9,7 +9,7 @@ from ds2ray.config import AdaptConfig, TrainJob, to_plain
 from ds2ray.fleet.fingerprints import user_fingerprint
 from ds2ray.model.stored import ensure_base
 from ds2ray.model.weights import Base, to_bytes
-from ds2ray.store import publish_adapter, user_key
+from ds2ray.store import Store, publish_adapter, user_key
 from ds2ray.training.adapters.fit import AdapterFit
 from ds2ray.training.adapters.gate import gate
 from ds2ray.training.adapters.split import OWN_MANIFEST
@@ -18,7 +18,7 @@ from ds2ray.training.optim import build_optimizer
 from ds2ray.training.seeds import derive_seed
 
 
-def train_one_adapter(job: TrainJob, base: Base, data: TrainingData) -> int:
+def train_one_adapter(job: TrainJob, store: Store, base: Base, data: TrainingData) -> int:
     """One user's adapter, in this process."""
     model, train = base.model, job.train
     torch.manual_seed(derive_seed(train.seed, train.adapter_name))
@@ -47,21 +47,21 @@ def train_one_adapter(job: TrainJob, base: Base, data: TrainingData) -> int:
     display.say(
         f"adapter {train.adapter_name}: held-out {name} {before:.1%} → {after:.1%}, {fit.epochs} epochs, saved {path}"
     )
-    display.say(publish_one_adapter(job, base, fit, data))
+    display.say(publish_one_adapter(job, store, base, fit, data))
     return 0
 
 
-def publish_one_adapter(job: TrainJob, base: Base, fit: AdapterFit, data: TrainingData) -> str:
+def publish_one_adapter(job: TrainJob, store: Store, base: Base, fit: AdapterFit, data: TrainingData) -> str:
     """Put an adapter that passes the gate into the store under its user's key; says what was done."""
     metric = job.train.metric
     reason = gate(fit, None, metric)
     if reason:
-        return f"not published in {job.storage.root}: {reason}"
+        return f"not published in {store}: {reason}"
     utterances = [*data.train, *data.valid]
     objects = storage.stat_many(u.audio for u in utterances if isinstance(u.audio, str))
-    ensure_base(job.storage.root, base, run_id=job.train.base_model_path)
+    ensure_base(store, base, run_id=job.train.base_model_path)
     pointer = publish_adapter(
-        job.storage.root,
+        store,
         user_key(job.train.adapter_name),
         to_bytes(fit.state),
         base_fingerprint=base.fingerprint,
@@ -72,4 +72,4 @@ def publish_one_adapter(job: TrainJob, base: Base, fit: AdapterFit, data: Traini
         error_after=fit.score_after.rate(metric),
         split=OWN_MANIFEST,
     )
-    return f"published in {job.storage.root} as version {pointer.version} of user {pointer.user_key}"
+    return f"published in {store} as version {pointer.version} of user {pointer.user_key}"

@@ -1,4 +1,4 @@
-"""Which utterances are usable."""
+"""Which utterances are usable, and where they lie."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class ProbeAudio(Choice):
 
 @dataclass(kw_only=True)
 class DataConfig:
-    """Which utterances are usable, and what happens to the others."""
+    """Which utterances are usable, what happens to the others, and the server that they lie on."""
 
     min_duration_s: float = setting(0.1, "shorter audio is bad")
     max_duration_s: float = setting(30.0, "longer audio is bad")
@@ -34,6 +34,12 @@ class DataConfig:
     )
     bad_audio: BadRows = setting(BadRows.drop, "utterances whose audio or transcript cannot be used")
     probe_audio: ProbeAudio = setting(ProbeAudio.near, "which audio headers are opened before the run")
+    endpoint_url: str = setting(
+        "",
+        "S3-compatible server of s3:// URIs outside the store: tables, audio, model files and outputs; empty, and "
+        "data.profile empty, too: the store's",
+    )
+    profile: str = setting("", "name of the credentials for it, as storage.profile")
 
     def __post_init__(self) -> None:
         allowed = "above data.min_duration_s, which is at least 0"

@@ -10,4 +10,11 @@ class StorageConfig:
     """Where bases, adapters, runs and the index live."""
 
     root: str = setting("./store", "any fsspec URI: a folder, s3://bucket/prefix, memory://…")
-    endpoint_url: str = setting("", "S3-compatible server; empty: the provider's own (or AWS_ENDPOINT_URL)")
+    endpoint_url: str = setting(
+        "",
+        "S3-compatible server of the store and, unless data.endpoint_url or data.profile says otherwise, of every "
+        "other s3:// URI; empty: AWS_ENDPOINT_URL, else the profile's own, else the provider's",
+    )
+    profile: str = setting(
+        "", "name of the credentials for it in the AWS configuration files of every node; empty: the provider's chain"
+    )

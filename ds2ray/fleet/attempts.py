@@ -5,10 +5,10 @@ the user's key to a small object: `<root>/runs/<run id>/attempts/<cohort>.json`.
 attempt reads the key, and goes on without that user.
 """
 
-from ds2ray import storage
 from ds2ray.errors import ArtifactCorruptError
 from ds2ray.store.layout import attempt_uri
 from ds2ray.store.outcomes import Status
+from ds2ray.store.store import Store
 
 
 class Patience:
@@ -37,16 +37,16 @@ class Patience:
             self._num_failed += 1
 
 
-def name_user(root_uri: str, run_id: str, cohort: int, attempt: int, user_key: str) -> None:
+def name_user(store: Store, run_id: str, cohort: int, attempt: int, user_key: str) -> None:
     """Write the key of the user that this attempt is about to train alone."""
-    storage.write_json(attempt_uri(root_uri, run_id, cohort), {"attempt": attempt, "user_key": user_key})
+    store.write_json(attempt_uri(store, run_id, cohort), {"attempt": attempt, "user_key": user_key})
 
 
-def named_user(root_uri: str, run_id: str, cohort: int, attempt: int) -> str:
+def named_user(store: Store, run_id: str, cohort: int, attempt: int) -> str:
     """The key of the user that this attempt last trained alone; empty where it named no user."""
-    uri = attempt_uri(root_uri, run_id, cohort)
+    uri = attempt_uri(store, run_id, cohort)
     try:
-        document = storage.read_json(uri)
+        document = store.read_json(uri)
         return str(document["user_key"]) if document["attempt"] == attempt else ""
     except FileNotFoundError:
         return ""

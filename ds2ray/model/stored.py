@@ -4,41 +4,51 @@ from typing import Any
 
 import torch
 
-from ds2ray import store
 from ds2ray.config import AdapterConfig, AudioConfig, ModelConfig, from_plain, to_plain
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.files import load_model_file
 from ds2ray.model.weights import Base, build_base, from_bytes, load_strictly, to_bytes
+from ds2ray.store import (
+    AdapterPointer,
+    BaseRecord,
+    Store,
+    list_bases,
+    read_adapter,
+    read_base,
+    read_pointer,
+    sha256,
+)
+from ds2ray.store import publish_base as publish_weights
 from ds2ray.text import Vocabulary
 
 MODEL_FILE_SUFFIX = ".pt"
 
 
-def describe_base(base: Base, run_id: str, metrics: dict[str, Any] | None = None) -> store.BaseRecord:
+def describe_base(base: Base, run_id: str, metrics: dict[str, Any] | None = None) -> BaseRecord:
     """The record under which the store keeps a base."""
     return _record(base, to_bytes(base.model.base_state()), run_id, metrics or {})
 
 
-def publish_base(root_uri: str, base: Base, run_id: str, metrics: dict[str, Any]) -> str:
+def publish_base(store: Store, base: Base, run_id: str, metrics: dict[str, Any]) -> str:
     """Write a base to the store and make it the newest; returns its URI."""
     weights = to_bytes(base.model.base_state())
-    return store.publish_base(root_uri, weights, _record(base, weights, run_id, metrics))
+    return publish_weights(store, weights, _record(base, weights, run_id, metrics))
 
 
-def ensure_base(root_uri: str, base: Base, run_id: str) -> None:
+def ensure_base(store: Store, base: Base, run_id: str) -> None:
     """See that the store has this base. It becomes the newest only where there was none."""
-    known = store.list_bases(root_uri)
+    known = list_bases(store)
     if base.base_id not in known:
         weights = to_bytes(base.model.base_state())
-        store.publish_base(root_uri, weights, _record(base, weights, run_id, {}), make_newest=not known)
+        publish_weights(store, weights, _record(base, weights, run_id, {}), make_newest=not known)
 
 
-def _record(base: Base, weights: bytes, run_id: str, metrics: dict[str, Any]) -> store.BaseRecord:
-    return store.BaseRecord(
+def _record(base: Base, weights: bytes, run_id: str, metrics: dict[str, Any]) -> BaseRecord:
+    return BaseRecord(
         base_id=base.base_id,
         fingerprint=base.fingerprint,
-        sha256=store.sha256(weights),
+        sha256=sha256(weights),
         size_bytes=len(weights),
         model=to_plain(base.model_config),
         audio=to_plain(base.audio),
@@ -48,11 +58,12 @@ def _record(base: Base, weights: bytes, run_id: str, metrics: dict[str, Any]) ->
     )
 
 
-def open_base(root_uri: str, base: str = "", device: torch.device | str = "cpu") -> Base:
+def open_base(store: Store, base: str = "", device: torch.device | str = "cpu") -> Base:
     """Open a base for recognition: in evaluation mode, without an adapter.
 
     Args:
-        base: a base id in the store, the URI of a base folder or of a model.pt; empty: the store's newest.
+        base: a base id in the store, the URI of a base folder on the same server, or that of a model.pt; empty: the
+            store's newest.
 
     Raises:
         InputError: there is no such base.
@@ -61,13 +72,13 @@ def open_base(root_uri: str, base: str = "", device: torch.device | str = "cpu")
     if base.endswith(MODEL_FILE_SUFFIX):
         opened = load_model_file(base, device)
     else:
-        record, weights = store.read_base(root_uri, base)
+        record, weights = read_base(store, base)
         opened = base_from_bytes(record, weights, device)
     opened.model.eval()
     return opened
 
 
-def base_from_bytes(record: store.BaseRecord, weights: bytes, device: torch.device | str = "cpu") -> Base:
+def base_from_bytes(record: BaseRecord, weights: bytes, device: torch.device | str = "cpu") -> Base:
     """A base from its record and its weights. Raises ArtifactCorruptError where they do not belong together."""
     where = f"base {record.base_id}"
     base = build_base(
@@ -83,14 +94,14 @@ def base_from_bytes(record: store.BaseRecord, weights: bytes, device: torch.devi
     return base
 
 
-def open_adapter(root_uri: str, user_key: str, base: Base) -> tuple[store.AdapterPointer, MLPAdapter] | None:
+def open_adapter(store: Store, user_key: str, base: Base) -> tuple[AdapterPointer, MLPAdapter] | None:
     """A user's current adapter in evaluation mode; None where the user has none.
 
     Raises:
         BaseMismatchError: it belongs to another base; both are named.
         ArtifactCorruptError: what is stored is not what was published.
     """
-    pointer = store.read_pointer(root_uri, user_key)
+    pointer = read_pointer(store, user_key)
     if pointer is None:
         return None
     if pointer.base_fingerprint != base.fingerprint:
@@ -101,5 +112,5 @@ def open_adapter(root_uri: str, user_key: str, base: Base) -> tuple[store.Adapte
     where = f"adapter {pointer.version} of user {user_key}"
     config = from_plain(AdapterConfig, pointer.adapter, pointer.where)
     adapter = MLPAdapter.from_config(base.model.encoding_dim(config.after_layer), config)
-    load_strictly(adapter, from_bytes(store.read_adapter(root_uri, pointer), where), where)
+    load_strictly(adapter, from_bytes(read_adapter(store, pointer), where), where)
     return pointer, adapter.to(base.model.output.weight.device).eval()

@@ -7,7 +7,7 @@ from ds2ray.errors import ArtifactCorruptError, BaseMismatchError, NewerReleaseE
 from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.stored import open_adapter
 from ds2ray.model.weights import Base
-from ds2ray.store import AdapterPointer, user_key
+from ds2ray.store import AdapterPointer, Store, user_key
 
 MAX_OPEN = 512
 """Users whose adapters stay in memory: of the default shape they take some 700 MB."""
@@ -25,8 +25,8 @@ class Speaker:
 class Speakers:
     """Opens users' adapters in a store; of those opened, the `max_open` that were last asked for are kept."""
 
-    def __init__(self, root_uri: str, base: Base, max_open: int = MAX_OPEN) -> None:
-        self.root_uri = root_uri
+    def __init__(self, store: Store, base: Base, max_open: int = MAX_OPEN) -> None:
+        self.store = store
         self.base = base
         self.max_open = max_open
         self._kept: OrderedDict[str, Speaker] = OrderedDict()
@@ -48,7 +48,7 @@ class Speakers:
         if not user:
             return Speaker(note="no user given")
         try:
-            found = open_adapter(self.root_uri, user_key(user), self.base)
+            found = open_adapter(self.store, user_key(user), self.base)
         except (BaseMismatchError, ArtifactCorruptError, NewerReleaseError) as error:
             return Speaker(note=str(error))
         return Speaker(note=f"user {user} has no adapter") if found is None else Speaker(*found)

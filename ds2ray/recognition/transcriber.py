@@ -22,6 +22,7 @@ from ds2ray.recognition.hypothesis import Hypothesis, words_of
 from ds2ray.recognition.speakers import MAX_OPEN, Speaker, Speakers
 from ds2ray.sound.audio import probe, read_waveform
 from ds2ray.sound.features import LogMel
+from ds2ray.store import Store
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import normalise
 
@@ -35,23 +36,24 @@ class Transcriber:
     ```
 
     Attributes:
+        store: in which users' adapters are looked for.
         batch_s: seconds of padded audio per batch.
         max_open: users whose adapters are kept in memory.
     """
 
-    root_uri: str
+    store: Store
     base: Base
     device: torch.device
     batch_s: float = TranscribeJob.batch_s
     max_open: int = MAX_OPEN
 
     def __post_init__(self) -> None:
-        self.speakers = Speakers(self.root_uri, self.base, self.max_open)
+        self.speakers = Speakers(self.store, self.base, self.max_open)
 
     @classmethod
     def open(
         cls,
-        root_uri: str,
+        store: Store | str,
         base: str = "",
         device: torch.device | str | None = None,
         batch_s: float = TranscribeJob.batch_s,
@@ -60,6 +62,7 @@ class Transcriber:
         """Open a store's newest base, or another one by id or URI.
 
         Args:
+            store: or its root, on the server that this process's environment names.
             device: None: a GPU where there is one.
             batch_s: seconds of padded audio per batch.
             max_open: users whose adapters are kept in memory.
@@ -68,7 +71,8 @@ class Transcriber:
             InputError: there is no such base.
         """
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        return cls(root_uri, open_base(root_uri, base, chosen), chosen, batch_s, max_open)
+        opened = Store(store) if isinstance(store, str) else store
+        return cls(opened, open_base(opened, base, chosen), chosen, batch_s, max_open)
 
     def transcribe(self, paths: Sequence[str], user: str = "", tell: TellDone = untold_done) -> list[Hypothesis]:
         """Recognise audio files, in their order, with the user's adapter where there is one.

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from ds2ray.storage.connections import configure
 from ds2ray.storage.documents import read_json, read_table, write_json, write_table
 from ds2ray.storage.listing import ObjectInfo, list_objects, stat_many
 from ds2ray.storage.objects import delete, exists, open_read, read_bytes, write_bytes
+from ds2ray.storage.server import Server, current_server, using
 from ds2ray.uris import absolute, is_local, join, local_path, parent, resolve
 
 if TYPE_CHECKING:
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ObjectInfo",
+    "Server",
     "absolute",
     "arrow_filesystem",
-    "configure",
+    "current_server",
     "delete",
     "exists",
     "is_local",
@@ -29,6 +30,7 @@ __all__ = [
     "read_table",
     "resolve",
     "stat_many",
+    "using",
     "write_bytes",
     "write_json",
     "write_table",

@@ -1,12 +1,12 @@
-"""Connections to stores: one for all threads of a process, with the credentials of its environment."""
+"""Connections to servers: one for all threads of a process, with the credentials of its environment."""
 
 import functools
 import os
 from typing import Any
 
-from ds2ray.config import StorageConfig
 from ds2ray.errors import InputError
-from ds2ray.uris import absolute, protocol
+from ds2ray.storage.server import Server, current_server
+from ds2ray.uris import protocol
 
 MAX_REQUESTS = 32
 """Requests of a process that are under way at once."""
@@ -17,18 +17,8 @@ _CREDENTIAL_VARIABLES = (
 )
 
 
-def configure(storage: StorageConfig) -> None:
-    """Use the configured S3 endpoint in this process and those it starts. Credentials stay where they are.
-
-    A relative root is made absolute in place: Ray's workers have working directories of their own.
-    """
-    storage.root = absolute(storage.root)
-    if storage.endpoint_url:
-        os.environ["AWS_ENDPOINT_URL"] = storage.endpoint_url
-
-
 @functools.cache
-def _connection(scheme: str, process_id: int, credentials: int) -> Any:
+def _connection(scheme: str, server: Server, process_id: int, credentials: int) -> Any:
     """One fsspec instance for all threads of a process, as long as the environment's credentials stay the same."""
     import fsspec
 
@@ -36,6 +26,8 @@ def _connection(scheme: str, process_id: int, credentials: int) -> Any:
         return fsspec.filesystem(scheme, use_listings_cache=False)
     filesystem = fsspec.filesystem(
         scheme,
+        endpoint_url=server.endpoint_url or None,
+        profile=server.profile or None,
         skip_instance_cache=True,  # fsspec's cache does not see that credentials have changed
         use_listings_cache=False,
         max_concurrency=1,  # one GET reads an object; otherwise a HEAD comes first
@@ -50,12 +42,16 @@ def _connection(scheme: str, process_id: int, credentials: int) -> Any:
     return filesystem
 
 
-def connect(uri: str) -> tuple[Any, str]:
-    """The fsspec instance for a URI, and the path in it."""
+def connect(uri: str, server: Server | None = None) -> tuple[Any, str]:
+    """The fsspec instance for a URI, and the path in it.
+
+    Args:
+        server: that `s3://` URIs lie on; None: the process's current one.
+    """
     scheme = protocol(uri)
     credentials = hash(tuple(os.environ.get(name) for name in _CREDENTIAL_VARIABLES))
     try:
-        filesystem = _connection(scheme, os.getpid(), credentials)
+        filesystem = _connection(scheme, server or current_server(), os.getpid(), credentials)
     except (ValueError, ImportError) as error:
         raise InputError(f"{uri}: cannot open {scheme}:// URIs: {error}") from error
     return filesystem, filesystem._strip_protocol(uri)

@@ -2,18 +2,22 @@
 
 import errno
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ds2ray.errors import Ds2RayError, StorageError
+from ds2ray.storage.server import Server, current_server, endpoint_of_environment
 from ds2ray.uris import is_local
 
 
 @contextmanager
-def reporting(uri: str, action: str) -> Iterator[None]:
-    """Turn what the storage libraries raise into FileNotFoundError or StorageError; a defect keeps its own type."""
+def reporting(uri: str, action: str, server: Server | None = None) -> Iterator[None]:
+    """Turn what the storage libraries raise into FileNotFoundError or StorageError; a defect keeps its own type.
+
+    Args:
+        server: that the object lies on; None: the process's current one.
+    """
     try:
         yield
     except Ds2RayError:
@@ -26,7 +30,9 @@ def reporting(uri: str, action: str) -> Iterator[None]:
         if not is_of_storage(error):
             raise
         said = str(error) or type(error).__name__
-        raise StorageError(f"{uri}: cannot {action}: {said}; {_remedy(uri, error)}") from error
+        raise StorageError(
+            f"{uri}: cannot {action}: {said}; {_remedy(uri, error, server or current_server())}"
+        ) from error
 
 
 def is_of_storage(error: Exception) -> bool:
@@ -44,26 +50,29 @@ def server_code(error: BaseException) -> str:
     return str(response.get("Error", {}).get("Code", ""))
 
 
-def _remedy(uri: str, error: Exception) -> str:
+def _remedy(uri: str, error: Exception, server: Server) -> str:
     if is_local(uri):
         return "check the path, its permissions and the free space"
+    if type(error).__name__ == "ProfileNotFound":
+        return "correct storage.profile, data.profile or AWS_PROFILE, or write the profile on every node"
     if isinstance(error, PermissionError) or "Credential" in type(error).__name__:
-        return (
-            "check the credentials (for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or the machine's "
-            "role) and that they may get, put, delete and list objects here"
-        )
+        chain = "(for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or the machine's role)"
+        whose = f"of profile {server.profile}" if server.profile else chain
+        return f"check the credentials {whose} and that they may get, put, delete and list objects here"
     if "Connect" in type(error).__name__ or isinstance(error, ConnectionError | TimeoutError):
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "the provider's own"
-        return f"check the network and the endpoint (storage.endpoint_url or AWS_ENDPOINT_URL; now {endpoint})"
+        endpoint = server.endpoint_url or endpoint_of_environment() or "the provider's own"
+        settings = "storage.endpoint_url, data.endpoint_url or AWS_ENDPOINT_URL"
+        return f"check the network and the endpoint ({settings}; now {endpoint})"
     return "nothing is lost; run again when the server answers"
 
 
 class ReportingFile(io.RawIOBase):
     """A remote file opened for reading; what goes wrong on the way is reported as everywhere."""
 
-    def __init__(self, file: Any, uri: str) -> None:
+    def __init__(self, file: Any, uri: str, server: Server) -> None:
         self._file = file
         self._uri = uri
+        self._server = server
 
     def readable(self) -> bool:
         return True
@@ -75,7 +84,7 @@ class ReportingFile(io.RawIOBase):
         return int(self._file.seek(offset, whence))
 
     def readinto(self, buffer: Any) -> int:
-        with reporting(self._uri, "read"):
+        with reporting(self._uri, "read", self._server):
             data = self._file.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)

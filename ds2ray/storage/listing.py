@@ -12,6 +12,7 @@ from typing import Any
 
 from ds2ray.storage.connections import MAX_REQUESTS, connect
 from ds2ray.storage.errors import reporting, server_code
+from ds2ray.storage.server import Server
 from ds2ray.uris import is_local, join, local_path, parent
 
 _LIST_FROM = 8  # objects wanted of one folder, from which one listing is cheaper than a request for each
@@ -40,13 +41,17 @@ def _local_info(uri: str, status: os.stat_result) -> ObjectInfo:
     return ObjectInfo(uri, status.st_size, f"{status.st_size}-{status.st_mtime_ns}")
 
 
-def list_objects(prefix_uri: str, recursive: bool = False) -> list[ObjectInfo]:
-    """The objects of a folder, by name; with those of the folders in it where `recursive`. No folder: none."""
-    with reporting(prefix_uri, "list"):
+def list_objects(prefix_uri: str, recursive: bool = False, server: Server | None = None) -> list[ObjectInfo]:
+    """The objects of a folder, by name; with those of the folders in it where `recursive`. No folder: none.
+
+    Args:
+        server: that an `s3://` URI lies on; None: the process's current one.
+    """
+    with reporting(prefix_uri, "list", server):
         if is_local(prefix_uri):
             found = list(_local_objects(prefix_uri, recursive))
         else:
-            filesystem, path = connect(prefix_uri)
+            filesystem, path = connect(prefix_uri, server)
             path = path.rstrip("/") + "/"
             try:
                 entries = filesystem.find(path, detail=True).values() if recursive else filesystem.ls(path, detail=True)

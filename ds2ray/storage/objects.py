@@ -3,6 +3,8 @@
 Missing objects raise FileNotFoundError. A server that cannot be reached, refuses the credentials or has no such
 bucket raises StorageError: one message with the URI, what was said and what to do, within seconds. Nothing is cached
 between calls but the connection, and every function may be called from any thread and any process.
+
+Every function takes the server that an `s3://` URI lies on; None: the process's current one.
 """
 
 import io
@@ -13,26 +15,27 @@ from typing import BinaryIO, cast
 
 from ds2ray.storage.connections import connect
 from ds2ray.storage.errors import ReportingFile, reporting
+from ds2ray.storage.server import Server, current_server
 from ds2ray.uris import is_local, local_path
 
 _BUFFER_BYTES = 256 * 1024  # read at once from an open object: enough for any audio header
 
 
-def read_bytes(uri: str) -> bytes:
+def read_bytes(uri: str, server: Server | None = None) -> bytes:
     """The whole object."""
-    with reporting(uri, "read"):
+    with reporting(uri, "read", server):
         if is_local(uri):
             with open(local_path(uri), "rb") as file:
                 return file.read()
-        filesystem, path = connect(uri)
+        filesystem, path = connect(uri, server)
         return bytes(filesystem.cat_file(path))
 
 
-def write_bytes(uri: str, data: bytes) -> None:
+def write_bytes(uri: str, data: bytes, server: Server | None = None) -> None:
     """Write the object at once: readers see the old content or the new, never a part. Folders are made."""
-    with reporting(uri, "write"):
+    with reporting(uri, "write", server):
         if not is_local(uri):
-            filesystem, path = connect(uri)
+            filesystem, path = connect(uri, server)
             filesystem.pipe_file(path, data)
             return
         target = local_path(uri)
@@ -51,33 +54,33 @@ def write_bytes(uri: str, data: bytes) -> None:
             raise
 
 
-def delete(uri: str) -> None:
+def delete(uri: str, server: Server | None = None) -> None:
     """Delete one object; one that is not there is no error."""
-    with suppress(FileNotFoundError), reporting(uri, "delete"):
+    with suppress(FileNotFoundError), reporting(uri, "delete", server):
         if is_local(uri):
             os.remove(local_path(uri))
         else:
-            filesystem, path = connect(uri)
+            filesystem, path = connect(uri, server)
             filesystem.rm_file(path)
 
 
-def open_read(uri: str) -> BinaryIO:
+def open_read(uri: str, server: Server | None = None) -> BinaryIO:
     """The object as a seekable file; only what is read is fetched."""
-    with reporting(uri, "read"):
+    with reporting(uri, "read", server):
         if is_local(uri):
             return open(local_path(uri), "rb")
-        filesystem, path = connect(uri)
+        filesystem, path = connect(uri, server)
         file = filesystem.open(path, "rb", cache_type="none", block_size=_BUFFER_BYTES)
-    return cast(BinaryIO, io.BufferedReader(ReportingFile(file, uri), _BUFFER_BYTES))
+    return cast(BinaryIO, io.BufferedReader(ReportingFile(file, uri, server or current_server()), _BUFFER_BYTES))
 
 
-def exists(uri: str) -> bool:
+def exists(uri: str, server: Server | None = None) -> bool:
     """Whether there is such an object, or a folder that holds one."""
     try:
-        with reporting(uri, "look for it"):
+        with reporting(uri, "look for it", server):
             if is_local(uri):
                 return os.path.exists(local_path(uri))
-            filesystem, path = connect(uri)
+            filesystem, path = connect(uri, server)
             filesystem.info(path)
             return True
     except FileNotFoundError:

@@ -7,12 +7,14 @@ from ds2ray.store.adapters import MAX_HISTORY, history, publish_adapter, read_ad
 from ds2ray.store.bases import list_bases, publish_base, read_base, read_base_record
 from ds2ray.store.keys import user_key, user_keys
 from ds2ray.store.records import AdapterPointer, BaseRecord
+from ds2ray.store.store import Store, server_outside
 from ds2ray.store.verify import sha256
 
 __all__ = [
     "MAX_HISTORY",
     "AdapterPointer",
     "BaseRecord",
+    "Store",
     "history",
     "list_bases",
     "publish_adapter",
@@ -22,6 +24,7 @@ __all__ = [
     "read_base_record",
     "read_pointer",
     "rollback",
+    "server_outside",
     "sha256",
     "user_key",
     "user_keys",

@@ -3,10 +3,10 @@
 from dataclasses import asdict, replace
 from typing import Any
 
-from ds2ray import storage
 from ds2ray.errors import InputError
 from ds2ray.store.layout import adapter_weights_uri, pointer_uri
 from ds2ray.store.records import AdapterPointer, known_fields, read_record, split_code
+from ds2ray.store.store import Store
 from ds2ray.store.verify import ID_LENGTH, read_verified, sha256
 
 MAX_HISTORY = 30
@@ -14,7 +14,7 @@ MAX_HISTORY = 30
 
 
 def publish_adapter(
-    root_uri: str,
+    store: Store,
     key: str,
     weights: bytes,
     *,
@@ -28,7 +28,7 @@ def publish_adapter(
 ) -> AdapterPointer:
     """Make these weights (safetensors) the user's current adapter. A crash on the way leaves the earlier one."""
     digest = sha256(weights)
-    earlier = read_pointer(root_uri, key)
+    earlier = read_pointer(store, key)
     pointer = AdapterPointer(
         user_key=key,
         version=digest[:ID_LENGTH],
@@ -44,50 +44,50 @@ def publish_adapter(
         history=_with_history(earlier, digest[:ID_LENGTH]),
         split=split,
     )
-    storage.write_bytes(adapter_weights_uri(root_uri, key, pointer.version), weights)
-    storage.write_json(pointer_uri(root_uri, key), asdict(pointer))
+    store.write_bytes(adapter_weights_uri(store, key, pointer.version), weights)
+    store.write_json(pointer_uri(store, key), asdict(pointer))
     return pointer
 
 
-def read_pointer(root_uri: str, key: str) -> AdapterPointer | None:
+def read_pointer(store: Store, key: str) -> AdapterPointer | None:
     """The user's pointer; None for a user without an adapter."""
     try:
-        pointer = read_record(AdapterPointer, pointer_uri(root_uri, key))
+        pointer = read_record(store, AdapterPointer, pointer_uri(store, key))
     except FileNotFoundError:
         return None
     history = tuple(entry | {"split": split_code(entry.get("split", ""))} for entry in pointer.history)
     return replace(pointer, history=history, split=split_code(pointer.split))
 
 
-def read_adapter(root_uri: str, pointer: AdapterPointer) -> bytes:
+def read_adapter(store: Store, pointer: AdapterPointer) -> bytes:
     """The weights that a pointer names. Raises ArtifactCorruptError where they are not those that were published."""
-    uri = adapter_weights_uri(root_uri, pointer.user_key, pointer.version)
-    return read_verified(uri, pointer.size_bytes, pointer.sha256)
+    uri = adapter_weights_uri(store, pointer.user_key, pointer.version)
+    return read_verified(store, uri, pointer.size_bytes, pointer.sha256)
 
 
-def history(root_uri: str, key: str) -> list[dict[str, Any]]:
+def history(store: Store, key: str) -> list[dict[str, Any]]:
     """The user's versions as pointers without their histories, newest first; empty for a user without an adapter."""
-    pointer = read_pointer(root_uri, key)
+    pointer = read_pointer(store, key)
     return [_entry(pointer), *pointer.history] if pointer else []
 
 
-def rollback(root_uri: str, key: str, version: str) -> AdapterPointer:
+def rollback(store: Store, key: str, version: str) -> AdapterPointer:
     """Make an earlier version current again, after verifying it. Nothing is deleted.
 
     Raises:
         InputError: the user has no such version.
         ArtifactCorruptError: its weights are no longer those that were published.
     """
-    current = read_pointer(root_uri, key)
-    known = history(root_uri, key)
+    current = read_pointer(store, key)
+    known = history(store, key)
     entry = next((entry for entry in known if entry["version"] == version), None)
     if current is None or entry is None:
         there = ", ".join(entry["version"] for entry in known) or "none"
         raise InputError(f"user {key} has no version {version!r}; versions there: {there}")
     changed = {"seq": current.seq + 1, "history": _with_history(current, version)}
     pointer = AdapterPointer(**known_fields(AdapterPointer, entry) | changed)
-    read_adapter(root_uri, pointer)
-    storage.write_json(pointer_uri(root_uri, key), asdict(pointer))
+    read_adapter(store, pointer)
+    store.write_json(pointer_uri(store, key), asdict(pointer))
     return pointer
 
 

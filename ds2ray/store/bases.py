@@ -2,68 +2,68 @@
 
 from dataclasses import asdict
 
-from ds2ray import storage
 from ds2ray.errors import ArtifactCorruptError, InputError
 from ds2ray.naming import named
 from ds2ray.store.layout import base_id_of, base_record_uri, base_uri, base_weights_uri, bases_uri, newest_base_uri
 from ds2ray.store.records import BaseRecord, read_record
+from ds2ray.store.store import Store
 from ds2ray.store.verify import read_verified
 
 
-def publish_base(root_uri: str, weights: bytes, record: BaseRecord, *, make_newest: bool = True) -> str:
+def publish_base(store: Store, weights: bytes, record: BaseRecord, *, make_newest: bool = True) -> str:
     """Write a base and, unless told otherwise, make it the store's newest; returns the URI of its folder."""
-    folder_uri = base_uri(root_uri, record.base_id)
-    storage.write_bytes(base_weights_uri(folder_uri), weights)
-    storage.write_json(base_record_uri(folder_uri), asdict(record))
+    folder_uri = base_uri(store, record.base_id)
+    store.write_bytes(base_weights_uri(folder_uri), weights)
+    store.write_json(base_record_uri(folder_uri), asdict(record))
     if make_newest:
-        storage.write_json(newest_base_uri(root_uri), {"base_id": record.base_id})
+        store.write_json(newest_base_uri(store), {"base_id": record.base_id})
     return folder_uri
 
 
-def read_base_record(root_uri: str, base: str = "") -> BaseRecord:
+def read_base_record(store: Store, base: str = "") -> BaseRecord:
     """What `read_base` reads, without the weights."""
-    return _read_base_record(root_uri, base)[1]
+    return _read_base_record(store, base)[1]
 
 
-def read_base(root_uri: str, base: str = "") -> tuple[BaseRecord, bytes]:
+def read_base(store: Store, base: str = "") -> tuple[BaseRecord, bytes]:
     """A base's record and its weights (safetensors), verified.
 
     Args:
-        base: a base id in the store, or the URI of a base folder; empty: the store's newest.
+        base: a base id in the store, or the URI of a base folder on the same server; empty: the store's newest.
 
     Raises:
         InputError: there is no such base; the message says which there are.
         ArtifactCorruptError: the weights are not those that were published.
     """
-    folder_uri, record = _read_base_record(root_uri, base)
-    return record, read_verified(base_weights_uri(folder_uri), record.size_bytes, record.sha256)
+    folder_uri, record = _read_base_record(store, base)
+    return record, read_verified(store, base_weights_uri(folder_uri), record.size_bytes, record.sha256)
 
 
-def _read_base_record(root_uri: str, base: str) -> tuple[str, BaseRecord]:
-    base_id = base or _current_base_id(root_uri)
-    folder_uri = base_id.rstrip("/") if "/" in base_id else base_uri(root_uri, base_id)
+def _read_base_record(store: Store, base: str) -> tuple[str, BaseRecord]:
+    base_id = base or _current_base_id(store)
+    folder_uri = base_id.rstrip("/") if "/" in base_id else base_uri(store, base_id)
     record_uri = base_record_uri(folder_uri)
     try:
-        return folder_uri, read_record(BaseRecord, record_uri)
+        return folder_uri, read_record(store, BaseRecord, record_uri)
     except FileNotFoundError:
-        known = list_bases(root_uri)
+        known = list_bases(store)
         there = f"bases there: {', '.join(known)}" if known else f"there are none; train one with {named('train')}"
-        raise InputError(f"no base {base_id!r} in {root_uri} ({record_uri} is missing); {there}") from None
+        raise InputError(f"no base {base_id!r} in {store} ({record_uri} is missing); {there}") from None
 
 
-def list_bases(root_uri: str) -> list[str]:
+def list_bases(store: Store) -> list[str]:
     """Ids of the bases in the store."""
-    found = storage.list_objects(bases_uri(root_uri), recursive=True)
+    found = store.list_objects(bases_uri(store), recursive=True)
     return [base_id for info in found if (base_id := base_id_of(info.uri))]
 
 
-def _current_base_id(root_uri: str) -> str:
-    uri = newest_base_uri(root_uri)
+def _current_base_id(store: Store) -> str:
+    uri = newest_base_uri(store)
     try:
-        return str(storage.read_json(uri)["base_id"])
+        return str(store.read_json(uri)["base_id"])
     except FileNotFoundError:
         raise InputError(
-            f"no base in {root_uri}: train one with {named('train')}, or correct storage.root, or name one with base="
+            f"no base in {store}: train one with {named('train')}, or correct storage.root, or name one with base="
         ) from None
     except (KeyError, TypeError) as error:
         raise ArtifactCorruptError(f"{uri}: names no base; publish the base again") from error

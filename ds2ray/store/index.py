@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ds2ray import storage
 from ds2ray.store import lease
 from ds2ray.store.layout import index_uri, run_mark_uri, run_marks_uri
 from ds2ray.store.outcomes import Outcome, Status, read_outcomes
+from ds2ray.store.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,52 +31,52 @@ class IndexRow:
     run_id: str
 
 
-def read_index(root_uri: str) -> dict[str, IndexRow]:
+def read_index(store: Store) -> dict[str, IndexRow]:
     """All known users by key, for fleets that are small enough; empty for a new store."""
-    columns = (_read(root_uri, _COLUMNS).column(name).to_pylist() for name in _COLUMNS)
+    columns = (_read(store, _COLUMNS).column(name).to_pylist() for name in _COLUMNS)
     return {
         key: IndexRow(fingerprint, Status(status), version, run_id)
         for key, fingerprint, status, version, run_id in zip(*columns, strict=True)
     }
 
 
-def read_fingerprints(root_uri: str) -> "pa.Table":
+def read_fingerprints(store: Store) -> "pa.Table":
     """Columns user_key and fingerprint of all known users: what a plan needs of the index."""
-    return _read(root_uri, ("user_key", "fingerprint"))
+    return _read(store, ("user_key", "fingerprint"))
 
 
-def open_run(root_uri: str, run_id: str) -> None:
+def open_run(store: Store, run_id: str) -> None:
     """Mark the run as begun."""
-    order = max((order for order, _ in _pending(root_uri)), default=0) + 1
-    storage.write_json(run_mark_uri(root_uri, run_id), {"run_id": run_id, "order": order})
+    order = max((order for order, _ in _pending(store)), default=0) + 1
+    store.write_json(run_mark_uri(store, run_id), {"run_id": run_id, "order": order})
 
 
-def close_run(root_uri: str, run_id: str, outcomes: Iterable[Outcome]) -> None:
+def close_run(store: Store, run_id: str, outcomes: Iterable[Outcome]) -> None:
     """Take the outcomes over into the index, then remove the run's mark."""
-    _merge(root_uri, run_id, outcomes)
-    storage.delete(run_mark_uri(root_uri, run_id))
+    _merge(store, run_id, outcomes)
+    store.delete(run_mark_uri(store, run_id))
 
 
-def recover_runs(root_uri: str) -> list[str]:
+def recover_runs(store: Store) -> list[str]:
     """Close the runs that a crash has left open, but for one that another process is at; returns their ids.
 
     Best called by who holds the lease: then nobody else is at it.
     """
-    alive = lease.held_elsewhere(root_uri)
-    recovered = [run_id for _, run_id in sorted(_pending(root_uri)) if run_id != alive]
+    alive = lease.held_elsewhere(store)
+    recovered = [run_id for _, run_id in sorted(_pending(store)) if run_id != alive]
     for run_id in recovered:
-        close_run(root_uri, run_id, read_outcomes(root_uri, run_id, with_unchanged=False))
+        close_run(store, run_id, read_outcomes(store, run_id, with_unchanged=False))
     return recovered
 
 
-def _merge(root_uri: str, run_id: str, outcomes: Iterable[Outcome]) -> None:
+def _merge(store: Store, run_id: str, outcomes: Iterable[Outcome]) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     touched = {outcome.user_key: outcome for outcome in outcomes if outcome.status is not Status.unchanged}
     if not touched:
         return
-    index = _read(root_uri, _COLUMNS)
+    index = _read(store, _COLUMNS)
     keys = pa.array(touched, pa.string())
     known = index["version"].combine_chunks().take(pc.index_in(keys, value_set=index["user_key"].combine_chunks()))
     before = zip(touched.values(), known.to_pylist(), strict=True)
@@ -87,20 +87,20 @@ def _merge(root_uri: str, run_id: str, outcomes: Iterable[Outcome]) -> None:
     columns = [keys, fingerprints, statuses, versions, [run_id] * len(touched)]
     rows = pa.table([pa.array(column, pa.string()) for column in columns], names=list(_COLUMNS))
     others = index.filter(pc.invert(pc.is_in(index["user_key"], value_set=keys)))
-    storage.write_table(index_uri(root_uri), pa.concat_tables([others, rows]).sort_by("user_key"))
+    store.write_table(index_uri(store), pa.concat_tables([others, rows]).sort_by("user_key"))
 
 
-def _read(root_uri: str, columns: Sequence[str]) -> "pa.Table":
+def _read(store: Store, columns: Sequence[str]) -> "pa.Table":
     import pyarrow as pa
 
     schema = pa.schema([(name, pa.string()) for name in columns])
     try:
-        return storage.read_table(index_uri(root_uri), list(columns)).cast(schema)
+        return store.read_table(index_uri(store), list(columns)).cast(schema)
     except FileNotFoundError:
         return schema.empty_table()
 
 
-def _pending(root_uri: str) -> list[tuple[int, str]]:
-    marks = storage.list_objects(run_marks_uri(root_uri))
-    documents = [storage.read_json(info.uri) for info in marks]
+def _pending(store: Store) -> list[tuple[int, str]]:
+    marks = store.list_objects(run_marks_uri(store))
+    documents = [store.read_json(info.uri) for info in marks]
     return [(int(document["order"]), str(document["run_id"])) for document in documents]

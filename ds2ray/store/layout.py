@@ -8,20 +8,21 @@
 """
 
 from ds2ray import storage
+from ds2ray.store.store import Store
 
 _BASE_RECORD = "base.json"
 
 
-def bases_uri(root_uri: str) -> str:
-    return storage.join(root_uri, "bases")
+def bases_uri(store: Store) -> str:
+    return storage.join(store.root_uri, "bases")
 
 
-def base_uri(root_uri: str, base_id: str) -> str:
-    return storage.join(bases_uri(root_uri), base_id)
+def base_uri(store: Store, base_id: str) -> str:
+    return storage.join(bases_uri(store), base_id)
 
 
-def newest_base_uri(root_uri: str) -> str:
-    return storage.join(bases_uri(root_uri), "current.json")
+def newest_base_uri(store: Store) -> str:
+    return storage.join(bases_uri(store), "current.json")
 
 
 def base_record_uri(folder_uri: str) -> str:
@@ -40,56 +41,56 @@ def base_id_of(uri: str) -> str:
     return folder.rpartition("/")[2] if name == _BASE_RECORD else ""
 
 
-def user_uri(root_uri: str, user_key: str) -> str:
-    return storage.join(root_uri, "users", user_key)
+def user_uri(store: Store, user_key: str) -> str:
+    return storage.join(store.root_uri, "users", user_key)
 
 
-def pointer_uri(root_uri: str, user_key: str) -> str:
-    return storage.join(user_uri(root_uri, user_key), "current.json")
+def pointer_uri(store: Store, user_key: str) -> str:
+    return storage.join(user_uri(store, user_key), "current.json")
 
 
-def adapter_weights_uri(root_uri: str, user_key: str, version: str) -> str:
-    return storage.join(user_uri(root_uri, user_key), f"{version}.safetensors")
+def adapter_weights_uri(store: Store, user_key: str, version: str) -> str:
+    return storage.join(user_uri(store, user_key), f"{version}.safetensors")
 
 
-def run_uri(root_uri: str, run_id: str) -> str:
+def run_uri(store: Store, run_id: str) -> str:
     """The folder of a run."""
-    return storage.join(root_uri, "runs", run_id)
+    return storage.join(store.root_uri, "runs", run_id)
 
 
-def plan_uri(root_uri: str, run_id: str) -> str:
-    return storage.join(run_uri(root_uri, run_id), "plan.parquet")
+def plan_uri(store: Store, run_id: str) -> str:
+    return storage.join(run_uri(store, run_id), "plan.parquet")
 
 
-def summary_uri(root_uri: str, run_id: str) -> str:
-    return storage.join(run_uri(root_uri, run_id), "summary.json")
+def summary_uri(store: Store, run_id: str) -> str:
+    return storage.join(run_uri(store, run_id), "summary.json")
 
 
-def outcomes_uri(root_uri: str, run_id: str) -> str:
+def outcomes_uri(store: Store, run_id: str) -> str:
     """The folder of the parts of a run's outcomes."""
-    return storage.join(run_uri(root_uri, run_id), "outcomes")
+    return storage.join(run_uri(store, run_id), "outcomes")
 
 
-def outcomes_part_uri(root_uri: str, run_id: str, part_name: str) -> str:
-    return storage.join(outcomes_uri(root_uri, run_id), f"{part_name}.parquet")
+def outcomes_part_uri(store: Store, run_id: str, part_name: str) -> str:
+    return storage.join(outcomes_uri(store, run_id), f"{part_name}.parquet")
 
 
-def attempt_uri(root_uri: str, run_id: str, cohort: int) -> str:
-    return storage.join(run_uri(root_uri, run_id), "attempts", f"{cohort:06d}.json")
+def attempt_uri(store: Store, run_id: str, cohort: int) -> str:
+    return storage.join(run_uri(store, run_id), "attempts", f"{cohort:06d}.json")
 
 
-def index_uri(root_uri: str) -> str:
-    return storage.join(root_uri, "index", "users.parquet")
+def index_uri(store: Store) -> str:
+    return storage.join(store.root_uri, "index", "users.parquet")
 
 
-def lease_uri(root_uri: str) -> str:
-    return storage.join(root_uri, "index", "lease.json")
+def lease_uri(store: Store) -> str:
+    return storage.join(store.root_uri, "index", "lease.json")
 
 
-def run_marks_uri(root_uri: str) -> str:
+def run_marks_uri(store: Store) -> str:
     """The folder of the marks of runs that have begun and not come to their end."""
-    return storage.join(root_uri, "index", "pending")
+    return storage.join(store.root_uri, "index", "pending")
 
 
-def run_mark_uri(root_uri: str, run_id: str) -> str:
-    return storage.join(run_marks_uri(root_uri), f"{run_id}.json")
+def run_mark_uri(store: Store, run_id: str) -> str:
+    return storage.join(run_marks_uri(store), f"{run_id}.json")

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
-from ds2ray import storage
 from ds2ray.errors import ArtifactCorruptError, InterruptedRunError
 from ds2ray.store.layout import lease_uri
+from ds2ray.store.store import Store
 
 TTL_S = 120.0
 """A holder that has not renewed its lease for this long is taken for dead."""
@@ -31,9 +31,9 @@ class Lease:
     expires_s: float
 
 
-def acquire_lease(root_uri: str, run_id: str, now_s: float, ttl_s: float = TTL_S) -> Lease:
+def acquire_lease(store: Store, run_id: str, now_s: float, ttl_s: float = TTL_S) -> Lease:
     """Take the store's lease. Raises InterruptedRunError where another run holds it."""
-    _refuse_other(_read(root_uri), now_s, token="")
+    _refuse_other(_read(store), now_s, token="")
     lease = Lease(
         run_id=run_id,
         token=secrets.token_hex(8),
@@ -41,54 +41,54 @@ def acquire_lease(root_uri: str, run_id: str, now_s: float, ttl_s: float = TTL_S
         process_id=os.getpid(),
         expires_s=now_s + ttl_s,
     )
-    storage.write_json(lease_uri(root_uri), asdict(lease))
-    _refuse_other(_read(root_uri), now_s, lease.token)  # of two that write at once, the last one has it
+    store.write_json(lease_uri(store), asdict(lease))
+    _refuse_other(_read(store), now_s, lease.token)  # of two that write at once, the last one has it
     return lease
 
 
-def renew_lease(root_uri: str, lease: Lease, now_s: float, ttl_s: float = TTL_S) -> Lease:
+def renew_lease(store: Store, lease: Lease, now_s: float, ttl_s: float = TTL_S) -> Lease:
     """Hold the lease for longer. Raises InterruptedRunError where another run has taken it over meanwhile."""
-    _refuse_other(_read(root_uri), now_s, lease.token)
+    _refuse_other(_read(store), now_s, lease.token)
     renewed = replace(lease, expires_s=now_s + ttl_s)
-    storage.write_json(lease_uri(root_uri), asdict(renewed))
+    store.write_json(lease_uri(store), asdict(renewed))
     return renewed
 
 
-def release_lease(root_uri: str, lease: Lease) -> None:
+def release_lease(store: Store, lease: Lease) -> None:
     """Give the lease back; one that another run has taken over stays."""
-    current = _read(root_uri)
+    current = _read(store)
     if current is not None and current.token == lease.token:
-        storage.delete(lease_uri(root_uri))
+        store.delete(lease_uri(store))
 
 
-def held_elsewhere(root_uri: str) -> str:
+def held_elsewhere(store: Store) -> str:
     """The id of the run of another process that holds the lease; empty where there is none."""
-    lease = _read(root_uri)
+    lease = _read(store)
     ours = lease is not None and (lease.host, lease.process_id) == (socket.gethostname(), os.getpid())
     return "" if lease is None or ours or not _is_live(lease, time.time()) else lease.run_id
 
 
 @contextmanager
-def held(root_uri: str, run_id: str) -> Iterator[Callable[[], None]]:
+def held(store: Store, run_id: str) -> Iterator[Callable[[], None]]:
     """Hold the lease; yields the function that renews it, to be called well within every TTL_S."""
-    lease = acquire_lease(root_uri, run_id, time.time())
+    lease = acquire_lease(store, run_id, time.time())
     try:
-        yield lambda: _renew_now(root_uri, lease)
+        yield lambda: _renew_now(store, lease)
     finally:
-        release_lease(root_uri, lease)
+        release_lease(store, lease)
 
 
-def _renew_now(root_uri: str, lease: Lease) -> None:
-    renew_lease(root_uri, lease, time.time())
+def _renew_now(store: Store, lease: Lease) -> None:
+    renew_lease(store, lease, time.time())
 
 
-def _read(root_uri: str) -> Lease | None:
+def _read(store: Store) -> Lease | None:
     try:
-        return Lease(**storage.read_json(lease_uri(root_uri)))
+        return Lease(**store.read_json(lease_uri(store)))
     except FileNotFoundError:
         return None
     except TypeError as error:
-        raise ArtifactCorruptError(f"{lease_uri(root_uri)}: not a lease; delete it") from error
+        raise ArtifactCorruptError(f"{lease_uri(store)}: not a lease; delete it") from error
 
 
 def _is_live(lease: Lease, now_s: float) -> bool:

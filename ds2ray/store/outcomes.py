@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ds2ray import storage
+from ds2ray.storage import ObjectInfo
 from ds2ray.store.layout import outcomes_part_uri, outcomes_uri
+from ds2ray.store.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,7 +44,7 @@ class Outcome:
 
 
 def write_part(
-    root_uri: str, run_id: str, part_name: str, outcomes: Iterable[Outcome], unchanged: "pa.Table | None" = None
+    store: Store, run_id: str, part_name: str, outcomes: Iterable[Outcome], unchanged: "pa.Table | None" = None
 ) -> None:
     """Write some of a run's outcomes; a part that is written again is replaced.
 
@@ -55,34 +56,34 @@ def write_part(
     table = _to_table(outcomes)
     if unchanged is not None:
         table = pa.concat_tables([table, _unchanged_rows(unchanged)])
-    storage.write_table(outcomes_part_uri(root_uri, run_id, part_name), table)
+    store.write_table(outcomes_part_uri(store, run_id, part_name), table)
 
 
-def read_part(root_uri: str, run_id: str, part_name: str) -> list[Outcome] | None:
+def read_part(store: Store, run_id: str, part_name: str) -> list[Outcome] | None:
     """The outcomes of one part; None where it was not written."""
     try:
-        return _from_table(storage.read_table(outcomes_part_uri(root_uri, run_id, part_name)))
+        return _from_table(store.read_table(outcomes_part_uri(store, run_id, part_name)))
     except FileNotFoundError:
         return None
 
 
-def read_outcomes(root_uri: str, run_id: str, *, with_unchanged: bool = True) -> list[Outcome]:
+def read_outcomes(store: Store, run_id: str, *, with_unchanged: bool = True) -> list[Outcome]:
     """All outcomes of a run, each user once, by key: the last attempt counts, and of equal ones the later part.
 
     Args:
         with_unchanged: whether those of unchanged users are wanted, too.
     """
 
-    def read(info: storage.ObjectInfo) -> list[Outcome]:
+    def read(info: ObjectInfo) -> list[Outcome]:
         import pyarrow.compute as pc
 
-        table = storage.read_table(info.uri)
+        table = store.read_table(info.uri)
         if not with_unchanged:
             table = table.filter(pc.not_equal(table["status"], Status.unchanged.value))
         return _from_table(table)
 
     last: dict[str, Outcome] = {}
-    parts = [info for info in storage.list_objects(outcomes_uri(root_uri, run_id)) if _is_part(info)]
+    parts = [info for info in store.list_objects(outcomes_uri(store, run_id)) if _is_part(info)]
     with ThreadPoolExecutor(_THREADS) as pool:
         for outcome in itertools.chain.from_iterable(pool.map(read, parts)):
             known = last.get(outcome.user_key)
@@ -91,7 +92,7 @@ def read_outcomes(root_uri: str, run_id: str, *, with_unchanged: bool = True) ->
     return [last[key] for key in sorted(last)]
 
 
-def _is_part(info: storage.ObjectInfo) -> bool:
+def _is_part(info: ObjectInfo) -> bool:
     return info.uri.endswith(".parquet")
 
 

@@ -4,8 +4,8 @@ import re
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar
 
-from ds2ray import storage
 from ds2ray.errors import ArtifactCorruptError
+from ds2ray.store.store import Store
 
 T = TypeVar("T")
 
@@ -61,9 +61,9 @@ class AdapterPointer:
         return f"users/{self.user_key}/current.json"
 
 
-def read_record(record_class: type[T], uri: str) -> T:
+def read_record(store: Store, record_class: type[T], uri: str) -> T:
     """A record by its address. Raises FileNotFoundError, or ArtifactCorruptError where fields are missing."""
-    document = storage.read_json(uri)
+    document = store.read_json(uri)
     known = fields(record_class)  # type: ignore[arg-type]
     # fields with a default came with later releases
     required = {field.name for field in known if field.default is MISSING}

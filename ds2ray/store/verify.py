@@ -5,8 +5,8 @@ safetensors holds no checksum, so the pointer and base.json do.
 
 import hashlib
 
-from ds2ray import storage
 from ds2ray.errors import ArtifactCorruptError
+from ds2ray.store.store import Store
 
 ID_LENGTH = 16
 """Hex digits of a digest that name a base or a version."""
@@ -16,10 +16,10 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def read_verified(uri: str, size_bytes: int, digest: str) -> bytes:
+def read_verified(store: Store, uri: str, size_bytes: int, digest: str) -> bytes:
     """The object, which has this size and sha256. Raises ArtifactCorruptError where it has not, or is missing."""
     try:
-        data = storage.read_bytes(uri)
+        data = store.read_bytes(uri)
     except FileNotFoundError as error:
         raise ArtifactCorruptError(f"{uri}: it was published, and is missing; restore it or publish again") from error
     if len(data) != size_bytes:

@@ -9,7 +9,9 @@ import torch
 
 from ds2ray.cluster import cohort_trial
 from ds2ray.cluster.cohort_trial import CohortTrial, FleetTask
-from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, StorageConfig
+from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig
+from ds2ray.storage import Server
+from ds2ray.store import Store
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,8 @@ def test_a_trial_takes_no_more_of_a_gpu_than_its_share(
     record: Any = None
     task = FleetTask(
         run_id="night",
-        storage=StorageConfig(root="/store"),
+        store=Store("/store"),
+        outside=Server(),
         base_record=record,
         base_weights=None,
         adapter=AdapterConfig(),
@@ -43,4 +46,5 @@ def test_a_trial_takes_no_more_of_a_gpu_than_its_share(
     )
     trial = object.__new__(CohortTrial)
     trial.setup({"cohort": 0}, task)
+    trial.cleanup()
     assert trial.base == ("cuda" if has_gpu else "cpu")

@@ -11,7 +11,7 @@ from fleet_runs import RandomBase, adapt_users, changed_outcomes, job_of, spoken
 from ds2ray import storage
 from ds2ray.commands import adapt_users as adapt
 from ds2ray.demo.corpus import DemoCorpus
-from ds2ray.store import AdapterPointer, read_pointer
+from ds2ray.store import AdapterPointer, Store, read_pointer
 from ds2ray.store.outcomes import Status
 from ds2ray.tables.manifest import Utterance
 from ds2ray.training.adapters.split import CROSS_VALIDATED, split_rule
@@ -33,7 +33,7 @@ def publish_good(root: str, folder: Path, utterances: Sequence[Utterance], **cha
     users = write_users(str(folder / "first.csv"), {"fiona": utterances})
     code, trained = adapt_users(root, users, "first", **GOOD, **changed)
     assert (code, trained["fiona"].status) == (0, Status.adapted)
-    pointer = read_pointer(root, "fiona")
+    pointer = read_pointer(Store(root), "fiona")
     assert pointer is not None
     assert (pointer.error_before, pointer.error_after) == (1.0, 0.0)
     return pointer
@@ -54,7 +54,7 @@ def test_a_good_adapter_is_not_replaced_by_a_weak_one(
         row = changed_outcomes(root, run_id)["fiona"]
         assert (row.status, row.version) == (Status.kept_previous, "")
         assert row.reason == "held-out WER 100.0% is worse than the current adapter's 0.0%"
-        assert read_pointer(root, "fiona") == good
+        assert read_pointer(Store(root), "fiona") == good
 
 
 def test_a_user_who_grows_is_not_judged_by_what_the_adapter_has_learned_by_heart(
@@ -70,6 +70,6 @@ def test_a_user_who_grows_is_not_judged_by_what_the_adapter_has_learned_by_heart
     users = write_users(str(tmp_path / "grown.csv"), {"fiona": easy})
     code, trained = adapt_users(root, users, "grown", **WEAK, **few)
     assert (code, trained["fiona"].status, trained["fiona"].reason) == (0, Status.adapted, "")
-    second = read_pointer(root, "fiona")
+    second = read_pointer(Store(root), "fiona")
     assert second is not None
     assert second.split == split_rule(len(easy), job_of(root, users, **few).adapt)

@@ -24,7 +24,7 @@ from fleet_runs import (
 from ds2ray import storage
 from ds2ray.commands import adapt_users as adapt
 from ds2ray.demo.corpus import DemoCorpus
-from ds2ray.store import read_pointer
+from ds2ray.store import Store, read_pointer
 from ds2ray.store.index import read_index
 from ds2ray.store.outcomes import Status
 
@@ -90,7 +90,7 @@ def test_a_worker_that_dies_every_time_is_said_to(
     assert (code, trained["tony"].status, trained["tony"].attempts) == (3, Status.failed, 2)
     assert trained["tony"].reason.startswith("its cohort was started 2 times, in vain: ")
     assert storage.read_json(f"{root}/runs/doomed/summary.json")["failures"] == {trained["tony"].reason: 1}
-    assert read_index(root)["tony"].fingerprint == ""
+    assert read_index(Store(root))["tony"].fingerprint == ""
 
 
 @pytest.mark.process
@@ -113,10 +113,10 @@ def test_stopped_by_sigterm_it_keeps_what_is_finished_and_goes_on_from_there(
     assert 1 <= len(finished) < len(four)
     summary = storage.read_json(f"{root}/runs/one/summary.json")
     assert (summary["users"], summary["interrupted"], summary["exit_code"]) == (len(finished), True, 75)
-    assert all(read_pointer(root, user) is not None for user in finished)
+    assert all(read_pointer(Store(root), user) is not None for user in finished)
 
     assert adapt.run(job_of(root, users, "two", num_epochs=60, patience_epochs=60)) == 0
     assert set(changed_outcomes(root, "two")) == set(four) - finished
     statuses = json.loads((tmp_path / "store/runs/two/summary.json").read_text())["statuses"]
     assert (statuses["adapted"], statuses["unchanged"]) == (len(four) - len(finished), len(finished))
-    assert {user: read_pointer(root, user).seq for user in finished} == dict.fromkeys(finished, 1)  # type: ignore[union-attr]
+    assert {user: read_pointer(Store(root), user).seq for user in finished} == dict.fromkeys(finished, 1)  # type: ignore[union-attr]

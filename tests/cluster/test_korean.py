@@ -23,7 +23,7 @@ from ds2ray.config import (
 )
 from ds2ray.demo.corpus import DemoCorpus, make_corpus
 from ds2ray.recognition.transcriber import Transcriber
-from ds2ray.store import read_base_record
+from ds2ray.store import Store, read_base_record
 from ds2ray.tables.manifest import read_manifest
 
 EPOCH_LINE = re.compile(r"epoch (\d+)/20 · loss (\S+) · valid \S+ · CER \S+% · WER .*")
@@ -61,7 +61,7 @@ def test_korean_from_end_to_end(
     # in five epochs it learns how often each token stands, which leaves a loss of 3, and after that what it hears
     losses = [float(match[2]) for match in epochs]
     assert losses[-1] < 0.5 * losses[4] < 0.5 * losses[0]
-    assert 0 < read_base_record(str(tmp_path / "store")).metrics["cer"] <= 1
+    assert 0 < read_base_record(Store(str(tmp_path / "store"))).metrics["cer"] <= 1
 
     user = corpus.user_ids[0]
     model = str(tmp_path / "outputs" / "model.pt")

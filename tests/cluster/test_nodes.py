@@ -12,7 +12,7 @@ from fleet_runs import ROOT
 from toy_fleet import make_users, silent_base
 
 from ds2ray import storage
-from ds2ray.store import read_pointer
+from ds2ray.store import Store, read_pointer
 from ds2ray.store.outcomes import Status, read_outcomes
 
 pytestmark = [pytest.mark.process, pytest.mark.ray]
@@ -42,7 +42,7 @@ def test_a_lost_node_costs_its_unfinished_users_a_second_try_and_nobody_else_any
     assert len(told["nodes"]) == 3
     assert told["nodes_with_base"] == told["nodes"]
 
-    rows = {row.user_key: row for row in read_outcomes(root, "run")}
+    rows = {row.user_key: row for row in read_outcomes(Store(root), "run")}
     assert {row.status for row in rows.values()} == {Status.adapted}
     assert sorted(rows) == ["a", "ay", "b", "be", "c", "ce", "d", "de"]
     # one cohort was taken up again, and whom it had finished was not trained again: nobody was published twice
@@ -52,7 +52,7 @@ def test_a_lost_node_costs_its_unfinished_users_a_second_try_and_nobody_else_any
         for known in (True, False)
     )
     assert (len(finished), len(unfinished)) == (1, 1)
-    pointers = {user: read_pointer(root, user) for user in rows}
+    pointers = {user: read_pointer(Store(root), user) for user in rows}
     assert {user: pointer.seq for user, pointer in pointers.items() if pointer} == dict.fromkeys(rows, 1)
     parts = [part.uri for part in storage.list_objects(f"{root}/runs/run/outcomes")][:-1]
     assert sorted(key for uri in parts for key in storage.read_table(uri)["user_key"].to_pylist()) == sorted(rows)

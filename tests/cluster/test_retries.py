@@ -11,7 +11,7 @@ from toy_fleet import make_users, silent_base
 
 from ds2ray import storage
 from ds2ray.cluster import fleet
-from ds2ray.store import read_pointer
+from ds2ray.store import Store, read_pointer
 from ds2ray.store.outcomes import Status
 
 
@@ -35,9 +35,9 @@ def test_users_that_kill_their_worker_fail_alone(
     for user in ("poison-1", "poison-2"):
         why = "its worker ended early again while at work on this user alone (its process crashed, was killed, or ran"
         assert trained[user].reason.startswith(why)
-        assert read_pointer(root, user) is None
+        assert read_pointer(Store(root), user) is None
     for user in ("ann", "bob", "cem", "dua"):
-        pointer = read_pointer(root, user)
+        pointer = read_pointer(Store(root), user)
         assert pointer is not None
         assert pointer.seq == 1
     # all together, alone at the first, alone at the second, and the rest

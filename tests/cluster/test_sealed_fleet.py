@@ -12,7 +12,7 @@ from fleet_runs import RandomBase, adapt_users, job_of, spoken
 from ds2ray import storage
 from ds2ray.commands import adapt_users as adapt
 from ds2ray.demo.corpus import DemoCorpus
-from ds2ray.store import read_pointer
+from ds2ray.store import Store, read_pointer
 from ds2ray.store.index import read_index
 from ds2ray.store.outcomes import Status, read_outcomes
 from ds2ray.tables.manifest import Utterance, write_manifest
@@ -81,7 +81,7 @@ def test_nights_of_a_sealed_fleet(
     assert set(second) == {"gary", "lost", "torn"}
     assert second["lost"].status is Status.failed
     assert {second[user].utterances_used for user in ("gary", "torn")} == {6}  # whatever the gate said of them
-    rows = read_outcomes(root, "second")
+    rows = read_outcomes(Store(root), "second")
     assert [row.user_key for row in rows] == sorted(without_hank)
     assert {row.user_key for row in rows if row.status is Status.unchanged} == {"fiona", "tony"}
     summary = storage.read_json(f"{root}/runs/second/summary.json")
@@ -93,7 +93,7 @@ def test_nights_of_a_sealed_fleet(
     }
 
     # who vanished has kept the adapter, and is unchanged on coming back
-    hank, index = read_pointer(root, "hank"), read_index(root)
+    hank, index = read_pointer(Store(root), "hank"), read_index(Store(root))
     assert hank is not None
     assert (index["hank"].version, index["hank"].run_id) == (hank.version, "first")
     assert (index["gary"].run_id, index["fiona"].run_id) == ("second", "first")

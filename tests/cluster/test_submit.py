@@ -20,7 +20,7 @@ import pytest
 from fleet_runs import ROOT, SETTINGS, RandomBase, spoken, wait_for, write_users
 
 from ds2ray.demo.corpus import DemoCorpus
-from ds2ray.store import read_pointer
+from ds2ray.store import Store, read_pointer
 from ds2ray.store.outcomes import Status, read_outcomes
 
 pytestmark = [pytest.mark.process, pytest.mark.ray]
@@ -129,10 +129,10 @@ def test_a_submitted_fleet_run_publishes_adapters(
     told = head.ray("job", "logs", "night").stdout
     assert head.status("night") == "SUCCEEDED", told
     assert "2 users · 2 adapted" in told, told
-    rows = read_outcomes(root, "night")
+    rows = read_outcomes(Store(root), "night")
     assert [(row.user_key, row.status) for row in rows] == [("fiona", Status.adapted), ("tony", Status.adapted)]
     for row in rows:
-        pointer = read_pointer(root, row.user_key)
+        pointer = read_pointer(Store(root), row.user_key)
         assert pointer is not None
         assert pointer.version == row.version
 

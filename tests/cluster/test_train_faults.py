@@ -16,7 +16,7 @@ from ds2ray.commands.train import run
 from ds2ray.config import TrainJob
 from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import open_base
-from ds2ray.store import list_bases, read_base_record
+from ds2ray.store import Store, list_bases, read_base_record
 from ds2ray.tables.manifest import read_manifest
 
 # Ray's trainer builds a context of Ray Data, which warns of its own defaults
@@ -27,10 +27,10 @@ GOING_ON = re.compile(r"^going on from step (\d+), in epoch 1 of 1 after \d+ ste
 
 def check_finished(job: TrainJob) -> None:
     """One base is published; its epoch had each utterance exactly once."""
-    base = open_base(job.storage.root)
+    base = open_base(Store(job.storage.root))
     assert load_model_file(f"{job.train.output_dir}/model.pt").fingerprint == base.fingerprint
-    assert len(list_bases(job.storage.root)) == 1
-    metrics = read_base_record(job.storage.root).metrics
+    assert len(list_bases(Store(job.storage.root))) == 1
+    metrics = read_base_record(Store(job.storage.root)).metrics
     assert metrics["epoch"] == 1
     speech_s = sum(utterance.duration_s or 0.0 for utterance in read_manifest(job.train.manifest).utterances)
     assert metrics["speech_s"] == pytest.approx(speech_s, rel=1e-4)

@@ -32,7 +32,7 @@ from ds2ray.config import ProbeAudio
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.errors import ConfigError
 from ds2ray.model.stored import open_adapter
-from ds2ray.store import lease, read_pointer
+from ds2ray.store import Store, lease, read_pointer
 from ds2ray.store.index import read_index
 from ds2ray.store.outcomes import Status, read_outcomes
 from ds2ray.tables.manifest import Utterance, write_manifest
@@ -69,7 +69,7 @@ def everything(root: str) -> dict[str, tuple[int, int]]:
 
 
 def versions(root: str, users: DemoCorpus) -> dict[str, str]:
-    pointers = {user: read_pointer(root, user) for user in users.user_ids}
+    pointers = {user: read_pointer(Store(root), user) for user in users.user_ids}
     return {user: pointer.version for user, pointer in pointers.items() if pointer is not None}
 
 
@@ -77,11 +77,11 @@ class TestRun:
     def test_every_user_has_one_row_and_the_adapter_it_tells_of(
         self, first_run: FirstRun, random_base: RandomBase, small_corpus: DemoCorpus
     ) -> None:
-        rows = read_outcomes(first_run.root, "first")
+        rows = read_outcomes(Store(first_run.root), "first")
         assert [row.user_key for row in rows] == sorted(small_corpus.user_ids)
         assert {row.status for row in rows} == {Status.adapted}
         for row in rows:
-            found = open_adapter(first_run.root, row.user_key, random_base.base)
+            found = open_adapter(Store(first_run.root), row.user_key, random_base.base)
             assert found is not None
             pointer, adapter = found
             assert (pointer.version, pointer.sha256, pointer.run_id) == (row.version, row.sha256, "first")
@@ -123,7 +123,7 @@ class TestRun:
         assert "all 8 users unchanged: nothing to do" in done.stdout
         summary = storage.read_json(f"{first_run.root}/runs/again/summary.json")
         assert (summary["users"], summary["statuses"]["unchanged"], summary["trained"]) == (8, 8, 0)
-        assert [row.status for row in read_outcomes(first_run.root, "again")] == [Status.unchanged] * 8
+        assert [row.status for row in read_outcomes(Store(first_run.root), "again")] == [Status.unchanged] * 8
         assert (versions(first_run.root, small_corpus), everything(f"{first_run.root}/users")) == before
 
     def test_one_manifest_of_all_users_means_the_same_as_a_table(
@@ -165,7 +165,7 @@ class TestRun:
 
     @pytest.mark.process
     def test_another_live_run_is_let_alone(self, first_run: FirstRun) -> None:
-        with lease.held(first_run.root, "somebody"):
+        with lease.held(Store(first_run.root), "somebody"):
             before = everything(first_run.root)
             done = run_job("adapt_users", first_run.users, f"storage.root={first_run.root}", *SETTINGS)
             assert done.code == 75
@@ -183,20 +183,20 @@ class TestGate:
         two = {user: spoken(small_corpus)[user] for user in ("fiona", "tony")}
         users = write_users(str(tmp_path / "users.jsonl"), two)
         assert adapt_users(root, users, "one")[0] == 0
-        before = {user: read_pointer(root, user) for user in two}
+        before = {user: read_pointer(Store(root), user) for user in two}
         code, trained = adapt_users(root, users, "two", learning_rate=1e-40)
         assert (code, {row.status for row in trained.values()}) == (0, {Status.kept_previous})
         assert all("did not lower the held-out loss" in row.reason for row in trained.values())
         assert all(row.version == "" for row in trained.values())
-        assert {user: read_pointer(root, user) for user in two} == before
+        assert {user: read_pointer(Store(root), user) for user in two} == before
         # who kept the previous adapter is done with these settings, and what they have is still known
         assert adapt_users(root, users, "three", learning_rate=1e-40) == (0, {})
-        assert {row.version for row in read_index(root).values()} == {p.version for p in before.values() if p}
+        assert {row.version for row in read_index(Store(root)).values()} == {p.version for p in before.values() if p}
         # trained by force with the settings of the first run, the same adapters are published again
         code, trained = adapt_users(root, users, "four", force=True)
         assert (code, {row.status for row in trained.values()}) == (0, {Status.adapted})
         for user, pointer in before.items():
-            again = read_pointer(root, user)
+            again = read_pointer(Store(root), user)
             assert again is not None
             assert pointer is not None
             assert (again.version, again.seq, again.run_id) == (pointer.version, pointer.seq + 1, "four")
@@ -247,7 +247,7 @@ class TestBadUsers:
         job = job_of(root, users, "bad", force=True)
         job.data.probe_audio = ProbeAudio.missing
         assert adapt.run(job) == 3
-        rows = {user: row.status.value for user, row in read_index(root).items() if user in cohort}
+        rows = {user: row.status.value for user, row in read_index(Store(root)).items() if user in cohort}
         trained = changed_outcomes(root, "bad")
         told = storage.read_json(f"{root}/runs/bad/summary.json")
         assert (told["users"], told["exit_code"]) == (len(cohort), 3)
@@ -267,7 +267,7 @@ class TestBadUsers:
         assert trained["single"].reason == f"1 {too_few}"
         assert "fields are missing" in trained["gary"].reason
         assert told["failures"] == {trained["gary"].reason: 1}
-        assert open_adapter(root, "hank", random_base.base) is not None
+        assert open_adapter(Store(root), "hank", random_base.base) is not None
 
 
 class TestCohorts:
@@ -281,8 +281,8 @@ class TestCohorts:
         assert adapt_users(root, users, "alone", max_cohort_users=1)[0] == 0
         for user in three:
             alone, together = (
-                open_adapter(root, user, random_base.base),
-                open_adapter(first_run.root, user, random_base.base),
+                open_adapter(Store(root), user, random_base.base),
+                open_adapter(Store(first_run.root), user, random_base.base),
             )
             assert alone is not None
             assert together is not None

@@ -15,6 +15,7 @@ from ds2ray.commands.prepare import run
 from ds2ray.config import BadRows, DataConfig, PackBy, PrepareConfig, PrepareJob
 from ds2ray.errors import ConfigError, InputError, InterruptedRunError
 from ds2ray.packs.files import content_version, read_shard
+from ds2ray.store import Store
 from ds2ray.store.lease import held
 from ds2ray.tables.manifest import read_manifest
 
@@ -111,7 +112,10 @@ class TestUsers:
 
     def test_one_run_at_a_time(self, tmp_path: Path) -> None:
         source, output = write_users(tmp_path / "in", 2), str(tmp_path / "out")
-        with held(f"{output}/users", "nightly"), pytest.raises(InterruptedRunError, match="run nightly on .* at work"):
+        with (
+            held(Store(f"{output}/users"), "nightly"),
+            pytest.raises(InterruptedRunError, match="run nightly on .* at work"),
+        ):
             prepare(source, output)
         assert files(output) == {}
         prepare(source, output)

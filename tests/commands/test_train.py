@@ -23,7 +23,7 @@ from ds2ray.config import ClusterConfig, Schedule, StorageConfig, TrainConfig, T
 from ds2ray.errors import ConfigError, TrainingDivergedError
 from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import open_base
-from ds2ray.store import list_bases, read_base_record
+from ds2ray.store import Store, list_bases, read_base_record
 from ds2ray.tables.manifest import write_manifest
 
 # Ray's trainer builds a context of Ray Data, which warns of its own defaults
@@ -64,10 +64,10 @@ def test_training_on_two_workers(ray_cluster: str, tmp_path: Path, capfd: pytest
     content = torch.load(tmp_path / "outputs" / "model.pt", weights_only=True)
     assert set(content) == {"format", "fingerprint", "model", "audio", "vocabulary", "state"}
     model = load_model_file(str(tmp_path / "outputs" / "model.pt"))
-    published = open_base(job.storage.root)
+    published = open_base(Store(job.storage.root))
     assert published.fingerprint == model.fingerprint
     assert output.splitlines()[-1].startswith(f"base {model.base_id}: {tmp_path}/outputs/model.pt")
-    record = read_base_record(job.storage.root)
+    record = read_base_record(Store(job.storage.root))
     assert record.metrics["epoch"] == 2
     assert record.run_id.startswith("train-")
     board = EventAccumulator(str(tmp_path / "outputs" / "tensorboard"))
@@ -103,7 +103,7 @@ def test_a_killed_worker_is_started_again_and_as_many_train_as_there_is_room_for
     # what was told of the epoch that ended last may have been lost with the worker
     untold = set(range(1, 21)) - set(epochs_of(output))
     assert untold <= {int(went_on) - 1}
-    assert read_base_record(job.storage.root).metrics["epoch"] == 20
+    assert read_base_record(Store(job.storage.root)).metrics["epoch"] == 20
 
 
 class TestFinished:
@@ -121,7 +121,7 @@ class TestFinished:
         job.cluster = ClusterConfig(num_workers=1, address="127.0.0.1:1")
         assert run(job) == 0
         output = capsys.readouterr().out
-        assert f"nothing is left to do: base {open_base(job.storage.root).base_id}" in output
+        assert f"nothing is left to do: base {open_base(Store(job.storage.root)).base_id}" in output
         assert epochs_of(output) == []
         assert model.stat().st_mtime_ns == before
 
@@ -129,13 +129,13 @@ class TestFinished:
         job.train.resume = False
         assert run(job) == 0
         assert epochs_of(capsys.readouterr().out) == [1, 2]
-        assert len(list_bases(job.storage.root)) == 1  # the same weights: the same base
+        assert len(list_bases(Store(job.storage.root))) == 1  # the same weights: the same base
 
     def test_other_settings_train_again(self, job: TrainJob, capsys: pytest.CaptureFixture[str]) -> None:
         job.train = replace(job.train, num_epochs=1)
         assert run(job) == 0
         assert epochs_of(capsys.readouterr().out) == [1]
-        assert len(list_bases(job.storage.root)) == 2
+        assert len(list_bases(Store(job.storage.root))) == 2
 
     def test_a_lost_model_file_is_written_again_from_the_checkpoint(
         self, job: TrainJob, capsys: pytest.CaptureFixture[str]
@@ -146,7 +146,7 @@ class TestFinished:
         assert run(job) == 0
         assert epochs_of(capsys.readouterr().out) == [2]
         assert load_model_file(str(model)).fingerprint == fingerprint
-        assert read_base_record(job.storage.root).metrics["epoch"] == 2
+        assert read_base_record(Store(job.storage.root)).metrics["epoch"] == 2
 
 
 def test_an_error_of_ours_ends_training_at_once_and_as_itself(

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from ds2ray.errors import ArtifactCorruptError
 from ds2ray.fleet.attempts import Patience, name_user, named_user
+from ds2ray.store import Store
 from ds2ray.store.outcomes import Status
 
 
@@ -66,16 +67,16 @@ class TestPatience:
 
 class TestNamedUser:
     def test_it_is_that_of_the_attempt_before(self, tmp_path: Path) -> None:
-        root = str(tmp_path)
-        assert named_user(root, "run", 3, 1) == ""
-        name_user(root, "run", 3, 2, "ü1")
-        assert named_user(root, "run", 3, 2) == "ü1"
-        assert named_user(root, "run", 3, 1) == named_user(root, "run", 3, 3) == named_user(root, "run", 4, 2) == ""
+        store = Store(str(tmp_path))
+        assert named_user(store, "run", 3, 1) == ""
+        name_user(store, "run", 3, 2, "ü1")
+        assert named_user(store, "run", 3, 2) == "ü1"
+        assert named_user(store, "run", 3, 1) == named_user(store, "run", 3, 3) == named_user(store, "run", 4, 2) == ""
         assert [path.name for path in (tmp_path / "runs" / "run" / "attempts").iterdir()] == ["000003.json"]
 
     def test_a_damaged_one_is_refused(self, tmp_path: Path) -> None:
-        name_user(str(tmp_path), "run", 3, 2, "u1")
+        name_user(Store(str(tmp_path)), "run", 3, 2, "u1")
         path = tmp_path / "runs" / "run" / "attempts" / "000003.json"
         path.write_text("[]")
         with pytest.raises(ArtifactCorruptError, match="000003.json: names no user; delete it"):
-            named_user(str(tmp_path), "run", 3, 2)
+            named_user(Store(str(tmp_path)), "run", 3, 2)

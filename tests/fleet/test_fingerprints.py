@@ -153,6 +153,8 @@ OTHER_LOOK: dict[str, Any] = {
     "bad_rows": BadRows.drop,
     "bad_audio": BadRows.refuse,
     "probe_audio": ProbeAudio.none,
+    "endpoint_url": "http://127.0.0.1:9000",
+    "profile": "corpora",
 }
 
 

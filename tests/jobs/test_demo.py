@@ -11,7 +11,7 @@ from fleet_runs import run_job_here
 
 from ds2ray.demo.corpus import ENGLISH_USERS
 from ds2ray.model.stored import open_adapter, open_base
-from ds2ray.store import read_pointer
+from ds2ray.store import Store, read_pointer
 
 pytestmark = [pytest.mark.process, pytest.mark.ray]
 
@@ -40,10 +40,10 @@ def test_the_whole_way_and_again_without_work(tmp_path: Path, monkeypatch: pytes
     lines = run_demo(tmp_path)
     assert LAST_LINE.fullmatch(lines[-1])
     store = str(tmp_path / "demo" / "store")
-    base = open_base(store)
+    base = open_base(Store(store))
     for user in ENGLISH_USERS:
-        pointer = read_pointer(store, user)
-        opened = open_adapter(store, user, base)
+        pointer = read_pointer(Store(store), user)
+        opened = open_adapter(Store(store), user, base)
         assert (pointer is None) == (opened is None)
     commands = [line.split() for line in lines if " jobs/" in line]
     names = ["jobs/transcribe.py", "jobs/adapt_users.py", "jobs/sweep_adapters.py"]

@@ -17,7 +17,7 @@ from ds2ray.compat.adapter_manager import AdapterManager
 from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import open_base
 from ds2ray.model.weights import Base
-from ds2ray.store import read_pointer
+from ds2ray.store import Store, read_pointer
 
 pytestmark = [pytest.mark.process, pytest.mark.ray]
 
@@ -83,7 +83,7 @@ def test_from_scratch(project: Path, from_scratch: tuple[str, Base]) -> None:
     content = torch.load(project / "outputs" / "model.pt", weights_only=True)
     assert content["format"] == "ds2ray.model/1"
     assert list((project / "outputs" / "tensorboard").glob("events*"))
-    assert open_base(str(project / "store"), base.base_id).fingerprint == base.fingerprint
+    assert open_base(Store(str(project / "store")), base.base_id).fingerprint == base.fingerprint
 
 
 def test_fine_tuning(project: Path, from_scratch: tuple[str, Base], fine_tuned: tuple[str, Base]) -> None:
@@ -91,14 +91,14 @@ def test_fine_tuning(project: Path, from_scratch: tuple[str, Base], fine_tuned: 
     assert output.startswith("fine-tuning a base: 7 training utterances")
     assert base.fingerprint != from_scratch[1].fingerprint
     assert base.vocabulary == from_scratch[1].vocabulary
-    assert open_base(str(project / "store")).fingerprint == base.fingerprint
+    assert open_base(Store(str(project / "store"))).fingerprint == base.fingerprint
 
 
 def test_one_users_adapter(project: Path, fine_tuned: tuple[str, Base]) -> None:
     output = run(ADAPTER, project)
     assert output.startswith("training one adapter: 7 training utterances")
     assert "adapter user_john: held-out WER" in output
-    pointer = read_pointer(str(project / "store"), "user_john")
+    pointer = read_pointer(Store(str(project / "store")), "user_john")
     assert pointer is not None
     assert f"as version {pointer.version} of user user_john" in output
     base = load_model_file(str(project / "outputs" / "model.pt"))

@@ -12,7 +12,7 @@ from fleet_runs import SETTINGS, TINY_TRAINING, RandomBase, changed_outcomes, sp
 from terminals import INTERRUPT, SUSPEND, Terminal, job, terminal
 
 from ds2ray.demo.corpus import DemoCorpus
-from ds2ray.store import read_pointer
+from ds2ray.store import Store, read_pointer
 
 pytestmark = [pytest.mark.process, pytest.mark.ray]
 
@@ -168,13 +168,13 @@ class TestKeys:
             assert window.finish() == 75
             check_left_alone(window)
             assert window.shown().splitlines()[-1].startswith("jobs/adapt_users.py: interrupted; run it again")
-        before = {user: pointer.seq for user in SOME if (pointer := read_pointer(root, user))}
+        before = {user: pointer.seq for user in SOME if (pointer := read_pointer(Store(root), user))}
         assert 1 <= len(before) < len(SOME)
         with terminal(job("adapt_users", *fleet, *LONG, "run_id=two"), tmp_path) as window:
             assert window.finish() == 0
         # who was published is not trained again
         assert set(changed_outcomes(root, "two")) == set(SOME) - set(before)
-        pointers = {user: read_pointer(root, user) for user in before}
+        pointers = {user: read_pointer(Store(root), user) for user in before}
         assert {user: pointer.seq for user, pointer in pointers.items() if pointer} == before
 
     @pytest.mark.parametrize("num_workers", [0, 2])

@@ -13,7 +13,7 @@ from ds2ray.model.stored import publish_base
 from ds2ray.model.weights import Base, to_bytes
 from ds2ray.recognition import speakers
 from ds2ray.recognition.speakers import MAX_OPEN, Speakers
-from ds2ray.store import publish_adapter
+from ds2ray.store import Store, publish_adapter
 
 CONFIG = AdapterConfig(hidden_dims=[3], after_layer=-1)
 
@@ -26,10 +26,10 @@ def base() -> Base:
 @pytest.fixture
 def root(tmp_path: Path, base: Base) -> str:
     """A store in which ann, bob and cem have adapters."""
-    publish_base(str(tmp_path), base, run_id="test", metrics={})
+    publish_base(Store(str(tmp_path)), base, run_id="test", metrics={})
     for user in ("ann", "bob", "cem"):
         publish_adapter(
-            str(tmp_path),
+            Store(str(tmp_path)),
             user,
             to_bytes(MLPAdapter.from_config(base.model.encoding_dim(-1), CONFIG).state_dict()),
             base_fingerprint=base.fingerprint,
@@ -48,16 +48,16 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     users: list[str] = []
     real = speakers.open_adapter
 
-    def open_adapter(root_uri: str, user_key: str, base: Base) -> object:
+    def open_adapter(store: Store, user_key: str, base: Base) -> object:
         users.append(user_key)
-        return real(root_uri, user_key, base)
+        return real(store, user_key, base)
 
     monkeypatch.setattr(speakers, "open_adapter", open_adapter)
     return users
 
 
 def test_those_last_asked_for_are_kept(root: str, base: Base, opened: list[str]) -> None:
-    known = Speakers(root, base, max_open=2)
+    known = Speakers(Store(root), base, max_open=2)
     ann = known.find("ann")
     known.find("bob")
     assert known.find("ann") is ann
@@ -71,7 +71,7 @@ def test_those_last_asked_for_are_kept(root: str, base: Base, opened: list[str])
 
 
 def test_users_without_an_adapter_are_looked_for_once(root: str, base: Base, opened: list[str]) -> None:
-    known = Speakers(root, base)
+    known = Speakers(Store(root), base)
     for _ in range(2):
         assert known.find("dua").note == "user dua has no adapter"
         assert known.find("").note == "no user given"
@@ -79,7 +79,7 @@ def test_users_without_an_adapter_are_looked_for_once(root: str, base: Base, ope
 
 
 def test_a_store_that_fails_is_asked_again(root: str, base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = Speakers(root, base)
+    known = Speakers(Store(root), base)
 
     def out_of_reach(*arguments: object) -> None:
         raise StorageError("the server does not answer")
@@ -92,7 +92,7 @@ def test_a_store_that_fails_is_asked_again(root: str, base: Base, monkeypatch: p
 
 
 def test_memory_is_bounded_by_default(base: Base) -> None:
-    known = Speakers("memory://nowhere", base)
+    known = Speakers(Store("memory://nowhere"), base)
     for number in range(MAX_OPEN + 10):
         known.find(f"user-{number}")
     assert len(known) == MAX_OPEN == 512
@@ -103,7 +103,7 @@ def test_a_pointer_of_a_newer_release_is_a_note_of_its_user_alone(root: str, bas
     pointer = storage.read_json(uri)
     pointer["adapter"]["rank"] = 4
     storage.write_json(uri, pointer)
-    known = Speakers(root, base)
+    known = Speakers(Store(root), base)
     assert known.find("ann").adapter is not None
     assert known.find("bob").adapter is None
     assert known.find("bob").note.startswith("users/bob/current.json: unknown field adapter.rank: it was written by a")

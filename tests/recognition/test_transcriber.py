@@ -18,7 +18,7 @@ from ds2ray.model.adapter import MLPAdapter
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.weights import Base, to_bytes
 from ds2ray.recognition.hypothesis import Hypothesis
-from ds2ray.store import AdapterPointer, publish_adapter
+from ds2ray.store import AdapterPointer, Store, publish_adapter
 from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
 from ds2ray.text import Vocabulary
 
@@ -32,7 +32,7 @@ def publish_random_adapter(root: str, base: Base, user: str, after_layer: int = 
         for parameter in adapter.parameters():
             parameter.normal_()
     return publish_adapter(
-        root,
+        Store(root),
         user,
         to_bytes(adapter.state_dict()),
         base_fingerprint=base.fingerprint,

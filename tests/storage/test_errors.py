@@ -13,7 +13,6 @@ from botocore.exceptions import HTTPClientError  # type: ignore[import-untyped]
 from s3_server import S3Server
 
 from ds2ray import storage
-from ds2ray.config import StorageConfig
 from ds2ray.errors import InputError, StorageError
 from ds2ray.storage.errors import reporting
 
@@ -116,16 +115,6 @@ def test_credentials_that_were_corrected_are_used(
     with pytest.raises(StorageError):
         storage.write_bytes(f"{s3_root}/a.bin", b"1")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
-    storage.write_bytes(f"{s3_root}/a.bin", b"1")
-
-
-def test_the_endpoint_of_the_settings_is_used(
-    s3_root: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    storage.configure(StorageConfig(root=s3_root))
-    assert os.environ["AWS_ENDPOINT_URL"] == s3_server.endpoint_url
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    storage.configure(StorageConfig(root=s3_root, endpoint_url=s3_server.endpoint_url))
     storage.write_bytes(f"{s3_root}/a.bin", b"1")
 
 

@@ -32,6 +32,7 @@ from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.stored import publish_base
 from ds2ray.model.weights import Base
+from ds2ray.store import Store
 from ds2ray.store.outcomes import Outcome, Status, read_outcomes
 from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
 from ds2ray.text import Vocabulary
@@ -76,7 +77,7 @@ class RandomBase:
 
     def publish(self, root_uri: str) -> str:
         """Publish the same base in another store; returns the store's root."""
-        publish_base(root_uri, self.base, run_id="random", metrics={})
+        publish_base(Store(root_uri), self.base, run_id="random", metrics={})
         return root_uri
 
 
@@ -113,7 +114,7 @@ def adapt_users(root_uri: str, users_uri: str, run_id: str, **changed: Any) -> t
 
 def changed_outcomes(root_uri: str, run_id: str) -> dict[str, Outcome]:
     """Outcomes by user key, but for those of unchanged users."""
-    rows = read_outcomes(root_uri, run_id)
+    rows = read_outcomes(Store(root_uri), run_id)
     return {row.user_key: row for row in rows if row.status is not Status.unchanged}
 
 

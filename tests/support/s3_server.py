@@ -39,6 +39,17 @@ class S3Server:
             "NO_PROXY": "127.0.0.1,localhost",
         }
 
+    def profile(self, name: str) -> str:
+        """The lines of an AWS credentials file that give this server's credentials a name."""
+        keys = f"aws_access_key_id = {self.access_key}\naws_secret_access_key = {self.secret_key}"
+        return f"[{name}]\n{keys}\n"
+
+    def environment_without_server(self, credentials_file: str) -> dict[str, str]:
+        """What a process has that knows neither address nor secret, but where a file of credentials lies."""
+        names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        known = {name: value for name, value in self.environment().items() if name not in names}
+        return {**known, "AWS_SHARED_CREDENTIALS_FILE": credentials_file}
+
     def new_root(self) -> str:
         """The URI of a prefix that nobody has used."""
         return f"s3://{BUCKET}/{secrets.token_hex(4)}"

@@ -18,6 +18,7 @@ from ds2ray.model.weights import Base
 from ds2ray.recognition.transcriber import Transcriber
 from ds2ray.sound.audio import read_waveform
 from ds2ray.sound.features import LogMel
+from ds2ray.store import Store
 from ds2ray.tables.manifest import Utterance
 from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.base.task import BaseTask
@@ -89,7 +90,7 @@ def adapt_by_trainer(base: Base, utterance: Utterance, folder: Path) -> None:
 
 
 def recognise(base: Base, utterance: Utterance, folder: Path) -> None:
-    (heard,) = Transcriber(str(folder), base, torch.device("cpu")).transcribe_utterances([utterance])
+    (heard,) = Transcriber(Store(str(folder)), base, torch.device("cpu")).transcribe_utterances([utterance])
     assert not heard.error
 
 
@@ -98,7 +99,7 @@ def test_recognition_errs_as_validation_does(trained_base: Any, tmp_path: Path) 
     utterances = make_utterances(tmp_path, 8, seed=3, pitch=1.3)  # not so well understood
     with Validator(replace(make_task(tmp_path), valid_utterances=utterances), torch.device("cpu")) as validator:
         _, wer, cer = validator(base.model)
-    transcriber = Transcriber(str(tmp_path), base, torch.device("cpu"))
+    transcriber = Transcriber(Store(str(tmp_path)), base, torch.device("cpu"))
     score = transcriber.score([u.transcript for u in utterances], transcriber.transcribe_utterances(utterances))
     assert (score.rate(ErrorMetric.wer), score.rate(ErrorMetric.cer)) == pytest.approx((wer, cer))
     assert 0 < cer < 0.8

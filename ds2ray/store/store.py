@@ -1,0 +1,80 @@
+"""A store: where it lies, and how its objects are read and written."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ds2ray import storage
+from ds2ray.config import DataConfig, StorageConfig
+from ds2ray.storage import ObjectInfo, Server
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Store:
+    """The root of a tree in object storage, and the server that it lies on: small, and the same in every process.
+
+    The methods are those of `ds2ray.storage`, for URIs on the store's server.
+
+    Attributes:
+        root_uri: any fsspec URI; a relative path is made absolute.
+        server: of `s3://` roots; by default that of this process's environment.
+    """
+
+    root_uri: str
+    server: Server = field(default_factory=Server.here)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root_uri", storage.absolute(self.root_uri))
+
+    def __str__(self) -> str:
+        return self.root_uri
+
+    @classmethod
+    def of(cls, config: StorageConfig) -> "Store":
+        """The store that the settings name."""
+        return cls(config.root, Server.here(config.endpoint_url, config.profile))
+
+    def exists(self, uri: str) -> bool:
+        """Whether there is such an object, or a folder that holds one."""
+        return storage.exists(uri, self.server)
+
+    def list_objects(self, prefix_uri: str, recursive: bool = False) -> list[ObjectInfo]:
+        """The objects of a folder, by name; no folder: none."""
+        return storage.list_objects(prefix_uri, recursive, self.server)
+
+    def read_bytes(self, uri: str) -> bytes:
+        """The whole object."""
+        return storage.read_bytes(uri, self.server)
+
+    def write_bytes(self, uri: str, data: bytes) -> None:
+        """Write the object at once."""
+        storage.write_bytes(uri, data, self.server)
+
+    def read_json(self, uri: str) -> Any:
+        """The decoded JSON document. Raises ArtifactCorruptError where it is none."""
+        return storage.read_json(uri, self.server)
+
+    def write_json(self, uri: str, document: Any) -> None:
+        """Write a JSON document."""
+        storage.write_json(uri, document, self.server)
+
+    def read_table(self, uri: str, columns: list[str] | None = None) -> "pa.Table":
+        """A Parquet table, or some of its columns. Raises InputError where it is none."""
+        return storage.read_table(uri, columns, self.server)
+
+    def write_table(self, uri: str, table: "pa.Table") -> None:
+        """Write a Parquet table."""
+        storage.write_table(uri, table, self.server)
+
+    def delete(self, uri: str) -> None:
+        """Delete one object; one that is not there is no error."""
+        storage.delete(uri, self.server)
+
+
+def server_outside(data: DataConfig, storage_config: StorageConfig) -> Server:
+    """The server of `s3://` URIs outside the store, which is the store's unless the settings name one."""
+    if data.endpoint_url or data.profile:
+        return Server.here(data.endpoint_url, data.profile)
+    return Server.here(storage_config.endpoint_url, storage_config.profile)
