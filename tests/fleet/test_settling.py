@@ -63,7 +63,8 @@ def test_a_user_with_little_speech_is_skipped_and_told_why() -> None:
     [
         (
             CohortStarts(1),
-            "its cohort was started once, in vain: its worker died, perhaps for lack of memory (adapt.max_concurrent_trials=1 needs the least); see Ray's logs",
+            "its cohort was started once, in vain: its worker died, perhaps for lack of memory "
+            "(adapt.max_concurrent_trials=1 needs the least); see Ray's logs",
         ),
         (CohortStarts(3, "no memory"), "its cohort was started 3 times, in vain: no memory; see Ray's logs"),
     ],

@@ -175,4 +175,4 @@ def test_reading_manifests_says_how_far_it_is(tmp_path: Path) -> None:
         write(tmp_path, "audio,transcript\na.wav,one\n", f"{name}.csv")
     told: list[str] = []
     read_fleet(write(tmp_path, "user_id,manifest\nann,ann.csv\nbob,bob.csv\n"), DataConfig(), told.append)
-    assert told == ["planning: 1 of 2 manifests read", "planning: 2 of 2 manifests read"]
+    assert told == ["1 of 2 manifests read", "2 of 2 manifests read"]
