@@ -155,7 +155,10 @@ class CohortTrial(tune.Trainable):
             yield from self._left_behind(users)
         yield replace(NOT_BEGUN, stage=Stage.reading)
         opened, unreadable = open_sealed(
-            list(users.values()), data=self.task.data, audio=self.base.audio, vocabulary=self.base.vocabulary
+            list(users.values()),
+            data=self.task.data,
+            shape=self.base.model.shape,
+            vocabulary=self.base.vocabulary,
         )
         yield from unreadable
         if not start.suspected:

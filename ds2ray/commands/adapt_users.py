@@ -12,13 +12,15 @@ from dataclasses import replace
 from functools import partial
 
 from ds2ray import display, storage
-from ds2ray.config import AdaptJob, AudioConfig, ModelConfig, from_plain
+from ds2ray.config import AdaptJob, AudioConfig, from_plain, model_from_plain
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
 from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, speech_bytes_per_s
 from ds2ray.fleet.plan import Change, Plan, cohorts_of, plan_run, plan_table
 from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_text, summarise
 from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle
 from ds2ray.progress import Tell, duration_text, paced, untold
+from ds2ray.shapes.architectures import shape_of
+from ds2ray.shapes.shape import Shape
 from ds2ray.store import BaseRecord, lease, read_base_record
 from ds2ray.store.index import close_run, open_run, read_fingerprints, recover_runs
 from ds2ray.store.layout import plan_uri, run_uri, summary_uri
@@ -137,7 +139,7 @@ def make_plan(job: AdaptJob, record: BaseRecord, tell: Tell = untold) -> Plan:
     users = usable_users(
         fleet.users,
         data=job.data,
-        audio=from_plain(AudioConfig, record.audio),
+        shape=shape_of_base(record),
         vocabulary=Vocabulary.from_json(record.vocabulary),
         objects=objects,
         tell=tell,
@@ -158,8 +160,12 @@ def make_plan(job: AdaptJob, record: BaseRecord, tell: Tell = untold) -> Plan:
 
 def size_of_cohorts(job: AdaptJob, record: BaseRecord, room: Room) -> CohortSize:
     """The size of cohorts that suits settings, base and cluster."""
-    model, audio = from_plain(ModelConfig, record.model), from_plain(AudioConfig, record.audio)
-    return cohort_size(job.adapt, room, speech_bytes_per_s(model, audio, job.adapter.after_layer))
+    return cohort_size(job.adapt, room, speech_bytes_per_s(shape_of_base(record), job.adapter.after_layer))
+
+
+def shape_of_base(record: BaseRecord) -> Shape:
+    """What planning knows of a base's model."""
+    return shape_of(model_from_plain(record.model), from_plain(AudioConfig, record.audio))
 
 
 def _exit_code_of(error: BaseException) -> int:

@@ -48,7 +48,7 @@ def _sample(job: SweepJob, base: Base) -> list[UserData]:
     fleet = read_fleet(job.users, job.data)
 
     def enough(users: Sequence[UserData]) -> list[UserData]:
-        checked = usable_users(users, data=job.data, audio=base.audio, vocabulary=base.vocabulary)
+        checked = usable_users(users, data=job.data, shape=base.model.shape, vocabulary=base.vocabulary)
         return [user for user in checked if len(user.utterances) >= least]
 
     known = enough(fleet.users)

@@ -9,6 +9,7 @@ from ds2ray.compat.single_user import train_one_adapter
 from ds2ray.config import TrainConfig, TrainJob
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.model.files import load_model_file
+from ds2ray.shapes.architectures import shape_of
 from ds2ray.store import read_base_record
 from ds2ray.store.layout import base_uri
 from ds2ray.training.base.sources import load_training_data
@@ -42,10 +43,10 @@ def run(job: TrainJob) -> int:
     mode = detect_mode(job.train)
     start_from = job.train.base_model_path or job.train.pretrained_model_path
     start = load_model_file(start_from) if start_from else None
-    audio = start.audio if start else job.audio
+    model, audio = (start.model_config, start.audio) if start else (job.model, job.audio)
     text = start.vocabulary.config if start else job.text
     display.doing("reading the manifests and looking at the audio")
-    data = load_training_data(job.train, job.data, text, audio, start.vocabulary if start else None)
+    data = load_training_data(job.train, job.data, text, shape_of(model, audio), start.vocabulary if start else None)
     display.say(f"{mode.value}: {data.summary()}")
     for note in data.notes:
         display.say(f"  {note}")
@@ -64,7 +65,7 @@ def run(job: TrainJob) -> int:
     if augment.noise_dir:
         augment = replace(augment, noise_dir=storage.absolute(augment.noise_dir))
     task = BaseTask(
-        model=start.model_config if start else job.model,
+        model=model,
         audio=audio,
         vocabulary=data.vocabulary,
         train=replace(job.train, output_dir=output_dir, augment=augment),

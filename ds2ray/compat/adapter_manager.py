@@ -1,14 +1,16 @@
 """AdapterManager: one user's adapter as a single file, as KoSpeech keeps it."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from ds2ray import storage
 from ds2ray.config import Activation, AdapterConfig, from_plain, to_plain
 from ds2ray.errors import BaseMismatchError, InputError
+from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.adapter import MLPAdapter
-from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.files import complete, read_tensor_file, write_tensor_file
 from ds2ray.model.weights import load_strictly, weights_fingerprint
+
+Model = TypeVar("Model", bound=AcousticModel)
 
 ADAPTER_FORMAT = "ds2ray.adapter/1"
 
@@ -16,7 +18,7 @@ ADAPTER_FORMAT = "ds2ray.adapter/1"
 class AdapterManager:
     """Saves and loads one user's adapter as a single file, `<folder>/<name>_adapter.pt`."""
 
-    def save_adapter(self, model: DeepSpeech2, adapter_dir: str, adapter_name: str) -> str:
+    def save_adapter(self, model: AcousticModel, adapter_dir: str, adapter_name: str) -> str:
         """Write the model's adapter; returns the file's path.
 
         Raises:
@@ -37,7 +39,7 @@ class AdapterManager:
         write_tensor_file(path, content)
         return path
 
-    def load_adapter(self, model: DeepSpeech2, adapter_path: str) -> DeepSpeech2:
+    def load_adapter(self, model: Model, adapter_path: str) -> Model:
         """Put the file's adapter into the model, in evaluation mode.
 
         Raises:
@@ -85,7 +87,7 @@ def check_adapter_name(adapter_name: str) -> None:
         raise InputError(f"adapter name {adapter_name!r} cannot name a file: leave out slashes")
 
 
-def adapter_config(model: DeepSpeech2) -> AdapterConfig:
+def adapter_config(model: AcousticModel) -> AdapterConfig:
     """The shape of the model's adapter."""
     adapter = model.adapter
     assert adapter is not None

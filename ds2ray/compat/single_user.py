@@ -29,7 +29,7 @@ def train_one_adapter(job: TrainJob, base: Base, data: TrainingData) -> int:
         optimizer=build_optimizer(model.adapter.parameters(), train.optimizer, train.learning_rate, train.weight_decay),
         trainset_list=[train_set],
         validset=SpeechDataset(data.valid, base.vocabulary, base.audio),
-        device=model.output.weight.device,
+        device=model.device,
         vocab=base.vocabulary,
         adapter_save_dir=train.adapter_save_dir,
         config=AdaptConfig(max_grad_norm=train.max_grad_norm, gate_metric=train.metric, seed=train.seed),

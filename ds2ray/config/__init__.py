@@ -11,7 +11,7 @@ from ds2ray.config.cluster import ClusterConfig
 from ds2ray.config.data import BadRows, DataConfig, ProbeAudio, UnknownCharacters
 from ds2ray.config.fields import Choice, from_plain, require, setting, to_plain
 from ds2ray.config.jobs import AdaptJob, DemoJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
-from ds2ray.config.model import ModelConfig, RnnType
+from ds2ray.config.model import Architecture, ModelConfig, RnnType, model_from_plain, model_to_plain
 from ds2ray.config.prepare import CorpusFormat, PackBy, PrepareConfig
 from ds2ray.config.storage import StorageConfig
 from ds2ray.config.sweep import SweepConfig
@@ -24,6 +24,7 @@ __all__ = [
     "AdaptConfig",
     "AdaptJob",
     "AdapterConfig",
+    "Architecture",
     "AudioConfig",
     "AugmentConfig",
     "BadRows",
@@ -52,6 +53,8 @@ __all__ = [
     "TranscribeJob",
     "UnknownCharacters",
     "from_plain",
+    "model_from_plain",
+    "model_to_plain",
     "require",
     "setting",
     "to_plain",

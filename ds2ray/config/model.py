@@ -1,9 +1,14 @@
-"""The shape of a base."""
+"""The architecture of a base and its settings."""
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
-from ds2ray.config.fields import require, setting
+from ds2ray.config.fields import Choice, from_plain, require, setting, to_plain
+
+
+class Architecture(Choice):
+    deepspeech2 = "deepspeech2", "convolutions and recurrent layers"
 
 
 class RnnType(Enum):
@@ -14,8 +19,9 @@ class RnnType(Enum):
 
 @dataclass(kw_only=True)
 class ModelConfig:
-    """The shape of a DeepSpeech2. Part of the base's fingerprint."""
+    """The architecture of a base and its settings. Part of the base's fingerprint."""
 
+    architecture: Architecture = setting(Architecture.deepspeech2, "what the base is made of")
     conv_channels: int = setting(32, "channels of both convolutions")
     rnn_type: RnnType = setting(RnnType.gru, "the recurrent cell")
     num_rnn_layers: int = setting(3, "recurrent layers")
@@ -27,3 +33,17 @@ class ModelConfig:
         for name in ("conv_channels", "num_rnn_layers", "rnn_hidden_dim"):
             require(getattr(self, name) >= 1, f"model.{name}", getattr(self, name), "at least 1")
         require(0 <= self.dropout < 1, "model.dropout", self.dropout, "0 up to, but not including, 1")
+
+
+def model_to_plain(model: ModelConfig) -> dict[str, Any]:
+    """The architecture's name and its own settings, JSON-ready: what base.json and model.pt hold."""
+    return to_plain(model)
+
+
+def model_from_plain(values: dict[str, Any]) -> ModelConfig:
+    """The inverse of `model_to_plain`; without a name the architecture is DeepSpeech2, as before there were others.
+
+    Raises:
+        ConfigError, TypeError, ValueError: the values describe no model.
+    """
+    return from_plain(ModelConfig, values)

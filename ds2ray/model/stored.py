@@ -5,10 +5,10 @@ from typing import Any
 import torch
 
 from ds2ray import store
-from ds2ray.config import AdapterConfig, AudioConfig, ModelConfig, from_plain, to_plain
+from ds2ray.config import AdapterConfig, AudioConfig, from_plain, model_from_plain, model_to_plain, to_plain
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError
 from ds2ray.model.adapter import MLPAdapter
-from ds2ray.model.files import load_model_file
+from ds2ray.model.files import complete, load_model_file
 from ds2ray.model.weights import Base, build_base, from_bytes, load_strictly, to_bytes
 from ds2ray.text import Vocabulary
 
@@ -40,11 +40,12 @@ def _record(base: Base, weights: bytes, run_id: str, metrics: dict[str, Any]) ->
         fingerprint=base.fingerprint,
         sha256=store.sha256(weights),
         size_bytes=len(weights),
-        model=to_plain(base.model_config),
+        model=model_to_plain(base.model_config),
         audio=to_plain(base.audio),
         vocabulary=base.vocabulary.to_json(),
         run_id=run_id,
         metrics=metrics,
+        fingerprint_version=base.fingerprint_version,
     )
 
 
@@ -70,13 +71,11 @@ def open_base(root_uri: str, base: str = "", device: torch.device | str = "cpu")
 def base_from_bytes(record: store.BaseRecord, weights: bytes, device: torch.device | str = "cpu") -> Base:
     """A base from its record and its weights. Raises ArtifactCorruptError where they do not belong together."""
     where = f"base {record.base_id}"
-    base = build_base(
-        from_plain(ModelConfig, record.model),
-        from_plain(AudioConfig, record.audio),
-        Vocabulary.from_json(record.vocabulary),
-        from_bytes(weights, where),
-        where,
-    )
+    with complete(where):
+        model, audio = model_from_plain(record.model), from_plain(AudioConfig, record.audio)
+        vocabulary = Vocabulary.from_json(record.vocabulary)
+    state = from_bytes(weights, where)
+    base = build_base(model, audio, vocabulary, state, where, record.fingerprint_version)
     if base.fingerprint != record.fingerprint:
         raise ArtifactCorruptError(f"{where}: its weights have fingerprint {base.base_id}; publish the base again")
     base.model.to(device)
@@ -102,4 +101,4 @@ def open_adapter(root_uri: str, user_key: str, base: Base) -> tuple[store.Adapte
     config = from_plain(AdapterConfig, pointer.adapter)
     adapter = MLPAdapter.from_config(base.model.encoding_dim(config.after_layer), config)
     load_strictly(adapter, from_bytes(store.read_adapter(root_uri, pointer), where), where)
-    return pointer, adapter.to(base.model.output.weight.device).eval()
+    return pointer, adapter.to(base.model.device).eval()

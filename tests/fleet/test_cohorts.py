@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ds2ray.config import AdaptConfig, AudioConfig, ModelConfig
 from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, pack_cohorts, speech_bytes_per_s
 from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.shapes.architectures import shape_of
 
 GIB = 2.0**30
 
@@ -39,7 +40,7 @@ class TestSize:
         model = DeepSpeech2.from_config(config, num_mels, 10)
         # fifty frames of four bytes a value, and 8000 samples of two
         expected = 50 * 4 * model.encoding_dim(after_layer) + 16000
-        assert speech_bytes_per_s(config, audio, after_layer) == expected
+        assert speech_bytes_per_s(shape_of(config, audio), after_layer) == expected
 
 
 def test_cohorts_are_balanced() -> None:

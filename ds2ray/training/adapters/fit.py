@@ -17,8 +17,8 @@ from ds2ray.decoding.greedy import greedy
 from ds2ray.decoding.scoring import score_decoded
 from ds2ray.errors import TrainingDivergedError
 from ds2ray.metrics import Score
+from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.adapter import MLPAdapter
-from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.split import Part, part_seed
 from ds2ray.training.optim import (
@@ -101,7 +101,7 @@ def pad_tokens(tokens: Sequence[Tensor], device: torch.device) -> tuple[Tensor, 
 
 
 def fit_adapter(
-    model: DeepSpeech2,
+    model: AcousticModel,
     adapter: MLPAdapter,
     speech: UserSpeech,
     vocabulary: Vocabulary,
@@ -214,7 +214,7 @@ class _Learner:
 class _Training:
     """What all steps of a user's training share."""
 
-    model: DeepSpeech2
+    model: AcousticModel
     speech: UserSpeech
     config: AdaptConfig
     after_layer: int
@@ -272,7 +272,7 @@ class _Training:
 
 
 def evaluate_adapter(
-    model: DeepSpeech2,
+    model: AcousticModel,
     adapter: MLPAdapter | None,
     speech: UserSpeech,
     vocabulary: Vocabulary | None,

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ds2ray.batching.batches import epoch_batches
 from ds2ray.config import AdaptConfig, Schedule
+from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.adapter import MLPAdapter, dropout_scale
-from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.bank import AdapterBank, BankAdamW
 from ds2ray.training.adapters.fit import WARMUP_FRACTION, AdapterFit, Evaluation
@@ -88,7 +88,7 @@ class StackedTraining:
 
     def __init__(
         self,
-        model: DeepSpeech2,
+        model: AcousticModel,
         adapters: Sequence[MLPAdapter],
         speeches: Sequence[StoredSpeech],
         vocabulary: Vocabulary,
