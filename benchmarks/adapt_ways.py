@@ -17,7 +17,7 @@ from ds2ray import storage, store
 from ds2ray.batching.batches import SpeechDataset, collate, epoch_batches
 from ds2ray.compat.adapter_trainer import AdapterTrainer
 from ds2ray.config import AdaptConfig, AdapterConfig, AdaptJob, ClusterConfig, StorageConfig, to_plain
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import ensure_base
 from ds2ray.model.weights import Base, to_bytes
@@ -201,7 +201,7 @@ def parts_of_the_loop(task: Task, user: Speaker) -> Parts:
 
     def fit(epochs: int) -> float:
         torch.manual_seed(seed)
-        adapter = MLPAdapter.from_config(base.model.encoding_dim(task.adapter.after_layer), task.adapter)
+        adapter = build_adapter(base.model.encoding_dim(task.adapter.after_layer), task.adapter)
         config = replace(task.adapt, num_epochs=epochs, patience_epochs=epochs)
         started_s = time.perf_counter()
         fit_adapter(

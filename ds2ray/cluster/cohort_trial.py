@@ -12,7 +12,7 @@ import torch
 from ray import tune
 
 from ds2ray import storage, store
-from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, ErrorMetric, StorageConfig, to_plain
+from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, ErrorMetric, StorageConfig, adapter_to_plain
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError
 from ds2ray.fleet.attempts import name_user, named_user
 from ds2ray.fleet.plan import UserPlan
@@ -224,7 +224,7 @@ class CohortTrial(tune.Trainable):
                     to_bytes(result.fit.state),
                     base_fingerprint=task.base_record.fingerprint,
                     data_fingerprint=user.fingerprint,
-                    adapter=to_plain(task.adapter),
+                    adapter=adapter_to_plain(task.adapter),
                     run_id=task.run_id,
                     error_before=before,
                     error_after=after,

@@ -1,12 +1,13 @@
 """AdapterManager: one user's adapter as a single file, as KoSpeech keeps it."""
 
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from ds2ray import storage
-from ds2ray.config import Activation, AdapterConfig, from_plain, to_plain
+from ds2ray.config import AdapterConfig, adapter_from_plain, adapter_to_plain
 from ds2ray.errors import BaseMismatchError, InputError
 from ds2ray.model.acoustic import AcousticModel
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.files import complete, read_tensor_file, write_tensor_file
 from ds2ray.model.weights import load_strictly, weights_fingerprint
 
@@ -31,7 +32,7 @@ class AdapterManager:
         content = {
             "format": ADAPTER_FORMAT,
             "adapter_name": adapter_name,
-            "adapter": to_plain(adapter_config(model)),
+            "adapter": adapter_to_plain(adapter_config(model)),
             "base_weights_fingerprint": weights_fingerprint(model.base_state()),
             "state": {name: tensor.detach().cpu() for name, tensor in adapter.state_dict().items()},
         }
@@ -50,14 +51,14 @@ class AdapterManager:
         content = self._read(adapter_path)
         with complete(adapter_path):
             expected, state = content["base_weights_fingerprint"], content["state"]
-            config = from_plain(AdapterConfig, content["adapter"])
+            config = adapter_from_plain(content["adapter"])
         found = weights_fingerprint(model.base_state())
         if found != expected:
             raise BaseMismatchError(
                 f"{adapter_path}: trained on the base with weights {expected[:16]}, not on this one ({found[:16]}); "
                 "load that base, or train the adapter again on this one"
             )
-        adapter = MLPAdapter.from_config(model.encoding_dim(config.after_layer), config)
+        adapter = build_adapter(model.encoding_dim(config.after_layer), config)
         load_strictly(adapter, state, adapter_path)
         model.add_adapter(config)
         assert model.adapter is not None
@@ -88,12 +89,6 @@ def check_adapter_name(adapter_name: str) -> None:
 
 
 def adapter_config(model: AcousticModel) -> AdapterConfig:
-    """The shape of the model's adapter."""
-    adapter = model.adapter
-    assert adapter is not None
-    return AdapterConfig(
-        hidden_dims=[linear.out_features for linear in adapter.hidden],  # type: ignore[misc]
-        activation=Activation(adapter.activation_name),
-        dropout=adapter.dropout.p,
-        after_layer=model.adapter_layer,
-    )
+    """Kind, settings and place of the model's adapter."""
+    assert model.adapter is not None
+    return replace(model.adapter.config, after_layer=model.adapter_layer)

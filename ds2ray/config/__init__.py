@@ -5,7 +5,14 @@ dataclasses; nothing below the jobs sees a Hydra object.
 """
 
 from ds2ray.config.adapt import AdaptConfig
-from ds2ray.config.adapter import LAST_LAYER, Activation, AdapterConfig
+from ds2ray.config.adapter import (
+    LAST_LAYER,
+    Activation,
+    AdapterConfig,
+    AdapterKind,
+    adapter_from_plain,
+    adapter_to_plain,
+)
 from ds2ray.config.audio import AudioConfig
 from ds2ray.config.cluster import ClusterConfig
 from ds2ray.config.data import BadRows, DataConfig, ProbeAudio, UnknownCharacters
@@ -24,6 +31,7 @@ __all__ = [
     "AdaptConfig",
     "AdaptJob",
     "AdapterConfig",
+    "AdapterKind",
     "Architecture",
     "AudioConfig",
     "AugmentConfig",
@@ -52,6 +60,8 @@ __all__ = [
     "TrainJob",
     "TranscribeJob",
     "UnknownCharacters",
+    "adapter_from_plain",
+    "adapter_to_plain",
     "from_plain",
     "model_from_plain",
     "model_to_plain",

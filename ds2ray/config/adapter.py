@@ -1,12 +1,18 @@
-"""The shape of an adapter."""
+"""The kind of an adapter and its settings."""
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
-from ds2ray.config.fields import require, setting
+from ds2ray.config.fields import Choice, from_plain, refuse_foreign, require, setting, to_plain
 
 LAST_LAYER = -1
 """`after_layer` value that means: after the last recurrent layer."""
+
+
+class AdapterKind(Choice):
+    mlp = "mlp", "a small residual network between two layers"
+    lhuc = "lhuc", "a scale and a shift per channel: a few KB"
 
 
 class Activation(Enum):
@@ -18,11 +24,12 @@ class Activation(Enum):
 
 @dataclass(kw_only=True)
 class AdapterConfig:
-    """The shape of a user's adapter."""
+    """The kind of a user's adapter and its settings."""
 
-    hidden_dims: list[int] = setting([256], "widths of one to three hidden layers")
-    activation: Activation = setting(Activation.relu, "between the linear layers")
-    dropout: float = setting(0.1, "after each activation, in training")
+    kind: AdapterKind = setting(AdapterKind.mlp, "what it is made of")
+    hidden_dims: list[int] = setting([256], "mlp: widths of one to three hidden layers")
+    activation: Activation = setting(Activation.relu, "mlp: between the linear layers")
+    dropout: float = setting(0.1, "mlp: after each activation, in training")
     after_layer: int = setting(
         0, "after which recurrent layer (1 = the first); 0 before the first, -1 the last: far faster"
     )
@@ -33,4 +40,35 @@ class AdapterConfig:
             1 <= len(dims) <= 3 and min(dims) >= 1, "adapter.hidden_dims", dims, "one to three widths of at least 1"
         )
         require(0 <= self.dropout < 1, "adapter.dropout", self.dropout, "0 up to, but not including, 1")
+        own = _OF_KIND[self.kind] | _SHARED
+        refuse_foreign(self, "adapter", own, f"adapter.kind={self.kind.value}")
         require(self.after_layer >= LAST_LAYER, "adapter.after_layer", self.after_layer, "-1 (last), 0, 1, 2, …")
+
+
+_SHARED = {"kind", "after_layer"}
+_OF_KIND: dict[AdapterKind, set[str]] = {
+    AdapterKind.mlp: {"hidden_dims", "activation", "dropout"},
+    AdapterKind.lhuc: set(),
+}
+"""The settings that a kind has, besides the shared ones."""
+
+
+def adapter_to_plain(adapter: AdapterConfig) -> dict[str, Any]:
+    """The kind's name and its own settings, JSON-ready: what pointers, files and fingerprints hold.
+
+    An MLP goes without its name, as before there were other kinds.
+    """
+    plain = to_plain(adapter)
+    if adapter.kind is AdapterKind.mlp:
+        del plain["kind"]
+        return plain
+    return {name: plain[name] for name in plain if name in _OF_KIND[adapter.kind] | _SHARED}
+
+
+def adapter_from_plain(values: dict[str, Any]) -> AdapterConfig:
+    """The inverse of `adapter_to_plain`.
+
+    Raises:
+        ConfigError, TypeError, ValueError: the values describe no adapter.
+    """
+    return from_plain(AdapterConfig, values)

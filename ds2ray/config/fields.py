@@ -1,7 +1,8 @@
 """What all sections of the settings are made of: fields and choices that say what they mean, checks, plain values."""
 
 import copy
-from dataclasses import asdict, field, fields
+from collections.abc import Collection
+from dataclasses import MISSING, asdict, field, fields
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -39,6 +40,20 @@ def require(condition: bool, field_name: str, value: object, allowed: str) -> No
     """Raise a ConfigError that names the field, its value and what is allowed."""
     if not condition:
         raise ConfigError(f"{field_name}={value!r} is not possible: {allowed}")
+
+
+def refuse_foreign(config: Any, section: str, own: Collection[str], chosen: str) -> None:
+    """Raise a ConfigError for a setting outside of `own` that was changed, as nothing would come of it.
+
+    Args:
+        config: a dataclass with defaults for all fields.
+        chosen: the setting that makes the others foreign.
+    """
+    for field_ in fields(config):
+        default = field_.default if field_.default_factory is MISSING else field_.default_factory()
+        value = getattr(config, field_.name)
+        if field_.name not in own and value != default:
+            require(False, f"{section}.{field_.name}", value, f"{chosen} has no such setting; leave it out")
 
 
 def to_plain(config: Any) -> dict[str, Any]:

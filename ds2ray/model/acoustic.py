@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ds2ray.config import LAST_LAYER, AdapterConfig
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.adapter import Adapter
+from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.masking import valid_frames
 from ds2ray.shapes.shape import Shape
 from ds2ray.sound.features import LogMel
@@ -38,7 +39,7 @@ class AcousticModel(nn.Module, ABC):
     def __init__(self, shape: Shape, num_classes: int) -> None:
         super().__init__()
         self.shape, self.num_classes = shape, num_classes
-        self.adapter: MLPAdapter | None = None
+        self.adapter: Adapter | None = None
         self.adapter_enabled = True
         self.base_frozen = False
         self.adapter_layer = shape.place(AdapterConfig.after_layer)
@@ -89,7 +90,7 @@ class AcousticModel(nn.Module, ABC):
     def add_adapter(self, config: AdapterConfig) -> None:
         """Put a fresh adapter in, in place of the one before."""
         self.adapter_layer = self.layer_index(config.after_layer)
-        adapter = MLPAdapter.from_config(self.encoding_dim(config.after_layer), config)
+        adapter = build_adapter(self.encoding_dim(config.after_layer), config)
         self.adapter = adapter.to(self.device)
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,7 +108,7 @@ class AcousticModel(nn.Module, ABC):
         return self.head(encodings, lengths), lengths
 
     def forward_rows(
-        self, features: Tensor, lengths: Tensor, adapters: Sequence[tuple[MLPAdapter, int, Tensor]]
+        self, features: Tensor, lengths: Tensor, adapters: Sequence[tuple[Adapter, int, Tensor]]
     ) -> tuple[Tensor, Tensor]:
         """As `forward` in evaluation mode, with other adapters for other rows, in one pass.
 

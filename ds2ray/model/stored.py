@@ -5,9 +5,10 @@ from typing import Any
 import torch
 
 from ds2ray import store
-from ds2ray.config import AdapterConfig, AudioConfig, from_plain, model_from_plain, model_to_plain, to_plain
+from ds2ray.config import AudioConfig, adapter_from_plain, from_plain, model_from_plain, model_to_plain, to_plain
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.adapter import Adapter
+from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.files import complete, load_model_file
 from ds2ray.model.weights import Base, build_base, from_bytes, load_strictly, to_bytes
 from ds2ray.text import Vocabulary
@@ -82,7 +83,7 @@ def base_from_bytes(record: store.BaseRecord, weights: bytes, device: torch.devi
     return base
 
 
-def open_adapter(root_uri: str, user_key: str, base: Base) -> tuple[store.AdapterPointer, MLPAdapter] | None:
+def open_adapter(root_uri: str, user_key: str, base: Base) -> tuple[store.AdapterPointer, Adapter] | None:
     """A user's current adapter in evaluation mode; None where the user has none.
 
     Raises:
@@ -98,7 +99,8 @@ def open_adapter(root_uri: str, user_key: str, base: Base) -> tuple[store.Adapte
             "open that base, or adapt the user to this one"
         )
     where = f"adapter {pointer.version} of user {user_key}"
-    config = from_plain(AdapterConfig, pointer.adapter)
-    adapter = MLPAdapter.from_config(base.model.encoding_dim(config.after_layer), config)
+    with complete(where):
+        config = adapter_from_plain(pointer.adapter)
+    adapter = build_adapter(base.model.encoding_dim(config.after_layer), config)
     load_strictly(adapter, from_bytes(store.read_adapter(root_uri, pointer), where), where)
     return pointer, adapter.to(base.model.device).eval()

@@ -25,7 +25,7 @@ from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.fleet.sweep import SweepPoint, SweepRow, sweep_points
 from ds2ray.fleet.sweep_report import write_report
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.mlp import MLPAdapter
 from launch import compose_job
 
 

@@ -2,21 +2,22 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
-from architectures import AUDIO, MEMBERS, NUM_CLASSES, features_of, randomise, small_model
+from architectures import ADAPTERS, AUDIO, MEMBERS, NUM_CLASSES, features_of, randomise, small_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2ray.config import LAST_LAYER, AdapterConfig
+from ds2ray.config import LAST_LAYER
 from ds2ray.errors import ConfigError
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.masking import MaskedBatchNorm
 from ds2ray.training.precision import bfloat16_trunk
 
 EVERY_MEMBER = pytest.mark.parametrize("member", MEMBERS)
-ADAPTER = AdapterConfig(hidden_dims=[8, 4], dropout=0.0)
+EVERY_KIND = pytest.mark.parametrize("kind", ADAPTERS)
 
 
 def places(model: AcousticModel) -> Iterator[int]:
@@ -25,19 +26,20 @@ def places(model: AcousticModel) -> Iterator[int]:
     yield LAST_LAYER
 
 
-def add_adapter(model: AcousticModel, after_layer: int, seed: int | None = None) -> None:
-    model.add_adapter(AdapterConfig(hidden_dims=ADAPTER.hidden_dims, dropout=0.0, after_layer=after_layer))
+def add_adapter(model: AcousticModel, after_layer: int, seed: int | None = None, kind: str = "mlp") -> None:
+    model.add_adapter(replace(ADAPTERS[kind], after_layer=after_layer))
     assert model.adapter is not None
     if seed is not None:
         randomise(model.adapter, seed)
 
 
+@EVERY_KIND
 @EVERY_MEMBER
 @settings(max_examples=10)
 @given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=4), extra=st.integers(0, 30))
-def test_padding_changes_no_row(member: str, lengths: list[int], extra: int) -> None:
+def test_padding_changes_no_row(member: str, kind: str, lengths: list[int], extra: int) -> None:
     model = small_model(member)
-    add_adapter(model, after_layer=1, seed=2)
+    add_adapter(model, after_layer=1, seed=2, kind=kind)
     model.eval()
     batch, batch_lengths = model(*features_of(lengths, num_frames=max(lengths) + extra))
     padded, _ = features_of(lengths)
@@ -84,13 +86,14 @@ def test_what_lies_in_padding_changes_no_row_of_the_head(member: str) -> None:
             torch.testing.assert_close(dirty_head[row, :length], clean_head[row, :length], atol=1e-5, rtol=1e-4)
 
 
+@EVERY_KIND
 @EVERY_MEMBER
-def test_a_fresh_and_a_disabled_adapter_are_the_base_bit_for_bit(member: str) -> None:
+def test_a_fresh_and_a_disabled_adapter_are_the_base_bit_for_bit(member: str, kind: str) -> None:
     inputs = features_of([25, 14])
     model = small_model(member).eval()
     base, _ = model(*inputs)
     for after_layer in places(model):
-        add_adapter(model, after_layer)
+        add_adapter(model, after_layer, kind=kind)
         model.adapter_enabled = True
         model.eval()
         assert torch.equal(model(*inputs)[0], base)
@@ -101,11 +104,12 @@ def test_a_fresh_and_a_disabled_adapter_are_the_base_bit_for_bit(member: str) ->
         assert torch.equal(model(*inputs)[0], base)
 
 
+@EVERY_KIND
 @EVERY_MEMBER
-def test_training_an_adapter_leaves_every_base_weight_and_buffer(member: str) -> None:
+def test_training_an_adapter_leaves_every_base_weight_and_buffer(member: str, kind: str) -> None:
     model = small_model(member)
     for after_layer in places(model):
-        add_adapter(model, after_layer)
+        add_adapter(model, after_layer, kind=kind)
         model.freeze_base_model()
         model.train()
         before = {name: tensor.clone() for name, tensor in model.base_state().items()}
@@ -140,9 +144,9 @@ def test_trunk_and_head_are_the_whole(member: str) -> None:
 def test_each_row_passes_its_own_adapter(member: str) -> None:
     features, lengths = features_of([25, 14, 19, 8])
     with_adapters = []
-    for seed, after_layer in ((1, LAST_LAYER), (2, 1)):
+    for seed, after_layer, kind in ((1, LAST_LAYER, "mlp"), (2, 1, "lhuc")):
         single = small_model(member)
-        add_adapter(single, after_layer, seed)
+        add_adapter(single, after_layer, seed, kind)
         with_adapters.append((single.eval(), after_layer, torch.tensor([seed - 1, seed + 1])))
     adapters = [(m.adapter, place, rows) for m, place, rows in with_adapters if m.adapter is not None]
     mixed, _ = small_model(member).eval().forward_rows(features, lengths, adapters)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ds2ray.config import LAST_LAYER, AdapterConfig, ModelConfig, RnnType
 from ds2ray.errors import ConfigError
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.deepspeech2 import DeepSpeech2
 
 NUM_MELS = 16

@@ -8,7 +8,7 @@ from tiny_base import AUDIO, MODEL, VOCABULARY, make_base
 
 from ds2ray.config import AudioConfig, RnnType, TextConfig
 from ds2ray.errors import ArtifactCorruptError
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.stored import base_from_bytes, describe_base
 from ds2ray.model.weights import Base, base_fingerprint, from_bytes, load_strictly, to_bytes, weights_fingerprint
 from ds2ray.text import Vocabulary

@@ -1,11 +1,11 @@
-"""A small member of every architecture, against which the contracts of the seam are tested."""
+"""A small member of every architecture and an adapter of every kind: the contracts of both seams are tested on them."""
 
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from ds2ray.config import AudioConfig, ModelConfig, RnnType
+from ds2ray.config import Activation, AdapterConfig, AdapterKind, AudioConfig, ModelConfig, RnnType
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.building import build_model
 
@@ -17,6 +17,12 @@ MEMBERS: dict[str, ModelConfig] = {
     "deepspeech2": _DEEPSPEECH2,
     "deepspeech2-lstm-forward": replace(_DEEPSPEECH2, rnn_type=RnnType.lstm, bidirectional=False),
 }
+
+ADAPTERS: dict[str, AdapterConfig] = {
+    "mlp": AdapterConfig(hidden_dims=[8, 4], activation=Activation.gelu, dropout=0.3),
+    "lhuc": AdapterConfig(kind=AdapterKind.lhuc),
+}
+"""Of every kind."""
 
 
 def small_model(member: str, seed: int = 0) -> AcousticModel:
