@@ -30,7 +30,7 @@ ONLY_IN = {
     "omegaconf": ("jobs/",),
     "fsspec": ("ds2ray/storage/",),
     "s3fs": ("ds2ray/storage/",),
-    "torchaudio": ("ds2ray/sound/", "ds2ray/decoding/"),
+    "torchaudio": ("ds2ray/sound/", "ds2ray/decoding/", "ds2ray/model/conformer.py"),
     "soundfile": ("ds2ray/sound/",),
 }
 

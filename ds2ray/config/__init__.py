@@ -18,7 +18,7 @@ from ds2ray.config.cluster import ClusterConfig
 from ds2ray.config.data import BadRows, DataConfig, ProbeAudio, UnknownCharacters
 from ds2ray.config.fields import Choice, from_plain, require, setting, to_plain
 from ds2ray.config.jobs import AdaptJob, DemoJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
-from ds2ray.config.model import Architecture, ModelConfig, RnnType, model_from_plain, model_to_plain
+from ds2ray.config.model import Architecture, ConformerConfig, ModelConfig, RnnType, model_from_plain, model_to_plain
 from ds2ray.config.prepare import CorpusFormat, PackBy, PrepareConfig
 from ds2ray.config.storage import StorageConfig
 from ds2ray.config.sweep import SweepConfig
@@ -38,6 +38,7 @@ __all__ = [
     "BadRows",
     "Choice",
     "ClusterConfig",
+    "ConformerConfig",
     "CorpusFormat",
     "DataConfig",
     "DemoJob",

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Collection
-from dataclasses import MISSING, asdict, field, fields
+from dataclasses import MISSING, asdict, field, fields, is_dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -52,7 +52,11 @@ def refuse_foreign(config: Any, section: str, own: Collection[str], chosen: str)
     for field_ in fields(config):
         default = field_.default if field_.default_factory is MISSING else field_.default_factory()
         value = getattr(config, field_.name)
-        if field_.name not in own and value != default:
+        if field_.name in own or value == default:
+            continue
+        if is_dataclass(value):
+            refuse_foreign(value, f"{section}.{field_.name}", (), chosen)
+        else:
             require(False, f"{section}.{field_.name}", value, f"{chosen} has no such setting; leave it out")
 
 
@@ -66,10 +70,12 @@ def to_plain(config: Any) -> dict[str, Any]:
 
 
 def from_plain(config_class: type[T], values: dict[str, Any]) -> T:
-    """The inverse of `to_plain` for a dataclass without nested ones. Unknown names raise TypeError."""
+    """The inverse of `to_plain`. Unknown names raise TypeError, values that an enum lacks ValueError."""
     types = {f.name: f.type for f in fields(config_class)}  # type: ignore[arg-type]
-    converted = {
-        name: types[name](value) if isinstance(types.get(name), type) and issubclass(types[name], Enum) else value  # type: ignore[arg-type,operator]
-        for name, value in values.items()
-    }
-    return config_class(**converted)
+    return config_class(**{name: _converted(types.get(name), value) for name, value in values.items()})
+
+
+def _converted(to: object, value: Any) -> Any:
+    if isinstance(to, type) and issubclass(to, Enum):
+        return to(value)
+    return from_plain(to, value) if isinstance(to, type) and is_dataclass(to) else value

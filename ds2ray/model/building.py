@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from ds2ray.config import Architecture, AudioConfig, ModelConfig
 from ds2ray.model.acoustic import AcousticModel
+from ds2ray.model.conformer import ConformerCTC
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.shapes.architectures import shape_of
 from ds2ray.shapes.shape import Shape
@@ -15,6 +16,7 @@ BUILDERS: dict[Architecture, Builder] = {
     Architecture.deepspeech2: lambda shape, num_classes: DeepSpeech2.from_config(
         shape.model, shape.audio.num_mels, num_classes
     ),
+    Architecture.conformer: ConformerCTC,
 }
 
 

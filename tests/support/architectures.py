@@ -5,7 +5,16 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from ds2ray.config import Activation, AdapterConfig, AdapterKind, AudioConfig, ModelConfig, RnnType
+from ds2ray.config import (
+    Activation,
+    AdapterConfig,
+    AdapterKind,
+    Architecture,
+    AudioConfig,
+    ConformerConfig,
+    ModelConfig,
+    RnnType,
+)
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.building import build_model
 
@@ -15,6 +24,12 @@ NUM_CLASSES = 7
 _DEEPSPEECH2 = ModelConfig(num_rnn_layers=2, rnn_hidden_dim=12, conv_channels=4, dropout=0.2)
 MEMBERS: dict[str, ModelConfig] = {
     "deepspeech2": _DEEPSPEECH2,
+    "conformer": ModelConfig(
+        architecture=Architecture.conformer,
+        conv_channels=4,
+        dropout=0.2,
+        conformer=ConformerConfig(num_layers=2, width=12, num_heads=2, ffn_dim=20, kernel_size=5),
+    ),
     "deepspeech2-lstm-forward": replace(_DEEPSPEECH2, rnn_type=RnnType.lstm, bidirectional=False),
 }
 

