@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from architectures import AUDIO, MEMBERS, features_of, small_model
+from architectures import AUDIO, MEMBERS, TOY_CONFORMER, features_of, small_model
 from torchaudio.models.conformer import ConformerLayer
 from toy_speech import VOCABULARY, sentence, speak
 
@@ -22,13 +22,6 @@ from ds2ray.errors import ConfigError
 from ds2ray.model.building import build_model
 from ds2ray.model.conformer import ConformerStage
 from ds2ray.training.optim import ctc_losses
-
-TOY = ModelConfig(
-    architecture=Architecture.conformer,
-    conv_channels=8,
-    dropout=0.0,
-    conformer=ConformerConfig(num_layers=2, width=32, num_heads=2, ffn_dim=64, kernel_size=7),
-)
 
 
 def test_a_stage_does_what_torchaudios_layer_does_with_the_same_weights() -> None:
@@ -70,7 +63,7 @@ def test_it_learns_toy_speech() -> None:
     num_tokens = torch.tensor([len(ids) for ids in tokens])
     targets = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True)
     torch.manual_seed(0)
-    model = build_model(TOY, AUDIO, len(VOCABULARY)).train()
+    model = build_model(TOY_CONFORMER, AUDIO, len(VOCABULARY)).train()
     features, lengths = model.features(torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True), num_samples)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(80):
@@ -111,7 +104,7 @@ class TestSettings:
     )
     def test_those_of_another_architecture_are_refused(self, changes: dict[str, object], message: str) -> None:
         with pytest.raises(ConfigError, match=message):
-            replace(TOY, **changes)  # type: ignore[arg-type]
+            replace(TOY_CONFORMER, **changes)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(
         ("changes", "message"),

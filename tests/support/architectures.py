@@ -33,6 +33,14 @@ MEMBERS: dict[str, ModelConfig] = {
     "deepspeech2-lstm-forward": replace(_DEEPSPEECH2, rnn_type=RnnType.lstm, bidirectional=False),
 }
 
+TOY_CONFORMER = ModelConfig(
+    architecture=Architecture.conformer,
+    conv_channels=8,
+    dropout=0.0,
+    conformer=ConformerConfig(num_layers=2, width=32, num_heads=2, ffn_dim=64, kernel_size=7),
+)
+"""Learns toy speech in seconds."""
+
 ADAPTERS: dict[str, AdapterConfig] = {
     "mlp": AdapterConfig(hidden_dims=[8, 4], activation=Activation.gelu, dropout=0.3),
     "lhuc": AdapterConfig(kind=AdapterKind.lhuc),

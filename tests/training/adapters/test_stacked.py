@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from architectures import ADAPTERS, AUDIO, MEMBERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ds2ray.config import Activation, AdaptConfig, AdapterConfig, AdapterKind, TextConfig
+from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.adapters.mlp import MLPAdapter
+from ds2ray.model.building import build_model
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.bank import AdapterBank, BankAdamW
@@ -52,12 +55,12 @@ def speech_of_user(user: str, num_utterances: int, dim: int, config: AdaptConfig
     return StoredSpeech(frames, tokens, texts, parts, seed)
 
 
-def fresh_adapter(model: DeepSpeech2, speech: StoredSpeech, config: AdapterConfig) -> Adapter:
+def fresh_adapter(model: AcousticModel, speech: StoredSpeech, config: AdapterConfig) -> Adapter:
     torch.manual_seed(speech.seed)
     return build_adapter(model.encoding_dim(config.after_layer), config)
 
 
-def alone(model: DeepSpeech2, speech: StoredSpeech, adapter: AdapterConfig, config: AdaptConfig) -> AdapterFit:
+def alone(model: AcousticModel, speech: StoredSpeech, adapter: AdapterConfig, config: AdaptConfig) -> AdapterFit:
     def encode(rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         return pad_frames([speech.frames[row] for row in rows])
 
@@ -68,7 +71,7 @@ def alone(model: DeepSpeech2, speech: StoredSpeech, adapter: AdapterConfig, conf
 
 
 def stack_of(
-    model: DeepSpeech2, speeches: Sequence[StoredSpeech], adapter: AdapterConfig, config: AdaptConfig, at_once: bool
+    model: AcousticModel, speeches: Sequence[StoredSpeech], adapter: AdapterConfig, config: AdaptConfig, at_once: bool
 ) -> StackedTraining:
     adapters = [fresh_adapter(model, speech, adapter) for speech in speeches]
     stack = StackedTraining(model, adapters, speeches, VOCABULARY, config, adapter.after_layer)
@@ -116,6 +119,21 @@ def test_a_stack_gives_every_user_the_adapter_of_training_alone(
     assert sorted(fits) == list(range(len(users)))
     for place, speech in enumerate(speeches):
         assert_same(alone(model, speech, adapter, config), fits[place])
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("kind", ADAPTERS)
+@pytest.mark.parametrize("member", MEMBERS)
+def test_so_it_does_for_every_architecture_and_kind(member: str, kind: str, at_once: bool) -> None:
+    torch.manual_seed(0)
+    model = build_model(MEMBERS[member], AUDIO, len(VOCABULARY))
+    for after_layer in (0, 1):
+        adapter = dataclasses.replace(ADAPTERS[kind], after_layer=after_layer)
+        dim = model.encoding_dim(after_layer)
+        speeches = [speech_of_user(f"user-{size}", size, dim) for size in (4, 9)]
+        fits = dict(stack_of(model, speeches, adapter, CONFIG, at_once).run())
+        for place, speech in enumerate(speeches):
+            assert_same(alone(model, speech, adapter, CONFIG), fits[place])
 
 
 @BOTH_WAYS
