@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help demo test lint bench-adapt bench-levers bench-bank bench-quality bench-real-speech bench-scale bench-gpu \
+.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-quality bench-real-speech bench-scale bench-gpu \
 	bench-plan bench-train bench-scale-train bench-epoch fix lock clean
 .DEFAULT_GOAL := help
 
@@ -18,6 +18,9 @@ demo: $(VENV)/installed ## train a base and eight users' adapters on synthetic s
 
 test: $(VENV)/installed ## run the tests (PYTEST_ARGS="tests/test_text.py -k jamo")
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-fast: $(VENV)/installed ## run the tests that start no Ray, no server and no other process (2 minutes)
+	@$(BIN)/python -m pytest -m "not ray and not s3 and not process" $(PYTEST_ARGS)
 
 lint: $(VENV)/installed ## check style (ruff) and types (mypy)
 	@$(BIN)/ruff check .
@@ -72,9 +75,10 @@ clean: ## remove the environment, caches and the demo's output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Everything is pinned with hashes: first uv, in an environment of its own, then what uv installs.
-$(VENV)/installed: pyproject.toml requirements.lock $(VENV)/tools/installed
+$(VENV)/installed: pyproject.toml setup.py requirements.lock $(VENV)/tools/installed
 	@echo "installing the locked dependencies into $(VENV) …"
-	@$(UV) pip sync --quiet --require-hashes requirements.lock
+	@$(UV) pip sync --quiet --require-hashes requirements.lock || { \
+	  echo "where the network has certificates of its own: make $(or $(firstword $(MAKECMDGOALS)),test) UV_SYSTEM_CERTS=1" >&2; exit 1; }
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -28,6 +28,10 @@ class BaseMismatchError(InputError):
     """An adapter was trained against another base than the one it is loaded onto."""
 
 
+class NewerReleaseError(InputError):
+    """Something stored was written by a newer release of ds2ray, and holds what this one does not know."""
+
+
 class StorageError(Ds2RayError):
     """The store could not be reached, or refused the credentials."""
 

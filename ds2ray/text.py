@@ -180,16 +180,20 @@ class Vocabulary:
         return {"tokens": list(self.tokens), "config": to_plain(self.config)}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Vocabulary":
+    def from_json(cls, values: dict[str, Any], where: str = "the vocabulary") -> "Vocabulary":
         """The inverse of `to_json`.
 
+        Args:
+            where: the file that holds the values, for messages.
+
         Raises:
+            NewerReleaseError: a newer release wrote them, with fields that this one does not know.
             InputError: the values do not describe a vocabulary.
         """
         try:
-            return cls(tuple(map(str, values["tokens"])), from_plain(TextConfig, values["config"]))
+            return cls(tuple(map(str, values["tokens"])), from_plain(TextConfig, values["config"], where))
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"not a vocabulary: {type(error).__name__}: {error}") from error
+            raise InputError(f"{where}: not a vocabulary: {type(error).__name__}: {error}") from error
 
 
 def describe_character(character: str) -> str:

@@ -1,13 +1,19 @@
 import copy
 import logging
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from printed import Untimed
 from s3_server import S3Server, serve
+from starting import StartGuard
+
+from ds2ray import display
 
 if TYPE_CHECKING:
     from base_training import TrainedBase
@@ -21,9 +27,24 @@ hypothesis.settings.register_profile("ds2ray", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ds2ray")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(StartGuard())
+    # several threads for tensors as small as those of tests spend most of their time in waiting for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     # a shell that starts pytest in the background has it, and all that it starts, ignore SIGINT, which tests send
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # apart from any other Ray of this machine, which jobs without an address would join; a short name, for sockets
+    os.environ["RAY_TMPDIR"] = tempfile.mkdtemp(prefix="ds2ray-", dir="/tmp")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(os.environ.pop("RAY_TMPDIR"), ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def no_half_minute_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this process prints does not depend on how long the tests before took."""
+    monkeypatch.setattr(display, "_display", Untimed())
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ def test_other_names_are_refused() -> None:
         ds2ray.Nonsense  # noqa: B018
 
 
+@pytest.mark.process
 def test_importing_the_package_loads_nothing_heavy() -> None:
     program = (
         "import sys, ds2ray, ds2ray.config; print(sorted({'torch', 'ray', 'numpy', 'pyarrow'} & set(sys.modules)))"

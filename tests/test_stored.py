@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ds2ray import AdapterManager, Transcriber, store
+from ds2ray.config import AdaptConfig
 from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import open_adapter, open_base
@@ -16,6 +17,7 @@ from ds2ray.sound.audio import read_waveform
 from ds2ray.sound.features import LogMel
 from ds2ray.store.index import read_fingerprints, read_index, recover_runs
 from ds2ray.store.outcomes import Status, read_outcomes
+from ds2ray.training.adapters.split import split_rule
 
 FOLDER = Path(__file__).resolve().parent / "fixtures" / "stored"
 ROOT = str(FOLDER / "store")
@@ -61,6 +63,14 @@ def test_both_versions_of_the_adapter_open() -> None:
     assert [entry["version"] for entry in store.history(ROOT, "john")] == [NEWEST, FIRST]
     earlier = store.AdapterPointer(**pointer.history[0], history=())
     assert len(store.read_adapter(ROOT, earlier)) == earlier.size_bytes
+
+
+def test_the_sentence_of_a_split_s_rule_is_read_as_its_code() -> None:
+    assert "holds out a share of 0.2" in (FOLDER / "store/users/john/current.json").read_text(encoding="utf-8")
+    pointer = store.read_pointer(ROOT, "john")
+    assert pointer is not None
+    assert pointer.split == split_rule(20, AdaptConfig()) == "hold_out:0.2:0"
+    assert [entry["split"] for entry in store.history(ROOT, "john")] == ["hold_out:0.2:0"] * 2
 
 
 def test_index_and_outcomes_are_read() -> None:

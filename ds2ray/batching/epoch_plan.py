@@ -88,7 +88,8 @@ class Course:
     """An epoch from where a run goes on: its plan, and the first step of the plan that is still to be done.
 
     Attributes:
-        steps_before: steps that the plan's ranks would have needed for what others did before.
+        steps_before: steps that the plan's number of ranks would have needed for the batches done before, perhaps by
+            another number of ranks.
     """
 
     plan: EpochPlan

@@ -6,12 +6,13 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
 import ray.train
 import torch
+from ray.exceptions import RayError
 from ray.train.torch import get_device
 from ray.train.v2.api.callback import UserCallback
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
@@ -21,6 +22,7 @@ from ray.train.v2.torch.torch_trainer import TorchTrainer
 from ray.util.queue import Queue
 
 from ds2ray import display, storage
+from ds2ray.cluster.progress import our_error
 from ds2ray.cluster.session import beside_driver, cluster_gpus, connected
 from ds2ray.cluster.stopping import StopFlag, asking, stop_on_signal, told_to_stop
 from ds2ray.config import ClusterConfig, StorageConfig
@@ -121,7 +123,7 @@ def train_on_ray(task: BaseTask, storage_config: StorageConfig, cluster: Cluster
             with stop_on_signal(lambda: told_to_stop(flag), display.say):
                 result = cast(Result, trainer.fit())
         except TrainingFailedError as error:
-            raise _our_error(error) or Ds2RayError(f"training failed on the workers: {error}") from error
+            raise our_error(error) or Ds2RayError(f"training failed on the workers: {error}") from error
         finally:
             shutil.rmtree(ray_state_dir, ignore_errors=True)
     assert isinstance(result.return_value, FinishedBase)
@@ -146,21 +148,9 @@ class _StopAtOurErrors(UserCallback):
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         for exception in worker_exceptions.values():
-            error = _our_error(exception)
+            error = our_error(exception)
             if error is not None and not isinstance(error, StorageError):
                 raise error
-
-
-def _our_error(error: BaseException) -> Ds2RayError | None:
-    """The error of ours in what Ray reports."""
-    failures = getattr(error, "worker_failures", {}).values()
-    for failure in [error, getattr(error, "controller_failure", None), *failures]:
-        cause: BaseException | None = failure
-        while cause is not None:
-            if isinstance(cause, Ds2RayError):
-                return cause
-            cause = getattr(cause, "cause", None) or cause.__cause__
-    return None
 
 
 @contextmanager
@@ -169,15 +159,17 @@ def _shown() -> Iterator[Queue]:
     queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": beside_driver()})
 
     def show() -> None:
-        while (news := queue.get()) is not None:
-            _tell(news)
+        with suppress(RayError):  # whoever waits for the workers is told
+            while (news := queue.get()) is not None:
+                _tell(news)
 
     thread = threading.Thread(target=show, daemon=True)
     thread.start()
     try:
         yield queue
     finally:
-        queue.put(None)
+        with suppress(RayError):  # why the training ended is worth more than that its queue is gone, too
+            queue.put(None)
         thread.join()
         queue.shutdown()
 

@@ -13,7 +13,7 @@ from ray import tune
 
 from ds2ray import storage, store
 from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, ErrorMetric, StorageConfig, adapter_to_plain
-from ds2ray.errors import ArtifactCorruptError, BaseMismatchError
+from ds2ray.errors import ArtifactCorruptError, BaseMismatchError, NewerReleaseError
 from ds2ray.fleet.attempts import name_user, named_user
 from ds2ray.fleet.plan import UserPlan
 from ds2ray.fleet.sealed import open_sealed
@@ -198,7 +198,7 @@ class CohortTrial(tune.Trainable):
         """The adapter that the user has now, where it can be compared on the same encodings."""
         try:
             found = open_adapter(self.task.storage.root, user_key, self.base)
-        except (BaseMismatchError, ArtifactCorruptError) as error:
+        except (BaseMismatchError, ArtifactCorruptError, NewerReleaseError) as error:
             # neither can be compared with; the new adapter takes its place if it is no worse than the base
             log.warning("%s", error)
             return None

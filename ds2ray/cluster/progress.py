@@ -105,11 +105,16 @@ def node_died(error: BaseException | None) -> bool:
 
 
 def our_error(error: BaseException | None) -> Ds2RayError | None:
-    """The error of ours that a Ray error wraps."""
-    while error is not None:
-        if isinstance(error, Ds2RayError):
-            return error
-        error = getattr(error, "cause", None) or error.__cause__
+    """The error of ours that a Ray error wraps: its cause, or that of a failure of base training that it lists."""
+    failures = getattr(error, "worker_failures", {}).values()
+    for failure in [error, getattr(error, "controller_failure", None), *failures]:
+        cause: BaseException | None = failure
+        while cause is not None:
+            if isinstance(cause, Ds2RayError):
+                # Ray's own class, which is of both kinds, tells the whole trace
+                wrapped = getattr(cause, "cause", None)
+                return wrapped if isinstance(wrapped, Ds2RayError) else cause
+            cause = getattr(cause, "cause", None) or cause.__cause__
     return None
 
 

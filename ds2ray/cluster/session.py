@@ -4,21 +4,34 @@ import logging
 import math
 import os
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
-from ray.exceptions import AuthenticationError
+from ray.exceptions import AuthenticationError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ds2ray import display
+from ds2ray.cluster.address import (
+    AUTO,
+    LOCAL,
+    cluster_address,
+    keep_token_in_environment,
+    local_settings,
+    not_started,
+    one_line,
+    refuse_another_server,
+    refuse_without_loopback,
+    refused,
+)
 from ds2ray.config import ClusterConfig
-from ds2ray.errors import ConfigError
+from ds2ray.errors import InterruptedRunError
 from ds2ray.fleet.cohorts import Room
 
-CONNECT_TIMEOUT_S = 10.0
+SHOWN_CHARACTERS = 300
+"""Of what Ray says; its own guesses at a cause fill half a page."""
+
 MIN_PENDING_TRIALS = 4
 """Trials that Tune keeps waiting at least, so that the next one is there when one ends."""
 
@@ -30,7 +43,8 @@ def connected(cluster: ClusterConfig) -> Iterator[None]:
     A connection that is there already is used and left open.
 
     Raises:
-        ConfigError: there is no cluster at `cluster.address`, or it refuses this process.
+        ConfigError: there is no cluster at `cluster.address`, it refuses this process, or none can be started here.
+        InterruptedRunError: Ray failed under whoever is connected.
     """
     if ray.is_initialized():
         yield
@@ -40,22 +54,24 @@ def connected(cluster: ClusterConfig) -> Iterator[None]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     # … and says nothing of its token, which a local cluster makes for itself
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
-    address = cluster.address or os.environ.get("RAY_ADDRESS", "")
-    display.doing("connecting to Ray" if address not in ("", "local") else "starting Ray")
+    address = cluster_address(cluster.address)
+    display.doing("starting Ray" if address == LOCAL else "connecting to Ray")
     with _own_sigterm():
-        _refuse_unreachable(address)
-        try:
-            ray.init(
-                address=cluster.address or None,
-                include_dashboard=False if cluster.address in ("", "local") else None,
-                logging_level=logging.WARNING,
-            )
-        except (ConnectionError, ValueError, AuthenticationError) as error:
-            raise _no_cluster(address, error) from error
+        if address == LOCAL:
+            _start()
+        else:
+            _connect(address)
     try:
         yield
+    except RayError as error:
+        if isinstance(error, RayTaskError):
+            raise  # what went wrong in our own code
+        raise InterruptedRunError(
+            f"Ray failed while the job was at work ({type(error).__name__}: {one_line(error)[:SHOWN_CHARACTERS]}); "
+            "nothing that is finished is lost: run it again"
+        ) from error
     finally:
-        display.doing("disconnecting from Ray" if address not in ("", "local") else "stopping Ray")
+        display.doing("stopping Ray" if address == LOCAL else "disconnecting from Ray")
         ray.shutdown()
 
 
@@ -75,22 +91,26 @@ def _own_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _refuse_unreachable(address: str) -> None:
-    """Ray itself looks for minutes for a head node that is not there."""
-    host, _, port = address.rpartition(":")
-    if "://" in address or not host or not port.isdigit():
-        return
+def _start() -> None:
+    """A cluster on this machine."""
+    refuse_without_loopback()
+    keep_token_in_environment()
     try:
-        socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
-    except (OSError, OverflowError) as error:
-        raise _no_cluster(address, error) from error
+        ray.init(LOCAL, logging_level=logging.WARNING, **local_settings())
+    except Exception as error:  # of any type: Ray has none of its own for what a machine lacks
+        ray.shutdown()  # ends what has been started already
+        raise not_started(error) from error
 
 
-def _no_cluster(address: str, error: Exception) -> ConfigError:
-    return ConfigError(
-        f"no Ray cluster at {address or 'auto'!r} ({error}); correct cluster.address or RAY_ADDRESS, start a cluster "
-        "with `ray start --head`, or set cluster.address=local for one of this job's own"
-    )
+def _connect(address: str) -> None:
+    """To a cluster that is there."""
+    if address != AUTO:
+        refuse_another_server(address)
+    try:
+        ray.init(address, logging_level=logging.WARNING)
+    except (ConnectionError, ValueError, RuntimeError, AuthenticationError) as error:
+        ray.shutdown()
+        raise refused(address, error) from error
 
 
 def cluster_gpus() -> float:
@@ -138,14 +158,16 @@ def quiet_tune(keep_results: bool = False, trials_at_once: int = 1) -> Iterator[
         settings["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"  # nobody reads what Tune writes of thousands of trials
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
-    # without result files Tune warns of every trial that it cannot read them
-    logger = logging.getLogger("ray.tune.analysis.experiment_analysis")
-    level = logger.level
-    logger.setLevel(level if keep_results else logging.ERROR)
+    # without result files Tune warns of every trial that it cannot read them; of those that failed outcomes tell
+    quiet = {"ray.tune.analysis.experiment_analysis": logging.ERROR, "ray.tune.tune": logging.CRITICAL}
+    levels = {name: logging.getLogger(name).level for name in quiet}
+    for name, level in quiet.items():
+        logging.getLogger(name).setLevel(levels[name] if keep_results else level)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

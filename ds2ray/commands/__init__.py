@@ -1,1 +1,1 @@
-"""What each job does, from its settings to its exit code."""
+"""The work of each job, from its settings to its exit code."""

@@ -1,4 +1,4 @@
-"""jobs/adapt_users.py: plan, train what is new or changed on Ray Tune, publish, and say what became of each user.
+"""jobs/adapt_users.py: plan, train what is new or changed on Ray Tune, publish, and report each user's outcome.
 
 Ray and torch are imported only when there is something to train: a plan, or a night without changes, needs neither.
 """
@@ -12,15 +12,15 @@ from dataclasses import replace
 from functools import partial
 
 from ds2ray import display, storage
-from ds2ray.config import AdaptJob, AudioConfig, from_plain, model_from_plain
+from ds2ray.commands.wanted import MODEL_FILE_SUFFIX, BaseSettings, require_model_file, require_place
+from ds2ray.config import AdaptJob
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
 from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, speech_bytes_per_s
 from ds2ray.fleet.plan import Change, Plan, cohorts_of, plan_run, plan_table
 from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_text, summarise
 from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle
+from ds2ray.naming import typed
 from ds2ray.progress import Tell, duration_text, paced, untold
-from ds2ray.shapes.architectures import shape_of
-from ds2ray.shapes.shape import Shape
 from ds2ray.store import BaseRecord, lease, read_base_record
 from ds2ray.store.index import close_run, open_run, read_fingerprints, recover_runs
 from ds2ray.store.layout import plan_uri, run_uri, summary_uri
@@ -28,10 +28,6 @@ from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
 from ds2ray.tables.problems import ProblemKind
 from ds2ray.tables.users import read_fleet, stat_audio, usable_users
 from ds2ray.tables.validation import refuse
-from ds2ray.text import Vocabulary
-
-LOG_WIDTH = 160
-"""Columns of the outcome table where nobody knows how wide a line may be."""
 
 
 def run(job: AdaptJob) -> int:
@@ -45,7 +41,7 @@ def run(job: AdaptJob) -> int:
     """
     storage.configure(job.storage)
     if not job.users:
-        raise ConfigError("users is missing: give a table `user_id,manifest`, as in `adapt_users.py users.csv`")
+        raise ConfigError(f"users is missing: give a table `user_id,manifest`: {typed('adapt_users')} users.csv")
     root_uri = job.storage.root
     run_id = job.run_id or f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     if job.run_id and storage.exists(plan_uri(root_uri, run_id)):
@@ -74,7 +70,7 @@ def run(job: AdaptJob) -> int:
                 from ds2ray.cluster.session import connected, room_for_trials  # imports Ray
 
                 cluster.enter_context(connected(job.cluster))
-                # what this machine has was a guess at what the cluster has
+                # the plan assumed a cluster of this machine's size
                 room = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial)
                 packed = cohorts_of(plan.users, size_of_cohorts(job, record, room))
                 if len(packed) != len(plan.cohorts):
@@ -117,13 +113,23 @@ def run(job: AdaptJob) -> int:
 
 
 def base_record(job: AdaptJob) -> BaseRecord:
-    """The base to adapt to; that of a model.pt is published in the store first, so that recognition finds it."""
-    if not job.base.endswith(".pt"):
-        return read_base_record(job.storage.root, job.base)
+    """The base to adapt to; that of a model.pt is published in the store first, so that recognition finds it.
+
+    Raises:
+        ConfigError: the base has no place for the adapter.
+        InputError: there is no such base, or it comes from a newer release.
+    """
+    if not job.base.endswith(MODEL_FILE_SUFFIX):
+        record = read_base_record(job.storage.root, job.base)
+        require_place(job.adapter, BaseSettings.of(record).shape)
+        return record
+    require_model_file(job.base)
+    read_fleet(job.users, job.data)  # what is wrong with the table is told before torch is imported
     from ds2ray.model.files import load_model_file
     from ds2ray.model.stored import describe_base, publish_base
 
     base = load_model_file(job.base)
+    require_place(job.adapter, base.model.shape)
     if not job.dry_run:
         publish_base(job.storage.root, base, run_id=job.base, metrics={})
     return describe_base(base, run_id=job.base)
@@ -132,19 +138,20 @@ def base_record(job: AdaptJob) -> BaseRecord:
 def make_plan(job: AdaptJob, record: BaseRecord, tell: Tell = untold) -> Plan:
     """Read and check the users and compare them with the index.
 
-    Of users whose rows are sealed nothing is read but the row: a plan costs a few requests however many they are.
+    Of a sealed user only the row is read: a plan costs a few requests, however many sealed users there are.
     """
     fleet = read_fleet(job.users, job.data, tell)
     objects = stat_audio(fleet.users, tell)
+    base = BaseSettings.of(record)
     users = usable_users(
         fleet.users,
         data=job.data,
-        shape=shape_of_base(record),
-        vocabulary=Vocabulary.from_json(record.vocabulary),
+        shape=base.shape,
+        vocabulary=base.vocabulary,
         objects=objects,
         tell=tell,
     )
-    # rows that cannot be read stay the matter of their user; unusable audio stops the run where that is configured
+    # unreadable rows concern their user only; unusable audio stops the run where data.bad_audio says so
     refuse((p for user in users for p in user.problems if p.kind is not ProblemKind.row), job.data, job.users)
     return plan_run(
         replace(fleet, users=users),
@@ -160,12 +167,7 @@ def make_plan(job: AdaptJob, record: BaseRecord, tell: Tell = untold) -> Plan:
 
 def size_of_cohorts(job: AdaptJob, record: BaseRecord, room: Room) -> CohortSize:
     """The size of cohorts that suits settings, base and cluster."""
-    return cohort_size(job.adapt, room, speech_bytes_per_s(shape_of_base(record), job.adapter.after_layer))
-
-
-def shape_of_base(record: BaseRecord) -> Shape:
-    """What planning knows of a base's model."""
-    return shape_of(model_from_plain(record.model), from_plain(AudioConfig, record.audio))
+    return cohort_size(job.adapt, room, speech_bytes_per_s(BaseSettings.of(record).shape, job.adapter.after_layer))
 
 
 def _exit_code_of(error: BaseException) -> int:

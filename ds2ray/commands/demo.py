@@ -4,18 +4,17 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-from rich.table import Table
 
 from ds2ray import display, storage
 from ds2ray.commands import adapt_users as adapt
 from ds2ray.commands import train
+from ds2ray.commands.wanted import require_place
 from ds2ray.config import AdaptJob, DataConfig, DemoJob, StorageConfig, TrainJob
 from ds2ray.demo.corpus import DemoCorpus, make_corpus
-from ds2ray.metrics import Score
+from ds2ray.demo.gains import DemoRow, gains_png, gains_table, result_line
+from ds2ray.naming import typed
 from ds2ray.progress import TellDone
-from ds2ray.recognition.transcriber import Transcriber
+from ds2ray.shapes.architectures import shape_of
 from ds2ray.store import user_key
 from ds2ray.store.index import read_index
 from ds2ray.store.outcomes import read_outcomes
@@ -23,20 +22,10 @@ from ds2ray.tables.manifest import read_manifest
 from ds2ray.tables.users import read_users
 
 
-@dataclass(frozen=True)
-class DemoRow:
-    """One user of the final table: errors are those of the test sentences."""
-
-    user_id: str
-    speech_s: float  # that the adapter was trained on
-    before: Score
-    after: Score
-    seconds: float  # of training
-
-
 def run(job: DemoJob) -> int:
     """Make, train, adapt, test; returns the exit code."""
     started_s = time.monotonic()
+    require_place(job.adapter, shape_of(job.model, job.audio))
     display.say("1/4 speaking a corpus with espeak-ng …")
     corpus = make_corpus(
         storage.join(job.output_dir, "corpus"),
@@ -68,6 +57,8 @@ def run(job: DemoJob) -> int:
 
 def test_users(corpus: DemoCorpus, root_uri: str) -> list[DemoRow]:
     """Recognise every user's test sentences by the base alone and with the user's adapter."""
+    from ds2ray.recognition.transcriber import Transcriber  # imports torch
+
     transcriber = Transcriber.open(root_uri)
     utterances = read_manifest(corpus.test_manifest).utterances
     alone = transcriber.transcribe_utterances(utterances, use_adapters=False, tell=_telling("recognising by the base"))
@@ -95,42 +86,22 @@ def _telling(phase: str) -> TellDone:
     return lambda done, total: display.doing(phase, f"{done}/{total} sentences", share=done / total)
 
 
-def result_line(rows: Sequence[DemoRow], seconds: float) -> str:
-    """The demo's last line: mean WER over users in percent, and how many users got worse."""
-    before = sum(100 * row.before.words.rate() for row in rows) / len(rows)
-    after = sum(100 * row.after.words.rate() for row in rows) / len(rows)
-    worse = sum(row.after.words.rate() > row.before.words.rate() for row in rows)
-    return f"demo: users={len(rows)} wer_before={before:.1f} wer_after={after:.1f} worse={worse} seconds={seconds:.0f}"
-
-
-def _table(rows: Sequence[DemoRow]) -> Table:
-    table = Table(title="errors on test sentences, by the base alone → with the user's own adapter")
-    table.add_column("user")
-    for name in ("minutes of speech", "WER", "CER", "seconds"):
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(
-            row.user_id,
-            f"{row.speech_s / 60:.1f}",
-            f"{row.before.words.rate():.1%} → {row.after.words.rate():.1%}",
-            f"{row.before.characters.rate():.1%} → {row.after.characters.rate():.1%}",
-            f"{row.seconds:.1f}",
-        )
-    return table
-
-
 def _show(rows: Sequence[DemoRow], job: DemoJob, corpus: DemoCorpus, seconds: float) -> None:
-    display.show(lambda width: _table(rows))
+    display.idle()
+    display.show(lambda width: gains_table(rows))
+    picture = storage.join(job.output_dir, "gains.png")
+    storage.write_bytes(picture, gains_png(rows))
     user_id = corpus.user_ids[0]
     example = next(u for u in read_manifest(corpus.test_manifest).utterances if u.user_id == user_id)
     audio, root, python = (_shown(path) for path in (str(example.audio), _store_root(job), sys.executable))
     display.say(f"wrote {corpus.root}  the corpus: FLAC files and manifests")
     display.say(f"      {job.train.output_dir}  model.pt, checkpoints, TensorBoard files")
     display.say(f"      {root}  the store: the base, each user's adapter, runs and their outcomes")
+    display.say(f"      {picture}  the table's WER as a picture")
     display.say("try next:")
-    display.say(f"  {python} jobs/transcribe.py {audio} user={user_id} storage.root={root}")
-    display.say(f"  {python} jobs/adapt_users.py {corpus.users_csv} storage.root={root} --dry-run")
-    display.say(f"  {python} jobs/sweep_adapters.py {corpus.users_csv} storage.root={root}")
+    display.say(f"  {typed('transcribe', python)} {audio} user={user_id} storage.root={root}")
+    display.say(f"  {typed('adapt_users', python)} {corpus.users_csv} storage.root={root} --dry-run")
+    display.say(f"  {typed('sweep_adapters', python)} {corpus.users_csv} storage.root={root}")
     display.say(result_line(rows, seconds))
 
 

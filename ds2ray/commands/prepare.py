@@ -12,6 +12,7 @@ from ds2ray import display, storage
 from ds2ray.config import AudioConfig, BadRows, PackBy, PrepareJob, ProbeAudio
 from ds2ray.corpora.corpus import Corpus, audio_objects, read_corpus
 from ds2ray.errors import ConfigError, InputError
+from ds2ray.naming import typed
 from ds2ray.packs.dropped import causes_table, dropped_rows, write_dropped
 from ds2ray.packs.layout import Member, Pack, packs_by_shard, packs_by_user
 from ds2ray.packs.ledger import Ledger, Packed, superseded
@@ -31,7 +32,7 @@ _MB = 2**20
 
 @dataclass
 class Packing:
-    """What is to be packed, and what has been."""
+    """The packs of a run: planned, unchanged and written, and the problems of rows left out."""
 
     packs: list[Pack]
     problems: list[Problem]
@@ -71,7 +72,7 @@ def run(job: PrepareJob) -> int:
         _print_plan(job, work, _take_unchanged(work, Ledger(_folder_uri(job, output_uri))))
         display.say("\n".join(causes_table(dropped_rows(work.problems))) or "  no row left out")
         return 0
-    # one run at a time: what one has stored and not yet published would be deleted by another
+    # one run at a time: another would delete packs that this one has stored and not yet published
     with held(_folder_uri(job, output_uri), "prepare") as keep_alive:
         _pack(job, output_uri, corpus, work, keep_alive)
     _print_result(work, num_rows, storage.join(output_uri, DROPPED))
@@ -84,7 +85,7 @@ def _pack(job: PrepareJob, output_uri: str, corpus: Corpus, work: Packing, keep_
     to_make = _take_unchanged(work, ledger)
     _print_plan(job, work, to_make)
     _make(job, work, to_make, ledger, keep_alive)
-    refuse(work.problems, job.data, corpus.uri)  # those that came to light in packing
+    refuse(work.problems, job.data, corpus.uri)  # problems that packing brought to light
     if not work.packed:
         causes = "\n".join(causes_table(dropped_rows(work.problems)))
         raise InputError(f"{corpus.uri}: none of its rows can be packed; nothing was published\n{causes}")
@@ -99,7 +100,7 @@ def _folder_uri(job: PrepareJob, output_uri: str) -> str:
 def _output_uri(job: PrepareJob) -> str:
     for name, value in (("source", job.source), ("output", job.output)):
         if not value:
-            raise ConfigError(f"{name} is missing: prepare.py <corpus> output=<folder>")
+            raise ConfigError(f"{name} is missing: {typed('prepare')} <corpus> output=<folder>")
     output_uri = storage.absolute(job.output).rstrip("/")
     if output_uri == storage.absolute(job.source).rstrip("/"):
         raise ConfigError(f"output={job.output!r} is the corpus itself; name another folder")
@@ -225,7 +226,7 @@ class Progress:
 
 
 def _publish(job: PrepareJob, output_uri: str, work: Packing, ledger: Ledger, before: Set[str]) -> None:
-    """Write the tables, the one that names the packs last, and delete what neither it nor the one before it names.
+    """Write the tables, the one that names the packs last, and delete packs that neither it nor the table before names.
 
     Args:
         before: file names of the packs in the table that is there.

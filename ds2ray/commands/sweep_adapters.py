@@ -9,15 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ds2ray import display, storage
-from ds2ray.cluster.session import connected
-from ds2ray.cluster.sweep import try_points
+from ds2ray.commands.wanted import BaseSettings, require_place, stored_base
 from ds2ray.config import SweepJob
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.fleet.sweep import sweep_points
-from ds2ray.fleet.sweep_report import write_report
-from ds2ray.model.stored import open_base
-from ds2ray.model.weights import Base
-from ds2ray.tables.users import UserData, read_fleet, read_manifests, usable_users
+from ds2ray.naming import typed
+from ds2ray.store import read_base_record
+from ds2ray.tables.users import Fleet, UserData, read_fleet, read_manifests, usable_users
 from ds2ray.tables.users_table import user_rows
 
 
@@ -25,30 +23,44 @@ def run(job: SweepJob) -> int:
     """Try all points on a sample of users; returns the exit code."""
     storage.configure(job.storage)
     if not job.users:
-        raise ConfigError("users is missing: give a table with `user_id,manifest`, as in `sweep_adapters.py users.csv`")
+        raise ConfigError(f"users is missing: give a table `user_id,manifest`: {typed('sweep_adapters')} users.csv")
     points = sweep_points(job.sweep, job.adapter, job.adapt)
     display.doing("reading the base and the users")
-    base = open_base(job.storage.root, job.base)
-    users = _sample(job, base)
+    settings = stored_base(job.storage.root, job.base)
+    fleet = read_fleet(job.users, job.data)
+    opened = None
+    if settings is None:
+        from ds2ray.model.stored import open_base  # imports torch
+
+        opened = open_base(job.storage.root, job.base)
+        settings = BaseSettings(opened.model_config, opened.audio, opened.vocabulary)
+    require_place(job.adapter, settings.shape)
+    users = _sample(job, fleet, settings)
+    base_id = opened.base_id if opened else read_base_record(job.storage.root, job.base).base_id
     hours = sum(u.duration_s or 0.0 for user in users for u in user.utterances) / 3600
-    display.say(f"{len(points)} trials on {len(users)} users ({hours:.2f} h of speech), base {base.base_id}")
+    display.say(f"{len(points)} trials on {len(users)} users ({hours:.2f} h of speech), base {base_id}")
     if job.dry_run:
         for point in points:
             display.say(f"  {point.overrides()}")
         return 0
+    from ds2ray.cluster.session import connected  # imports Ray and torch
+    from ds2ray.cluster.sweep import try_points
+    from ds2ray.fleet.sweep_report import write_report
+    from ds2ray.model.stored import open_base
+
+    base = opened or open_base(job.storage.root, job.base)
     with connected(job.cluster):
         results = try_points(job, base, users, points)
-    write_report(results, job.sweep.output_dir, f"python jobs/adapt_users.py {shlex.quote(job.users)}")
+    write_report(results, job.sweep.output_dir, f"{typed('adapt_users')} {shlex.quote(job.users)}")
     return 0
 
 
-def _sample(job: SweepJob, base: Base) -> list[UserData]:
-    """A seeded draw among the users with enough usable speech; of sealed ones only who is drawn is read."""
+def _sample(job: SweepJob, fleet: Fleet, base: BaseSettings) -> list[UserData]:
+    """A seeded draw among the users with enough usable speech; of sealed users only the drawn ones are read."""
     least = job.adapt.min_utterances
-    fleet = read_fleet(job.users, job.data)
 
     def enough(users: Sequence[UserData]) -> list[UserData]:
-        checked = usable_users(users, data=job.data, shape=base.model.shape, vocabulary=base.vocabulary)
+        checked = usable_users(users, data=job.data, shape=base.shape, vocabulary=base.vocabulary)
         return [user for user in checked if len(user.utterances) >= least]
 
     known = enough(fleet.users)

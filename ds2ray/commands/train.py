@@ -1,19 +1,28 @@
-"""jobs/train.py: a base from scratch, fine-tuning, or one user's adapter."""
+"""jobs/train.py: a base from scratch, fine-tuning, or one user's adapter.
+
+torch and Ray are imported only when all that can be known without them is in order.
+"""
 
 from dataclasses import replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from ds2ray import display, storage
-from ds2ray.cluster.base_training import MODEL_FILE, FinishedBase, run_id_of, train_on_ray
-from ds2ray.compat.single_user import train_one_adapter
+from ds2ray.commands.wanted import require_model_file, require_place
+from ds2ray.compat.names import check_adapter_name
 from ds2ray.config import TrainConfig, TrainJob
 from ds2ray.errors import ConfigError, InputError
-from ds2ray.model.files import load_model_file
 from ds2ray.shapes.architectures import shape_of
+from ds2ray.shapes.shape import Shape
+from ds2ray.sound.noise import NoiseFolder
 from ds2ray.store import read_base_record
 from ds2ray.store.layout import base_uri
-from ds2ray.training.base.sources import load_training_data
-from ds2ray.training.base.task import BaseTask
+from ds2ray.training.base.sources import TrainingData, read_tables, usable_data
+
+if TYPE_CHECKING:
+    from ds2ray.cluster.base_training import FinishedBase
+    from ds2ray.model.weights import Base
+    from ds2ray.training.base.task import BaseTask
 
 
 class Mode(Enum):
@@ -23,7 +32,7 @@ class Mode(Enum):
 
 
 def detect_mode(train: TrainConfig) -> Mode:
-    """What is asked for, by what is given. Raises ConfigError where it contradicts itself."""
+    """The mode that the settings ask for. Raises ConfigError where they contradict each other."""
     if train.base_model_path and train.pretrained_model_path:
         raise ConfigError(
             "train.base_model_path (adapter) and train.pretrained_model_path (fine-tuning) are both given: name one"
@@ -42,11 +51,40 @@ def run(job: TrainJob) -> int:
     storage.configure(job.storage)
     mode = detect_mode(job.train)
     start_from = job.train.base_model_path or job.train.pretrained_model_path
-    start = load_model_file(start_from) if start_from else None
-    model, audio = (start.model_config, start.audio) if start else (job.model, job.audio)
-    text = start.vocabulary.config if start else job.text
+    if start_from:
+        require_model_file(start_from)
+    if mode is Mode.adapter:
+        check_adapter_name(job.train.adapter_name)
+    elif job.train.augment.noise_dir:
+        NoiseFolder(job.train.augment, job.audio.sample_rate_hz)  # is there any audio in it?
     display.doing("reading the manifests and looking at the audio")
-    data = load_training_data(job.train, job.data, text, shape_of(model, audio), start.vocabulary if start else None)
+    tables = read_tables(job.train, job.text)
+    start = _open_start(job, start_from) if start_from else None
+    shape = start.model.shape if start else shape_of(job.model, job.audio)
+    text = start.vocabulary.config if start else job.text
+    data = usable_data(tables, job.train, job.data, text, shape, start.vocabulary if start else None)
+    _say_data(mode, data)
+    if job.dry_run:
+        return 0
+    if mode is Mode.adapter:
+        from ds2ray.compat.single_user import train_one_adapter
+
+        assert start is not None
+        return train_one_adapter(job, start, data)
+    return _train_base(job, start, data, shape)
+
+
+def _open_start(job: TrainJob, start_from: str) -> "Base":
+    """The base that is trained further, or that an adapter is trained on."""
+    from ds2ray.model.files import load_model_file  # imports torch
+
+    start = load_model_file(start_from)
+    if job.train.base_model_path:
+        require_place(job.adapter, start.model.shape)
+    return start
+
+
+def _say_data(mode: Mode, data: TrainingData) -> None:
     display.say(f"{mode.value}: {data.summary()}")
     for note in data.notes:
         display.say(f"  {note}")
@@ -54,19 +92,20 @@ def run(job: TrainJob) -> int:
         display.say(f"  left out: {problem}")
     if len(data.problems) > 20:
         display.say(f"  … and {len(data.problems) - 20} more")
-    if job.dry_run:
-        return 0
-    if mode is Mode.adapter:
-        assert start is not None
-        return train_one_adapter(job, start, data)
+
+
+def _train_base(job: TrainJob, start: "Base | None", data: TrainingData, shape: Shape) -> int:
+    from ds2ray.cluster.base_training import train_on_ray  # imports Ray
+    from ds2ray.training.base.task import BaseTask
+
     # workers have another working directory
     output_dir, root = storage.absolute(job.train.output_dir), storage.absolute(job.storage.root)
     augment = job.train.augment
     if augment.noise_dir:
         augment = replace(augment, noise_dir=storage.absolute(augment.noise_dir))
     task = BaseTask(
-        model=model,
-        audio=audio,
+        model=shape.model,
+        audio=shape.audio,
         vocabulary=data.vocabulary,
         train=replace(job.train, output_dir=output_dir, augment=augment),
         train_utterances=data.train,
@@ -84,8 +123,10 @@ def run(job: TrainJob) -> int:
     return 0
 
 
-def find_finished(task: BaseTask, root_uri: str) -> FinishedBase | None:
+def find_finished(task: "BaseTask", root_uri: str) -> "FinishedBase | None":
     """The store's newest base and its model.pt, where they come from this very task."""
+    from ds2ray.cluster.base_training import MODEL_FILE, FinishedBase, run_id_of
+
     model_uri = storage.join(task.train.output_dir, MODEL_FILE)
     try:
         record = read_base_record(root_uri)

@@ -5,15 +5,20 @@ import io
 import json
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ds2ray import display, storage
-from ds2ray.config import TranscribeJob
+from ds2ray.commands.wanted import stored_base
+from ds2ray.config import AudioConfig, TranscribeJob
 from ds2ray.errors import ConfigError, InputError
-from ds2ray.recognition.hypothesis import Hypothesis
-from ds2ray.recognition.transcriber import Transcriber
-from ds2ray.tables.manifest import Utterance, read_manifest
+from ds2ray.naming import typed
+from ds2ray.tables.manifest import Manifest, Utterance, read_manifest
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.validation import enforce, validate
+
+if TYPE_CHECKING:
+    from ds2ray.recognition.hypothesis import Hypothesis
+    from ds2ray.recognition.transcriber import Transcriber
 
 OUTPUT_SUFFIXES = (".jsonl", ".csv", ".parquet")
 
@@ -22,16 +27,24 @@ def run(job: TranscribeJob) -> int:
     """Recognise what the job names; returns 0, or 2 where none of it could be read."""
     storage.configure(job.storage)
     if bool(job.audio) == bool(job.manifest):
-        raise ConfigError("give either audio files, as in `transcribe.py hello.wav`, or manifest=<table>")
+        raise ConfigError(f"give either audio files, as in `{typed('transcribe')} hello.wav`, or manifest=<table>")
     if job.output and not job.output.endswith(OUTPUT_SUFFIXES):
         raise ConfigError(f"output={job.output!r}: the name must end in {', '.join(OUTPUT_SUFFIXES)}")
+    display.doing("looking at the base and the audio")
+    base = stored_base(job.storage.root, job.base)
+    uris = _audio_uris(job)
+    manifest = read_manifest(job.manifest, transcripts_required=False) if job.manifest else None
+    utterances: Sequence[Utterance] = []
+    if manifest and base:
+        utterances = _usable(job, manifest, base.audio)  # its faults are told before torch is imported
     display.doing("opening the base")
+    from ds2ray.recognition.transcriber import Transcriber  # imports torch
+
     transcriber = Transcriber.open(job.storage.root, job.base, batch_s=job.batch_s)
-    if job.audio:
-        utterances: Sequence[Utterance] = []
-        hypotheses = transcriber.transcribe([storage.absolute(path) for path in job.audio], user=job.user, tell=_tell)
+    if manifest is None:
+        hypotheses = transcriber.transcribe(uris, user=job.user, tell=_tell)
     else:
-        utterances = _utterances(job, transcriber)
+        utterances = utterances or _usable(job, manifest, transcriber.base.audio)
         hypotheses = transcriber.transcribe_utterances(utterances, tell=_tell)
     _write(hypotheses, job.output)
     _print_notes(hypotheses)
@@ -40,16 +53,24 @@ def run(job: TranscribeJob) -> int:
     return InputError.exit_code if all(hypothesis.error for hypothesis in hypotheses) else 0
 
 
+def _audio_uris(job: TranscribeJob) -> list[str]:
+    """The files that are named. Raises InputError where none of them is there; single ones are told with the others."""
+    uris = [storage.absolute(path) for path in job.audio]
+    known = storage.stat_many(
+        uri.partition("#")[0] for uri in uris
+    )  # audio in a shard has a reference: shard#group/row
+    if uris and not any(known.values()):
+        raise InputError(f"{uris[0]}: there is no such file" + (", nor any of the others" if len(uris) > 1 else ""))
+    return uris
+
+
 def _tell(done: int, num_utterances: int) -> None:
     display.doing("recognising", f"{done}/{num_utterances} utterances", share=done / max(1, num_utterances))
 
 
-def _utterances(job: TranscribeJob, transcriber: Transcriber) -> list[Utterance]:
+def _usable(job: TranscribeJob, manifest: Manifest, audio: AudioConfig) -> list[Utterance]:
     """The usable utterances of the manifest; `user=` speaks for all of them."""
-    manifest = read_manifest(job.manifest, transcripts_required=False)
-    checked = validate(
-        manifest, data=job.data, audio=transcriber.base.audio, vocabulary=None, transcripts_required=False
-    )
+    checked = validate(manifest, data=job.data, audio=audio, vocabulary=None, transcripts_required=False)
     enforce(checked, job.data)
     for note in reading_notes([checked]):
         display.say(note)
@@ -64,7 +85,7 @@ def _utterances(job: TranscribeJob, transcriber: Transcriber) -> list[Utterance]
     ]
 
 
-def _write(hypotheses: Sequence[Hypothesis], output: str) -> None:
+def _write(hypotheses: "Sequence[Hypothesis]", output: str) -> None:
     if not output:
         for hypothesis in hypotheses:
             text = f"ERROR: {hypothesis.error}" if hypothesis.error else hypothesis.text
@@ -87,8 +108,8 @@ def _write(hypotheses: Sequence[Hypothesis], output: str) -> None:
     display.say(f"wrote {len(rows)} hypotheses to {output}")
 
 
-def _print_notes(hypotheses: Sequence[Hypothesis]) -> None:
-    """Say where no adapter was used, and what could not be read."""
+def _print_notes(hypotheses: "Sequence[Hypothesis]") -> None:
+    """Say how many utterances were recognised without an adapter, or could not be read."""
     recognised = [hypothesis for hypothesis in hypotheses if not hypothesis.error]
     adapted = sum(bool(hypothesis.adapter) for hypothesis in recognised)
     failed = len(hypotheses) - len(recognised)
@@ -99,7 +120,9 @@ def _print_notes(hypotheses: Sequence[Hypothesis]) -> None:
         display.say(f"  base alone for {count}: {note}")
 
 
-def _print_errors(transcriber: Transcriber, utterances: Sequence[Utterance], hypotheses: Sequence[Hypothesis]) -> None:
+def _print_errors(
+    transcriber: "Transcriber", utterances: Sequence[Utterance], hypotheses: "Sequence[Hypothesis]"
+) -> None:
     """CER and WER of the base alone and with adapters, on the utterances that have transcripts."""
     rows = [n for n, u in enumerate(utterances) if u.transcript and not hypotheses[n].error]
     transcripts = [utterances[n].transcript for n in rows]

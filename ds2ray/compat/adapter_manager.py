@@ -4,12 +4,14 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from ds2ray import storage
+from ds2ray.compat.names import check_adapter_name
 from ds2ray.config import AdapterConfig, adapter_from_plain, adapter_to_plain
 from ds2ray.errors import BaseMismatchError, InputError
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.files import complete, read_tensor_file, write_tensor_file
 from ds2ray.model.weights import load_strictly, weights_fingerprint
+from ds2ray.naming import named
 
 Model = TypeVar("Model", bound=AcousticModel)
 
@@ -51,7 +53,7 @@ class AdapterManager:
         content = self._read(adapter_path)
         with complete(adapter_path):
             expected, state = content["base_weights_fingerprint"], content["state"]
-            config = adapter_from_plain(content["adapter"])
+            config = adapter_from_plain(content["adapter"], adapter_path)
         found = weights_fingerprint(model.base_state())
         if found != expected:
             raise BaseMismatchError(
@@ -79,13 +81,7 @@ class AdapterManager:
             }
 
     def _read(self, adapter_path: str) -> dict[str, Any]:
-        return read_tensor_file(adapter_path, ADAPTER_FORMAT, "train it with jobs/train.py train=adapter_train")
-
-
-def check_adapter_name(adapter_name: str) -> None:
-    """Raise InputError for a name that cannot be that of a file in the adapters' folder."""
-    if not adapter_name.strip() or {"/", "\\", "\0"} & set(adapter_name):
-        raise InputError(f"adapter name {adapter_name!r} cannot name a file: leave out slashes")
+        return read_tensor_file(adapter_path, ADAPTER_FORMAT, f"train it with {named('train')} train=adapter_train")
 
 
 def adapter_config(model: AcousticModel) -> AdapterConfig:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ds2ray.batching.batches import SpeechDataset, collate
-from ds2ray.compat.adapter_manager import AdapterManager, check_adapter_name
+from ds2ray.compat.adapter_manager import AdapterManager
+from ds2ray.compat.names import check_adapter_name
 from ds2ray.config import AdaptConfig, TrainConfig
 from ds2ray.errors import ConfigError
 from ds2ray.model.acoustic import AcousticModel

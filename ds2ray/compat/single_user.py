@@ -12,6 +12,7 @@ from ds2ray.model.weights import Base, to_bytes
 from ds2ray.store import publish_adapter, user_key
 from ds2ray.training.adapters.fit import AdapterFit
 from ds2ray.training.adapters.gate import gate
+from ds2ray.training.adapters.split import OWN_MANIFEST
 from ds2ray.training.base.sources import TrainingData
 from ds2ray.training.optim import build_optimizer
 from ds2ray.training.seeds import derive_seed
@@ -69,6 +70,6 @@ def publish_one_adapter(job: TrainJob, base: Base, fit: AdapterFit, data: Traini
         run_id="train",
         error_before=fit.score_before.rate(metric),
         error_after=fit.score_after.rate(metric),
-        split="held-out speech has a manifest of its own",
+        split=OWN_MANIFEST,
     )
     return f"published in {job.storage.root} as version {pointer.version} of user {pointer.user_key}"

@@ -65,10 +65,6 @@ def adapter_to_plain(adapter: AdapterConfig) -> dict[str, Any]:
     return {name: plain[name] for name in plain if name in _OF_KIND[adapter.kind] | _SHARED}
 
 
-def adapter_from_plain(values: dict[str, Any]) -> AdapterConfig:
-    """The inverse of `adapter_to_plain`.
-
-    Raises:
-        ConfigError, TypeError, ValueError: the values describe no adapter.
-    """
-    return from_plain(AdapterConfig, values)
+def adapter_from_plain(values: dict[str, Any], where: str = "stored settings") -> AdapterConfig:
+    """The inverse of `adapter_to_plain`; raises as `from_plain` does."""
+    return from_plain(AdapterConfig, values, where)

@@ -6,7 +6,7 @@ from dataclasses import MISSING, asdict, field, fields, is_dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
-from ds2ray.errors import ConfigError
+from ds2ray.errors import ArtifactCorruptError, ConfigError, NewerReleaseError
 
 T = TypeVar("T")
 
@@ -69,13 +69,49 @@ def to_plain(config: Any) -> dict[str, Any]:
     return asdict(config, dict_factory=plain)
 
 
-def from_plain(config_class: type[T], values: dict[str, Any]) -> T:
-    """The inverse of `to_plain`. Unknown names raise TypeError, values that an enum lacks ValueError."""
+def from_plain(config_class: type[T], values: dict[str, Any], where: str = "stored settings") -> T:
+    """The inverse of `to_plain`; a field that is not there has its default.
+
+    Args:
+        where: the file that holds the values, for messages.
+
+    Raises:
+        NewerReleaseError: a field, or the value of a choice, that this release does not know.
+        ArtifactCorruptError: values that no release has written.
+    """
+    section = config_class.__name__.removesuffix("Config").lower()
+    try:
+        return _built(config_class, values, section)
+    except _UnknownError as error:
+        raise NewerReleaseError(
+            f"{where}: unknown {error}: it was written by a newer release of ds2ray; install that one, or write it "
+            "again with this one"
+        ) from error
+    except (ConfigError, TypeError, AttributeError) as error:
+        raise ArtifactCorruptError(
+            f"{where}: its description is damaged, in the {section} settings ({error}); restore it or publish it again"
+        ) from error
+
+
+class _UnknownError(Exception):
+    """A field or a choice's value that this release does not have."""
+
+
+def _built(config_class: type[T], values: dict[str, Any], section: str) -> T:
     types = {f.name: f.type for f in fields(config_class)}  # type: ignore[arg-type]
-    return config_class(**{name: _converted(types.get(name), value) for name, value in values.items()})
+    return config_class(**{name: _typed(types, section, name, value) for name, value in values.items()})
 
 
-def _converted(to: object, value: Any) -> Any:
-    if isinstance(to, type) and issubclass(to, Enum):
-        return to(value)
-    return from_plain(to, value) if isinstance(to, type) and is_dataclass(to) else value
+def _typed(types: dict[str, Any], section: str, name: str, value: Any) -> Any:
+    """A stored value as the field's type wants it: choices are stored by their value, sections by their fields."""
+    if name not in types:
+        raise _UnknownError(f"field {section}.{name}")
+    wanted = types[name]
+    if isinstance(wanted, type) and is_dataclass(wanted):
+        return _built(wanted, value, f"{section}.{name}")
+    if not (isinstance(wanted, type) and issubclass(wanted, Enum)):
+        return value
+    try:
+        return wanted(value)
+    except ValueError as error:
+        raise _UnknownError(f"value {section}.{name}={value!r}") from error

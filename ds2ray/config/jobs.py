@@ -7,7 +7,7 @@ from ds2ray.config.adapter import AdapterConfig
 from ds2ray.config.audio import AudioConfig
 from ds2ray.config.cluster import ClusterConfig
 from ds2ray.config.data import DataConfig
-from ds2ray.config.fields import setting
+from ds2ray.config.fields import require, setting
 from ds2ray.config.model import ModelConfig
 from ds2ray.config.prepare import PrepareConfig
 from ds2ray.config.storage import StorageConfig
@@ -52,8 +52,8 @@ class AdaptJob:
 class SweepJob:
     """jobs/sweep_adapters.py"""
 
-    users: str = setting("", "as for jobs/adapt_users.py")
-    base: str = setting("", "as for jobs/adapt_users.py")
+    users: str = setting("", "as for adapt_users")
+    base: str = setting("", "as for adapt_users")
     sweep: SweepConfig = field(default_factory=SweepConfig)
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
     adapt: AdaptConfig = field(default_factory=AdaptConfig)
@@ -70,11 +70,14 @@ class TranscribeJob:
     audio: list[str] = setting([], "audio files to recognise …")
     manifest: str = setting("", "… or a manifest; transcripts in it are compared with what is recognised")
     user: str = setting("", "whose adapter to use; empty: the manifest's own user_id, else the base alone")
-    base: str = setting("", "as for jobs/adapt_users.py")
+    base: str = setting("", "as for adapt_users")
     output: str = setting("", "URI that receives the hypotheses, .jsonl, .csv or .parquet; empty: the terminal")
     batch_s: float = setting(60.0, "seconds of padded audio per batch")
     data: DataConfig = field(default_factory=DataConfig)
     storage: StorageConfig = field(default_factory=StorageConfig)
+
+    def __post_init__(self) -> None:
+        require(self.batch_s > 0, "batch_s", self.batch_s, "above 0")
 
 
 @dataclass(kw_only=True)
@@ -106,3 +109,7 @@ class DemoJob:
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
     adapt: AdaptConfig = field(default_factory=AdaptConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("num_train_sentences", "num_user_sentences", "num_test_sentences"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")

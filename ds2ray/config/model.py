@@ -71,10 +71,9 @@ def model_to_plain(model: ModelConfig) -> dict[str, Any]:
     return {name: value for name, value in to_plain(model).items() if name in own}
 
 
-def model_from_plain(values: dict[str, Any]) -> ModelConfig:
+def model_from_plain(values: dict[str, Any], where: str = "stored settings") -> ModelConfig:
     """The inverse of `model_to_plain`; without a name the architecture is DeepSpeech2, as before there were others.
 
-    Raises:
-        ConfigError, TypeError, ValueError: the values describe no model.
+    Raises as `from_plain` does.
     """
-    return from_plain(ModelConfig, values)
+    return from_plain(ModelConfig, values, where)

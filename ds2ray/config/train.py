@@ -95,6 +95,9 @@ class TrainConfig:
     patience_epochs: int = setting(0, "stop after so many epochs without a better one, and publish the best; 0: off")
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     loader_threads: int = setting(4, "threads per worker that read and decode audio")
+    shard_cache_mb: float = setting(
+        576.0, "memory per worker for packed audio; with less, parts of shards are read more than once"
+    )
     checkpoint_every_epochs: int = setting(1, "epochs between two checkpoints …")
     checkpoint_every_s: float = setting(
         600.0, "… and seconds between two within an epoch; 0: only at the ends of epochs"
@@ -110,6 +113,7 @@ class TrainConfig:
             *("keep_checkpoints", "max_bad_steps"),
         ):
             require(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "at least 1")
+        require(self.shard_cache_mb >= 8, "train.shard_cache_mb", self.shard_cache_mb, "at least 8: one row group")
         for name in ("batch_s", "patience_epochs", "checkpoint_every_s", "log_every_s"):
             require(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "at least 0")
         require(0 <= self.ema_decay < 1, "train.ema_decay", self.ema_decay, "0 (off) up to, but not including, 1")

@@ -7,8 +7,8 @@ from ds2ray.corpora.common_voice import CLIPS
 from ds2ray.corpora.folder import text_file_of
 from ds2ray.corpora.kospeech import TRANSCRIPTS
 from ds2ray.corpora.librispeech import LIBRISPEECH_SUFFIX
-from ds2ray.corpora.listing import is_audio
 from ds2ray.errors import InputError
+from ds2ray.sound.audio import is_audio
 from ds2ray.tables.formats import CSV, JSON_LINES, PARQUET, table_format
 
 TABLES = (CSV, JSON_LINES, PARQUET)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from ds2ray import storage
-from ds2ray.corpora.listing import audio_problem, is_audio, listed_files, read_texts
+from ds2ray.corpora.listing import audio_problem, listed_files, read_texts
 from ds2ray.progress import Tell, untold
+from ds2ray.sound.audio import is_audio
 from ds2ray.tables.manifest import Manifest, Utterance, with_ids
 
 TEXT_FOLDER = "txt"

@@ -2,20 +2,13 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import PurePosixPath
 
 from ds2ray import storage
 from ds2ray.progress import Tell
-from ds2ray.sound.audio import PCM_SUFFIX
 from ds2ray.tables.problems import Problem, ProblemKind
 from ds2ray.tables.rows import read_text
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", PCM_SUFFIX})
 _THREADS = 32  # text files that are being read at once
-
-
-def is_audio(uri: str) -> bool:
-    return PurePosixPath(uri).suffix.lower() in AUDIO_SUFFIXES
 
 
 def listed_files(folder_uri: str, listed: Sequence[str] | None) -> Sequence[str]:

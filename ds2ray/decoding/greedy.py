@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-BLANK_ID = 0
+from ds2ray.text import BLANK_ID
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ file. Where stdout is a pipe its reader may be using the terminal (`| less`), so
 `TERM=dumb` and with `CI`.
 """
 
+import math
+import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +32,16 @@ def show(drawn: Drawn) -> None:
     _display.show(drawn)
 
 
+def page(text: str) -> None:
+    """Print a page that was asked for. Raises BrokenPipeError where its reader has left."""
+    print(text, flush=True)
+
+
+def complain(line: str) -> None:
+    """Print a line on what stderr is at the time, which a live display takes the place of."""
+    print(visible(line), file=sys.stderr, flush=True)
+
+
 def doing(phase: str, *facts: str, share: float | None = None, every_s: float = INTERVAL_S) -> None:
     """Tell what is going on; may be called far more often than anybody wants to read.
 
@@ -38,6 +50,11 @@ def doing(phase: str, *facts: str, share: float | None = None, every_s: float = 
         every_s: in a log, seconds from the last line to the next.
     """
     _display.doing(Doing(phase, tuple(filter(None, facts)), share), every_s)
+
+
+def idle() -> None:
+    """Nothing is going on any more: lines that are said from now on are the last ones."""
+    _display.doing(Doing(""), math.inf)
 
 
 def telling(phase: str) -> Tell:

@@ -143,6 +143,8 @@ class LiveDisplay:
     def drawn(self) -> RenderableType:
         """Phase, time and bar in a line, facts in those below."""
         now = self.now
+        if not now.phase:
+            return Text()
         head = Table.grid(padding=(0, 1))
         time_of_phase = Text(duration_text(time.monotonic() - self.since_s), "dim")
         cells: list[ConsoleRenderable] = [self.spinner, Text(now.phase, "bold"), time_of_phase]

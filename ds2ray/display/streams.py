@@ -5,7 +5,7 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -28,6 +28,19 @@ def make_whole() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def terminals() -> list[int]:
+    """Descriptors of the process's streams that are a terminal."""
+    return [descriptor for descriptor in range(3) if os.isatty(descriptor)]
+
+
+def send_nowhere(descriptors: Iterable[int]) -> None:
+    """What is printed there from now on is lost, as it would be, without the error that a closed terminal gives."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in descriptors:
+        os.dup2(null, descriptor)
+    os.close(null)
 
 
 def live_stream() -> TextIO | None:
@@ -94,6 +107,4 @@ class Surviving:
         except OSError as error:
             if error.errno not in (errno.EPIPE, errno.EIO):
                 raise
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self.stream.fileno())
-            os.close(null)
+            send_nowhere([self.stream.fileno()])

@@ -1,8 +1,8 @@
-"""Whose speech ends workers: found by working on one user at a time, so that nobody else fails with it.
+"""Finding the user whose speech ends workers, so that no other user of the cohort fails with it.
 
-A cohort's first attempt costs nothing here. One that follows a dead worker trains each user alone, and names the user
-in a small object before it begins: `<root>/runs/<run id>/attempts/<cohort>.json`. Where the worker dies again, the
-next attempt finds the name, and goes on without that user.
+A cohort's first attempt writes nothing. An attempt that follows a dead worker trains each user alone, and first writes
+the user's key to a small object: `<root>/runs/<run id>/attempts/<cohort>.json`. Where the worker dies again, the next
+attempt reads the key, and goes on without that user.
 """
 
 from ds2ray import storage
@@ -12,10 +12,10 @@ from ds2ray.store.outcomes import Status
 
 
 class Patience:
-    """How many failed attempts of a cohort are borne: fewer than `max_attempts` in a row that bring nothing.
+    """The failed attempts that a cohort may have: fewer than `max_attempts` in a row without any user done.
 
-    A user found to end its workers gives its attempt back, but at most `max_attempts` such users in a row do: where
-    every user ends its worker it is not the users that are at fault.
+    An attempt that found a user who ends workers does not count, but for at most `max_attempts` such users in a row:
+    where every user ends the worker, the fault is not the users'.
     """
 
     def __init__(self, max_attempts: int) -> None:
@@ -24,11 +24,11 @@ class Patience:
         self._num_failed = 0
 
     def lost_node(self) -> None:
-        """The failure was that of a node: it takes no attempt."""
+        """A node was lost: that failure does not count as an attempt."""
         self.max_failures += 1
 
     def finished(self, status: Status, num_failures: int) -> None:
-        """A user came to its end, after so many failures of the cohort."""
+        """A user is done, after this many failures of the cohort."""
         if status is not Status.failed:
             self.max_failures = max(self.max_failures, num_failures + self.max_attempts - 1)
             self._num_failed = 0
@@ -38,12 +38,12 @@ class Patience:
 
 
 def name_user(root_uri: str, run_id: str, cohort: int, attempt: int, user_key: str) -> None:
-    """Say on which user alone this attempt begins to work."""
+    """Write the key of the user that this attempt is about to train alone."""
     storage.write_json(attempt_uri(root_uri, run_id, cohort), {"attempt": attempt, "user_key": user_key})
 
 
 def named_user(root_uri: str, run_id: str, cohort: int, attempt: int) -> str:
-    """On which user alone this attempt was at work last; empty where it named nobody."""
+    """The key of the user that this attempt last trained alone; empty where it named no user."""
     uri = attempt_uri(root_uri, run_id, cohort)
     try:
         document = storage.read_json(uri)

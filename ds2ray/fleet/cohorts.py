@@ -1,4 +1,4 @@
-"""How large a cohort may be, and which users share one. Pure: it is told what the cluster has."""
+"""The size of cohorts, and their users. Pure: the resources of the cluster are an argument."""
 
 import heapq
 import math
@@ -9,13 +9,13 @@ from ds2ray.config import AdaptConfig
 from ds2ray.shapes.shape import FLOAT32_BYTES, Shape
 
 CPU_USERS = 64
-"""Users of a cohort on CPUs, which train a few at a time: what a cohort's start costs is spread enough by then."""
+"""Users of a cohort on CPUs, which train a few at a time: enough to make the cost of a cohort's start small."""
 
 GPU_USERS = 512
 """Users of a cohort on GPUs, which train all of them in one step."""
 
 CPU_SPEECH_S = 7200.0
-"""Seconds of speech of a cohort on CPUs: some hours' work at most, and a batch of the trunk needs no more to fill."""
+"""Seconds of speech of a cohort on CPUs: some hours' work at most, and enough to fill the trunk's batches."""
 
 LEAST_SPEECH_S = 600.0
 """Seconds of speech that a cohort may have however little memory there is."""
@@ -26,7 +26,7 @@ MEMORY_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Room:
-    """What a cluster has for trials.
+    """The room of a cluster for trials.
 
     Attributes:
         trials: that run at the same time.

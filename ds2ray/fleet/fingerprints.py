@@ -1,4 +1,4 @@
-"""What a user's adapter is made of, as a fingerprint: where it is the same as last night, nothing need be trained."""
+"""Fingerprints of users, of speech, base and settings: where one is the same as last night, nothing is trained."""
 
 import hashlib
 import json
@@ -18,14 +18,14 @@ _ONLY_HOW = frozenset(
         *("max_concurrent_trials", "max_failed_ratio", "max_attempts", "force"),
     }
 )
-"""Settings of how adapters are trained that leave what is trained as it is."""
+"""Settings that change how fast or where adapters are trained, and not the adapters."""
 
 _DECIDE_WHAT_IS_USABLE = ("min_duration_s", "max_duration_s", "unknown_characters")
 """Settings of the data that decide which of a sealed user's utterances are used, and how."""
 
 
 def settings_that_matter(adapter: AdapterConfig, adapt: AdaptConfig) -> dict[str, Any]:
-    """The settings that decide what an adapter becomes, and not only how fast: adapters are trained anew for them."""
+    """The settings on which an adapter's weights depend: where one changes, adapters are trained anew."""
     return {
         "adapter": adapter_to_plain(adapter),
         "adapt": {name: value for name, value in to_plain(adapt).items() if name not in _ONLY_HOW},
@@ -38,7 +38,7 @@ def user_fingerprint(
     base_fingerprint: str,
     settings: Mapping[str, Any],
 ) -> str:
-    """What a user's adapter is made of, in 32 hex digits: speech, transcripts, base and settings.
+    """The digest of a user's speech, transcripts, base and settings, in 32 hex digits.
 
     Neither the order of rows nor the place of the audio matters: stored audio is told by its version tag.
     """
@@ -50,7 +50,7 @@ def user_fingerprint(
 def sealed_fingerprints(
     versions: Iterable[str], base_fingerprint: str, settings: Mapping[str, Any], data: DataConfig
 ) -> list[str]:
-    """The fingerprints of users whose speech is told by a version, as `user_fingerprint` is by its utterances."""
+    """The fingerprints of sealed users, by the versions of their rows in place of their utterances."""
     policies = {name: value for name, value in to_plain(data).items() if name in _DECIDE_WHAT_IS_USABLE}
     text = json.dumps([base_fingerprint, settings, policies], sort_keys=True, ensure_ascii=True)
     shared = hashlib.sha256(text.encode())

@@ -1,6 +1,6 @@
-"""The plan of a run: who is new, changed or unchanged, and which users are trained together. Pure: it opens nothing.
+"""The plan of a run: new, changed and unchanged users, and the cohorts to train. Pure: it opens nothing.
 
-Users of whom there is nothing to do stay in columns: a night of a million users makes objects of a few of them only.
+Unchanged users stay in columns: a night of a million users makes objects only of the few that need work.
 """
 
 import math
@@ -35,7 +35,7 @@ class Change(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UserPlan:
-    """What is to be done for one user. `reasons` counts, by cause, what was wrong with rows left out.
+    """The plan of one user. `reasons` counts the rows left out, by cause.
 
     A sealed user has no utterances yet: `row` names the manifest, which is read where the user is trained.
     """
@@ -65,7 +65,7 @@ class Plan:
         unchanged: the others: columns user_key, fingerprint, num_utterances, num_dropped and speech_s.
         cohorts: of indices into `users`, the one with the most speech first.
         problems: of users' rows and of rows that belong to nobody.
-        notes: what was converted, left out or ignored in reading.
+        notes: conversions, omissions and ignored columns of the tables.
     """
 
     users: tuple[UserPlan, ...]
@@ -103,10 +103,10 @@ def plan_run(
     data: DataConfig,
     size: CohortSize,
 ) -> Plan:
-    """Compare the users with what the index knows of them and pack those to train into cohorts.
+    """Compare the users with their rows in the index, and pack the users to train into cohorts.
 
     Args:
-        fleet: its users with usable utterances only; their problems say what was left out.
+        fleet: its users with usable utterances only; their problems name the rows left out.
         index: columns user_key and fingerprint, as `read_fingerprints` gives them.
         object_infos: by audio URI, as `storage.stat_many` gives them.
         data: which utterances of sealed users will be usable.

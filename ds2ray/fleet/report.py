@@ -1,4 +1,4 @@
-"""What people and schedulers are told about a run: plan, progress, summary, table and exit code."""
+"""The report of a run, for people and schedulers: plan, summary, table and exit code."""
 
 import math
 from collections import Counter, defaultdict
@@ -29,7 +29,7 @@ _FIRST_IN_TABLE = (
     Status.skipped_no_data,
     Status.unchanged,
 )
-"""What one looks at first comes first."""
+"""Order of the table: the outcomes that need attention come first."""
 
 
 def exit_code(outcomes: Sequence[Outcome], max_failed_ratio: float, num_unchanged: int = 0) -> int:
@@ -49,7 +49,7 @@ def exit_code(outcomes: Sequence[Outcome], max_failed_ratio: float, num_unchange
 
 
 def plan_text(plan: Plan, users_uri: str, root_uri: str) -> str:
-    """What a run would do: users, hours of speech, bad rows by cause with an example of each, cohorts."""
+    """The plan in words: users, hours of speech, bad rows by cause with an example of each, cohorts."""
     counts = " · ".join(f"{plan.count(change)} {change.value}" for change in Change)
     lines = [f"{users_uri}: {_plural(plan.num_users, 'user')}, {_speech(plan.speech_s)} of speech", f"  {counts}"]
     lines += [f"  {note}" for note in plan.notes]
@@ -67,7 +67,7 @@ def plan_text(plan: Plan, users_uri: str, root_uri: str) -> str:
 
 
 def repacked_text(cohorts: Sequence[Sequence[int]], plan: Plan, room: Room) -> str:
-    """What is said where the cluster asks for other cohorts of the plan's users than this machine."""
+    """The message that the plan's users were packed anew, for the size of the cluster."""
     memory = f", with {room.memory_bytes / 1e9:.1f} GB of memory each" if math.isfinite(room.memory_bytes) else ""
     return f"{_cohorts(cohorts, plan)} instead: the cluster has room for {room.trials} at once{memory}"
 
@@ -88,7 +88,7 @@ def summarise(
     interrupted: bool = False,
     unchanged: "pa.Table | None" = None,
 ) -> dict[str, Any]:
-    """summary.json. Mean errors are over the users that were trained; one that kept what it had counts as before.
+    """summary.json. Mean errors are over the trained users; without a new adapter the error after is that before.
 
     Args:
         unchanged: the unchanged users that `outcomes` does not hold; needs a column num_dropped.

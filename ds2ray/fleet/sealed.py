@@ -1,4 +1,4 @@
-"""The speech of sealed users, whose manifests no plan has opened: read where they are trained."""
+"""The speech of sealed users: the plan does not open their manifests, the trial that trains them does."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,11 +21,11 @@ def open_sealed(
     """Read and validate the manifests of the sealed users among these, with one request each.
 
     Returns:
-        The users with their usable utterances, in their order, and the outcomes of those whose manifests cannot be
-        used: they have failed, so that the next run tries them again whatever their version.
+        The users with their usable utterances, in their order, and a failed outcome for each user whose manifest
+        cannot be used, so that the next run tries the user again, even with the same version.
 
     Raises:
-        StorageError: no manifest can be read for the same reason: it is the store, not its users.
+        StorageError: no manifest at all can be read: the fault is the store's, not the users'.
     """
     sealed = [user for user in users if user.row is not None]
     found = dict(zip((user.user_key for user in sealed), _read([user.row for user in sealed if user.row]), strict=True))
@@ -63,7 +63,7 @@ def open_sealed(
 
 
 def _read(rows: Sequence[UserRow]) -> list[UserData | Exception]:
-    """What each row's manifest holds, or why it cannot be read."""
+    """The speech in each row's manifest, or the error that kept it from being read."""
 
     def read(row: UserRow) -> UserData | Exception:
         try:
@@ -84,7 +84,7 @@ def _unreadable(error: object) -> str:
 
 
 def _refusal(speech: UserData, data: DataConfig) -> str:
-    """Why the user must not be trained on what is left, where the configuration asks for speech without faults."""
+    """Why the user must not be trained, where `data.bad_audio` refuses unusable utterances; empty where it may."""
     refused = [problem for problem in speech.problems if problem.kind is not ProblemKind.row]
     if data.bad_audio is not BadRows.refuse or not refused:
         return ""

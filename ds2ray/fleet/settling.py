@@ -1,4 +1,4 @@
-"""What becomes of each user of a run, when its trials have come to their end or were stopped. Pure."""
+"""The outcome of each user of a run whose trials have ended or were stopped. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,13 +7,14 @@ from ds2ray.fleet.plan import Change, Plan
 from ds2ray.store.outcomes import Outcome, Status
 from ds2ray.tables.problems import listed
 
+OUT_OF_MEMORY = "its worker died, perhaps for lack of memory (adapt.max_concurrent_trials=1 needs the least)"
 SETTLED_PART = "settled"
-"""Part of a run's outcomes with all of its users, those that no trial saw, too; sorted last, it counts."""
+"""The part with the outcomes of all users of a run. Its name sorts last, so that it replaces the trials' parts."""
 
 
 @dataclass(frozen=True)
 class CohortStarts:
-    """How often the trial of a cohort was started, and what ended it before its time, if anything."""
+    """How often the trial of a cohort was started, and the error that ended it, if any."""
 
     attempts: int = 1
     error: str = ""
@@ -27,13 +28,13 @@ def settle(
     finished: bool,
     min_utterances: int,
 ) -> list[Outcome]:
-    """One outcome per user who is not unchanged, in the plan's order; of a run that was stopped, per user it came to.
+    """One outcome per user who is not unchanged, in the plan's order; of a stopped run, per user done.
 
     Args:
-        trained: what the trials wrote.
-        starts: how often each cohort was started, and why it did not come to its end.
+        trained: the outcomes that the trials wrote.
+        starts: by cohort, how often its trial was started, and the error that ended it.
         finished: whether the trials came to their end; users without an outcome failed only then.
-        min_utterances: which a user needs not to be skipped.
+        min_utterances: users with fewer usable utterances are skipped.
     """
     outcome_of = {outcome.user_key: outcome for outcome in trained}
     cohort_of = {user: number for number, cohort in enumerate(plan.cohorts) for user in cohort}
@@ -53,6 +54,6 @@ def settle(
             rows.append(replace(untrained, reason=reason))
         elif finished:
             times = "once" if start.attempts == 1 else f"{start.attempts} times"
-            reason = f"its cohort was started {times}, in vain: {start.error or 'its worker died'}; see Ray's logs"
+            reason = f"its cohort was started {times}, in vain: {start.error or OUT_OF_MEMORY}; see Ray's logs"
             rows.append(replace(untrained, status=Status.failed, reason=reason, attempts=start.attempts))
     return rows

@@ -1,4 +1,4 @@
-"""A sweep over adapter shapes: what is tried, and what came of it. Pure."""
+"""A sweep over adapter shapes: its points, and a row of results for each. Pure."""
 
 import itertools
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class SweepPoint:
 
 
 def sweep_points(sweep: SweepConfig, adapter: AdapterConfig, adapt: AdaptConfig) -> list[SweepPoint]:
-    """Every combination of what is listed; what is not listed keeps its configured value.
+    """Every combination of the listed values; a setting without a list keeps its configured value.
 
     Raises:
         ConfigError: it is another kind of adapter, which has none of the shapes that are tried.

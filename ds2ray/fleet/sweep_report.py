@@ -1,4 +1,4 @@
-"""What a sweep found: a table on the terminal, sweep.csv, and sweep.png, held-out error against size."""
+"""The result of a sweep: a table on the terminal, sweep.csv, and sweep.png, held-out error against size."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ def write_report(rows: Sequence[SweepRow], output_dir: str, command: str) -> Non
     """Print the table, best first, and write the files.
 
     Args:
-        command: that the best row's overrides are appended to, as what to do next.
+        command: printed with the best row's overrides appended, as the next command to run.
     """
     ranked = sorted(rows, key=lambda row: (row.wer_after, row.held_out_loss, row.num_parameters))
     table = Table(title="held-out error by adapter shape, best first")

@@ -24,7 +24,7 @@ FIRST_STAGE = "starting workers"
 
 @dataclass(frozen=True)
 class CohortSoFar:
-    """What a trial last reported: what it is doing, utterances encoded, and the share of its work that is done."""
+    """The last report of a trial: its stage, utterances encoded, and the share of its work that is done."""
 
     stage: str
     encoded: int
@@ -37,7 +37,7 @@ class Tally:
 
     Args:
         num_users, num_utterances: to train.
-        speech_s: of each cohort: how much of the work it is.
+        speech_s: seconds of speech of each cohort, its weight in the share of the work.
         started_s: when the run began.
     """
 
@@ -68,7 +68,7 @@ class Tally:
         self.done_s += self.speech_s[cohort]
 
     def stage(self) -> str:
-        """What most trials are doing."""
+        """The stage of most trials."""
         stages = Counter(so_far.stage for so_far in self.under_way.values())
         return stages.most_common(1)[0][0] if stages else FIRST_STAGE
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ds2ray.config import LAST_LAYER, AdapterConfig
 from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.adapters.kinds import build_adapter
-from ds2ray.model.masking import valid_frames
+from ds2ray.padding import frame_mask
 from ds2ray.shapes.shape import Shape
 from ds2ray.sound.features import LogMel
 
@@ -104,7 +104,7 @@ class AcousticModel(nn.Module, ABC):
         """
         encodings, lengths = self.trunk(features, lengths)
         if self.adapter is not None and self.adapter_enabled:
-            encodings = self.adapter(encodings) * valid_frames(lengths, encodings.shape[1]).unsqueeze(2)
+            encodings = self.adapter(encodings) * frame_mask(lengths, encodings.shape[1]).unsqueeze(2).float()
         return self.head(encodings, lengths), lengths
 
     def forward_rows(

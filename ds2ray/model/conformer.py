@@ -12,7 +12,8 @@ from torchaudio.models import Conformer
 from torchaudio.models.conformer import ConformerLayer
 
 from ds2ray.model.acoustic import AcousticModel
-from ds2ray.model.masking import MaskedBatchNorm, valid_frames
+from ds2ray.model.masking import MaskedBatchNorm
+from ds2ray.padding import frame_mask
 from ds2ray.shapes.shape import Shape
 
 
@@ -73,9 +74,9 @@ class Subsampling(nn.Module):
         x = features.unsqueeze(1)
         for conv in self.convs:
             x, lengths = conv(x), (lengths + 1) // 2
-            x = torch.relu(x) * valid_frames(lengths, x.shape[2])[:, None, :, None].to(x.dtype)
+            x = torch.relu(x) * frame_mask(lengths, x.shape[2])[:, None, :, None].to(x.dtype)
         x = self.project(x.transpose(1, 2).flatten(2))
-        return x * valid_frames(lengths, x.shape[1]).unsqueeze(2).to(x.dtype), lengths
+        return x * frame_mask(lengths, x.shape[1]).unsqueeze(2).to(x.dtype), lengths
 
 
 class ConformerStage(nn.Module):
@@ -93,7 +94,7 @@ class ConformerStage(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """[B, T, D] and lengths [B] → [B, T, D]."""
-        present = valid_frames(lengths, x.shape[1]).unsqueeze(2)
+        present = frame_mask(lengths, x.shape[1]).unsqueeze(2).float()
         layer, mask = self.layer, present.to(x.dtype)
         x = x * mask
         x = layer.ffn1(x) * 0.5 + x

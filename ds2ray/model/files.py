@@ -11,8 +11,9 @@ import torch
 
 from ds2ray import storage
 from ds2ray.config import AudioConfig, from_plain, model_from_plain, model_to_plain, to_plain
-from ds2ray.errors import ArtifactCorruptError, ConfigError, InputError
+from ds2ray.errors import ArtifactCorruptError, ConfigError, InputError, NewerReleaseError
 from ds2ray.model.weights import Base, build_base
+from ds2ray.naming import named
 from ds2ray.text import Vocabulary
 
 MODEL_FORMAT = "ds2ray.model/1"
@@ -34,12 +35,15 @@ def save_model_file(uri: str, base: Base) -> None:
 
 def load_model_file(uri: str, device: torch.device | str = "cpu") -> Base:
     """Open a `model.pt`. Raises InputError where there is none, ArtifactCorruptError where its content is wrong."""
-    content = read_tensor_file(uri, MODEL_FORMAT, "train a base with jobs/train.py, or give the path of its model.pt")
+    content = read_tensor_file(
+        uri, MODEL_FORMAT, f"train a base with {named('train')}, or give the path of its model.pt"
+    )
     with complete(uri):
         fingerprint, state = content["fingerprint"], content["state"]
         version = int(content.get("fingerprint_version", 1))
-        model_config, audio = model_from_plain(content["model"]), from_plain(AudioConfig, content["audio"])
-        vocabulary = Vocabulary.from_json(content["vocabulary"])
+        model_config = model_from_plain(content["model"], uri)
+        audio = from_plain(AudioConfig, content["audio"], uri)
+        vocabulary = Vocabulary.from_json(content["vocabulary"], uri)
     base = build_base(model_config, audio, vocabulary, state, uri, version)
     if base.fingerprint != fingerprint:
         raise ArtifactCorruptError(f"{uri}: its weights are not those it was saved with (fingerprints differ)")
@@ -52,6 +56,8 @@ def complete(uri: str) -> Iterator[None]:
     """What a file lacks, or holds in another form than it should, is an ArtifactCorruptError."""
     try:
         yield
+    except NewerReleaseError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError, InputError) as error:
         raise ArtifactCorruptError(f"{uri}: its description is damaged ({error!r}); save it again") from error
 

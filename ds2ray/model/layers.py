@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from ds2ray.config import RnnType
 from ds2ray.model.gru import gru
-from ds2ray.model.masking import MaskedBatchNorm, valid_frames
+from ds2ray.model.masking import MaskedBatchNorm
+from ds2ray.padding import frame_mask
 
 TIME_STRIDE = 2
 """Of the first convolution: feature frames per encoding frame."""
@@ -52,7 +53,7 @@ class ConvFrontEnd(nn.Module):
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = conv(x)
             if mask is None:
-                mask = valid_frames(lengths, x.shape[3])[:, None, None, :].to(x.dtype)
+                mask = frame_mask(lengths, x.shape[3])[:, None, None, :].to(x.dtype)
             x = self.activation(norm(x * mask, mask, channel_dim=1)) * mask
         return x.flatten(1, 2).transpose(1, 2), lengths
 
@@ -77,7 +78,7 @@ class RecurrentLayer(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """[B, T, input_dim] and lengths [B] → [B, T, output_dim]."""
-        mask = valid_frames(lengths, x.shape[1]).unsqueeze(2).to(x.dtype)
+        mask = frame_mask(lengths, x.shape[1]).unsqueeze(2).to(x.dtype)
         if self.norm is not None:
             x = self.norm(x, mask, channel_dim=2)
         output = recur(self.forward_rnn, x)

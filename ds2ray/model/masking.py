@@ -1,14 +1,9 @@
-"""What keeps padding from changing a row: masks of valid frames, and normalisation that leaves the others out."""
+"""Normalisation that padding does not change."""
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
-
-
-def valid_frames(lengths: Tensor, num_frames: int) -> Tensor:
-    """float32 [B, num_frames]: one where a row has a frame, else zero."""
-    return (torch.arange(num_frames, device=lengths.device) < lengths[:, None]).float()
 
 
 class MaskedBatchNorm(nn.Module):

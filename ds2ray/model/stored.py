@@ -9,7 +9,7 @@ from ds2ray.config import AudioConfig, adapter_from_plain, from_plain, model_fro
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError
 from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.adapters.kinds import build_adapter
-from ds2ray.model.files import complete, load_model_file
+from ds2ray.model.files import load_model_file
 from ds2ray.model.weights import Base, build_base, from_bytes, load_strictly, to_bytes
 from ds2ray.text import Vocabulary
 
@@ -72,11 +72,14 @@ def open_base(root_uri: str, base: str = "", device: torch.device | str = "cpu")
 def base_from_bytes(record: store.BaseRecord, weights: bytes, device: torch.device | str = "cpu") -> Base:
     """A base from its record and its weights. Raises ArtifactCorruptError where they do not belong together."""
     where = f"base {record.base_id}"
-    with complete(where):
-        model, audio = model_from_plain(record.model), from_plain(AudioConfig, record.audio)
-        vocabulary = Vocabulary.from_json(record.vocabulary)
-    state = from_bytes(weights, where)
-    base = build_base(model, audio, vocabulary, state, where, record.fingerprint_version)
+    base = build_base(
+        model_from_plain(record.model, record.where),
+        from_plain(AudioConfig, record.audio, record.where),
+        Vocabulary.from_json(record.vocabulary, record.where),
+        from_bytes(weights, where),
+        where,
+        record.fingerprint_version,
+    )
     if base.fingerprint != record.fingerprint:
         raise ArtifactCorruptError(f"{where}: its weights have fingerprint {base.base_id}; publish the base again")
     base.model.to(device)
@@ -99,8 +102,7 @@ def open_adapter(root_uri: str, user_key: str, base: Base) -> tuple[store.Adapte
             "open that base, or adapt the user to this one"
         )
     where = f"adapter {pointer.version} of user {user_key}"
-    with complete(where):
-        config = adapter_from_plain(pointer.adapter)
+    config = adapter_from_plain(pointer.adapter, pointer.where)
     adapter = build_adapter(base.model.encoding_dim(config.after_layer), config)
     load_strictly(adapter, from_bytes(store.read_adapter(root_uri, pointer), where), where)
     return pointer, adapter.to(base.model.device).eval()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ds2ray.config import AudioConfig, ModelConfig, model_to_plain, to_plain
-from ds2ray.errors import ArtifactCorruptError
+from ds2ray.errors import ArtifactCorruptError, NewerReleaseError
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.building import build_model
 from ds2ray.shapes.architectures import shape_of
@@ -76,7 +76,7 @@ def base_fingerprint(
         ValueError: the version is not known.
     """
     if not 1 <= version <= FINGERPRINT_VERSION:
-        raise ValueError(f"fingerprints of version {version} are not known: a later release wrote this base")
+        raise ValueError(f"fingerprints of version {version} are not known")
     parts = [to_plain(audio), vocabulary.to_json(), model_to_plain(model_config)]
     described = json.dumps(parts[:2] if version == 1 else parts, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(f"{weights_fingerprint(state)}|{described}".encode()).hexdigest()
@@ -123,7 +123,12 @@ def build_base(
     where: str,
     fingerprint_version: int = FINGERPRINT_VERSION,
 ) -> Base:
-    """A base from configs and weights, strictly checked. Raises ArtifactCorruptError."""
+    """A base from configs and weights, strictly checked. Raises NewerReleaseError or ArtifactCorruptError."""
+    if fingerprint_version > FINGERPRINT_VERSION:
+        raise NewerReleaseError(
+            f"{where}: fingerprints of version {fingerprint_version} are not known: it was written by a newer release "
+            "of ds2ray; install that one, or write it again with this one"
+        )
     model = build_model(model_config, audio, len(vocabulary))
     load_strictly(model, state, where)
     try:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ds2ray import storage
 from ds2ray.errors import InputError
+from ds2ray.naming import named
 from ds2ray.tables.manifest import COLUMNS, Utterance
 
 if TYPE_CHECKING:
@@ -121,4 +122,4 @@ def _opened(uri: str) -> "Iterator[pq.ParquetFile]":
                 raise InputError(f"{uri}: not a pack of utterances: it has no column {' or '.join(missing)}")
             yield file
     except pa.ArrowException as error:
-        raise InputError(f"{uri}: not a pack of utterances: {error}; pack it again (jobs/prepare.py)") from error
+        raise InputError(f"{uri}: not a pack of utterances: {error}; pack it again ({named('prepare')})") from error

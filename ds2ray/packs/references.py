@@ -1,6 +1,7 @@
 """Audio in shards, by reference: `<URI of a shard>#<row group>/<row>`, as manifest.parquet of a packed corpus says.
 
-A row group is fetched whole when its first audio is wanted, and the last `KEPT_GROUPS` stay in memory: about 8 MB each.
+A row group is fetched whole when its first audio is wanted, and the last `KEPT_GROUPS` stay in memory, or as many as
+`keep_mb` says: about 8 MB each.
 Whoever reads utterances of few row groups at a time therefore fetches each once.
 """
 
@@ -23,6 +24,9 @@ WINDOW_GROUPS = 32
 
 KEPT_GROUPS = 2 * WINDOW_GROUPS + 8
 """The window that is trained on, and the next one, which is read meanwhile."""
+
+GROUP_MB = 8
+"""Megabytes of audio in a row group, about."""
 
 REFERENCE = re.compile(r"(.+\.parquet)#(\d+)/(\d+)")
 PACKED_COLUMNS = ("utterance_id", "user_id", "shard", "row_group", "row", "duration_s", "transcript")
@@ -93,6 +97,11 @@ def read_ahead(audio: Sequence[str | bytes]) -> None:
         _CACHE.rows(uri, group)
 
 
+def keep_mb(megabytes: float) -> None:
+    """Keep so much of shards in this process's memory from now on, in whole row groups, and one at least."""
+    _CACHE.keep(max(1, int(megabytes / GROUP_MB)))
+
+
 class RowGroups:
     """The rows of row groups by their number in the shard; threads that want the same one share one request."""
 
@@ -101,6 +110,16 @@ class RowGroups:
         self.groups: OrderedDict[tuple[str, int], Future[dict[int, bytes]]] = OrderedDict()
         self.lock = threading.Lock()
 
+    def keep(self, max_groups: int) -> None:
+        """Keep so many, and forget those beyond that were longest not asked for."""
+        with self.lock:
+            self.max_groups = max_groups
+            self._forget()
+
+    def _forget(self) -> None:
+        while len(self.groups) > self.max_groups:
+            self.groups.popitem(last=False)
+
     def rows(self, uri: str, group: int) -> dict[int, bytes]:
         """The audio of a row group. Raises what reading it raised; it is then tried again the next time."""
         key = (uri, group)
@@ -108,8 +127,7 @@ class RowGroups:
             known = self.groups.get(key)
             future = self.groups[key] = Future() if known is None else known
             self.groups.move_to_end(key)
-            while len(self.groups) > self.max_groups:
-                self.groups.popitem(last=False)
+            self._forget()
         if known is None:
             try:
                 future.set_result({u.line: u.audio for u in read_shard(uri, [group]) if isinstance(u.audio, bytes)})

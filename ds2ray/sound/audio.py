@@ -8,6 +8,7 @@ import io
 import math
 import wave
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import BinaryIO
 
 import numpy as np
@@ -20,6 +21,9 @@ from ds2ray.errors import InputError
 PCM_SAMPLE_RATE_HZ = 16000
 PCM_BYTES_PER_SAMPLE = 2
 PCM_SUFFIX = ".pcm"
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", PCM_SUFFIX)
+"""How the names of audio files end."""
+
 WAV_UNKNOWN_BYTES = 0x7FFFFFFF  # lengths from here on are placeholders of programs that stream
 OGG_LONGEST_PAGE_BYTES = 65307
 OGG_LAST_PAGE = 0x04  # flag of a page's header
@@ -37,6 +41,11 @@ class AudioInfo:
     @property
     def duration_s(self) -> float:
         return self.num_samples / self.sample_rate_hz
+
+
+def is_audio(uri: str) -> bool:
+    """Whether a file's name ends as that of audio does."""
+    return PurePosixPath(uri).suffix.lower() in AUDIO_SUFFIXES
 
 
 def probe(audio: str | bytes) -> AudioInfo:

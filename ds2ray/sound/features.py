@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchaudio.transforms import MelSpectrogram
 
 from ds2ray.config import AudioConfig, AugmentConfig
+from ds2ray.padding import frame_mask
 
 LOG_FLOOR = 1e-6
 """Added before the logarithm: about -60 dB below full scale, so that digital silence stays finite."""
@@ -52,11 +53,6 @@ class LogMel(nn.Module):
             features = (features - (features * mask).sum(1, keepdim=True) / count) * mask
             features = features / (features.square().sum(1, keepdim=True) / count + 1e-5).sqrt()
         return features * mask, lengths
-
-
-def frame_mask(lengths: Tensor, num_frames: int) -> Tensor:
-    """bool [B, num_frames]: true where a row has a frame. `lengths` is int64 [B]."""
-    return torch.arange(num_frames, device=lengths.device) < lengths[:, None]
 
 
 def spec_augment(features: Tensor, lengths: Tensor, config: AugmentConfig) -> Tensor:

@@ -9,11 +9,10 @@ import numpy as np
 from ds2ray import storage
 from ds2ray.config import AugmentConfig
 from ds2ray.errors import InputError
-from ds2ray.sound.audio import read_waveform
+from ds2ray.sound.audio import AUDIO_SUFFIXES, is_audio, read_waveform
 
 log = logging.getLogger(__name__)
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".pcm")
 KEPT_DECODED = 32
 """Recordings that stay in memory: a collection's are read again and again."""
 
@@ -28,7 +27,7 @@ class NoiseFolder:
     def __init__(self, config: AugmentConfig, sample_rate_hz: int) -> None:
         self.config, self.sample_rate_hz = config, sample_rate_hz
         found = storage.list_objects(config.noise_dir, recursive=True)
-        self.uris = [info.uri for info in found if info.uri.lower().endswith(AUDIO_SUFFIXES)]
+        self.uris = [info.uri for info in found if is_audio(info.uri)]
         if not self.uris:
             raise InputError(
                 f"train.augment.noise_dir={config.noise_dir!r}: no audio in it; give a folder with files that end in "

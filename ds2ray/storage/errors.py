@@ -13,18 +13,29 @@ from ds2ray.uris import is_local
 
 @contextmanager
 def reporting(uri: str, action: str) -> Iterator[None]:
-    """Turn what the storage libraries raise into FileNotFoundError or StorageError."""
+    """Turn what the storage libraries raise into FileNotFoundError or StorageError; a defect keeps its own type."""
     try:
         yield
-    except (Ds2RayError, MemoryError):
+    except Ds2RayError:
         raise
     except FileNotFoundError as error:
         if server_code(error) != "NoSuchBucket":
             raise FileNotFoundError(errno.ENOENT, "no such object", uri) from None
         raise StorageError(f"{uri}: cannot {action}: there is no such bucket; create it or correct the URI") from error
     except Exception as error:
+        if not is_of_storage(error):
+            raise
         said = str(error) or type(error).__name__
         raise StorageError(f"{uri}: cannot {action}: {said}; {_remedy(uri, error)}") from error
+
+
+def is_of_storage(error: Exception) -> bool:
+    """Whether an error says something of the storage.
+
+    The operating system raises OSError, a library ValueError for a name that cannot be or an error class of its own.
+    Python's other errors (TypeError, AttributeError, …) tell of a defect in a program, which running again never mends.
+    """
+    return isinstance(error, OSError | ValueError) or type(error).__module__ != "builtins"
 
 
 def server_code(error: BaseException) -> str:

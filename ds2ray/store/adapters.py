@@ -6,7 +6,7 @@ from typing import Any
 from ds2ray import storage
 from ds2ray.errors import InputError
 from ds2ray.store.layout import adapter_weights_uri, pointer_uri
-from ds2ray.store.records import AdapterPointer, read_record
+from ds2ray.store.records import AdapterPointer, known_fields, read_record, split_code
 from ds2ray.store.verify import ID_LENGTH, read_verified, sha256
 
 MAX_HISTORY = 30
@@ -55,7 +55,8 @@ def read_pointer(root_uri: str, key: str) -> AdapterPointer | None:
         pointer = read_record(AdapterPointer, pointer_uri(root_uri, key))
     except FileNotFoundError:
         return None
-    return replace(pointer, history=tuple(pointer.history))
+    history = tuple(entry | {"split": split_code(entry.get("split", ""))} for entry in pointer.history)
+    return replace(pointer, history=history, split=split_code(pointer.split))
 
 
 def read_adapter(root_uri: str, pointer: AdapterPointer) -> bytes:
@@ -83,7 +84,8 @@ def rollback(root_uri: str, key: str, version: str) -> AdapterPointer:
     if current is None or entry is None:
         there = ", ".join(entry["version"] for entry in known) or "none"
         raise InputError(f"user {key} has no version {version!r}; versions there: {there}")
-    pointer = AdapterPointer(**entry | {"seq": current.seq + 1, "history": _with_history(current, version)})
+    changed = {"seq": current.seq + 1, "history": _with_history(current, version)}
+    pointer = AdapterPointer(**known_fields(AdapterPointer, entry) | changed)
     read_adapter(root_uri, pointer)
     storage.write_json(pointer_uri(root_uri, key), asdict(pointer))
     return pointer

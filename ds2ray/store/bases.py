@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from ds2ray import storage
 from ds2ray.errors import ArtifactCorruptError, InputError
+from ds2ray.naming import named
 from ds2ray.store.layout import base_id_of, base_record_uri, base_uri, base_weights_uri, bases_uri, newest_base_uri
 from ds2ray.store.records import BaseRecord, read_record
 from ds2ray.store.verify import read_verified
@@ -46,7 +47,7 @@ def _read_base_record(root_uri: str, base: str) -> tuple[str, BaseRecord]:
         return folder_uri, read_record(BaseRecord, record_uri)
     except FileNotFoundError:
         known = list_bases(root_uri)
-        there = f"bases there: {', '.join(known)}" if known else "there are none; train one with jobs/train.py"
+        there = f"bases there: {', '.join(known)}" if known else f"there are none; train one with {named('train')}"
         raise InputError(f"no base {base_id!r} in {root_uri} ({record_uri} is missing); {there}") from None
 
 
@@ -62,7 +63,7 @@ def _current_base_id(root_uri: str) -> str:
         return str(storage.read_json(uri)["base_id"])
     except FileNotFoundError:
         raise InputError(
-            f"no base in {root_uri}: train one with jobs/train.py, or correct storage.root, or name one with base="
+            f"no base in {root_uri}: train one with {named('train')}, or correct storage.root, or name one with base="
         ) from None
     except (KeyError, TypeError) as error:
         raise ArtifactCorruptError(f"{uri}: names no base; publish the base again") from error

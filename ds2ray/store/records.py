@@ -1,5 +1,6 @@
 """What the store says of a base and of a user's adapter: base.json and current.json."""
 
+import re
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar
 
@@ -29,6 +30,11 @@ class BaseRecord:
     metrics: dict[str, Any]
     fingerprint_version: int = 1
 
+    @property
+    def where(self) -> str:
+        """The file, for messages."""
+        return f"bases/{self.base_id}/base.json"
+
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterPointer:
@@ -37,8 +43,8 @@ class AdapterPointer:
     Attributes:
         seq: counts publications.
         history: earlier pointers, newest first.
-        split: the rule by which the user's speech was divided into what trains and what judges; empty where that was
-            not yet recorded.
+        split: code of the rule by which the user's speech was divided into what trains and what judges; empty where
+            that was not yet recorded.
     """
 
     user_key: str
@@ -55,6 +61,11 @@ class AdapterPointer:
     history: tuple[dict[str, Any], ...]
     split: str = ""
 
+    @property
+    def where(self) -> str:
+        """The file, for messages."""
+        return f"users/{self.user_key}/current.json"
+
 
 def read_record(record_class: type[T], uri: str) -> T:
     """A record by its address. Raises FileNotFoundError, or ArtifactCorruptError where fields are missing."""
@@ -65,4 +76,25 @@ def read_record(record_class: type[T], uri: str) -> T:
     if not isinstance(document, dict) or not required <= document.keys():
         missing = ", ".join(sorted(required - document.keys())) if isinstance(document, dict) else "everything"
         raise ArtifactCorruptError(f"{uri}: fields are missing: {missing}; restore it or publish again")
-    return record_class(**{field.name: document[field.name] for field in known if field.name in document})
+    return record_class(**known_fields(record_class, document))
+
+
+def known_fields(record_class: type, document: dict[str, Any]) -> dict[str, Any]:
+    """What this release knows of a document; a newer one may have written more."""
+    return {field.name: document[field.name] for field in fields(record_class) if field.name in document}
+
+
+_SPLIT_SENTENCES = (
+    (re.compile(r"holds out a share of (\S+), drawn by seed (\S+)"), r"hold_out:\1:\2"),
+    (re.compile("trains on everything, judged by cross-validation"), "cross_validated"),
+    (re.compile("held-out speech has a manifest of its own"), "own_manifest"),
+)
+
+
+def split_code(stored: str) -> str:
+    """The code of a split's rule, of which earlier releases wrote a sentence."""
+    for sentence, code in _SPLIT_SENTENCES:
+        match = sentence.fullmatch(stored)
+        if match:
+            return match.expand(code)
+    return stored

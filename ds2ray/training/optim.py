@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ds2ray.config import OptimizerType, Schedule
-from ds2ray.sound.features import frame_mask
+from ds2ray.padding import frame_mask
 
 START_DIVISOR = 25.0
 """The warm-up starts at the highest rate divided by this; from Smith and Topin's one-cycle policy (2018)."""

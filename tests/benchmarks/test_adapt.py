@@ -5,6 +5,8 @@ import pytest
 
 from benchmarks import adapt
 
+pytestmark = pytest.mark.process
+
 
 def test_every_way_gives_the_same_adapters(
     ray_cluster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

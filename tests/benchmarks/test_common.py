@@ -54,6 +54,7 @@ def test_a_machine_is_named_by_its_gpu_else_by_its_processor() -> None:
     assert common.machine_slug({"cpu": "AMD EPYC", "cpus": 2, "gpu": "NVIDIA H200"}) == "nvidia-h200"
 
 
+@pytest.mark.process
 def test_memory_and_threads_are_those_of_a_process_of_its_own() -> None:
     before_mb = common.peak_memory_mb()
     measured = common.measured_apart(fill_memory, PAGES_BYTES)
@@ -63,6 +64,7 @@ def test_memory_and_threads_are_those_of_a_process_of_its_own() -> None:
     assert common.measured_apart(threads).value == 1
 
 
+@pytest.mark.process
 def test_a_process_that_dies_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="fail ended without a result"):
         common.measured_apart(fail)

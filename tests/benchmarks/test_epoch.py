@@ -4,6 +4,8 @@ import pytest
 
 from benchmarks import epoch
 
+pytestmark = pytest.mark.process
+
 
 def test_an_epoch_of_a_packed_manifest_is_planned(capsys: pytest.CaptureFixture[str]) -> None:
     epoch.main(["--utterances", "5000", "--workers", "3", "--batch-seconds", "60"])

@@ -66,6 +66,7 @@ def refused_modules() -> list[str]:
     ]
 
 
+@pytest.mark.process
 def test_it_runs_with_torch_and_little_else() -> None:
     refused = refused_modules()
     assert {"ray", "hydra", "omegaconf", "jiwer", "rich", "matplotlib", "s3fs", "pytest"} <= set(refused)

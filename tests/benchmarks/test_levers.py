@@ -7,6 +7,8 @@ import pytest
 
 from benchmarks import levers
 
+pytestmark = pytest.mark.process
+
 
 def test_each_lever_is_compared_with_the_settings_as_they_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -4,6 +4,8 @@ import pytest
 
 from benchmarks import plan
 
+pytestmark = pytest.mark.process
+
 
 def test_a_night_of_two_thousand_users(capsys: pytest.CaptureFixture[str]) -> None:
     plan.main(["--users", "2000", "--driven-users", "0"])

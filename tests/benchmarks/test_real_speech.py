@@ -126,6 +126,7 @@ def some_prompts() -> list[Utterance]:
     return [*one_of_each(plain, TEXT)[:26], again, *silent[:2], *lacking[:3], *spelled[:2]]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not real_speech.SPEECH.exists(), reason="../shared/speech/allison-en is not here")
 def test_the_base_is_compared_with_what_is_trained_from_it(
     ray_cluster: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]

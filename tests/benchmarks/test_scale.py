@@ -5,6 +5,8 @@ import pytest
 
 from benchmarks import scale
 
+pytestmark = pytest.mark.process
+
 
 def test_one_and_two_workers_and_raylets_train_the_same_fleet(
     ray_cluster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

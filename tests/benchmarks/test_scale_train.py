@@ -6,7 +6,7 @@ import pytest
 from benchmarks import scale_train
 
 # Ray's trainer builds a context of Ray Data, which warns of its own defaults
-pytestmark = pytest.mark.filterwarnings("ignore:::ray.data.context")
+pytestmark = [pytest.mark.process, pytest.mark.filterwarnings("ignore:::ray.data.context")]
 
 
 def test_one_and_two_workers_train_the_same_base(

@@ -6,6 +6,7 @@ import signal
 import threading
 from pathlib import Path
 
+import pytest
 from fleet_runs import (
     SETTINGS,
     RandomBase,
@@ -92,6 +93,7 @@ def test_a_worker_that_dies_every_time_is_said_to(
     assert read_index(root)["tony"].fingerprint == ""
 
 
+@pytest.mark.process
 def test_stopped_by_sigterm_it_keeps_what_is_finished_and_goes_on_from_there(
     ray_cluster: str, random_base: RandomBase, small_corpus: DemoCorpus, tmp_path: Path
 ) -> None:

@@ -7,12 +7,15 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from fleet_runs import ROOT
 from toy_fleet import make_users, silent_base
 
 from ds2ray import storage
 from ds2ray.store import read_pointer
 from ds2ray.store.outcomes import Status, read_outcomes
+
+pytestmark = [pytest.mark.process, pytest.mark.ray]
 
 
 def test_a_lost_node_costs_its_unfinished_users_a_second_try_and_nobody_else_anything(tmp_path: Path) -> None:

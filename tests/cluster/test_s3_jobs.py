@@ -3,13 +3,16 @@
 import json
 from dataclasses import replace
 
-from fleet_runs import SETTINGS, TINY_TRAINING, run_job, spoken
+import pytest
+from fleet_runs import SETTINGS, TINY_TRAINING, run_job, run_job_here, spoken
 
 from ds2ray import storage
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.store import list_bases, read_adapter, read_base, read_pointer
 from ds2ray.store.outcomes import Status, read_outcomes
 from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
+
+pytestmark = [pytest.mark.process, pytest.mark.ray]
 
 USERS = ("fiona", "tony")
 
@@ -38,7 +41,7 @@ def test_all_three_jobs_work_in_a_bucket(s3_root: str, small_corpus: DemoCorpus)
     corpus, root = storage.join(s3_root, "corpus"), storage.join(s3_root, "store")
     copy_corpus(small_corpus, corpus)
 
-    trained = run_job(
+    trained = run_job_here(
         "train",
         *TINY_TRAINING,
         *(f"train.manifest={corpus}/train.csv", f"train.valid_manifest={corpus}/valid.jsonl"),
@@ -65,7 +68,7 @@ def test_all_three_jobs_work_in_a_bucket(s3_root: str, small_corpus: DemoCorpus)
     assert (again.code, "all 2 users unchanged: nothing to do" in again.out) == (0, True), again
 
     output = f"{s3_root}/outputs/hypotheses.jsonl"
-    heard = run_job("transcribe", f"manifest={corpus}/test.csv", f"storage.root={root}", f"output={output}")
+    heard = run_job_here("transcribe", f"manifest={corpus}/test.csv", f"storage.root={root}", f"output={output}")
     assert heard.code == 0, heard
     assert "4 with the speaker's adapter, 0 by the base alone, 0 not readable" in heard.out
     hypotheses = [json.loads(line) for line in storage.read_bytes(output).decode().splitlines()]

@@ -23,6 +23,8 @@ from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.store import read_pointer
 from ds2ray.store.outcomes import Status, read_outcomes
 
+pytestmark = [pytest.mark.process, pytest.mark.ray]
+
 RAY = str(Path(sys.executable).with_name("ray"))
 ENDED = {"SUCCEEDED", "FAILED", "STOPPED"}
 

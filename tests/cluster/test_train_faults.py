@@ -20,7 +20,7 @@ from ds2ray.store import list_bases, read_base_record
 from ds2ray.tables.manifest import read_manifest
 
 # Ray's trainer builds a context of Ray Data, which warns of its own defaults
-pytestmark = pytest.mark.filterwarnings("ignore:::ray.data.context")
+pytestmark = [pytest.mark.process, pytest.mark.ray, pytest.mark.filterwarnings("ignore:::ray.data.context")]
 
 GOING_ON = re.compile(r"^going on from step (\d+), in epoch 1 of 1 after \d+ steps of it, of ", re.MULTILINE)
 

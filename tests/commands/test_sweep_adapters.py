@@ -10,6 +10,7 @@ import matplotlib.image
 import pytest
 from fleet_runs import RandomBase
 
+from ds2ray.commandline.composing import compose_job
 from ds2ray.commands.sweep_adapters import run
 from ds2ray.config import (
     Activation,
@@ -26,7 +27,6 @@ from ds2ray.errors import ConfigError, InputError
 from ds2ray.fleet.sweep import SweepPoint, SweepRow, sweep_points
 from ds2ray.fleet.sweep_report import write_report
 from ds2ray.model.adapters.mlp import MLPAdapter
-from launch import compose_job
 
 
 def make_job(corpus: DemoCorpus, base: RandomBase, folder: Path, **sweep: Any) -> SweepJob:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from base_training import NO_AUGMENT
 from fleet_runs import TRAIN_TITLE, ray_pids, wait_for
+from printed import said
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 from toy_speech import AUDIO, MODEL, make_utterances
 
@@ -98,8 +99,10 @@ def test_a_killed_worker_is_started_again_and_as_many_train_as_there_is_room_for
     assert len(workers) == 2
     output = capfd.readouterr().out
     assert "training with 2 of 3 workers: the cluster has no room for more" in output
-    assert re.search(r"^going on from step \d+, in epoch \d+ of 20 ", output, re.MULTILINE)
-    assert sorted(set(epochs_of(output))) == list(range(1, 21))
+    (went_on,) = re.findall(r"^going on from step \d+, in epoch (\d+) of 20 ", output, re.MULTILINE)
+    # what was told of the epoch that ended last may have been lost with the worker
+    untold = set(range(1, 21)) - set(epochs_of(output))
+    assert untold <= {int(went_on) - 1}
     assert read_base_record(job.storage.root).metrics["epoch"] == 20
 
 
@@ -157,6 +160,8 @@ def test_an_error_of_ours_ends_training_at_once_and_as_itself(
     assert epochs == list(range(1, len(epochs) + 1))  # no worker was started again
 
 
+@pytest.mark.ray
+@pytest.mark.process
 class TestInterrupted:
     def start(self, folder: Path, *overrides: str) -> "subprocess.Popen[str]":
         job = make_job(folder, num_workers=1)
@@ -182,7 +187,7 @@ class TestInterrupted:
                 break
         process.send_signal(number)
         rest, errors = process.communicate(timeout=120)
-        return [*lines, *rest.splitlines()], errors
+        return said([*lines, *rest.splitlines()]), errors
 
     def test_ctrl_c_and_sigterm_save_and_end_with_75_and_the_next_run_goes_on_from_there(self, tmp_path: Path) -> None:
         on_ray = self.start(tmp_path, "cluster=local")

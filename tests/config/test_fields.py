@@ -2,12 +2,14 @@
 
 import pickle
 from dataclasses import dataclass, fields
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
 from ds2ray import config
-from ds2ray.config import BadRows, Choice, Precision, from_plain, setting, to_plain
+from ds2ray.config import BadRows, Choice, Precision, from_plain, require, setting, to_plain
+from ds2ray.errors import ArtifactCorruptError, NewerReleaseError
 
 
 class Colour(Choice):
@@ -22,6 +24,9 @@ class Paint:
     colour: Colour = setting(Colour.red, "what one sees")
     layers: list[list[int]] = setting([[1], [2, 3]], "from below")
     litres: float = setting(1.5, "in the bucket")
+
+    def __post_init__(self) -> None:
+        require(self.litres > 0, "paint.litres", self.litres, "above 0")
 
 
 def test_a_field_says_what_it_means() -> None:
@@ -49,6 +54,22 @@ def test_plain_values_come_back() -> None:
     paint = Paint(colour=Colour.blue)
     assert to_plain(paint) == {"colour": "b", "layers": [[1], [2, 3]], "litres": 1.5}
     assert from_plain(Paint, to_plain(paint)) == paint
+
+
+def test_what_is_not_stored_has_its_default() -> None:
+    assert from_plain(Paint, {"litres": 0.5}) == Paint(litres=0.5)
+
+
+@pytest.mark.parametrize(("name", "value"), [("gloss", True), ("colour", "green")])
+def test_what_a_newer_release_has_stored_is_told_with_file_and_field(name: str, value: object) -> None:
+    with pytest.raises(NewerReleaseError, match=rf"^base.json: unknown .* paint\.{name}.*: it was written by a newer"):
+        from_plain(Paint, {"litres": 0.5, name: value}, "base.json")
+
+
+@pytest.mark.parametrize("values", [None, "ds2", {"litres": -1.0}, {"litres": "many"}])
+def test_damaged_settings_are_told_with_their_file(values: Any) -> None:
+    with pytest.raises(ArtifactCorruptError, match=r"^base.json: its description is damaged, in the paint settings"):
+        from_plain(Paint, values, "base.json")
 
 
 def test_structured_configs_take_overrides_of_them() -> None:

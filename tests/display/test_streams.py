@@ -111,6 +111,7 @@ def test_a_full_disk_is_an_error() -> None:
             full.detach()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_process_without_streams_gets_them(closed: str, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
@@ -131,6 +132,7 @@ def test_a_process_without_streams_gets_them(closed: str, tmp_path: Path) -> Non
     assert written.read_text() == "written"
 
 
+@pytest.mark.process
 def test_an_encoding_without_our_signs_is_no_error(tmp_path: Path) -> None:
     program = (
         "from ds2ray.display.streams import make_whole; from ds2ray import display\n"

@@ -5,11 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
+from fleet_runs import run_job_here
 
 from ds2ray.demo.corpus import ENGLISH_USERS
 from ds2ray.model.stored import open_adapter, open_base
 from ds2ray.store import read_pointer
+
+pytestmark = [pytest.mark.process, pytest.mark.ray]
 
 DEMO = Path(__file__).parents[2] / "jobs" / "demo.py"
 LAST_LINE = re.compile(
@@ -32,7 +36,7 @@ def run_demo(folder: Path) -> list[str]:
     return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.splitlines()
 
 
-def test_the_whole_way_and_again_without_work(tmp_path: Path) -> None:
+def test_the_whole_way_and_again_without_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = run_demo(tmp_path)
     assert LAST_LINE.fullmatch(lines[-1])
     store = str(tmp_path / "demo" / "store")
@@ -47,8 +51,12 @@ def test_the_whole_way_and_again_without_work(tmp_path: Path) -> None:
     assert (tmp_path / commands[0][2]).exists()
     model = torch.load(tmp_path / "demo" / "outputs" / "model.pt", weights_only=True)
     assert model["fingerprint"] == base.fingerprint
+    assert (tmp_path / "demo" / "gains.png").read_bytes().startswith(b"\x89PNG")
 
-    again = run_demo(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = run_job_here("demo", f"output_dir={tmp_path}/demo", *TOY)
+    assert done.code == 0
+    again = done.out.splitlines()
     first, second = LAST_LINE.fullmatch(lines[-1]), LAST_LINE.fullmatch(again[-1])
     assert first is not None
     assert second is not None

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from fleet_runs import Finished, RandomBase, run_job
+from fleet_runs import Finished, RandomBase, run_job, run_job_here
 
 from ds2ray.demo.corpus import DemoCorpus
 
@@ -27,21 +27,21 @@ def no_run(root: str) -> bool:
 class TestWrongInput:
     def test_a_missing_users_table(self, random_base: RandomBase, tmp_path: Path) -> None:
         users = tmp_path / "users.csv"
-        message = refused(run_job("adapt_users", str(users), f"storage.root={random_base.root}"), "adapt_users", 2)
+        message = refused(run_job_here("adapt_users", str(users), f"storage.root={random_base.root}"), "adapt_users", 2)
         assert message.startswith(f"{users}: ")
         assert len(message.splitlines()) == 1
         assert no_run(random_base.root)
 
     def test_no_users_table_at_all(self, random_base: RandomBase) -> None:
-        message = refused(run_job("adapt_users", f"storage.root={random_base.root}"), "adapt_users", 2)
-        assert message == "users is missing: give a table `user_id,manifest`, as in `adapt_users.py users.csv`"
+        message = refused(run_job_here("adapt_users", f"storage.root={random_base.root}"), "adapt_users", 2)
+        assert message == "users is missing: give a table `user_id,manifest`: python jobs/adapt_users.py users.csv"
 
     def test_bad_rows_are_listed_all_at_once_with_file_and_line(
         self, random_base: RandomBase, small_corpus: DemoCorpus, tmp_path: Path
     ) -> None:
         users = tmp_path / "users.csv"
         users.write_text("user_id,manifest\nann,ann.csv\n,bob.csv\nann,again.csv\ncarl,\ndora,dora.csv\n")
-        message = refused(run_job("adapt_users", str(users), f"storage.root={random_base.root}"), "adapt_users", 2)
+        message = refused(run_job_here("adapt_users", str(users), f"storage.root={random_base.root}"), "adapt_users", 2)
         assert "3 rows cannot be used" in message.splitlines()[0]
         for line in (3, 4, 5):
             assert f"{users}:{line}" in message
@@ -53,7 +53,7 @@ class TestWrongInput:
         table.write_text(
             "user_id,audio,duration_s,transcript\nann,a.wav,long,buy tea\n,b.wav,1.0,buy tea\nann,,1.0,buy tea\n"
         )
-        message = refused(run_job("adapt_users", str(table), f"storage.root={random_base.root}"), "adapt_users", 2)
+        message = refused(run_job_here("adapt_users", str(table), f"storage.root={random_base.root}"), "adapt_users", 2)
         assert [f"{table}:{line}" in message for line in (2, 3, 4)] == [True, True, True]
         assert no_run(random_base.root)
 
@@ -61,7 +61,7 @@ class TestWrongInput:
     @pytest.mark.parametrize("base", ["0123456789abcdef", "/nowhere/bases/0123456789abcdef", "nowhere/model.pt"])
     def test_a_wrong_base(self, random_base: RandomBase, small_corpus: DemoCorpus, job_name: str, base: str) -> None:
         given = small_corpus.users_csv if job_name == "adapt_users" else f"manifest={small_corpus.test_manifest}"
-        done = run_job(job_name, given, f"storage.root={random_base.root}", f"base={base}")
+        done = run_job_here(job_name, given, f"storage.root={random_base.root}", f"base={base}")
         message = refused(done, job_name, 2)
         assert base in message
         assert len(message.splitlines()) == 1
@@ -70,9 +70,10 @@ class TestWrongInput:
     def test_a_wrong_base_is_answered_with_the_bases_that_there_are(
         self, random_base: RandomBase, small_corpus: DemoCorpus
     ) -> None:
-        done = run_job("adapt_users", small_corpus.users_csv, f"storage.root={random_base.root}", "base=nothing")
+        done = run_job_here("adapt_users", small_corpus.users_csv, f"storage.root={random_base.root}", "base=nothing")
         assert f"bases there: {random_base.base.base_id}" in refused(done, "adapt_users", 2)
 
+    @pytest.mark.process
     @pytest.mark.parametrize("job_name", ["adapt_users", "transcribe"])
     def test_an_empty_store(self, small_corpus: DemoCorpus, tmp_path: Path, job_name: str) -> None:
         given = small_corpus.users_csv if job_name == "adapt_users" else f"manifest={small_corpus.test_manifest}"
@@ -80,15 +81,16 @@ class TestWrongInput:
         assert refused(done, job_name, 2).startswith(f"no base in {tmp_path / 'store'}: train one with jobs/train.py")
         assert not (tmp_path / "store").exists()
 
+    @pytest.mark.process
     def test_training_without_data(self) -> None:
         assert refused(run_job("train"), "train", 2).startswith("no training data: give train.manifest=")
 
     def test_training_on_a_missing_manifest(self, tmp_path: Path) -> None:
-        message = refused(run_job("train", f"train.manifest={tmp_path / 'none.csv'}"), "train", 2)
+        message = refused(run_job_here("train", f"train.manifest={tmp_path / 'none.csv'}"), "train", 2)
         assert message.startswith(f"{tmp_path / 'none.csv'}: ")
 
     def test_transcribing_nothing(self, random_base: RandomBase) -> None:
-        message = refused(run_job("transcribe", f"storage.root={random_base.root}"), "transcribe", 2)
+        message = refused(run_job_here("transcribe", f"storage.root={random_base.root}"), "transcribe", 2)
         assert message.startswith("give either audio files")
 
 
@@ -102,8 +104,9 @@ class TestWrongSettings:
         ],
     )
     def test_a_misspelt_key(self, job_name: str, argument: str, hint: str) -> None:
-        assert refused(run_job(job_name, argument), job_name, 2) == hint
+        assert refused(run_job_here(job_name, argument), job_name, 2) == hint
 
+    @pytest.mark.process
     def test_no_ray_cluster_at_the_address(
         self, random_base: RandomBase, small_corpus: DemoCorpus, tmp_path: Path
     ) -> None:
@@ -115,6 +118,7 @@ class TestWrongSettings:
         assert not (tmp_path / "store/index/lease.json").exists()
 
 
+@pytest.mark.process
 class TestUnusableStore:
     def test_no_such_server(self, s3_root: str, small_corpus: DemoCorpus) -> None:
         done = run_job(

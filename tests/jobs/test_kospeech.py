@@ -8,21 +8,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from kospeech_data import TRANSCRIPTS, write_kospeech
+from printed import said
 
 from ds2ray.compat.adapter_manager import AdapterManager
 from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import open_base
 from ds2ray.model.weights import Base
-from ds2ray.sound.audio import write_audio
 from ds2ray.store import read_pointer
 
-ROOT = Path(__file__).resolve().parents[2]
-TRANSCRIPTS = ["불 켜 줘", "불 꺼 줘", "문 열어", "문 닫아", "음악 틀어 줘", "음악 꺼", "창문 열어 줘", "창문 닫아 줘"]
-SPECIAL_TOKENS = ["<pad>", "<sos>", "<eos>"]
+pytestmark = [pytest.mark.process, pytest.mark.ray]
 
+ROOT = Path(__file__).resolve().parents[2]
 FROM_SCRATCH = (
     "python jobs/train.py model=ds2 train=ds2_train train.dataset_path=./data "
     "train.transcripts_path=./data/transcripts.txt"
@@ -49,28 +48,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def write_kospeech(folder: Path) -> None:
-    """transcripts.txt, a vocabulary CSV and .pcm files in a folder of their own."""
-    characters = sorted({character for transcript in TRANSCRIPTS for character in transcript})
-    tokens = [*SPECIAL_TOKENS, *characters, "<blank>"]
-    (folder / "speech").mkdir(parents=True)
-    rows = ["id,char,freq", *(f"{index},{token},0" for index, token in enumerate(tokens))]
-    (folder / "cssiri_character_vocabs.csv").write_text("\n".join(rows) + "\n", encoding="utf-8-sig")
-    draws = np.random.default_rng(0)
-    lines = []
-    for index, transcript in enumerate(TRANSCRIPTS):
-        path = f"speech/{index:03d}.pcm"
-        ids = " ".join(str(tokens.index(character)) for character in transcript)
-        lines.append(f"{path}\t{transcript}\t{ids}")
-        tones = [200 + 40 * tokens.index(character) for character in transcript]
-        time_s = np.arange(800) / 16000
-        waveform = np.concatenate([0.3 * np.sin(2 * np.pi * hz * time_s) for hz in tones])
-        write_audio(str(folder / path), (waveform + 0.01 * draws.standard_normal(len(waveform))).astype("f4"), 16000)
-    (folder / "transcripts.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
 def run(command: str, folder: Path) -> str:
-    """Run a command as a shell in `folder` would; returns what it printed."""
+    """Run a command as a shell in `folder` would; returns what it said."""
     words = shlex.split(command)
     words[0] = sys.executable
     unset = {"RAY_ADDRESS", "DS2RAY_STORAGE_ROOT"}
@@ -79,7 +58,7 @@ def run(command: str, folder: Path) -> str:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert "pid=" not in done.stderr  # nothing of what Ray says
-    return done.stdout
+    return "\n".join(said(done.stdout.splitlines()))
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +68,10 @@ def from_scratch(project: Path) -> tuple[str, Base]:
 
 
 @pytest.fixture(scope="module")
-def fine_tuned(project: Path, from_scratch: tuple[str, Base]) -> tuple[str, Base]:
-    """The same of the second."""
-    return run(FINE_TUNING + ONE_EPOCH, project), load_model_file(str(project / "outputs" / "model.pt"))
+def fine_tuned(project: Path, from_scratch: tuple[str, Base], ray_cluster: str) -> tuple[str, Base]:
+    """The same of the second, on a cluster that there is already."""
+    command = f"{FINE_TUNING}{ONE_EPOCH} cluster.address={ray_cluster}"
+    return run(command, project), load_model_file(str(project / "outputs" / "model.pt"))
 
 
 def test_from_scratch(project: Path, from_scratch: tuple[str, Base]) -> None:

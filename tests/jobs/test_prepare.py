@@ -15,6 +15,7 @@ from fleet_runs import (
     finish,
     job_of,
     run_job,
+    run_job_here,
     spoken,
     start_job,
     wait_for,
@@ -75,7 +76,7 @@ class TestFromCorpusToModels:
         assert run(PrepareJob(source=small_corpus.valid_manifest, output=users)) == 0
         (shard,) = tmp_path.glob("shards/shards/shard-*.parquet")
         user = min(tmp_path.glob("users/users/*.*.parquet"))
-        done = run_job(
+        done = run_job_here(
             "train",
             *(*TINY_TRAINING, f"train.manifest={shard}", f"train.valid_manifest={user}", "cluster.num_workers=0"),
             *(f"train.output_dir={tmp_path / 'outputs'}", f"storage.root={tmp_path / 'store'}"),
@@ -112,6 +113,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_users(tmp_path_factory.mktemp("corpus"), NUM_USERS, 1)
 
 
+@pytest.mark.process
 class TestInterruptions:
     @contextmanager
     def half_done(self, corpus: str, output: Path) -> "Iterator[subprocess.Popen[str]]":
@@ -162,6 +164,7 @@ class TestInterruptions:
         )
 
 
+@pytest.mark.process
 class TestBucket:
     def test_there_and_back(self, s3_root: str, tmp_path: Path) -> None:
         rows = ["o'neil x.y\tcommon_voice_en_0.mp3\tYes.\t2", "aa\tcommon_voice_en_1.mp3\tNo.\t2"]
@@ -195,7 +198,7 @@ class TestBucket:
 
 def test_what_cannot_be_packed_is_one_message(tmp_path: Path) -> None:
     write_tone(tmp_path / "in/a.wav")
-    done = run_job("prepare", str(tmp_path / "in"), f"output={tmp_path / 'out'}")
+    done = run_job_here("prepare", str(tmp_path / "in"), f"output={tmp_path / 'out'}")
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"jobs/prepare.py: {tmp_path / 'in'}: none of the known formats fits its 1 files")
     assert "Traceback" not in done.err

@@ -14,6 +14,8 @@ from terminals import INTERRUPT, SUSPEND, Terminal, job, terminal
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.store import read_pointer
 
+pytestmark = [pytest.mark.process, pytest.mark.ray]
+
 TOY_DEMO = (
     *("num_train_sentences=24", "num_user_sentences=5", "num_test_sentences=2", "train.num_epochs=2"),
     *("model.conv_channels=4", "model.num_rnn_layers=1", "model.rnn_hidden_dim=24", "adapt.num_epochs=2"),
@@ -183,7 +185,7 @@ class TestKeys:
         where = (f"train.output_dir={tmp_path}/outputs", f"storage.root={tmp_path}/store")
         more = (f"cluster.address={ray_cluster}", f"cluster.num_workers={num_workers}", "train.num_epochs=100000")
         never = ("train.checkpoint_every_epochs=100000", "train.checkpoint_every_s=0")
-        with terminal(job("train", *manifests, *where, *TINY_TRAINING, *more, *never), tmp_path) as window:
+        with terminal(job("train", *manifests, *where, *TINY_TRAINING, *more, *never), tmp_path, columns=200) as window:
             window.wait_for(lambda: "epoch 2/100000 · loss" in window.text())
             window.type(INTERRUPT)
             assert window.finish() == 75

@@ -11,7 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from launch import compose_job
+from ds2ray.commandline.composing import compose_job
 
 PROJECT = Path(__file__).parents[2]
 K8S = PROJECT / "k8s"

@@ -83,6 +83,7 @@ def test_a_placement_that_the_base_lacks_is_refused(after_layer: int) -> None:
         small_model().layer_index(after_layer)
 
 
+@pytest.mark.process
 def test_any_number_of_mel_channels_trains_without_harm_to_memory() -> None:
     # a write outside of its memory ends a process sooner or later, so it is one of its own
     program = """

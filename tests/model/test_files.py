@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_base import AUDIO, MODEL, VOCABULARY, make_base
 
-from ds2ray.errors import ArtifactCorruptError, InputError
+from ds2ray.errors import ArtifactCorruptError, InputError, NewerReleaseError
 from ds2ray.model.files import load_model_file, save_model_file
 
 
@@ -46,10 +46,9 @@ def test_a_damaged_description_is_found(tmp_path: Path) -> None:
     save_model_file(path, make_base())
     content = torch.load(path, weights_only=True)
     changes: list[dict[str, object]] = [
-        {"model": {**content["model"], "number_of_layers": 3}},
         {"audio": {**content["audio"], "num_mels": 0}},
         {"vocabulary": None},
-        {"model": {**content["model"], "rnn_type": "transformer"}},
+        {"model": "ds2"},
     ]
     for changed in changes:
         torch.save({**content, **changed}, path)
@@ -58,6 +57,19 @@ def test_a_damaged_description_is_found(tmp_path: Path) -> None:
     del content["state"]
     torch.save(content, path)
     with pytest.raises(ArtifactCorruptError, match="description is damaged"):
+        load_model_file(path)
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [("model", "number_of_layers", 3), ("audio", "dither", 0.1), ("model", "rnn_type", "transformer")],
+)
+def test_a_file_of_a_newer_release_is_told_as_such(tmp_path: Path, section: str, name: str, value: object) -> None:
+    path = str(tmp_path / "model.pt")
+    save_model_file(path, make_base())
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, section: {**content[section], name: value}}, path)
+    with pytest.raises(NewerReleaseError, match=f"model.pt: unknown .*{section}.{name}.*newer release"):
         load_model_file(path)
 
 

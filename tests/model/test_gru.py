@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ds2ray.config import RnnType
-from ds2ray.model import layers
 from ds2ray.model.gru import gru
 from ds2ray.model.layers import RecurrentLayer
+from ds2ray.padding import frame_mask
 
 
 def gradients(rnn: nn.GRU, x: Tensor, outputs: Tensor, weights: Tensor) -> list[Tensor]:
@@ -41,7 +41,7 @@ def test_a_layer_gives_the_same_in_training_and_recognition(bidirectional: bool)
     torch.manual_seed(0)
     layer = RecurrentLayer(6, 5, RnnType.gru, bidirectional, norm=False)
     x, lengths = torch.randn(3, 8, 6), torch.tensor([8, 5, 2])
-    x = x * layers.valid_frames(lengths, 8).unsqueeze(2)
+    x = x * frame_mask(lengths, 8).unsqueeze(2)
     training = layer(x, lengths)
     assert training.requires_grad
     with torch.no_grad():

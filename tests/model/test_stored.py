@@ -9,7 +9,7 @@ from architectures import ADAPTERS, AUDIO, MEMBERS, NUM_CLASSES, features_of, ra
 
 from ds2ray import AdapterManager, storage, store
 from ds2ray.config import LAST_LAYER, TextConfig, adapter_to_plain
-from ds2ray.errors import ArtifactCorruptError
+from ds2ray.errors import NewerReleaseError
 from ds2ray.model.files import load_model_file, save_model_file
 from ds2ray.model.stored import open_adapter, open_base, publish_base
 from ds2ray.model.weights import Base, to_bytes
@@ -82,6 +82,6 @@ def test_an_adapter_of_a_kind_that_is_not_known_is_refused(tmp_path: Path) -> No
         error_before=None,
         error_after=None,
     )
-    with pytest.raises(ArtifactCorruptError, match="of tomorrow"):
+    with pytest.raises(NewerReleaseError, match="of tomorrow"):
         open_adapter(root, "john", base)
     assert storage.exists(f"{root}/users/john/current.json")

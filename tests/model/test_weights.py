@@ -7,7 +7,7 @@ import torch
 from tiny_base import AUDIO, MODEL, VOCABULARY, make_base
 
 from ds2ray.config import AudioConfig, RnnType, TextConfig
-from ds2ray.errors import ArtifactCorruptError
+from ds2ray.errors import ArtifactCorruptError, NewerReleaseError
 from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.stored import base_from_bytes, describe_base
 from ds2ray.model.weights import Base, base_fingerprint, from_bytes, load_strictly, to_bytes, weights_fingerprint
@@ -47,7 +47,7 @@ def test_a_base_keeps_the_version_of_its_fingerprint_and_refuses_one_of_the_futu
     record, weights = describe_base(old, "run"), to_bytes(old.model.base_state())
     assert record.fingerprint_version == 1
     assert base_from_bytes(record, weights).fingerprint == old.fingerprint
-    with pytest.raises(ArtifactCorruptError, match="later release"):
+    with pytest.raises(NewerReleaseError, match="newer release"):
         base_from_bytes(replace(record, fingerprint_version=3), weights)
 
 
@@ -57,7 +57,7 @@ def test_a_base_without_a_name_is_a_deepspeech2_and_one_of_another_name_is_refus
     assert record.model["architecture"] == "deepspeech2"
     nameless = {name: value for name, value in record.model.items() if name != "architecture"}
     assert base_from_bytes(replace(record, model=nameless), weights).fingerprint == base.fingerprint
-    with pytest.raises(ArtifactCorruptError, match="whisper"):
+    with pytest.raises(NewerReleaseError, match="whisper"):
         base_from_bytes(replace(record, model={**record.model, "architecture": "whisper"}), weights)
 
 

@@ -80,7 +80,7 @@ class TestVersion:
 
 
 class TestFormat:
-    @pytest.fixture(params=["local", "s3"])
+    @pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.s3)])
     def uri(self, request: pytest.FixtureRequest, tmp_path: Path) -> str:
         root = str(tmp_path) if request.param == "local" else request.getfixturevalue("s3_root")
         return storage.join(root, "pack.parquet")

@@ -10,9 +10,20 @@ from shards import pack
 from toy_speech import AUDIO, SAMPLE_RATE_HZ, VOCABULARY, make_utterances
 
 from ds2ray.batching.batches import SpeechDataset
+from ds2ray.config import TrainConfig
 from ds2ray.errors import InputError
 from ds2ray.packs import files, references
-from ds2ray.packs.references import RowGroups, is_packed, read_ahead, read_packed, read_packed_manifest, row_groups_of
+from ds2ray.packs.references import (
+    GROUP_MB,
+    KEPT_GROUPS,
+    RowGroups,
+    is_packed,
+    keep_mb,
+    read_ahead,
+    read_packed,
+    read_packed_manifest,
+    row_groups_of,
+)
 from ds2ray.sound.audio import read_waveform
 from ds2ray.tables.manifest import Utterance, write_manifest
 
@@ -123,3 +134,19 @@ def test_other_tables_are_left_to_others(tmp_path: Path) -> None:
     assert read_packed_manifest(str(tmp_path / "broken.parquet")) is None
     assert row_groups_of(["a.parquet#1/2", "b.wav"]) is None
     assert not is_packed("take #1/2.wav")
+
+
+def test_less_memory_keeps_those_that_were_last_asked_for(
+    tmp_path: Path, small_groups: None, requests: list[int]
+) -> None:
+    manifest = read_packed_manifest(pack(tmp_path, make_utterances(tmp_path, 12)))
+    assert manifest is not None
+    for utterance in manifest.utterances:
+        read_packed(str(utterance.audio))
+    last = list(references._CACHE.groups)[-1]
+    keep_mb(GROUP_MB)
+    assert list(references._CACHE.groups) == [last]
+    keep_mb(0.5)
+    assert references._CACHE.max_groups == 1
+    keep_mb(TrainConfig().shard_cache_mb)
+    assert references._CACHE.max_groups == KEPT_GROUPS

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from tiny_base import make_base
 
+from ds2ray import storage
 from ds2ray.config import AdapterConfig, to_plain
 from ds2ray.errors import StorageError
 from ds2ray.model.adapters.mlp import MLPAdapter
@@ -95,3 +96,14 @@ def test_memory_is_bounded_by_default(base: Base) -> None:
     for number in range(MAX_OPEN + 10):
         known.find(f"user-{number}")
     assert len(known) == MAX_OPEN == 512
+
+
+def test_a_pointer_of_a_newer_release_is_a_note_of_its_user_alone(root: str, base: Base) -> None:
+    uri = f"{root}/users/bob/current.json"
+    pointer = storage.read_json(uri)
+    pointer["adapter"]["rank"] = 4
+    storage.write_json(uri, pointer)
+    known = Speakers(root, base)
+    assert known.find("ann").adapter is not None
+    assert known.find("bob").adapter is None
+    assert known.find("bob").note.startswith("users/bob/current.json: unknown field adapter.rank: it was written by a")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fleet_runs import RandomBase, read_rows, run_job, spoken
+from fleet_runs import RandomBase, read_rows, run_job, run_job_here, spoken
 
 from ds2ray import Transcriber, storage
 from ds2ray.config import AdapterConfig, AudioConfig, ModelConfig, TextConfig, to_plain
@@ -161,6 +161,7 @@ def rows_of(path: Path) -> list[dict[str, object]]:
 
 
 class TestJob:
+    @pytest.mark.process
     def test_files_to_the_terminal(self, store: str, audio: list[str], tmp_path: Path) -> None:
         missing = str(tmp_path / "none.wav")
         done = run_job("transcribe", *audio[:2], missing, "user=fiona", f"storage.root={store}")
@@ -173,7 +174,7 @@ class TestJob:
         ]
 
     def test_it_fails_where_nothing_can_be_read(self, store: str, tmp_path: Path) -> None:
-        done = run_job("transcribe", str(tmp_path / "none.wav"), f"storage.root={store}")
+        done = run_job_here("transcribe", str(tmp_path / "none.wav"), f"storage.root={store}")
         assert done.code == 2
         assert "Traceback" not in done.err
 
@@ -186,7 +187,7 @@ class TestJob:
         assert users == ["fiona"] * 2 + ["winston"] * 2 + ["beatrice"] * 2
         manifest, output = str(tmp_path / "test.csv"), tmp_path / f"heard{suffix}"
         write_manifest(manifest, [*utterances, Utterance("gone", "fiona", str(tmp_path / "gone.wav"), 1.0, "tea", 0)])
-        done = run_job("transcribe", f"manifest={manifest}", f"storage.root={store}", f"output={output}")
+        done = run_job_here("transcribe", f"manifest={manifest}", f"storage.root={store}", f"output={output}")
         assert (done.code, done.err) == (0, "")
 
         transcriber = Transcriber.open(store)
@@ -214,12 +215,12 @@ class TestJob:
     def test_one_user_for_a_manifest_without_transcripts(self, store: str, audio: list[str], tmp_path: Path) -> None:
         manifest = tmp_path / "files.csv"
         manifest.write_text("audio\n" + "".join(f"{path}\n" for path in audio))
-        done = run_job("transcribe", f"manifest={manifest}", "user=tony", f"storage.root={store}")
+        done = run_job_here("transcribe", f"manifest={manifest}", "user=tony", f"storage.root={store}")
         assert done.code == 0
         heard = Transcriber.open(store).transcribe(audio, user="tony")
         assert [line.split("\t")[1] for line in done.out.splitlines()[: len(audio)]] == texts(heard)
         assert "WER" not in done.out
 
     def test_an_unknown_format(self, store: str, audio: list[str]) -> None:
-        done = run_job("transcribe", audio[0], f"storage.root={store}", "output=heard.txt")
+        done = run_job_here("transcribe", audio[0], f"storage.root={store}", "output=heard.txt")
         assert (done.code, "the name must end in .jsonl, .csv, .parquet" in done.err) == (2, True)

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ds2ray.config import AudioConfig, AugmentConfig
+from ds2ray.padding import frame_mask
 from ds2ray.sound.audio import num_feature_frames
-from ds2ray.sound.features import LogMel, frame_mask, spec_augment
+from ds2ray.sound.features import LogMel, spec_augment
 
 
 def noise(*lengths: int, padded_to: int = 0, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -54,10 +55,6 @@ def test_loudness_does_not_matter_and_silence_is_finite() -> None:
 def test_every_mel_channel_hears_something(num_mels: int) -> None:
     log_mel = LogMel(AudioConfig(num_mels=num_mels))  # torchaudio warns of channels without a frequency
     assert (log_mel.mel.mel_scale.fb.sum(0) > 0).all()
-
-
-def test_frame_mask() -> None:
-    assert frame_mask(torch.tensor([2, 0]), 3).tolist() == [[True, True, False], [False, False, False]]
 
 
 @settings(max_examples=40)

@@ -9,11 +9,13 @@ from threading import Event
 from typing import Any
 
 import pytest
+from botocore.exceptions import HTTPClientError  # type: ignore[import-untyped]
 from s3_server import S3Server
 
 from ds2ray import storage
 from ds2ray.config import StorageConfig
 from ds2ray.errors import InputError, StorageError
+from ds2ray.storage.errors import reporting
 
 
 def test_readers_of_a_local_file_see_all_of_it_or_the_one_before(tmp_path: Path) -> None:
@@ -125,6 +127,33 @@ def test_the_endpoint_of_the_settings_is_used(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     storage.configure(StorageConfig(root=s3_root, endpoint_url=s3_server.endpoint_url))
     storage.write_bytes(f"{s3_root}/a.bin", b"1")
+
+
+@pytest.mark.parametrize("root", ["folder", "s3"])
+def test_a_defect_keeps_its_own_type(root: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    nothing: Any = None
+    with pytest.raises(TypeError):
+        storage.write_bytes(f"{tmp_path if root == 'folder' else request.getfixturevalue('s3_root')}/a.bin", nothing)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (AttributeError("no attribute"), AttributeError),
+        (KeyError("name"), KeyError),
+        (AssertionError(), AssertionError),
+        (MemoryError(), MemoryError),
+        (OSError(28, "no space left"), StorageError),
+        (TimeoutError(), StorageError),
+        (ValueError("embedded null byte"), StorageError),
+        (HTTPClientError(error="connection reset"), StorageError),
+        (FileNotFoundError(2, "gone"), FileNotFoundError),
+    ],
+)
+def test_only_what_storage_raises_is_told_as_its_error(error: Exception, expected: type[Exception]) -> None:
+    with pytest.raises(expected) as caught, reporting("s3://bucket/a.bin", "read"):
+        raise error
+    assert type(caught.value) is expected
 
 
 def test_an_unknown_scheme_is_refused() -> None:

@@ -14,7 +14,7 @@ from ds2ray import storage
 from ds2ray.errors import ArtifactCorruptError, InputError
 
 
-@pytest.fixture(params=["path", "file", "memory", "s3"])
+@pytest.fixture(params=["path", "file", "memory", pytest.param("s3", marks=pytest.mark.s3)])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     match request.param:
         case "path":
@@ -196,7 +196,8 @@ def _answer(root: str, answers: "multiprocessing.Queue[bytes]") -> None:
     answers.put(storage.read_bytes(storage.join(root, "answer.bin")))
 
 
-@pytest.mark.parametrize("root", ["path", "s3"], indirect=True)
+@pytest.mark.process
+@pytest.mark.parametrize("root", ["path", pytest.param("s3", marks=pytest.mark.s3)], indirect=True)
 @pytest.mark.parametrize("context", [multiprocessing.get_context("fork"), multiprocessing.get_context("spawn")])
 def test_other_processes(root: str, context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parent)

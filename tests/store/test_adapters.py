@@ -150,6 +150,7 @@ def _publish_and_die(root: str, last_written: str) -> None:
     publish(root, b"two")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("last_written", [".safetensors", "current.json"])
 def test_a_crash_leaves_the_earlier_version(tmp_path: Path, last_written: str) -> None:
     root = str(tmp_path)
@@ -163,3 +164,33 @@ def test_a_crash_leaves_the_earlier_version(tmp_path: Path, last_written: str) -
     second = publish(root, b"two")
     assert second.seq == 2
     assert store.read_adapter(root, second) == b"two"
+
+
+def test_a_version_that_a_newer_release_has_published_can_be_current_again(root: str) -> None:
+    first = publish(root, b"one")
+    publish(root, b"two")
+    uri = f"{root}/users/john/current.json"
+    document = storage.read_json(uri)
+    document["history"][0]["signature"] = "of a newer release"
+    storage.write_json(uri, document)
+    assert store.rollback(root, "john", first.version).version == first.version
+
+
+@pytest.mark.parametrize(
+    ("stored", "code"),
+    [
+        ("holds out a share of 0.25, drawn by seed 7", "hold_out:0.25:7"),
+        ("trains on everything, judged by cross-validation", "cross_validated"),
+        ("held-out speech has a manifest of its own", "own_manifest"),
+        ("hold_out:0.25:7", "hold_out:0.25:7"),
+        ("", ""),
+    ],
+)
+def test_what_earlier_releases_said_of_the_split_is_read_as_its_code(root: str, stored: str, code: str) -> None:
+    for weights in (b"one", b"two"):
+        publish(root, weights)
+    uri = f"{root}/users/john/current.json"
+    document = storage.read_json(uri)
+    document["split"] = document["history"][0]["split"] = stored
+    storage.write_json(uri, document)
+    assert [entry["split"] for entry in store.history(root, "john")] == [code, code]

@@ -13,7 +13,7 @@ from ds2ray.store.index import IndexRow
 from ds2ray.store.outcomes import Outcome, Status
 
 
-@pytest.fixture(params=["path", "s3"])
+@pytest.fixture(params=["path", pytest.param("s3", marks=pytest.mark.s3)])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path) if request.param == "path" else str(request.getfixturevalue("s3_root"))
 
@@ -79,6 +79,7 @@ def crash(root: str, run_id: str, rows: list[Outcome]) -> None:
     assert process.exitcode == -signal.SIGKILL
 
 
+@pytest.mark.process
 def test_a_run_that_crashed_is_recovered(root: str) -> None:
     crash(root, "crashed", [row("a", Status.adapted, "fa", "va"), row("b", Status.failed, "fb")])
     assert index.read_index(root) == {}
@@ -90,6 +91,7 @@ def test_a_run_that_crashed_is_recovered(root: str) -> None:
     assert index.recover_runs(root) == []
 
 
+@pytest.mark.process
 def test_runs_are_recovered_in_the_order_of_their_beginning(root: str) -> None:
     crash(root, "z-first", [row("a", Status.adapted, "old", "v-old")])
     crash(root, "a-second", [row("a", Status.adapted, "new", "v-new")])
@@ -103,6 +105,7 @@ def test_a_run_that_crashed_before_its_first_outcome(root: str) -> None:
     assert index.read_index(root) == {}
 
 
+@pytest.mark.process
 def test_recovering_twice_changes_nothing(root: str) -> None:
     """A crash while recovering leaves a run that is recovered once more."""
     rows = [row("a", Status.adapted, "fa", "va")]

@@ -14,7 +14,7 @@ from ds2ray.store import index, lease
 NOW_S = 4_000_000_000.0  # in 2096: what expires then is live today
 
 
-@pytest.fixture(params=["path", "s3"])
+@pytest.fixture(params=["path", pytest.param("s3", marks=pytest.mark.s3)])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path) if request.param == "path" else str(request.getfixturevalue("s3_root"))
 
@@ -97,6 +97,7 @@ def other_run(root: str) -> tuple[Process, Event]:
     return process, over  # type: ignore[return-value]
 
 
+@pytest.mark.process
 def test_a_living_run_is_left_alone(root: str) -> None:
     process, over = other_run(root)
     assert lease.held_elsewhere(root) == "other"
@@ -110,6 +111,7 @@ def test_a_living_run_is_left_alone(root: str) -> None:
         pass
 
 
+@pytest.mark.process
 def test_a_run_that_died_here_is_not_waited_for(root: str) -> None:
     process, _ = other_run(root)
     os.kill(process.pid or 0, signal.SIGKILL)

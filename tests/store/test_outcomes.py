@@ -11,7 +11,7 @@ from ds2ray.store import outcomes
 from ds2ray.store.outcomes import Outcome, Status
 
 
-@pytest.fixture(params=["path", "s3"])
+@pytest.fixture(params=["path", pytest.param("s3", marks=pytest.mark.s3)])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path) if request.param == "path" else str(request.getfixturevalue("s3_root"))
 

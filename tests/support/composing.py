@@ -4,9 +4,9 @@ from typing import TypeVar
 
 import pytest
 
-from arguments import JOBS
+from ds2ray.commandline.composing import compose_job
+from ds2ray.commandline.jobs import JOBS
 from ds2ray.errors import ConfigError
-from launch import compose_job
 
 T = TypeVar("T")
 

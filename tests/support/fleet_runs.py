@@ -1,18 +1,22 @@
 """Fleet runs for tests: a base that is good for nothing but quick, users in many forms, and runs of the jobs."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from ds2ray import storage
+from ds2ray.commandline import start
 from ds2ray.commands import adapt_users as adapt
 from ds2ray.config import (
     AdaptConfig,
@@ -144,6 +148,14 @@ def finish(process: "subprocess.Popen[str]") -> Finished:
 def run_job(name: str, *argv: str, **environment: str) -> Finished:
     """Run jobs/<name>.py on its own, to its end."""
     return finish(start_job(name, *argv, **environment))
+
+
+def run_job_here(name: str, *argv: str) -> Finished:
+    """Run jobs/<name>.py in this process, which has imported the heavy libraries already; a defect raises."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as exited:
+        start.run_job(name, list(argv), command=f"jobs/{name}.py")
+    return Finished(int(exited.value.code or 0), out.getvalue(), err.getvalue())
 
 
 def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str] | None" = None) -> None:

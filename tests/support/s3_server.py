@@ -43,7 +43,8 @@ class S3Server:
         """The URI of a prefix that nobody has used."""
         return f"s3://{BUCKET}/{secrets.token_hex(4)}"
 
-    def make_bucket(self) -> None:
+    def make_bucket(self, name: str = BUCKET) -> None:
+        """Make a bucket, unless it is there."""
         filesystem = fsspec.filesystem(
             "s3",
             key=self.access_key,
@@ -51,7 +52,8 @@ class S3Server:
             endpoint_url=self.endpoint_url,
             skip_instance_cache=True,
         )
-        filesystem.mkdir(BUCKET)
+        if not filesystem.exists(name):
+            filesystem.mkdir(name)
 
 
 @contextmanager

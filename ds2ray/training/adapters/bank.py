@@ -107,7 +107,7 @@ class BankAdamW:
         """One step of the `active` users, bool [U], at their learning `rates` [U].
 
         Returns:
-            bool [U]: who stepped; an active user whose gradient is not finite does not.
+            bool [U]: the users that stepped; an active user whose gradient is not finite does not.
         """
         gradients = {name: self.bank.stacked(name).grad for name in self.bank.names}
         present = {name: gradient for name, gradient in gradients.items() if gradient is not None}
@@ -142,7 +142,7 @@ class BankAdamW:
             )
 
     def update_together(self, gradients: Mapping[str, Tensor], rates: Tensor, stepped: Tensor, clip: Tensor) -> None:
-        """Update all users at once, and leave those that do not step as they are."""
+        """Update all users at once, and leave the users that do not step as they are."""
         counts = self.steps.clamp(min=1)
         correction1, correction2 = 1 - ADAM_BETAS[0] ** counts, (1 - ADAM_BETAS[1] ** counts).sqrt()
         for name, gradient in gradients.items():

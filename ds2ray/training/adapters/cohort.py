@@ -29,8 +29,8 @@ from ds2ray.training.adapters.stored import StoredSpeech
 log = logging.getLogger(__name__)
 
 STACK_USERS = {"cpu": 8}
-"""Users trained in one stack, by device; elsewhere all of a cohort. A CPU gains nothing from more than a few, and the
-first of them are published sooner."""
+"""Users trained in one stack, by type of device; on other types all users of a cohort. A CPU gains nothing from larger
+stacks, and publishes its first users sooner with small ones."""
 
 TOO_LARGE = "training does not fit the device's memory; lower adapt.batch_size, or raise adapt.gpus_per_trial"
 
@@ -40,7 +40,7 @@ OpenCurrent = Callable[[str], CurrentAdapter | None]
 
 @dataclass(frozen=True)
 class CohortResult:
-    """What became of one user.
+    """The result of one user.
 
     Attributes:
         fit: the trained adapter; None where training was not possible, for `reason`.
@@ -104,7 +104,7 @@ def cohort_events(
     max_duration_s: float = math.inf,
     stages: StageClock | None = None,
 ) -> Iterator[CohortResult | CohortProgress]:
-    """As `adapt_cohort`, with what tells how far the work is, after each call of the trunk and each step of a stack."""
+    """As `adapt_cohort`; yields the cohort's progress, too, after each call of the trunk and each step of a stack."""
     stages = stages or StageClock()
     base.model.freeze_base_model()
     started_s = time.perf_counter()
@@ -129,7 +129,7 @@ def cohort_events(
             else:
                 yield training_progress((start + event * len(stack)) / len(enough), num_utterances)
         for user in stack:
-            user.encodings.clear()  # the memory is for the next
+            user.encodings.clear()  # the memory is for the next stack
 
 
 def _too_few(user: EncodedUser, least: int) -> CohortResult:
@@ -176,8 +176,8 @@ class _CohortTraining:
         except torch.OutOfMemoryError:
             too_large = len(waiting) > 1
         except Exception:
-            # whatever goes wrong must not stop more than the one user that it belongs to
-            log.exception("a stack of %d users broke; those unfinished are trained one by one", len(users))
+            # an error must not stop other users than the one that it belongs to
+            log.exception("a stack of %d users broke; its unfinished users are trained one by one", len(users))
         if too_large:
             torch.cuda.empty_cache()
             half = (len(waiting) + 1) // 2
@@ -249,7 +249,7 @@ class _CohortTraining:
         speech = speech_of(self.base, user, self.adapt_config, self.device)
         rule = split_rule(len(user.encodings), self.adapt_config)
         if rule == CROSS_VALIDATED or current.split not in ("", rule):
-            # it may have learned from what judges tonight, so only what was said of it then is fair
+            # it may have learned from tonight's held-out speech, so the error ratio of its own gate counts
             return current.error_ratio * fit.score_before.rate(metric)
         evaluation = evaluate_adapter(
             self.base.model,

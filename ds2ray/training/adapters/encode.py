@@ -21,8 +21,8 @@ from ds2ray.config import LAST_LAYER, Precision
 from ds2ray.errors import InputError
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.weights import Base
+from ds2ray.padding import frame_mask
 from ds2ray.sound.audio import read_waveform
-from ds2ray.sound.features import frame_mask
 from ds2ray.tables.manifest import Utterance
 from ds2ray.training.adapters.memory import TYPICAL_ROW_S, auto_batch_s, memory_left
 from ds2ray.training.adapters.stages import StageClock
@@ -34,7 +34,7 @@ MIN_READ_THREADS, MAX_READ_THREADS = 4, 32
 """Audio files read at a time, see `read_threads`."""
 
 READ_FILES = 512
-"""Files of a read batch at most: their durations may be told wrongly, or be none."""
+"""Files of a read batch at most: the manifest's durations may be wrong, or missing."""
 
 UNKNOWN_S = 1800.0
 """Seconds of audio that a read batch of unknown durations holds at most: 115 MB at 16 kHz."""
@@ -92,12 +92,13 @@ class Encoder:
     def encode(self, utterances: Sequence[Utterance]) -> Encoded:
         """Read and encode utterances.
 
-        One that cannot be read, does not fit the device's memory or has no finite encoding is a problem, not an error.
+        An utterance that cannot be read, does not fit the device's memory or has no finite encoding is a problem in
+        the result, and raises nothing.
         """
         return drained(self.encoding(utterances))
 
     def encoding(self, utterances: Sequence[Utterance]) -> Generator[int, None, Encoded]:
-        """As `encode`; yields after each call of the trunk how many utterances are done, for who wants to know."""
+        """As `encode`; yields the number of utterances done, after each call of the trunk."""
         clock = self.stages or StageClock()
         batch_s = self.batch_s(max([TYPICAL_ROW_S, *(u.duration_s or 0.0 for u in utterances)]))
         model = self.base.model.to(self.device).eval()
@@ -165,12 +166,12 @@ class Encoder:
         return prefetched(batches, load)
 
     def _read_batches(self, utterances: Sequence[Utterance], batch_s: float) -> Iterator[list[int]]:
-        """What is read together, so that the waveforms in memory are bounded, whatever is known of the durations."""
+        """Batches of utterances to read, so small that their waveforms fit memory even where durations are unknown."""
         known = [index for index, utterance in enumerate(utterances) if utterance.duration_s]
         for places in batches_by_seconds([utterances[index].duration_s or 0.0 for index in known], batch_s):
             for start in range(0, len(places), READ_FILES):
                 yield [known[place] for place in places[start : start + READ_FILES]]
-        # any of the others may last as long as is allowed; once read, they are grouped by what they really last
+        # an utterance of unknown duration may last as long as is allowed; once read, all are grouped by true duration
         size = max(read_threads(), int(min(READ_FILES, UNKNOWN_S / self.max_duration_s)))
         unknown = [index for index, utterance in enumerate(utterances) if not utterance.duration_s]
         for start in range(0, len(unknown), size):
@@ -229,7 +230,7 @@ class _Trunk:
 
 
 def drained(steps: Generator[Any, None, T]) -> T:
-    """What a generator returns, without what it yields."""
+    """The return value of a generator; the values that it yields are dropped."""
     while True:
         try:
             next(steps)

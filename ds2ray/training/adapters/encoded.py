@@ -83,5 +83,5 @@ def speech_of(base: Base, user: EncodedUser, adapt: AdaptConfig, device: torch.d
 
 
 def user_seed(user_key: str, adapt: AdaptConfig) -> int:
-    """What a user's adapter, data order and dropout are drawn from."""
+    """The seed of a user's adapter, data order and dropout."""
     return derive_seed(adapt.seed, user_key)

@@ -41,7 +41,7 @@ EncodeRows = Callable[[Sequence[int]], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class UserSpeech:
-    """What an adapter is trained on: encodings by utterance index, and what was said.
+    """One user's speech for training: encodings by utterance index, and their transcripts.
 
     Attributes:
         encode: gives the encodings of some of the utterances.
@@ -59,13 +59,13 @@ class UserSpeech:
 
     @property
     def held_out(self) -> list[int]:
-        """The utterances that judge: those of all parts."""
+        """The held-out utterances of all parts."""
         return [row for part in self.parts for row in part.held_out]
 
 
 @dataclass(frozen=True)
 class AdapterFit:
-    """A trained adapter and what it does on the held-out utterances, beside the base alone."""
+    """A trained adapter with its loss and errors on the held-out utterances, and those of the base alone."""
 
     state: dict[str, Tensor]
     epochs: int
@@ -115,8 +115,8 @@ def fit_adapter(
 ) -> AdapterFit:
     """Train one adapter against a frozen base; it ends with the weights of its best held-out loss.
 
-    The same seed, speech and config give the same adapter, whatever ran before. With further parts in `speech`, an
-    adapter each is trained beside it, and it is these that are judged.
+    The same seed, speech and config give the same adapter, whatever ran before. With further parts in `speech`, each
+    part has an adapter of its own, and the further parts' adapters are judged on their held-out utterances.
 
     Args:
         adapter: trained in place.
@@ -186,7 +186,7 @@ class _Learner:
         self.best: dict[str, Tensor] = {}
 
     def keep(self) -> None:
-        """The weights as they are now are the best ones."""
+        """Remember the present weights as the best ones."""
         self.best = copy.deepcopy(self.adapter.state_dict())
 
     def restore(self) -> None:
@@ -212,7 +212,7 @@ class _Learner:
 
 @dataclass(frozen=True)
 class _Training:
-    """What all steps of a user's training share."""
+    """The model, speech and settings that all steps of a user's training share."""
 
     model: AcousticModel
     speech: UserSpeech

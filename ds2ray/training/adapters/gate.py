@@ -12,7 +12,7 @@ class CurrentAdapter:
     """The adapter that a user has.
 
     Attributes:
-        error_ratio: what it left of the base's held-out error when it was judged.
+        error_ratio: its held-out error over the base's, when it was judged.
         split: the rule by which its speech was split (`split_rule`); empty where it is not known.
     """
 
@@ -22,7 +22,7 @@ class CurrentAdapter:
 
 
 def gate(fit: AdapterFit, current_error: float | None, metric: ErrorMetric) -> str:
-    """Why a trained adapter must not be published; empty where it may.
+    """The reason why a trained adapter must not be published; empty where it may.
 
     Its held-out error must be no worse than the base's and, where there is one, the current adapter's.
     """

@@ -1,4 +1,4 @@
-"""Judging a stack: the loss and errors of many adapters on what none of them has learned from, in a few passes.
+"""Judging a stack: the loss and errors of many adapters on their held-out speech, in a few passes.
 
 Shapes: R rows (utterances), T frames of the longest, N frames of all rows, D width of the encodings, V size of the
 vocabulary.
@@ -38,14 +38,14 @@ class Judgement:
 def head_log_probs(model: AcousticModel, rows: Rows, frames: Tensor, after_layer: int) -> Tensor:
     """Frames [N, D] through the frozen head: [R, T, V]."""
     if model.is_last(after_layer):
-        # what follows works frame by frame, so padding need not pass through it
+        # the layers that follow work frame by frame, so padding need not pass through them
         return rows.padded(model.head(frames.unsqueeze(0), rows.lengths, after_layer).squeeze(0))
     return model.head(rows.padded(frames), rows.lengths, after_layer)
 
 
 @dataclass(frozen=True)
 class Judge:
-    """What all judgements of a stack share."""
+    """The model, speech and settings that all judgements of a stack share."""
 
     model: AcousticModel
     table: SpeechTable
@@ -80,7 +80,7 @@ class Judge:
         return {user: Evaluation(sum(own) / len(own), scores.get(user, Score())) for user, own in losses.items()}
 
     def _in_pieces(self, judgements: Sequence[Judgement]) -> Iterator[list[Judgement]]:
-        """As many judgements at a time as memory bears."""
+        """Groups of judgements, each as large as memory allows."""
         width = max(self.model.encoding_dim(self.after_layer), self.model.num_classes)
         piece: list[Judgement] = []
         num_rows = longest = 0

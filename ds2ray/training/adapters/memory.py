@@ -20,7 +20,7 @@ TYPICAL_ROW_S = 15.0
 """Seconds of a row where it is not known how long they are: it matters where a model compares each frame with all."""
 
 SAFETY = 2.0
-"""So much more than what is counted: workspaces of cuDNN, bfloat16 copies, gaps between blocks."""
+"""Memory in use per byte counted: workspaces of cuDNN, bfloat16 copies and gaps between blocks are not counted."""
 
 
 def memory_left(device: torch.device) -> float:
@@ -29,7 +29,7 @@ def memory_left(device: torch.device) -> float:
     free, total = torch.cuda.mem_get_info(index)
     reserved = torch.cuda.memory_reserved(index)
     allowed = torch.cuda.get_per_process_memory_fraction(index) * total
-    # torch keeps what tensors have left, and uses it again: between two cohorts that is most of its share
+    # torch keeps the memory of freed tensors for new ones: between two cohorts that is most of this process's share
     unused = reserved - torch.cuda.memory_allocated(index)
     return unused + max(0.0, min(free, allowed - reserved))
 

@@ -8,11 +8,11 @@ from typing import TypeVar, cast
 T = TypeVar("T")
 
 ENCODING_SHARE = 0.1
-"""Of a cohort's work; less where adapters sit before the first layer, more after the last one."""
+"""Share of a cohort's work; less where adapters sit before the first layer, more after the last one."""
 
 
 class Stage(Enum):
-    """What a cohort's trial is doing."""
+    """The stage of a cohort's trial."""
 
     starting = "starting workers"
     reading = "reading audio"
@@ -25,7 +25,7 @@ class CohortProgress:
     """How far a cohort is.
 
     Attributes:
-        stage: what is going on.
+        stage: of the cohort's trial.
         encoded: utterances that the trunk has seen, or that cannot be used.
         share: of the cohort's work that is done, 0 to 1: a guess, in which encoding is ENCODING_SHARE.
     """
@@ -36,7 +36,7 @@ class CohortProgress:
 
 
 def told(steps: Generator[int, None, T], told: Callable[[int], CohortProgress]) -> Generator[CohortProgress, None, T]:
-    """What a generator returns, and what is told of each thing that it yields."""
+    """The return value of a generator; yields the cohort's progress for each value that it yields."""
     while True:
         try:
             done = next(steps)
@@ -50,5 +50,5 @@ def encoding_progress(done: int, num_utterances: int) -> CohortProgress:
 
 
 def training_progress(trained: float, num_utterances: int) -> CohortProgress:
-    """With this share of the training done."""
+    """The progress of a cohort that has this share of its training done."""
     return CohortProgress(Stage.training, num_utterances, ENCODING_SHARE + (1 - ENCODING_SHARE) * trained)

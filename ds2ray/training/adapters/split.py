@@ -1,4 +1,4 @@
-"""Which of a user's utterances an adapter learns from, and which judge it."""
+"""The split of a user's utterances into training speech and held-out speech."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,11 @@ from ds2ray.config import AdaptConfig
 from ds2ray.training.hold_out import drawn_order, hold_out
 from ds2ray.training.seeds import derive_seed
 
-CROSS_VALIDATED = "trains on everything, judged by cross-validation"
+CROSS_VALIDATED = "cross_validated"
+"""The rule of an adapter that trains on everything and is judged by cross-validation."""
+
+OWN_MANIFEST = "own_manifest"
+"""The rule of an adapter whose held-out speech has a manifest of its own."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,13 @@ def split(utterance_ids: Sequence[str], config: AdaptConfig, seed: int) -> list[
 
 
 def split_rule(num_utterances: int, config: AdaptConfig) -> str:
-    """What `split` goes by. An adapter of another rule may have learned from what this one holds out."""
+    """The code of what `split` goes by, as `hold_out:0.2:0` (share and seed).
+
+    An adapter of another rule may have learned from what this one holds out.
+    """
     if num_utterances < config.cross_validate_below:
         return CROSS_VALIDATED
-    return f"holds out a share of {config.held_out_fraction}, drawn by seed {config.seed}"
+    return f"hold_out:{config.held_out_fraction}:{config.seed}"
 
 
 def part_seed(seed: int, part: int) -> int:

@@ -1,7 +1,7 @@
 """Training a stack of adapters: every step takes one batch of each, and all rows share the frozen head and CTC.
 
-Each adapter keeps an order, schedule, moments, clip, early stop and best weights of its own, so that it is the one
-that `fit_adapter` gives alone, within floating-point tolerance, whoever else is in the stack. A user has one adapter
+Each adapter keeps an order, schedule, moments, clip, early stop and best weights of its own, so that it equals the
+adapter of `fit_adapter`, within floating-point tolerance, whichever users share the stack. A user has one adapter
 per part of its speech: the first is the user's own, further ones judge it by cross-validation.
 
 Shapes: R rows (utterances) of a step, T frames of the longest, N frames of all rows, V size of the vocabulary.
@@ -135,7 +135,7 @@ class StackedTraining:
         return (event for event in self.steps() if not isinstance(event, float))
 
     def steps(self) -> Iterator[tuple[int, AdapterFit | str] | float]:
-        """As `run`; after each step it yields the share of all steps that is done, as if nobody stopped early."""
+        """As `run`; after each step it yields the share of all steps that is done, as if no user stopped early."""
         while self.members:
             yield from self._tick()
             yield self._share_done()

@@ -1,4 +1,4 @@
-"""Where the time of a cohort goes."""
+"""The time of a cohort, by stage."""
 
 import time
 from collections import defaultdict
@@ -13,7 +13,7 @@ class StageClock:
 
     Args:
         device: a GPU works on while the host goes on; with one, every stage waits for it, so that each is charged
-            what it caused. That costs some overlap, so it is for measuring.
+            the time that it caused. That costs some overlap, so it is for measuring.
     """
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
@@ -22,7 +22,7 @@ class StageClock:
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        """Charge what is done inside to `stage`."""
+        """Charge the time spent inside the context to `stage`."""
         started_s = time.perf_counter()
         try:
             yield

@@ -15,7 +15,7 @@ from ds2ray.training.adapters.split import Part
 
 @dataclass(frozen=True)
 class StoredSpeech:
-    """One user's encodings [T, D] and what was said; `parts` as `split` gives them."""
+    """One user's encodings [T, D] and transcripts; `parts` as `split` gives them."""
 
     frames: list[Tensor]
     tokens: Sequence[Tensor]

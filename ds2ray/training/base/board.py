@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from ds2ray import storage
 from ds2ray.errors import StorageError
+from ds2ray.storage.errors import reporting
 
 
 class Board:
@@ -23,7 +24,8 @@ class Board:
 
         self.uri, self.say = storage.join(output_dir, "tensorboard"), say
         self.temporary = None if storage.is_local(self.uri) else tempfile.mkdtemp(prefix="ds2ray-tensorboard-")
-        self.writer = SummaryWriter(self.temporary or storage.local_path(self.uri))
+        with reporting(self.uri, "write"):
+            self.writer = SummaryWriter(self.temporary or storage.local_path(self.uri))
 
     def __enter__(self) -> "Board":
         return self

@@ -93,7 +93,8 @@ class Loader:
     def read_ahead(self, indices: Iterable[int]) -> None:
         """Begin to fetch the shards' row groups of some utterances, those of the window under way before the next's.
 
-        Its own are there already, but count as used just now: it is not they that make room for the next's.
+        The row groups of the window under way are in the cache already; asking for them again marks them as used just
+        now, so that the next window's row groups replace older ones.
         """
         audio = [self.dataset.utterances[index].audio for index in indices]
         if audio:

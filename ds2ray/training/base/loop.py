@@ -18,7 +18,7 @@ from ds2ray.batching.epoch_plan import Batching, Course, epoch_course
 from ds2ray.errors import ArtifactCorruptError, InputError, InterruptedRunError, TrainingDivergedError
 from ds2ray.model.building import build_model
 from ds2ray.model.weights import Base
-from ds2ray.packs.references import WINDOW_GROUPS, row_groups_of
+from ds2ray.packs.references import WINDOW_GROUPS, keep_mb, row_groups_of
 from ds2ray.sound.noise import NoiseFolder
 from ds2ray.training.base.checkpoint import CheckpointWriter, load_best, load_latest
 from ds2ray.training.base.learner import Learner
@@ -87,6 +87,7 @@ class _Run:
         augment = config.augment
         noise = NoiseFolder(augment, task.audio.sample_rate_hz) if augment.noise_dir else None
         dataset = SpeechDataset(task.train_utterances, task.vocabulary, task.audio, augment.speeds, config.seed, noise)
+        keep_mb(config.shard_cache_mb)
         self.loader = resources.enter_context(Loader(dataset, config.loader_threads))
         self.validator = resources.enter_context(Validator(task, device))
         self.row_groups = row_groups_of(utterance.audio for utterance in task.train_utterances)

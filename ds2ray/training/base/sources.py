@@ -35,18 +35,21 @@ class TrainingData:
         return f"{text}; {len(self.problems)} rows left out" if self.problems else text
 
 
-def load_training_data(
-    train: TrainConfig, data: DataConfig, text: TextConfig, shape: Shape, vocabulary: Vocabulary | None = None
-) -> TrainingData:
-    """Read and validate everything before anything is trained.
+@dataclass(frozen=True)
+class SourceTables:
+    """What the tables say, of which nothing has been checked yet; the vocabulary is that of a CSV."""
 
-    Args:
-        shape: of the base that is to be trained.
-        vocabulary: of the base that is trained further; None: read from the CSV or built from the transcripts.
+    train: Manifest
+    valid: Manifest | None
+    vocabulary: Vocabulary | None
+
+
+def read_tables(train: TrainConfig, text: TextConfig) -> SourceTables:
+    """Read all tables that the settings name.
 
     Raises:
-        ConfigError: no data is named.
-        InputError: every problem of the data that the policies in `data` refuse, at once.
+        ConfigError: no data is named, or too much.
+        InputError: a table is missing or cannot be read.
     """
     if train.manifest and train.transcripts_path:
         raise ConfigError("train.manifest and train.transcripts_path are both given: name one of them")
@@ -61,12 +64,39 @@ def load_training_data(
             "no training data: give train.manifest=<table with audio and transcript>, or train.dataset_path and "
             "train.transcripts_path for KoSpeech's format"
         )
-    vocabulary = vocabulary or found
+    return SourceTables(manifest, _read(train.valid_manifest) if train.valid_manifest else None, found)
+
+
+def load_training_data(
+    train: TrainConfig, data: DataConfig, text: TextConfig, shape: Shape, vocabulary: Vocabulary | None = None
+) -> TrainingData:
+    """Read and check everything before anything is trained; see `read_tables` and `usable_data`."""
+    return usable_data(read_tables(train, text), train, data, text, shape, vocabulary)
+
+
+def usable_data(
+    tables: SourceTables,
+    train: TrainConfig,
+    data: DataConfig,
+    text: TextConfig,
+    shape: Shape,
+    vocabulary: Vocabulary | None = None,
+) -> TrainingData:
+    """Check every row, and hold a part out where there is no validation table.
+
+    Args:
+        shape: of the base that is to be trained.
+        vocabulary: of the base that is trained further; None: that of the CSV, or built from the transcripts.
+
+    Raises:
+        InputError: every problem of the data that the policies in `data` refuse, at once.
+    """
+    vocabulary = vocabulary or tables.vocabulary
     if vocabulary is None:
-        vocabulary = Vocabulary.from_transcripts((u.transcript for u in manifest.utterances), text)
-    manifest = _checked(manifest, data, shape, vocabulary)
-    if train.valid_manifest:
-        valid = _checked(_read(train.valid_manifest), data, shape, vocabulary)
+        vocabulary = Vocabulary.from_transcripts((u.transcript for u in tables.train.utterances), text)
+    manifest = _checked(tables.train, data, shape, vocabulary)
+    if tables.valid is not None:
+        valid = _checked(tables.valid, data, shape, vocabulary)
         problems, notes = [*manifest.problems, *valid.problems], reading_notes([manifest, valid])
         return TrainingData(vocabulary, manifest.utterances, valid.utterances, problems, notes)
     utterances = manifest.utterances

@@ -16,7 +16,14 @@ from ds2ray.text import Vocabulary
 
 PATHS = {"manifest", "valid_manifest", "dataset_path", "transcripts_path", "vocab_path", "pretrained_model_path"}
 OUTPUTS = {"output_dir", "resume", "adapter_save_dir", "adapter_name", "base_model_path", "keep_checkpoints"}
-PACE = {"checkpoint_every_epochs", "checkpoint_every_s", "log_every_s", "loader_threads", "max_bad_steps"}
+PACE = {
+    "checkpoint_every_epochs",
+    "checkpoint_every_s",
+    "log_every_s",
+    "loader_threads",
+    "shard_cache_mb",
+    "max_bad_steps",
+}
 """Settings of which the weights know nothing; what PATHS lead to is looked at instead."""
 
 

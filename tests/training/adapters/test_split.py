@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2ray.config import AdaptConfig
-from ds2ray.training.adapters.split import part_seed, split
+from ds2ray.training.adapters.split import part_seed, split, split_rule
 from ds2ray.training.hold_out import hold_out
 
 
@@ -35,3 +35,8 @@ def test_enough_speech_has_one_part() -> None:
 def test_parts_draw_differently() -> None:
     assert part_seed(7, 0) == 7
     assert len({part_seed(7, part) for part in range(5)}) == 5
+
+
+def test_the_rule_is_a_code() -> None:
+    config = AdaptConfig(held_out_fraction=0.25, seed=3, cross_validate_below=16)
+    assert (split_rule(15, config), split_rule(16, config)) == ("cross_validated", "hold_out:0.25:3")

@@ -11,6 +11,7 @@ from toy_speech import AUDIO, MODEL, make_utterances
 from ds2ray import storage
 from ds2ray.commands.train import run
 from ds2ray.config import ClusterConfig, StorageConfig, TrainConfig, TrainJob
+from ds2ray.errors import StorageError
 from ds2ray.tables.manifest import write_manifest
 from ds2ray.training.base.board import Board
 
@@ -83,3 +84,9 @@ def test_on_this_machine_they_are_written_where_they_belong(tmp_path: Path, temp
         board.add({"wer": 0.5}, 1)
         assert list(temporary.glob("ds2ray-*")) == []
         assert steps_of(str(tmp_path / "out" / "tensorboard"), "wer", tmp_path / "copy") == [1]
+
+
+def test_a_folder_that_cannot_be_made_is_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / "outputs").write_text("a file")
+    with pytest.raises(StorageError, match=f"{tmp_path}/outputs/tensorboard: cannot write: "):
+        Board(str(tmp_path / "outputs"), print)

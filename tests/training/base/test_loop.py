@@ -147,6 +147,7 @@ def test_speech_in_shards_trains_what_speech_in_files_trains(tmp_path: Path) -> 
 
 
 class TestRanks:
+    @pytest.mark.process
     def test_two_ranks_train_what_one_process_trains(self, tmp_path: Path) -> None:
         folder = tmp_path / "two"
         folder.mkdir()
@@ -173,6 +174,7 @@ class TestRanks:
         # checkpoints that rank 0 finds damaged end both ranks, instead of leaving one to wait for the other
         assert all("no checkpoint is left" in result["with_damaged_checkpoint"] for result in results)
 
+    @pytest.mark.process
     def test_one_process_goes_on_in_mid_epoch_where_two_ranks_stopped(self, tmp_path: Path) -> None:
         write_task(tmp_path, num_epochs=2, batch_s=2.0, num_train=20)
         assert program(tmp_path, "--world-size", "2", "--stop-after", "3").wait(120) == 75

@@ -42,6 +42,7 @@ EVERYTHING: dict[str, Any] = {
 
 
 class TestResume:
+    @pytest.mark.process
     def test_a_run_that_was_killed_five_times_ends_bit_for_bit_as_one_that_never_was(
         self, tmp_path: Path, one_thread: None
     ) -> None:
@@ -133,7 +134,10 @@ class TestResume:
 
     def test_what_changes_no_weight_changes_no_fingerprint(self, tmp_path: Path) -> None:
         task = make_task(tmp_path)
-        same = replace(task, train=replace(task.train, output_dir="elsewhere", keep_checkpoints=5, max_bad_steps=3))
+        same = replace(
+            task,
+            train=replace(task.train, output_dir="elsewhere", keep_checkpoints=5, max_bad_steps=3, shard_cache_mb=64.0),
+        )
         other = replace(task, model=ModelConfig(conv_channels=4, num_rnn_layers=1, rnn_hidden_dim=25))
         fine_tuned = replace(task, initial_state={"output.bias": torch.ones(2)})
         assert settings_fingerprint(same) == settings_fingerprint(task)

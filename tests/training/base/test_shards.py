@@ -17,7 +17,7 @@ from ds2ray import storage
 from ds2ray.config import DataConfig, TextConfig, TrainConfig
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.packs import files, references
-from ds2ray.packs.references import WINDOW_GROUPS, RowGroups, read_packed_manifest
+from ds2ray.packs.references import GROUP_MB, WINDOW_GROUPS, RowGroups, read_packed_manifest
 from ds2ray.shapes.architectures import shape_of
 from ds2ray.tables.manifest import Utterance
 from ds2ray.training.base.reports import EpochReport
@@ -25,6 +25,7 @@ from ds2ray.training.base.sources import load_training_data
 from ds2ray.training.base.validation import Validator, validation_batches
 
 WINDOW = 2  # row groups
+CACHE_MB = 2.0 * WINDOW * GROUP_MB
 
 
 class AtOnce:
@@ -89,7 +90,7 @@ def all_groups(utterances: Sequence[Utterance]) -> set[tuple[str, int]]:
 def test_each_row_group_is_fetched_once_in_an_epoch(
     tmp_path: Path, in_order: None, fetched: list[tuple[str, int]]
 ) -> None:
-    task = make_task(tmp_path, num_train=24, num_valid=1, num_epochs=2, batch_s=3.0)
+    task = make_task(tmp_path, num_train=24, num_valid=1, num_epochs=2, batch_s=3.0, shard_cache_mb=CACHE_MB)
     task = replace(task, train_utterances=packed(str(tmp_path / "packed"), task.train_utterances))
     groups = all_groups(task.train_utterances)
     assert len(groups) > 4 * WINDOW
@@ -103,6 +104,7 @@ def test_each_row_group_is_fetched_once_in_an_epoch(
     train(task, report)
     assert [sorted(epoch) for epoch in epochs] == [sorted(groups)] * 2
     assert epochs[0] != epochs[1]
+    assert references._CACHE.max_groups == 2 * WINDOW
 
 
 class TestValidation:

@@ -3,8 +3,6 @@
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,11 +11,11 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ds2ray.config import AdaptJob, DemoJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
+from ds2ray.commandline.jobs import JOBS
+from ds2ray.commandline.presets import groups
 from ds2ray.errors import ConfigError
 from ds2ray.reference import Setting, settings
 
-CONF_DIR = Path(__file__).resolve().parent.parent / "conf"
 FLAGS = {
     "--help": "print this page (also -h)",
     "--cfg": "print the composed settings as YAML",
@@ -25,20 +23,6 @@ FLAGS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobSpec:
-    schema: type
-    positional: str | None = None  # the setting that arguments without a key fill
-
-
-JOBS = {
-    "prepare": JobSpec(schema=PrepareJob, positional="source"),
-    "train": JobSpec(schema=TrainJob),
-    "adapt_users": JobSpec(schema=AdaptJob, positional="users"),
-    "sweep_adapters": JobSpec(schema=SweepJob, positional="users"),
-    "transcribe": JobSpec(schema=TranscribeJob, positional="audio"),
-    "demo": JobSpec(schema=DemoJob),
-}
 for _name, _spec in JOBS.items():
     ConfigStore.instance().store(name=f"{_name}_schema", node=_spec.schema)
 
@@ -144,19 +128,6 @@ class Arguments:
         if same_name:
             return f" (did you mean {' or '.join(same_name[:4])}?)"
         return _did_you_mean(key, [*self.settings, *self.groups]) or " (--help lists all of them)"
-
-
-def groups(job_name: str) -> dict[str, dict[str, str]]:
-    """Group → option → the first comment of its file, for the groups that the job's root in conf/ names."""
-    defaults = OmegaConf.load(CONF_DIR / f"{job_name}.yaml").defaults
-    names = [str(group) for entry in defaults if OmegaConf.is_dict(entry) for group in entry]
-    files = {name: sorted((CONF_DIR / name).glob("*.yaml")) for name in names}
-    return {name: {path.stem: _first_comment(path) for path in paths} for name, paths in files.items()}
-
-
-def _first_comment(path: Path) -> str:
-    comments = (line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#"))
-    return next(comment for comment in comments if not comment.startswith("@"))
 
 
 _SECRET_NAME = re.compile(r"secret|passwo?r?d|token|credential|(access|api|private)_?key", re.IGNORECASE)

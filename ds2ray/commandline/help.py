@@ -1,0 +1,30 @@
+"""The pages of `--help`: all commands, and one job with its settings."""
+
+import shutil
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from ds2ray.commandline.arguments import FLAGS
+from ds2ray.commandline.composing import flatten
+from ds2ray.commandline.jobs import JOBS
+from ds2ray.commandline.presets import CONF_DIR, groups
+from ds2ray.naming import typed
+from ds2ray.reference import help_page
+
+
+def job_page(job_name: str) -> str:
+    """What a job is for, how it is started, and all its presets and settings."""
+    spec = JOBS[job_name]
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        config = compose(job_name, return_hydra_config=True)
+    return help_page(
+        spec.schema,
+        usage=" ".join(filter(None, [typed(job_name), spec.example, "[key=value …]"])),
+        description=spec.description,
+        options={flag: text for flag, text in FLAGS.items() if flag != "--dry-run" or hasattr(config, "dry_run")},
+        groups=groups(job_name),
+        chosen=dict(config.hydra.runtime.choices),
+        defaults=flatten(OmegaConf.to_container(config)),
+        width=min(140, shutil.get_terminal_size((120, 24)).columns),
+    )

@@ -1,0 +1,134 @@
+"""The jobs: the settings of each, what it is for, and the function that does it.
+
+The functions import their work when they are called, so that `--help` and mistakes are answered at once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ds2ray.config import AdaptJob, DemoJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSpec:
+    """A job.
+
+    Attributes:
+        schema: the dataclass of its settings; `run` takes one and returns the exit code.
+        summary: its line in the list of all jobs.
+        description: the first lines of its own help.
+        positional: the setting that arguments without a key fill; None: there is none.
+        example: such an argument, as the line of usage shows it.
+    """
+
+    schema: type
+    run: Callable[[Any], int]
+    summary: str
+    description: str
+    positional: str | None = None
+    example: str = ""
+
+
+def _prepare(job: PrepareJob) -> int:
+    from ds2ray.commands.prepare import run
+
+    return run(job)
+
+
+def _train(job: TrainJob) -> int:
+    from ds2ray.commands.train import run
+
+    return run(job)
+
+
+def _adapt_users(job: AdaptJob) -> int:
+    from ds2ray.commands.adapt_users import run
+
+    return run(job)
+
+
+def _sweep_adapters(job: SweepJob) -> int:
+    from ds2ray.commands.sweep_adapters import run
+
+    return run(job)
+
+
+def _transcribe(job: TranscribeJob) -> int:
+    from ds2ray.commands.transcribe import run
+
+    return run(job)
+
+
+def _demo(job: DemoJob) -> int:
+    from ds2ray.commands.demo import run
+
+    return run(job)
+
+
+JOBS = {
+    "prepare": JobSpec(
+        schema=PrepareJob,
+        run=_prepare,
+        summary="pack a corpus into Parquet files that hold the audio",
+        description=(
+            "Read a corpus (any manifest, KoSpeech, LibriSpeech, Common Voice, or audio files with text files beside "
+            "them) and pack its speech into Parquet files: one per user, or shards of equal size. Run it again to do "
+            "what is unfinished or has changed."
+        ),
+        positional="source",
+        example="[corpus]",
+    ),
+    "train": JobSpec(
+        schema=TrainJob,
+        run=_train,
+        summary="train a base from scratch, fine-tune it, or train one user's adapter",
+        description=(
+            "Train a base model. From scratch where neither of these is given, fine-tuning all weights of "
+            "train.pretrained_model_path, or training one user's adapter on train.base_model_path."
+        ),
+    ),
+    "adapt_users": JobSpec(
+        schema=AdaptJob,
+        run=_adapt_users,
+        summary="train the adapters of all users whose data changed",
+        description=(
+            "Train one adapter against the frozen base for every user of the table who is new or whose data changed, "
+            "and publish those that are no worse than what the user has. Run it again to do what is unfinished."
+        ),
+        positional="users",
+        example="[users.csv]",
+    ),
+    "sweep_adapters": JobSpec(
+        schema=SweepJob,
+        run=_sweep_adapters,
+        summary="compare adapter shapes on a few users",
+        description=(
+            "Train adapters of several shapes for a few users of the table, and show the held-out error of each shape "
+            "beside its size."
+        ),
+        positional="users",
+        example="[users.csv]",
+    ),
+    "transcribe": JobSpec(
+        schema=TranscribeJob,
+        run=_transcribe,
+        summary="recognise audio files or a manifest, with the speakers' adapters",
+        description=(
+            "Recognise audio files, or every utterance of a manifest, with the base and the speaker's own adapter. "
+            "Where the manifest has transcripts, the error rates of base and adapter are compared."
+        ),
+        positional="audio",
+        example="[audio files …]",
+    ),
+    "demo": JobSpec(
+        schema=DemoJob,
+        run=_demo,
+        summary="speak a corpus, train a base, adapt eight users and show what they gained",
+        description=(
+            "The whole way on two CPU cores: speak a corpus, train a base on ordinary voices, train an adapter for "
+            "each of eight users who speak differently, and recognise test sentences without and with it."
+        ),
+    ),
+}
+"""By name: that of the script in jobs/ and of the root in conf/."""

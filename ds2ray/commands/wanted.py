@@ -1,0 +1,60 @@
+"""What a job needs and what it asks of its base, as far as that can be known before torch is imported."""
+
+from dataclasses import dataclass
+
+from ds2ray import storage
+from ds2ray.config import AdapterConfig, AudioConfig, ModelConfig, from_plain, model_from_plain
+from ds2ray.errors import InputError
+from ds2ray.naming import named
+from ds2ray.shapes.architectures import shape_of
+from ds2ray.shapes.shape import Shape
+from ds2ray.store import BaseRecord, read_base_record
+from ds2ray.text import Vocabulary
+
+MODEL_FILE_SUFFIX = ".pt"
+
+
+@dataclass(frozen=True)
+class BaseSettings:
+    """A base without its weights."""
+
+    model: ModelConfig
+    audio: AudioConfig
+    vocabulary: Vocabulary
+
+    @classmethod
+    def of(cls, record: BaseRecord) -> "BaseSettings":
+        """Those of a stored base. Raises NewerReleaseError or ArtifactCorruptError, naming its file."""
+        return cls(
+            model_from_plain(record.model, record.where),
+            from_plain(AudioConfig, record.audio, record.where),
+            Vocabulary.from_json(record.vocabulary, record.where),
+        )
+
+    @property
+    def shape(self) -> Shape:
+        """What planning knows of the base's model."""
+        return shape_of(self.model, self.audio)
+
+
+def stored_base(root_uri: str, base: str) -> BaseSettings | None:
+    """The settings of the base that a job names; None for a model.pt, which only torch can read.
+
+    Raises:
+        InputError: there is no such base, or no such file.
+    """
+    if base.endswith(MODEL_FILE_SUFFIX):
+        require_model_file(base)
+        return None
+    return BaseSettings.of(read_base_record(root_uri, base))
+
+
+def require_model_file(uri: str) -> None:
+    """Raise InputError where there is no model.pt."""
+    if not storage.exists(uri):
+        raise InputError(f"{uri}: no such file; train a base with {named('train')}, or give the path of its model.pt")
+
+
+def require_place(adapter: AdapterConfig, shape: Shape) -> None:
+    """Raise ConfigError where the base has no such place for an adapter."""
+    shape.place(adapter.after_layer)
