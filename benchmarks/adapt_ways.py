@@ -17,12 +17,10 @@ from ds2ray import storage, store
 from ds2ray.batching.batches import SpeechDataset, collate, epoch_batches
 from ds2ray.compat.adapter_trainer import AdapterTrainer
 from ds2ray.config import AdaptConfig, AdapterConfig, AdaptJob, ClusterConfig, StorageConfig, to_plain
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import ensure_base
 from ds2ray.model.weights import Base, to_bytes
-from ds2ray.sound.audio import num_encoding_frames
-from ds2ray.sound.features import LogMel
 from ds2ray.store import Store
 from ds2ray.tables.manifest import write_manifest
 from ds2ray.training.adapters.cohort import adapt_cohort
@@ -188,7 +186,8 @@ def parts_of_the_loop(task: Task, user: Speaker) -> Parts:
     base = load_model_file(task.base_path)
     base.model.freeze_base_model()
     train, held_out, seed = user.split(task.adapt)
-    frames = [num_encoding_frames(u.duration_s or 0.0, base.audio) for u in user.adapt]
+    rate_hz, encoding_frames = base.audio.sample_rate_hz, base.model.shape.encoding_frames
+    frames = [encoding_frames(round((u.duration_s or 0.0) * rate_hz)) for u in user.adapt]
     batches = [[train[place] for place in batch] for batch in _batches([frames[row] for row in train], task, seed)]
     batches += [held_out[start : start + 4 * task.adapt.batch_size] for start in range(0, len(held_out), 32)]
     _encode(base, user, batches[:1], task)  # what is done once in a process is not a part of an epoch
@@ -203,7 +202,7 @@ def parts_of_the_loop(task: Task, user: Speaker) -> Parts:
 
     def fit(epochs: int) -> float:
         torch.manual_seed(seed)
-        adapter = MLPAdapter.from_config(base.model.encoding_dim(task.adapter.after_layer), task.adapter)
+        adapter = build_adapter(base.model.encoding_dim(task.adapter.after_layer), task.adapter)
         config = replace(task.adapt, num_epochs=epochs, patience_epochs=epochs)
         started_s = time.perf_counter()
         fit_adapter(
@@ -222,11 +221,10 @@ def _batches(frames: Sequence[int], task: Task, seed: int) -> list[list[int]]:
 @torch.no_grad()
 def _encode(base: Base, user: Speaker, batches: Sequence[Sequence[int]], task: Task) -> dict[int, Tensor]:
     dataset = SpeechDataset(user.adapt, base.vocabulary, base.audio)
-    log_mel = LogMel(base.audio)
     stored = {}
     for rows in batches:
         batch = collate([dataset[row] for row in rows])
-        features, lengths = log_mel(batch.waveforms, batch.num_samples)
+        features, lengths = base.model.features(batch.waveforms, batch.num_samples)
         encodings, lengths = base.model.trunk(features, lengths, task.adapter.after_layer)
         stored.update({row: encodings[place, : int(lengths[place])].clone() for place, row in enumerate(rows)})
     return stored

@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from benchmarks.common import emit, say
 from ds2ray.config import AdaptConfig, AdapterConfig, Precision, TextConfig
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.adapter import Adapter
+from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.bank import AdapterBank, BankAdamW
@@ -72,7 +73,9 @@ class Shape:
 
 def product_ms(shape: Shape, repeats: int) -> dict[str, float]:
     """Forward and backward of all adapters, by way of multiplying."""
-    everyone = list(range(shape.users))
+    everyone, bank, mlp = list(range(shape.users)), shape.bank, shape.bank.like
+    weights = bank.weights()
+    assert isinstance(mlp, MLPAdapter)
 
     def run(product: Callable[[], Tensor]) -> Callable[[], None]:
         def step() -> None:
@@ -81,8 +84,9 @@ def product_ms(shape: Shape, repeats: int) -> dict[str, float]:
         return step
 
     ways: dict[str, Callable[[], Tensor]] = {
-        "loop": lambda: shape.bank.by_loop(shape.frames, everyone, shape.counts, ()),
-        "padded_baddbmm": lambda: shape.bank.by_padded_product(shape.frames, everyone, shape.counts, ()),
+        "loop": lambda: mlp.by_loop(weights, shape.frames, everyone, shape.counts, ()),
+        "padded_baddbmm": lambda: mlp.by_padded_product(weights, shape.frames, everyone, shape.counts, ()),
+        "any_kind": lambda: Adapter.stacked(mlp, weights, shape.frames, everyone, shape.counts, (), bank.at_once),
         "grouped_mm_bfloat16": lambda: grouped(shape),
     }
     return {name: best_ms(run(way), shape, repeats) for name, way in ways.items()}
@@ -98,7 +102,8 @@ def grouped(shape: Shape) -> Tensor:
     x = functional.layer_norm(shape.frames, shape.frames.shape[1:])
     x = x * bank.stacked("norm.weight")[users] + bank.stacked("norm.bias")[users]
     y = functional.grouped_mm(x.bfloat16(), bank.stacked("hidden.0.weight").bfloat16().transpose(1, 2), offs=ends)
-    y = bank.activation(y.float() + bank.stacked("hidden.0.bias")[users])
+    assert isinstance(bank.like, MLPAdapter)
+    y = bank.like.activation(y.float() + bank.stacked("hidden.0.bias")[users])
     y = functional.grouped_mm(y.bfloat16(), bank.stacked("output.weight").bfloat16().transpose(1, 2), offs=ends)
     return shape.frames + y.float() + bank.stacked("output.bias")[users]
 

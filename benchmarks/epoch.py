@@ -18,8 +18,9 @@ from benchmarks.common import emit, measured_apart, say
 from ds2ray import storage
 from ds2ray.batching.batches import SpeechDataset
 from ds2ray.batching.epoch_plan import Batching, EpochPlan, epoch_course
-from ds2ray.config import AudioConfig, DataConfig, TextConfig, TrainConfig
+from ds2ray.config import AudioConfig, DataConfig, ModelConfig, TextConfig, TrainConfig
 from ds2ray.packs.references import WINDOW_GROUPS, row_groups_of
+from ds2ray.shapes.architectures import shape_of
 from ds2ray.training.base.sources import load_training_data
 
 MEAN_S, SHORTEST_S, LONGEST_S = 3.6, 0.5, 25.0
@@ -93,7 +94,7 @@ def plan(manifest: str, workers: int, batch_s: float) -> Planned:
     """Read a manifest as a base's run does, plan its first epoch, and go on in the middle of it on one rank more."""
     times_s = [time.perf_counter()]
     train, audio = TrainConfig(manifest=manifest, valid_fraction=0.01, batch_s=batch_s), AudioConfig()
-    data = load_training_data(train, DataConfig(), TextConfig(), audio)
+    data = load_training_data(train, DataConfig(), TextConfig(), shape_of(ModelConfig(), audio))
     times_s.append(time.perf_counter())
     durations_s = np.array(SpeechDataset(data.train, data.vocabulary, audio).durations_s(), dtype=np.float64)
     groups = row_groups_of(utterance.audio for utterance in data.train)

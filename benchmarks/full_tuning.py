@@ -19,11 +19,11 @@ from ds2ray.batching.batches import epoch_batches
 from ds2ray.config import AdaptConfig, AugmentConfig, OptimizerType, Schedule
 from ds2ray.decoding.greedy import Decoded, greedy
 from ds2ray.decoding.scoring import score_decoded
-from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.layers import MaskedBatchNorm
 from ds2ray.model.weights import Base
 from ds2ray.sound.audio import read_waveform
-from ds2ray.sound.features import LogMel, spec_augment
+from ds2ray.sound.features import spec_augment
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.fit import WARMUP_FRACTION, pad_tokens
@@ -62,17 +62,16 @@ class Heard:
 @torch.no_grad()
 def hear(base: Base, utterances: Sequence[Utterance]) -> Heard:
     """Read utterances and compute their features."""
-    log_mel = LogMel(base.audio)
     features = []
     for utterance in utterances:
         waveform = torch.from_numpy(np.ascontiguousarray(read_waveform(utterance.audio, base.audio.sample_rate_hz)))
-        features.append(log_mel(waveform.unsqueeze(0), torch.tensor([len(waveform)]))[0].squeeze(0))
+        features.append(base.model.features(waveform.unsqueeze(0), torch.tensor([len(waveform)]))[0].squeeze(0))
     tokens = [torch.tensor(base.vocabulary.encode_known(u.transcript), dtype=torch.int64) for u in utterances]
     return Heard(features, tokens, [u.transcript for u in utterances])
 
 
 @torch.no_grad()
-def wer_of(model: DeepSpeech2, heard: Heard, vocabulary: Vocabulary) -> float:
+def wer_of(model: AcousticModel, heard: Heard, vocabulary: Vocabulary) -> float:
     """WER of greedy decoding, in percent."""
     model.eval()
     decoded: dict[int, Decoded] = {}
@@ -82,7 +81,7 @@ def wer_of(model: DeepSpeech2, heard: Heard, vocabulary: Vocabulary) -> float:
     return 100 * score_decoded(hypotheses, heard.transcripts, vocabulary).words.rate()
 
 
-def fine_tune(base: Base, user: Speaker, recipe: FullRecipe, adapt: AdaptConfig) -> tuple[DeepSpeech2, float]:
+def fine_tune(base: Base, user: Speaker, recipe: FullRecipe, adapt: AdaptConfig) -> tuple[AcousticModel, float]:
     """A copy of the base with the weights of its best held-out loss, and that loss."""
     train, held_out, seed = user.split(adapt)
     heard = hear(base, user.adapt)
@@ -125,7 +124,7 @@ def fine_tune(base: Base, user: Speaker, recipe: FullRecipe, adapt: AdaptConfig)
 
 
 @torch.no_grad()
-def _loss(model: DeepSpeech2, heard: Heard, rows: Sequence[int]) -> float:
+def _loss(model: AcousticModel, heard: Heard, rows: Sequence[int]) -> float:
     model.eval()
     total = 0.0
     for batch in _rows_by_length(heard, rows):

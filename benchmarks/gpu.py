@@ -18,7 +18,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
 
 from benchmarks.adapt_ways import Task, train_one
 from benchmarks.common import emit, say
@@ -94,7 +93,8 @@ class Bench:
             return replace(self.base, model=copy.deepcopy(model))
         half, full = bfloat16_trunk(model), copy.deepcopy(model)
         end = model.layer_index(place)
-        half.rnn_layers = nn.ModuleList([*list(half.rnn_layers)[:end], *list(full.rnn_layers)[end:]])
+        for stage in range(end, len(full.stages)):
+            half.stages[stage] = full.stages[stage]
         return replace(self.base, model=half)
 
     def synchronize(self) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from ds2ray.model.layers import TIME_REDUCTION
+from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.weights import Base
 
 REPEATS = 10
@@ -56,8 +56,9 @@ def _fastest(work: Callable[[], object], on_gpu: bool) -> float:
 
 def trunk_flops(base: Base, after_layer: int, speech_s: float) -> float:
     """Floating point operations that the trunk needs for so much speech, without padding."""
-    frames_per_s = 1 / base.audio.hop_s / TIME_REDUCTION
     model = base.model
+    assert isinstance(model, DeepSpeech2)  # whose layers are counted here
+    frames_per_s = 1 / model.shape.frame_s
     # a convolution multiplies and adds each weight of a channel once per output, a recurrence each weight per frame
     height, per_frame = base.audio.num_mels, 0.0
     for conv in model.conv.convs:

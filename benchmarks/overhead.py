@@ -24,7 +24,7 @@ from ds2ray.cluster.session import connected, room_for_trials
 from ds2ray.config import AdaptJob, AudioConfig, ClusterConfig, ModelConfig, TextConfig
 from ds2ray.fleet.cohorts import Room, cohort_size, pack_cohorts
 from ds2ray.fleet.plan import Change, Plan, UserPlan
-from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.model.building import build_model
 from ds2ray.model.stored import publish_base
 from ds2ray.model.weights import Base
 from ds2ray.store import BaseRecord, Store, read_base_record
@@ -116,7 +116,7 @@ def _publish_base(store: Store) -> BaseRecord:
     shape = ModelConfig(conv_channels=4, num_rnn_layers=1, rnn_hidden_dim=24)
     vocabulary = Vocabulary.from_transcripts(["abcd "], TextConfig())
     torch.manual_seed(0)
-    model = DeepSpeech2.from_config(shape, audio.num_mels, len(vocabulary)).eval()
+    model = build_model(shape, audio, len(vocabulary)).eval()
     publish_base(store, Base.of(model, shape, audio, vocabulary), run_id=RUN_ID, metrics={})
     return read_base_record(store)
 

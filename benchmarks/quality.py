@@ -25,6 +25,7 @@ from benchmarks.recipes import Recipe, mean, numbers, parse_recipe
 from benchmarks.speech import Speaker, base_corpus, speakers, trained_base
 from ds2ray import storage
 from ds2ray.config import AdapterConfig, ModelConfig
+from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.files import load_model_file
 from ds2ray.tables.manifest import read_manifest
@@ -185,7 +186,7 @@ def _shown(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _share(model: DeepSpeech2, adapter: AdapterConfig) -> float:
+def _share(model: AcousticModel, adapter: AdapterConfig) -> float:
     model.add_adapter(adapter)
     counts = model.count_parameters()
     return counts["adapter"] / counts["base"]

@@ -12,7 +12,7 @@ from benchmarks.recipes import Recipe
 from benchmarks.speech import Speaker, digest
 from ds2ray import storage
 from ds2ray.config import AdaptConfig
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.files import load_model_file
 from ds2ray.model.weights import Base
 from ds2ray.tables.manifest import Utterance
@@ -81,7 +81,7 @@ def adapt_users(setting: Setting, users: Sequence[Speaker], recipe: Recipe) -> l
             raise RuntimeError(f"{user.user_id} could not be trained: {result.reason}")
         if result.better:
             base.model.add_adapter(recipe.adapter)
-            assert isinstance(base.model.adapter, MLPAdapter)
+            assert isinstance(base.model.adapter, Adapter)
             base.model.adapter.load_state_dict(result.fit.state)
             wer_adapter = wer_of(base.model, heard, base.vocabulary)
             wer_ordinary = wer_of(base.model, _ordinary(setting), base.vocabulary)

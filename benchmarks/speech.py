@@ -17,7 +17,7 @@ from ds2ray.config import AdaptConfig, AudioConfig, ModelConfig, TextConfig
 from ds2ray.demo.corpus import ENGLISH_USERS, DemoCorpus, Session, make_corpus, record
 from ds2ray.demo.espeak import Voice
 from ds2ray.demo.grammar import ENGLISH
-from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.model.building import build_model
 from ds2ray.model.files import save_model_file
 from ds2ray.model.weights import Base
 from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
@@ -131,7 +131,7 @@ def random_base(model_name: str, vocabulary: Vocabulary, seed: int = 0) -> Base:
     """A base of a named shape that has learned nothing: as quick as a trained one."""
     model_config, audio = MODELS[model_name]
     torch.manual_seed(seed)
-    model = DeepSpeech2.from_config(model_config, audio.num_mels, len(vocabulary)).eval()
+    model = build_model(model_config, audio, len(vocabulary)).eval()
     return Base.of(model, model_config, audio, vocabulary)
 
 

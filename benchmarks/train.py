@@ -16,7 +16,7 @@ from benchmarks.speech import MODELS
 from benchmarks.synthetic import SAMPLE_RATE_HZ, VOCABULARY, utterances_of
 from ds2ray.batching.batches import Batch, SpeechDataset, collate
 from ds2ray.config import TrainConfig
-from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.model.building import build_model
 from ds2ray.training.base.learner import Learner
 
 
@@ -65,7 +65,7 @@ def compare(name: str, batch: Batch, steps: int, device: torch.device, threads: 
     shape, audio = MODELS[name]
     config = TrainConfig(learning_rate=1e-4)
     torch.manual_seed(0)
-    learner = Learner(DeepSpeech2.from_config(shape, audio.num_mels, len(VOCABULARY)).to(device), config, audio, device)
+    learner = Learner(build_model(shape, audio, len(VOCABULARY)).to(device), config, device)
     learner.wrapped.train()
     public = PublicTraining(shape, audio, len(VOCABULARY), config, device)
 

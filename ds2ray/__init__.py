@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ds2ray.batching.batches import SpeechDataset
     from ds2ray.compat.adapter_manager import AdapterManager
     from ds2ray.compat.adapter_trainer import AdapterTrainer
-    from ds2ray.model.adapter import MLPAdapter
+    from ds2ray.model.adapters.mlp import MLPAdapter
     from ds2ray.model.deepspeech2 import DeepSpeech2
     from ds2ray.recognition.transcriber import Transcriber
     from ds2ray.text import Vocabulary
@@ -32,7 +32,7 @@ _MODULES = {
     "AdapterManager": "ds2ray.compat.adapter_manager",
     "AdapterTrainer": "ds2ray.compat.adapter_trainer",
     "DeepSpeech2": "ds2ray.model.deepspeech2",
-    "MLPAdapter": "ds2ray.model.adapter",
+    "MLPAdapter": "ds2ray.model.adapters.mlp",
     "SpeechDataset": "ds2ray.batching.batches",
     "Transcriber": "ds2ray.recognition.transcriber",
     "Vocabulary": "ds2ray.text",

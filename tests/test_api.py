@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ds2ray import AdapterManager, AdapterTrainer, DeepSpeech2, SpeechDataset, Vocabulary
+from ds2ray import AdapterManager, AdapterTrainer, DeepSpeech2, MLPAdapter, SpeechDataset, Vocabulary
 from ds2ray.config import AudioConfig, TextConfig
 from ds2ray.sound.audio import write_audio
 from ds2ray.tables.manifest import read_manifest
@@ -50,7 +50,7 @@ def test_the_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert info["num_parameters"] == expected
     assert info["size_bytes"] == size_bytes
 
-    assert model.adapter is not None
+    assert isinstance(model.adapter, MLPAdapter)
     base_before = {name: tensor.clone() for name, tensor in model.base_state().items()}
     fresh = model.adapter.output.weight.clone()
     trained = AdapterTrainer(
@@ -67,5 +67,5 @@ def test_the_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not torch.equal(model.adapter.output.weight, fresh)
     assert all(torch.equal(tensor, base_before[name]) for name, tensor in model.base_state().items())
     again = AdapterManager().load_adapter(model, "./adapters/user_john_adapter.pt")
-    assert again.adapter is not None
+    assert isinstance(again.adapter, MLPAdapter)
     assert not torch.equal(again.adapter.output.weight, fresh)

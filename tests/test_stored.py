@@ -9,6 +9,7 @@ import torch
 
 from ds2ray import AdapterManager, Transcriber, store
 from ds2ray.config import AdaptConfig
+from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import open_adapter, open_base
 from ds2ray.model.weights import Base
@@ -89,5 +90,5 @@ def test_an_adapter_file_is_loaded_into_its_base() -> None:
     path = str(FOLDER / "john_adapter.pt")
     assert AdapterManager().get_adapter_info(path)["hidden_dims"] == [8]
     AdapterManager().load_adapter(model, path)
-    assert model.adapter is not None
+    assert isinstance(model.adapter, MLPAdapter)
     assert model.adapter.output.weight.count_nonzero() > 0

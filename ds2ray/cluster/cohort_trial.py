@@ -13,7 +13,7 @@ import torch
 from ray import tune
 
 from ds2ray import storage
-from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, ErrorMetric, to_plain
+from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, ErrorMetric, adapter_to_plain
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError, NewerReleaseError
 from ds2ray.fleet.attempts import name_user, named_user
 from ds2ray.fleet.plan import UserPlan
@@ -163,7 +163,10 @@ class CohortTrial(tune.Trainable):
             yield from self._left_behind(users)
         yield replace(NOT_BEGUN, stage=Stage.reading)
         opened, unreadable = open_sealed(
-            list(users.values()), data=self.task.data, audio=self.base.audio, vocabulary=self.base.vocabulary
+            list(users.values()),
+            data=self.task.data,
+            shape=self.base.model.shape,
+            vocabulary=self.base.vocabulary,
         )
         yield from unreadable
         if not start.suspected:
@@ -229,7 +232,7 @@ class CohortTrial(tune.Trainable):
                     to_bytes(result.fit.state),
                     base_fingerprint=task.base_record.fingerprint,
                     data_fingerprint=user.fingerprint,
-                    adapter=to_plain(task.adapter),
+                    adapter=adapter_to_plain(task.adapter),
                     run_id=task.run_id,
                     error_before=before,
                     error_after=after,

@@ -18,7 +18,7 @@ from ds2ray.config import AdaptConfig, SweepJob
 from ds2ray.errors import InputError
 from ds2ray.fleet.sweep import SweepPoint, SweepRow
 from ds2ray.metrics import Score
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.weights import Base
 from ds2ray.progress import duration_text
 from ds2ray.storage import Server, current_server, using
@@ -110,7 +110,7 @@ def _trial(config: dict[str, Any], shared: tuple[Any, Any, list[SweepPoint], Ada
         seed = user_seed(user.user_key, adapt)
         speech = speech_of(base, user, adapt, device)
         torch.manual_seed(seed)
-        adapter = MLPAdapter.from_config(base.model.encoding_dim(point.adapter.after_layer), point.adapter).to(device)
+        adapter = build_adapter(base.model.encoding_dim(point.adapter.after_layer), point.adapter).to(device)
         num_parameters = sum(parameter.numel() for parameter in adapter.parameters())
         fit = fit_adapter(
             base.model, adapter, speech, base.vocabulary, adapt, seed=seed, after_layer=point.adapter.after_layer

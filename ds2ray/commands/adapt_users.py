@@ -124,7 +124,7 @@ def base_record(job: AdaptJob, store: Store) -> BaseRecord:
     """
     if not job.base.endswith(MODEL_FILE_SUFFIX):
         record = read_base_record(store, job.base)
-        require_place(job.adapter, BaseSettings.of(record).model)
+        require_place(job.adapter, BaseSettings.of(record).shape)
         return record
     require_model_file(job.base)
     read_fleet(job.users, job.data)  # what is wrong with the table is told before torch is imported
@@ -132,7 +132,7 @@ def base_record(job: AdaptJob, store: Store) -> BaseRecord:
     from ds2ray.model.stored import describe_base, publish_base
 
     base = load_model_file(job.base)
-    require_place(job.adapter, base.model_config)
+    require_place(job.adapter, base.model.shape)
     if not job.dry_run:
         publish_base(store, base, run_id=job.base, metrics={})
     return describe_base(base, run_id=job.base)
@@ -149,7 +149,7 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
     users = usable_users(
         fleet.users,
         data=job.data,
-        audio=base.audio,
+        shape=base.shape,
         vocabulary=base.vocabulary,
         objects=objects,
         tell=tell,
@@ -170,8 +170,7 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
 
 def size_of_cohorts(job: AdaptJob, record: BaseRecord, room: Room) -> CohortSize:
     """The size of cohorts that suits settings, base and cluster."""
-    base = BaseSettings.of(record)
-    return cohort_size(job.adapt, room, speech_bytes_per_s(base.model, base.audio, job.adapter.after_layer))
+    return cohort_size(job.adapt, room, speech_bytes_per_s(BaseSettings.of(record).shape, job.adapter.after_layer))
 
 
 def _exit_code_of(error: BaseException) -> int:

@@ -14,6 +14,7 @@ from ds2ray.demo.corpus import DemoCorpus, make_corpus
 from ds2ray.demo.gains import DemoRow, gains_png, gains_table, result_line
 from ds2ray.naming import typed
 from ds2ray.progress import TellDone
+from ds2ray.shapes.architectures import shape_of
 from ds2ray.store import Store, user_key
 from ds2ray.store.index import read_index
 from ds2ray.store.outcomes import read_outcomes
@@ -24,7 +25,7 @@ from ds2ray.tables.users import read_users
 def run(job: DemoJob) -> int:
     """Make, train, adapt, test; returns the exit code."""
     started_s = time.monotonic()
-    require_place(job.adapter, job.model)
+    require_place(job.adapter, shape_of(job.model, job.audio))
     display.say("1/4 speaking a corpus with espeak-ng …")
     corpus = make_corpus(
         storage.join(job.output_dir, "corpus"),

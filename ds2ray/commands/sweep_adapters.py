@@ -38,7 +38,7 @@ def _sweep(job: SweepJob, store: Store) -> int:
 
         opened = open_base(store, job.base)
         settings = BaseSettings(opened.model_config, opened.audio, opened.vocabulary)
-    require_place(job.adapter, settings.model)
+    require_place(job.adapter, settings.shape)
     users = _sample(job, fleet, settings)
     base_id = opened.base_id if opened else read_base_record(store, job.base).base_id
     hours = sum(u.duration_s or 0.0 for user in users for u in user.utterances) / 3600
@@ -64,7 +64,7 @@ def _sample(job: SweepJob, fleet: Fleet, base: BaseSettings) -> list[UserData]:
     least = job.adapt.min_utterances
 
     def enough(users: Sequence[UserData]) -> list[UserData]:
-        checked = usable_users(users, data=job.data, audio=base.audio, vocabulary=base.vocabulary)
+        checked = usable_users(users, data=job.data, shape=base.shape, vocabulary=base.vocabulary)
         return [user for user in checked if len(user.utterances) >= least]
 
     known = enough(fleet.users)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from ds2ray import display, storage
 from ds2ray.commands.wanted import require_model_file, require_place
 from ds2ray.compat.names import check_adapter_name
-from ds2ray.config import AudioConfig, TrainConfig, TrainJob
+from ds2ray.config import TrainConfig, TrainJob
 from ds2ray.errors import ConfigError, InputError
+from ds2ray.shapes.architectures import shape_of
+from ds2ray.shapes.shape import Shape
 from ds2ray.sound.noise import NoiseFolder
 from ds2ray.store import Store, read_base_record, server_outside
 from ds2ray.store.layout import base_uri
@@ -62,9 +64,9 @@ def _train(job: TrainJob, store: Store) -> int:
     display.doing("reading the manifests and looking at the audio")
     tables = read_tables(job.train, job.text)
     start = _open_start(job, start_from) if start_from else None
-    audio = start.audio if start else job.audio
+    shape = start.model.shape if start else shape_of(job.model, job.audio)
     text = start.vocabulary.config if start else job.text
-    data = usable_data(tables, job.train, job.data, text, audio, start.vocabulary if start else None)
+    data = usable_data(tables, job.train, job.data, text, shape, start.vocabulary if start else None)
     _say_data(mode, data)
     if job.dry_run:
         return 0
@@ -73,7 +75,7 @@ def _train(job: TrainJob, store: Store) -> int:
 
         assert start is not None
         return train_one_adapter(job, store, start, data)
-    return _train_base(job, store, start, data, audio)
+    return _train_base(job, store, start, data, shape)
 
 
 def _open_start(job: TrainJob, start_from: str) -> "Base":
@@ -82,7 +84,7 @@ def _open_start(job: TrainJob, start_from: str) -> "Base":
 
     start = load_model_file(start_from)
     if job.train.base_model_path:
-        require_place(job.adapter, start.model_config)
+        require_place(job.adapter, start.model.shape)
     return start
 
 
@@ -96,7 +98,7 @@ def _say_data(mode: Mode, data: TrainingData) -> None:
         display.say(f"  … and {len(data.problems) - 20} more")
 
 
-def _train_base(job: TrainJob, store: Store, start: "Base | None", data: TrainingData, audio: AudioConfig) -> int:
+def _train_base(job: TrainJob, store: Store, start: "Base | None", data: TrainingData, shape: Shape) -> int:
     from ds2ray.cluster.base_training import train_on_ray  # imports Ray
     from ds2ray.training.base.task import BaseTask
 
@@ -106,8 +108,8 @@ def _train_base(job: TrainJob, store: Store, start: "Base | None", data: Trainin
     if augment.noise_dir:
         augment = replace(augment, noise_dir=storage.absolute(augment.noise_dir))
     task = BaseTask(
-        model=start.model_config if start else job.model,
-        audio=audio,
+        model=shape.model,
+        audio=shape.audio,
         vocabulary=data.vocabulary,
         train=replace(job.train, output_dir=output_dir, augment=augment),
         train_utterances=data.train,

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from ds2ray import storage
-from ds2ray.config import AdapterConfig, AudioConfig, ModelConfig, from_plain, layers_before
+from ds2ray.config import AdapterConfig, AudioConfig, ModelConfig, from_plain, model_from_plain
 from ds2ray.errors import InputError
 from ds2ray.naming import named
+from ds2ray.shapes.architectures import shape_of
+from ds2ray.shapes.shape import Shape
 from ds2ray.store import BaseRecord, Store, read_base_record
 from ds2ray.text import Vocabulary
 
@@ -24,10 +26,15 @@ class BaseSettings:
     def of(cls, record: BaseRecord) -> "BaseSettings":
         """Those of a stored base. Raises NewerReleaseError or ArtifactCorruptError, naming its file."""
         return cls(
-            from_plain(ModelConfig, record.model, record.where),
+            model_from_plain(record.model, record.where),
             from_plain(AudioConfig, record.audio, record.where),
             Vocabulary.from_json(record.vocabulary, record.where),
         )
+
+    @property
+    def shape(self) -> Shape:
+        """What planning knows of the base's model."""
+        return shape_of(self.model, self.audio)
 
 
 def stored_base(store: Store, base: str) -> BaseSettings | None:
@@ -48,6 +55,6 @@ def require_model_file(uri: str) -> None:
         raise InputError(f"{uri}: no such file; train a base with {named('train')}, or give the path of its model.pt")
 
 
-def require_place(adapter: AdapterConfig, model: ModelConfig) -> None:
+def require_place(adapter: AdapterConfig, shape: Shape) -> None:
     """Raise ConfigError where the base has no such place for an adapter."""
-    layers_before(adapter.after_layer, model.num_rnn_layers)
+    shape.place(adapter.after_layer)

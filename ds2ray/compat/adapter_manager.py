@@ -1,16 +1,19 @@
 """AdapterManager: one user's adapter as a single file, as KoSpeech keeps it."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from ds2ray import storage
 from ds2ray.compat.names import check_adapter_name
-from ds2ray.config import Activation, AdapterConfig, from_plain, to_plain
+from ds2ray.config import AdapterConfig, adapter_from_plain, adapter_to_plain
 from ds2ray.errors import BaseMismatchError, InputError
-from ds2ray.model.adapter import MLPAdapter
-from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.model.acoustic import AcousticModel
+from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.files import complete, read_tensor_file, write_tensor_file
 from ds2ray.model.weights import load_strictly, weights_fingerprint
 from ds2ray.naming import named
+
+Model = TypeVar("Model", bound=AcousticModel)
 
 ADAPTER_FORMAT = "ds2ray.adapter/1"
 
@@ -18,7 +21,7 @@ ADAPTER_FORMAT = "ds2ray.adapter/1"
 class AdapterManager:
     """Saves and loads one user's adapter as a single file, `<folder>/<name>_adapter.pt`."""
 
-    def save_adapter(self, model: DeepSpeech2, adapter_dir: str, adapter_name: str) -> str:
+    def save_adapter(self, model: AcousticModel, adapter_dir: str, adapter_name: str) -> str:
         """Write the model's adapter; returns the file's path.
 
         Raises:
@@ -31,7 +34,7 @@ class AdapterManager:
         content = {
             "format": ADAPTER_FORMAT,
             "adapter_name": adapter_name,
-            "adapter": to_plain(adapter_config(model)),
+            "adapter": adapter_to_plain(adapter_config(model)),
             "base_weights_fingerprint": weights_fingerprint(model.base_state()),
             "state": {name: tensor.detach().cpu() for name, tensor in adapter.state_dict().items()},
         }
@@ -39,7 +42,7 @@ class AdapterManager:
         write_tensor_file(path, content)
         return path
 
-    def load_adapter(self, model: DeepSpeech2, adapter_path: str) -> DeepSpeech2:
+    def load_adapter(self, model: Model, adapter_path: str) -> Model:
         """Put the file's adapter into the model, in evaluation mode.
 
         Raises:
@@ -50,14 +53,14 @@ class AdapterManager:
         content = self._read(adapter_path)
         with complete(adapter_path):
             expected, state = content["base_weights_fingerprint"], content["state"]
-            config = from_plain(AdapterConfig, content["adapter"], adapter_path)
+            config = adapter_from_plain(content["adapter"], adapter_path)
         found = weights_fingerprint(model.base_state())
         if found != expected:
             raise BaseMismatchError(
                 f"{adapter_path}: trained on the base with weights {expected[:16]}, not on this one ({found[:16]}); "
                 "load that base, or train the adapter again on this one"
             )
-        adapter = MLPAdapter.from_config(model.encoding_dim(config.after_layer), config)
+        adapter = build_adapter(model.encoding_dim(config.after_layer), config)
         load_strictly(adapter, state, adapter_path)
         model.add_adapter(config)
         assert model.adapter is not None
@@ -81,13 +84,7 @@ class AdapterManager:
         return read_tensor_file(adapter_path, ADAPTER_FORMAT, f"train it with {named('train')} train=adapter_train")
 
 
-def adapter_config(model: DeepSpeech2) -> AdapterConfig:
-    """The shape of the model's adapter."""
-    adapter = model.adapter
-    assert adapter is not None
-    return AdapterConfig(
-        hidden_dims=[linear.out_features for linear in adapter.hidden],  # type: ignore[misc]
-        activation=Activation(adapter.activation_name),
-        dropout=adapter.dropout.p,
-        after_layer=model.adapter_layer,
-    )
+def adapter_config(model: AcousticModel) -> AdapterConfig:
+    """Kind, settings and place of the model's adapter."""
+    assert model.adapter is not None
+    return replace(model.adapter.config, after_layer=model.adapter_layer)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +14,16 @@ from ds2ray.compat.adapter_manager import AdapterManager
 from ds2ray.compat.names import check_adapter_name
 from ds2ray.config import AdaptConfig, TrainConfig
 from ds2ray.errors import ConfigError
-from ds2ray.model.deepspeech2 import DeepSpeech2
-from ds2ray.sound.audio import num_encoding_frames, probe
-from ds2ray.sound.features import LogMel
+from ds2ray.model.acoustic import AcousticModel
+from ds2ray.sound.audio import probe
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.fit import AdapterFit, Criterion, UserSpeech, fit_adapter
 from ds2ray.training.adapters.split import Part
 from ds2ray.training.optim import ctc_losses
 from ds2ray.training.seeds import derive_seed
+
+Model = TypeVar("Model", bound=AcousticModel)
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +69,7 @@ class AdapterTrainer:
         self.config = config or AdaptConfig()
         self.fit: AdapterFit | None = None
 
-    def train(
-        self, model: DeepSpeech2, batch_size: int, epoch_time_step: int, num_epochs: int, adapter_name: str
-    ) -> DeepSpeech2:
+    def train(self, model: Model, batch_size: int, epoch_time_step: int, num_epochs: int, adapter_name: str) -> Model:
         """Train the model's adapter and save it; returns the model with the adapter's best weights.
 
         Args:
@@ -87,6 +87,8 @@ class AdapterTrainer:
             raise ConfigError("the model has no adapter: build it with use_adapter=True, or call add_adapter")
         check_adapter_name(adapter_name)
         model.to(self.device).freeze_base_model()
+        # a model of KoSpeech's face is built without saying how it hears: its data sets say so
+        model.shape = replace(model.shape, audio=self.validset.audio)
         after_layer = model.adapter_layer
         with ThreadPoolExecutor(self.num_workers) as pool:
             self.fit = fit_adapter(
@@ -111,23 +113,23 @@ class AdapterTrainer:
         )
         return model
 
-    def _speech(self, model: DeepSpeech2, pool: ThreadPoolExecutor) -> UserSpeech:
+    def _speech(self, model: AcousticModel, pool: ThreadPoolExecutor) -> UserSpeech:
         datasets = [*self.trainset_list, self.validset]
+        sample_rate_hz = self.validset.audio.sample_rate_hz
         places = [(dataset, index) for dataset in datasets for index in range(len(dataset))]
         utterances = [dataset.utterances[index] for dataset, index in places]
-        log_mel = LogMel(self.validset.audio).to(self.device)
 
         @torch.no_grad()
         def encode(rows: Sequence[int]) -> tuple[Tensor, Tensor]:
             batch = collate(list(pool.map(lambda row: places[row][0][places[row][1]], rows))).to(self.device)
-            encodings, lengths = model.trunk(*log_mel(batch.waveforms, batch.num_samples))
+            encodings, lengths = model.trunk(*model.features(batch.waveforms, batch.num_samples))
             return encodings, lengths
 
         num_train = len(utterances) - len(self.validset)
         return UserSpeech(
             encode=encode,
             # in encoding frames, as a cohort measures its encodings: so both draw the same batches
-            durations=[num_encoding_frames(_duration_s(u), self.validset.audio) for u in utterances],
+            durations=[model.shape.encoding_frames(round(_duration_s(u) * sample_rate_hz)) for u in utterances],
             tokens=[torch.tensor(self.vocab.encode_known(u.transcript), dtype=torch.int64) for u in utterances],
             transcripts=[utterance.transcript for utterance in utterances],
             parts=[Part(range(num_train), range(num_train, len(utterances)))],

@@ -5,7 +5,7 @@ import torch
 from ds2ray import display, storage
 from ds2ray.batching.batches import SpeechDataset
 from ds2ray.compat.adapter_trainer import AdapterTrainer
-from ds2ray.config import AdaptConfig, TrainJob, to_plain
+from ds2ray.config import AdaptConfig, TrainJob, adapter_to_plain, to_plain
 from ds2ray.fleet.fingerprints import user_fingerprint
 from ds2ray.model.stored import ensure_base
 from ds2ray.model.weights import Base, to_bytes
@@ -30,7 +30,7 @@ def train_one_adapter(job: TrainJob, store: Store, base: Base, data: TrainingDat
         optimizer=build_optimizer(model.adapter.parameters(), train.optimizer, train.learning_rate, train.weight_decay),
         trainset_list=[train_set],
         validset=SpeechDataset(data.valid, base.vocabulary, base.audio),
-        device=model.output.weight.device,
+        device=model.device,
         vocab=base.vocabulary,
         adapter_save_dir=train.adapter_save_dir,
         config=AdaptConfig(max_grad_norm=train.max_grad_norm, gate_metric=train.metric, seed=train.seed),
@@ -66,7 +66,7 @@ def publish_one_adapter(job: TrainJob, store: Store, base: Base, fit: AdapterFit
         to_bytes(fit.state),
         base_fingerprint=base.fingerprint,
         data_fingerprint=user_fingerprint(utterances, objects, base.fingerprint, to_plain(job.train)),
-        adapter=to_plain(job.adapter),
+        adapter=adapter_to_plain(job.adapter),
         run_id="train",
         error_before=fit.score_before.rate(metric),
         error_after=fit.score_after.rate(metric),

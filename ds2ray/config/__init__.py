@@ -5,13 +5,20 @@ dataclasses; nothing below the jobs sees a Hydra object.
 """
 
 from ds2ray.config.adapt import AdaptConfig
-from ds2ray.config.adapter import LAST_LAYER, Activation, AdapterConfig, layers_before
+from ds2ray.config.adapter import (
+    LAST_LAYER,
+    Activation,
+    AdapterConfig,
+    AdapterKind,
+    adapter_from_plain,
+    adapter_to_plain,
+)
 from ds2ray.config.audio import AudioConfig
 from ds2ray.config.cluster import ClusterConfig
 from ds2ray.config.data import BadRows, DataConfig, ProbeAudio, UnknownCharacters
 from ds2ray.config.fields import Choice, from_plain, require, setting, to_plain
 from ds2ray.config.jobs import AdaptJob, DemoJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
-from ds2ray.config.model import ModelConfig, RnnType
+from ds2ray.config.model import Architecture, ConformerConfig, ModelConfig, RnnType, model_from_plain, model_to_plain
 from ds2ray.config.prepare import CorpusFormat, PackBy, PrepareConfig
 from ds2ray.config.storage import StorageConfig
 from ds2ray.config.sweep import SweepConfig
@@ -24,11 +31,14 @@ __all__ = [
     "AdaptConfig",
     "AdaptJob",
     "AdapterConfig",
+    "AdapterKind",
+    "Architecture",
     "AudioConfig",
     "AugmentConfig",
     "BadRows",
     "Choice",
     "ClusterConfig",
+    "ConformerConfig",
     "CorpusFormat",
     "DataConfig",
     "DemoJob",
@@ -51,8 +61,11 @@ __all__ = [
     "TrainJob",
     "TranscribeJob",
     "UnknownCharacters",
+    "adapter_from_plain",
+    "adapter_to_plain",
     "from_plain",
-    "layers_before",
+    "model_from_plain",
+    "model_to_plain",
     "require",
     "setting",
     "to_plain",

@@ -1,13 +1,18 @@
-"""The shape of an adapter."""
+"""The kind of an adapter and its settings."""
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
-from ds2ray.config.fields import require, setting
-from ds2ray.errors import ConfigError
+from ds2ray.config.fields import Choice, from_plain, refuse_foreign, require, setting, to_plain
 
 LAST_LAYER = -1
 """`after_layer` value that means: after the last recurrent layer."""
+
+
+class AdapterKind(Choice):
+    mlp = "mlp", "a small residual network between two layers"
+    lhuc = "lhuc", "a scale and a shift per channel: a few KB"
 
 
 class Activation(Enum):
@@ -19,11 +24,12 @@ class Activation(Enum):
 
 @dataclass(kw_only=True)
 class AdapterConfig:
-    """The shape of a user's adapter."""
+    """The kind of a user's adapter and its settings."""
 
-    hidden_dims: list[int] = setting([256], "widths of one to three hidden layers")
-    activation: Activation = setting(Activation.relu, "between the linear layers")
-    dropout: float = setting(0.1, "after each activation, in training")
+    kind: AdapterKind = setting(AdapterKind.mlp, "what it is made of")
+    hidden_dims: list[int] = setting([256], "mlp: widths of one to three hidden layers")
+    activation: Activation = setting(Activation.relu, "mlp: between the linear layers")
+    dropout: float = setting(0.1, "mlp: after each activation, in training")
     after_layer: int = setting(
         0, "after which recurrent layer (1 = the first); 0 before the first, -1 the last: far faster"
     )
@@ -34,20 +40,31 @@ class AdapterConfig:
             1 <= len(dims) <= 3 and min(dims) >= 1, "adapter.hidden_dims", dims, "one to three widths of at least 1"
         )
         require(0 <= self.dropout < 1, "adapter.dropout", self.dropout, "0 up to, but not including, 1")
+        own = _OF_KIND[self.kind] | _SHARED
+        refuse_foreign(self, "adapter", own, f"adapter.kind={self.kind.value}")
         require(self.after_layer >= LAST_LAYER, "adapter.after_layer", self.after_layer, "-1 (last), 0, 1, 2, …")
 
 
-def layers_before(after_layer: int, num_layers: int) -> int:
-    """The number of recurrent layers before an adapter in a base with `num_layers`.
+_SHARED = {"kind", "after_layer"}
+_OF_KIND: dict[AdapterKind, set[str]] = {
+    AdapterKind.mlp: {"hidden_dims", "activation", "dropout"},
+    AdapterKind.lhuc: set(),
+}
+"""The settings that a kind has, besides the shared ones."""
 
-    Raises:
-        ConfigError: the base has fewer than `after_layer`.
+
+def adapter_to_plain(adapter: AdapterConfig) -> dict[str, Any]:
+    """The kind's name and its own settings, JSON-ready: what pointers, files and fingerprints hold.
+
+    An MLP goes without its name, as before there were other kinds.
     """
-    if after_layer == LAST_LAYER:
-        return num_layers
-    if not 0 <= after_layer <= num_layers:
-        raise ConfigError(
-            f"adapter.after_layer={after_layer} is not possible: the base has {num_layers} recurrent layers; "
-            f"use 0 to {num_layers}, or -1 for the last"
-        )
-    return after_layer
+    plain = to_plain(adapter)
+    if adapter.kind is AdapterKind.mlp:
+        del plain["kind"]
+        return plain
+    return {name: plain[name] for name in plain if name in _OF_KIND[adapter.kind] | _SHARED}
+
+
+def adapter_from_plain(values: dict[str, Any], where: str = "stored settings") -> AdapterConfig:
+    """The inverse of `adapter_to_plain`; raises as `from_plain` does."""
+    return from_plain(AdapterConfig, values, where)

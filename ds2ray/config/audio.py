@@ -1,5 +1,6 @@
 """How sound becomes features."""
 
+import math
 from dataclasses import dataclass
 
 from ds2ray.config.fields import require, setting
@@ -19,3 +20,15 @@ class AudioConfig:
         require(self.sample_rate_hz >= 4000, "audio.sample_rate_hz", self.sample_rate_hz, "at least 4000")
         require(1 <= self.num_mels <= 512, "audio.num_mels", self.num_mels, "1 to 512")
         require(0 < self.hop_s <= self.window_s, "audio.hop_s", self.hop_s, "above 0 and at most audio.window_s")
+
+    @property
+    def fft_size(self) -> int:
+        """Samples of a Fourier transform: a power of two that holds the window and is fine enough for every mel channel
+        to cover a frequency."""
+        size = 1 << (round(self.window_s * self.sample_rate_hz) - 1).bit_length()
+        # HTK's mel scale, as torchaudio uses it; the lowest channel is the narrowest
+        mels_per_channel = 2595 * math.log10(1 + self.sample_rate_hz / 2 / 700) / (self.num_mels + 1)
+        narrowest_hz = 700 * (10 ** (2 * mels_per_channel / 2595) - 1)
+        while self.sample_rate_hz / size > narrowest_hz:
+            size *= 2
+        return size

@@ -1,7 +1,8 @@
 """What all sections of the settings are made of: fields and choices that say what they mean, checks, plain values."""
 
 import copy
-from dataclasses import asdict, field, fields
+from collections.abc import Collection
+from dataclasses import MISSING, asdict, field, fields, is_dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -41,6 +42,24 @@ def require(condition: bool, field_name: str, value: object, allowed: str) -> No
         raise ConfigError(f"{field_name}={value!r} is not possible: {allowed}")
 
 
+def refuse_foreign(config: Any, section: str, own: Collection[str], chosen: str) -> None:
+    """Raise a ConfigError for a setting outside of `own` that was changed, as nothing would come of it.
+
+    Args:
+        config: a dataclass with defaults for all fields.
+        chosen: the setting that makes the others foreign.
+    """
+    for field_ in fields(config):
+        default = field_.default if field_.default_factory is MISSING else field_.default_factory()
+        value = getattr(config, field_.name)
+        if field_.name in own or value == default:
+            continue
+        if is_dataclass(value):
+            refuse_foreign(value, f"{section}.{field_.name}", (), chosen)
+        else:
+            require(False, f"{section}.{field_.name}", value, f"{chosen} has no such setting; leave it out")
+
+
 def to_plain(config: Any) -> dict[str, Any]:
     """A config dataclass as JSON-ready values: enums by their value."""
 
@@ -51,7 +70,7 @@ def to_plain(config: Any) -> dict[str, Any]:
 
 
 def from_plain(config_class: type[T], values: dict[str, Any], where: str = "stored settings") -> T:
-    """The inverse of `to_plain` for a dataclass without nested ones; a field that is not there has its default.
+    """The inverse of `to_plain`; a field that is not there has its default.
 
     Args:
         where: the file that holds the values, for messages.
@@ -62,8 +81,7 @@ def from_plain(config_class: type[T], values: dict[str, Any], where: str = "stor
     """
     section = config_class.__name__.removesuffix("Config").lower()
     try:
-        types = {f.name: f.type for f in fields(config_class)}  # type: ignore[arg-type]
-        return config_class(**{name: _typed(types, section, name, value) for name, value in values.items()})
+        return _built(config_class, values, section)
     except _UnknownError as error:
         raise NewerReleaseError(
             f"{where}: unknown {error}: it was written by a newer release of ds2ray; install that one, or write it "
@@ -79,11 +97,18 @@ class _UnknownError(Exception):
     """A field or a choice's value that this release does not have."""
 
 
+def _built(config_class: type[T], values: dict[str, Any], section: str) -> T:
+    types = {f.name: f.type for f in fields(config_class)}  # type: ignore[arg-type]
+    return config_class(**{name: _typed(types, section, name, value) for name, value in values.items()})
+
+
 def _typed(types: dict[str, Any], section: str, name: str, value: Any) -> Any:
-    """A stored value as the field's type wants it: choices are stored by their value."""
+    """A stored value as the field's type wants it: choices are stored by their value, sections by their fields."""
     if name not in types:
         raise _UnknownError(f"field {section}.{name}")
     wanted = types[name]
+    if isinstance(wanted, type) and is_dataclass(wanted):
+        return _built(wanted, value, f"{section}.{name}")
     if not (isinstance(wanted, type) and issubclass(wanted, Enum)):
         return value
     try:

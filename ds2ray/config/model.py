@@ -1,9 +1,15 @@
-"""The shape of a base."""
+"""The architecture of a base and its settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
-from ds2ray.config.fields import require, setting
+from ds2ray.config.fields import Choice, from_plain, refuse_foreign, require, setting, to_plain
+
+
+class Architecture(Choice):
+    deepspeech2 = "deepspeech2", "convolutions and recurrent layers"
+    conformer = "conformer", "convolutions and Conformer layers, which compare each frame with all others"
 
 
 class RnnType(Enum):
@@ -13,17 +19,61 @@ class RnnType(Enum):
 
 
 @dataclass(kw_only=True)
-class ModelConfig:
-    """The shape of a DeepSpeech2. Part of the base's fingerprint."""
+class ConformerConfig:
+    """The Conformer layers of a base."""
 
+    num_layers: int = setting(8, "Conformer layers")
+    width: int = setting(256, "of what passes from layer to layer")
+    num_heads: int = setting(4, "heads of each attention; they divide the width")
+    ffn_dim: int = setting(1024, "width inside the feed-forward parts")
+    kernel_size: int = setting(31, "frames that a layer's convolution sees: an odd number")
+
+    def __post_init__(self) -> None:
+        for name in ("num_layers", "width", "num_heads", "ffn_dim", "kernel_size"):
+            require(getattr(self, name) >= 1, f"model.conformer.{name}", getattr(self, name), "at least 1")
+        fits = self.width % self.num_heads == 0
+        require(fits, "model.conformer.num_heads", self.num_heads, f"a divisor of model.conformer.width={self.width}")
+        require(self.kernel_size % 2 == 1, "model.conformer.kernel_size", self.kernel_size, "an odd number")
+
+
+@dataclass(kw_only=True)
+class ModelConfig:
+    """The architecture of a base and its settings. Part of the base's fingerprint."""
+
+    architecture: Architecture = setting(Architecture.deepspeech2, "what the base is made of")
     conv_channels: int = setting(32, "channels of both convolutions")
-    rnn_type: RnnType = setting(RnnType.gru, "the recurrent cell")
-    num_rnn_layers: int = setting(3, "recurrent layers")
-    rnn_hidden_dim: int = setting(512, "width of one direction")
-    bidirectional: bool = setting(True, "read the utterance in both directions")
-    dropout: float = setting(0.1, "after each recurrent layer, while the base trains")
+    rnn_type: RnnType = setting(RnnType.gru, "deepspeech2: the recurrent cell")
+    num_rnn_layers: int = setting(3, "deepspeech2: recurrent layers")
+    rnn_hidden_dim: int = setting(512, "deepspeech2: width of one direction")
+    bidirectional: bool = setting(True, "deepspeech2: read the utterance in both directions")
+    dropout: float = setting(0.1, "after each layer, while the base trains")
+    conformer: ConformerConfig = field(default_factory=ConformerConfig)
 
     def __post_init__(self) -> None:
         for name in ("conv_channels", "num_rnn_layers", "rnn_hidden_dim"):
             require(getattr(self, name) >= 1, f"model.{name}", getattr(self, name), "at least 1")
+        chosen = f"model.architecture={self.architecture.value}"
+        refuse_foreign(self, "model", _OF_ARCHITECTURE[self.architecture] | _SHARED, chosen)
         require(0 <= self.dropout < 1, "model.dropout", self.dropout, "0 up to, but not including, 1")
+
+
+_SHARED = {"architecture", "conv_channels", "dropout"}
+_OF_ARCHITECTURE: dict[Architecture, set[str]] = {
+    Architecture.deepspeech2: {"rnn_type", "num_rnn_layers", "rnn_hidden_dim", "bidirectional"},
+    Architecture.conformer: {"conformer"},
+}
+"""The settings that an architecture has, besides the shared ones."""
+
+
+def model_to_plain(model: ModelConfig) -> dict[str, Any]:
+    """The architecture's name and its own settings, JSON-ready: what base.json and model.pt hold."""
+    own = _OF_ARCHITECTURE[model.architecture] | _SHARED
+    return {name: value for name, value in to_plain(model).items() if name in own}
+
+
+def model_from_plain(values: dict[str, Any], where: str = "stored settings") -> ModelConfig:
+    """The inverse of `model_to_plain`; without a name the architecture is DeepSpeech2, as before there were others.
+
+    Raises as `from_plain` does.
+    """
+    return from_plain(ModelConfig, values, where)

@@ -5,7 +5,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ds2ray.config import AdaptConfig, AudioConfig, ModelConfig
+from ds2ray.config import AdaptConfig
+from ds2ray.shapes.shape import FLOAT32_BYTES, Shape
 
 CPU_USERS = 64
 """Users of a cohort on CPUs, which train a few at a time: enough to make the cost of a cohort's start small."""
@@ -61,14 +62,12 @@ def cohort_size(adapt: AdaptConfig, room: Room, bytes_per_s: float = 0.0) -> Coh
     return CohortSize(max_users, max_speech_s, adapt.max_concurrent_trials or room.trials)
 
 
-def speech_bytes_per_s(model: ModelConfig, audio: AudioConfig, after_layer: int) -> float:
-    """Host memory that a second of a user's speech takes: its encodings in float32, and the audio in 16 bits."""
-    if after_layer == 0:
-        # both convolutions halve the mel channels, the first one halves time, too
-        width = model.conv_channels * math.ceil(math.ceil(audio.num_mels / 2) / 2)
-    else:
-        width = model.rnn_hidden_dim * (2 if model.bidirectional else 1)
-    return width * 4 / (2 * audio.hop_s) + 2 * audio.sample_rate_hz
+def speech_bytes_per_s(shape: Shape, after_layer: int) -> float:
+    """Host memory that a second of a user's speech takes: its encodings in float32, and the audio in 16 bits.
+
+    Raises ConfigError where the base has no such place for an adapter.
+    """
+    return shape.width(after_layer) * FLOAT32_BYTES / shape.frame_s + 2 * shape.audio.sample_rate_hz
 
 
 def pack_cohorts(speech_s: Sequence[float], size: CohortSize) -> list[list[int]]:

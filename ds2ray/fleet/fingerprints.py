@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, to_plain
+from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, adapter_to_plain, to_plain
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import Utterance
 
@@ -27,7 +27,7 @@ _DECIDE_WHAT_IS_USABLE = ("min_duration_s", "max_duration_s", "unknown_character
 def settings_that_matter(adapter: AdapterConfig, adapt: AdaptConfig) -> dict[str, Any]:
     """The settings on which an adapter's weights depend: where one changes, adapters are trained anew."""
     return {
-        "adapter": to_plain(adapter),
+        "adapter": adapter_to_plain(adapter),
         "adapt": {name: value for name, value in to_plain(adapt).items() if name not in _ONLY_HOW},
     }
 

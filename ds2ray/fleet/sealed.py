@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ds2ray import storage
-from ds2ray.config import AudioConfig, BadRows, DataConfig
+from ds2ray.config import BadRows, DataConfig
 from ds2ray.errors import InputError, StorageError
 from ds2ray.fleet.plan import UserPlan
+from ds2ray.shapes.shape import Shape
 from ds2ray.store.outcomes import Outcome, Status
 from ds2ray.tables.problems import ProblemKind, listed, num_dropped, reasons_of
 from ds2ray.tables.users import UserData, at_once, read_user, usable_users
@@ -15,7 +16,7 @@ from ds2ray.text import Vocabulary
 
 
 def open_sealed(
-    users: Sequence[UserPlan], *, data: DataConfig, audio: AudioConfig, vocabulary: Vocabulary
+    users: Sequence[UserPlan], *, data: DataConfig, shape: Shape, vocabulary: Vocabulary
 ) -> tuple[list[UserPlan], list[Outcome]]:
     """Read and validate the manifests of the sealed users among these, with one request each.
 
@@ -29,7 +30,7 @@ def open_sealed(
     sealed = [user for user in users if user.row is not None]
     found = dict(zip((user.user_key for user in sealed), _read([user.row for user in sealed if user.row]), strict=True))
     read = {key: speech for key, speech in found.items() if isinstance(speech, UserData)}
-    checked = usable_users(list(read.values()), data=data, audio=audio, vocabulary=vocabulary)
+    checked = usable_users(list(read.values()), data=data, shape=shape, vocabulary=vocabulary)
     usable = dict(zip(read, checked, strict=True))
     opened, failed = [], []
     for user in users:

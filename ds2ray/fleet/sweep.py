@@ -3,7 +3,7 @@
 import itertools
 from dataclasses import dataclass, replace
 
-from ds2ray.config import AdaptConfig, AdapterConfig, SweepConfig
+from ds2ray.config import AdaptConfig, AdapterConfig, AdapterKind, SweepConfig, require
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,12 @@ class SweepPoint:
 
 
 def sweep_points(sweep: SweepConfig, adapter: AdapterConfig, adapt: AdaptConfig) -> list[SweepPoint]:
-    """Every combination of the listed values; a setting without a list keeps its configured value."""
+    """Every combination of the listed values; a setting without a list keeps its configured value.
+
+    Raises:
+        ConfigError: it is another kind of adapter, which has none of the shapes that are tried.
+    """
+    require(adapter.kind is AdapterKind.mlp, "adapter.kind", adapter.kind.value, "a sweep compares shapes of mlp")
     return [
         SweepPoint(replace(adapter, hidden_dims=list(dims), activation=activation, dropout=dropout), rate)
         for dims, rate, dropout, activation in itertools.product(

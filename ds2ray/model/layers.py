@@ -8,16 +8,15 @@ from collections.abc import Callable
 from typing import cast
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 from ds2ray.config import RnnType
 from ds2ray.model.gru import gru
+from ds2ray.model.masking import MaskedBatchNorm
 from ds2ray.padding import frame_mask
 
-TIME_REDUCTION = 2
-"""Feature frames per encoding frame: the first convolution's stride."""
+TIME_STRIDE = 2
+"""Of the first convolution: feature frames per encoding frame."""
 
 MEL_PADDING = 20
 """Zeros below and above the mel channels: half of the first convolution's 41."""
@@ -29,56 +28,6 @@ RNN_CLASSES: dict[RnnType, Callable[..., nn.RNNBase]] = {
 }
 
 
-class MaskedBatchNorm(nn.Module):
-    """Batch normalisation whose statistics leave padding out and are summed over all ranks.
-
-    The input must be zero in padding; the output is zeroed there.
-    """
-
-    running_mean: Tensor
-    running_var: Tensor
-
-    def __init__(self, num_channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.momentum, self.eps = momentum, eps
-        self.weight = nn.Parameter(torch.ones(num_channels))
-        self.bias = nn.Parameter(torch.zeros(num_channels))
-        self.register_buffer("running_mean", torch.zeros(num_channels))
-        self.register_buffer("running_var", torch.ones(num_channels))
-
-    def forward(self, x: Tensor, mask: Tensor, channel_dim: int) -> Tensor:
-        """`x` of any shape with the channels at `channel_dim`; `mask` broadcasts against it."""
-        mean, var = self._batch_statistics(x, mask, channel_dim) if self.training else self._running_statistics()
-        scale = self.weight * torch.rsqrt(var + self.eps)
-        shift = self.bias - mean * scale
-        shape = [1] * x.dim()
-        shape[channel_dim] = -1
-        return (x * scale.view(shape) + shift.view(shape)) * mask
-
-    def _running_statistics(self) -> tuple[Tensor, Tensor]:
-        return self.running_mean, self.running_var
-
-    def _batch_statistics(self, x: Tensor, mask: Tensor, channel_dim: int) -> tuple[Tensor, Tensor]:
-        others = [dim for dim in range(x.dim()) if dim != channel_dim]
-        x = x.float()  # eight bits of a bfloat16 cannot count the frames of a batch, and variances need more, too
-        per_channel = mask.float().sum() * (x.numel() / x.shape[channel_dim] / mask.numel())
-        sums = torch.stack([x.sum(others), x.square().sum(others), per_channel.expand(x.shape[channel_dim])])
-        if dist.is_initialized() and dist.get_world_size() > 1:
-            sums = all_reduce(sums)
-        mean = sums[0] / sums[2]
-        var = (sums[1] / sums[2] - mean.square()).clamp(min=0)
-        with torch.no_grad():
-            count = sums[2]
-            unbiased = var * (count / (count - 1).clamp(min=1))
-            # a batch that is not finite is skipped by the trainer, and must leave no trace here either
-            finite = sums.isfinite().all()
-            self.running_mean.copy_(torch.where(finite, self.running_mean.lerp(mean, self.momentum), self.running_mean))
-            self.running_var.copy_(
-                torch.where(finite, self.running_var.lerp(unbiased, self.momentum), self.running_var)
-            )
-        return mean, var
-
-
 class ConvFrontEnd(nn.Module):
     """Two convolutions over (frequency, time): C × 41×11 with stride 2×2, then C × 21×11 with stride 2×1.
 
@@ -88,7 +37,7 @@ class ConvFrontEnd(nn.Module):
     def __init__(self, num_mels: int, channels: int) -> None:
         super().__init__()
         self.convs = nn.ModuleList([
-            nn.Conv2d(1, channels, (41, 11), stride=(2, 2), padding=(0, 5), bias=False),
+            nn.Conv2d(1, channels, (41, 11), stride=(2, TIME_STRIDE), padding=(0, 5), bias=False),
             nn.Conv2d(channels, channels, (21, 11), stride=(2, 1), padding=(10, 5), bias=False),
         ])  # fmt: skip
         self.norms = nn.ModuleList([MaskedBatchNorm(channels), MaskedBatchNorm(channels)])
@@ -97,7 +46,7 @@ class ConvFrontEnd(nn.Module):
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """features [B, F, M] and lengths [B] → [B, T, output_dim] and lengths [B]."""
-        lengths = (lengths + TIME_REDUCTION - 1) // TIME_REDUCTION
+        lengths = (lengths + TIME_STRIDE - 1) // TIME_STRIDE
         # of 19 to 22 channels oneDNN's weight gradient writes outside of its memory when it pads them itself (3.10)
         x = nn.functional.pad(features.transpose(1, 2), (0, 0, MEL_PADDING, MEL_PADDING)).unsqueeze(1)
         mask: Tensor | None = None
@@ -110,18 +59,21 @@ class ConvFrontEnd(nn.Module):
 
 
 class RecurrentLayer(nn.Module):
-    """Masked batch norm (but for the first layer), then one recurrence per direction.
+    """Masked batch norm (but for the first layer), then one recurrence per direction, then dropout.
 
     The backward direction reads each row reversed by its own length, so that neither direction ever sees
     padding before speech: the result of packed sequences at the speed of unpacked ones.
     """
 
-    def __init__(self, input_dim: int, hidden_dim: int, rnn_type: RnnType, bidirectional: bool, norm: bool) -> None:
+    def __init__(
+        self, input_dim: int, hidden_dim: int, rnn_type: RnnType, bidirectional: bool, norm: bool, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.norm = MaskedBatchNorm(input_dim) if norm else None
         rnn = RNN_CLASSES[rnn_type]
         self.forward_rnn = rnn(input_dim, hidden_dim, batch_first=True)
         self.backward_rnn = rnn(input_dim, hidden_dim, batch_first=True) if bidirectional else None
+        self.dropout = nn.Dropout(dropout)
         self.output_dim = hidden_dim * (2 if bidirectional else 1)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
@@ -134,7 +86,7 @@ class RecurrentLayer(nn.Module):
             order = reversed_order(lengths, x.shape[1])
             backward = take_frames(recur(self.backward_rnn, take_frames(x, order)), order)
             output = torch.cat([output, backward], dim=2)
-        return output * mask
+        return cast(Tensor, self.dropout(output * mask))
 
 
 def recur(rnn: nn.RNNBase, x: Tensor) -> Tensor:

@@ -4,9 +4,10 @@ from typing import Any
 
 import torch
 
-from ds2ray.config import AdapterConfig, AudioConfig, ModelConfig, from_plain, to_plain
+from ds2ray.config import AudioConfig, adapter_from_plain, from_plain, model_from_plain, model_to_plain, to_plain
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.adapter import Adapter
+from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.files import load_model_file
 from ds2ray.model.weights import Base, build_base, from_bytes, load_strictly, to_bytes
 from ds2ray.store import (
@@ -50,11 +51,12 @@ def _record(base: Base, weights: bytes, run_id: str, metrics: dict[str, Any]) ->
         fingerprint=base.fingerprint,
         sha256=sha256(weights),
         size_bytes=len(weights),
-        model=to_plain(base.model_config),
+        model=model_to_plain(base.model_config),
         audio=to_plain(base.audio),
         vocabulary=base.vocabulary.to_json(),
         run_id=run_id,
         metrics=metrics,
+        fingerprint_version=base.fingerprint_version,
     )
 
 
@@ -82,11 +84,12 @@ def base_from_bytes(record: BaseRecord, weights: bytes, device: torch.device | s
     """A base from its record and its weights. Raises ArtifactCorruptError where they do not belong together."""
     where = f"base {record.base_id}"
     base = build_base(
-        from_plain(ModelConfig, record.model, record.where),
+        model_from_plain(record.model, record.where),
         from_plain(AudioConfig, record.audio, record.where),
         Vocabulary.from_json(record.vocabulary, record.where),
         from_bytes(weights, where),
         where,
+        record.fingerprint_version,
     )
     if base.fingerprint != record.fingerprint:
         raise ArtifactCorruptError(f"{where}: its weights have fingerprint {base.base_id}; publish the base again")
@@ -94,7 +97,7 @@ def base_from_bytes(record: BaseRecord, weights: bytes, device: torch.device | s
     return base
 
 
-def open_adapter(store: Store, user_key: str, base: Base) -> tuple[AdapterPointer, MLPAdapter] | None:
+def open_adapter(store: Store, user_key: str, base: Base) -> tuple[AdapterPointer, Adapter] | None:
     """A user's current adapter in evaluation mode; None where the user has none.
 
     Raises:
@@ -110,7 +113,7 @@ def open_adapter(store: Store, user_key: str, base: Base) -> tuple[AdapterPointe
             "open that base, or adapt the user to this one"
         )
     where = f"adapter {pointer.version} of user {user_key}"
-    config = from_plain(AdapterConfig, pointer.adapter, pointer.where)
-    adapter = MLPAdapter.from_config(base.model.encoding_dim(config.after_layer), config)
+    config = adapter_from_plain(pointer.adapter, pointer.where)
+    adapter = build_adapter(base.model.encoding_dim(config.after_layer), config)
     load_strictly(adapter, from_bytes(read_adapter(store, pointer), where), where)
-    return pointer, adapter.to(base.model.output.weight.device).eval()
+    return pointer, adapter.to(base.model.device).eval()

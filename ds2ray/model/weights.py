@@ -10,27 +10,42 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ds2ray.config import AudioConfig, ModelConfig, to_plain
-from ds2ray.errors import ArtifactCorruptError
-from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.config import AudioConfig, ModelConfig, model_to_plain, to_plain
+from ds2ray.errors import ArtifactCorruptError, NewerReleaseError
+from ds2ray.model.acoustic import AcousticModel
+from ds2ray.model.building import build_model
+from ds2ray.shapes.architectures import shape_of
 from ds2ray.text import Vocabulary
+
+FINGERPRINT_VERSION = 2
+"""How the fingerprints of new bases are computed: 1 was without the model's settings. A base keeps its own."""
 
 
 @dataclass(frozen=True)
 class Base:
     """A base with everything that it needs to recognise speech."""
 
-    model: DeepSpeech2
+    model: AcousticModel
     model_config: ModelConfig
     audio: AudioConfig
     vocabulary: Vocabulary
     fingerprint: str
+    fingerprint_version: int = FINGERPRINT_VERSION
 
     @classmethod
-    def of(cls, model: DeepSpeech2, model_config: ModelConfig, audio: AudioConfig, vocabulary: Vocabulary) -> "Base":
-        """A base from its parts; computes the fingerprint."""
-        fingerprint = base_fingerprint(model.base_state(), audio, vocabulary)
-        return cls(model, model_config, audio, vocabulary, fingerprint)
+    def of(
+        cls,
+        model: AcousticModel,
+        model_config: ModelConfig,
+        audio: AudioConfig,
+        vocabulary: Vocabulary,
+        fingerprint_version: int = FINGERPRINT_VERSION,
+    ) -> "Base":
+        """A base from its parts, of which the model hears as `audio` says from here on; computes the fingerprint."""
+        model.shape = shape_of(model_config, audio)
+        state = model.base_state()
+        fingerprint = base_fingerprint(state, model_config, audio, vocabulary, fingerprint_version)
+        return cls(model, model_config, audio, vocabulary, fingerprint, fingerprint_version)
 
     @property
     def base_id(self) -> str:
@@ -48,9 +63,22 @@ def weights_fingerprint(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def base_fingerprint(state: Mapping[str, Tensor], audio: AudioConfig, vocabulary: Vocabulary) -> str:
-    """sha256 over the weights, the audio config and the vocabulary."""
-    described = json.dumps([to_plain(audio), vocabulary.to_json()], sort_keys=True, ensure_ascii=False)
+def base_fingerprint(
+    state: Mapping[str, Tensor],
+    model_config: ModelConfig,
+    audio: AudioConfig,
+    vocabulary: Vocabulary,
+    version: int = FINGERPRINT_VERSION,
+) -> str:
+    """sha256 over the weights, the audio config, the vocabulary and, from version 2 on, architecture and model config.
+
+    Raises:
+        ValueError: the version is not known.
+    """
+    if not 1 <= version <= FINGERPRINT_VERSION:
+        raise ValueError(f"fingerprints of version {version} are not known")
+    parts = [to_plain(audio), vocabulary.to_json(), model_to_plain(model_config)]
+    described = json.dumps(parts[:2] if version == 1 else parts, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(f"{weights_fingerprint(state)}|{described}".encode()).hexdigest()
 
 
@@ -88,9 +116,22 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], where: str) ->
 
 
 def build_base(
-    model_config: ModelConfig, audio: AudioConfig, vocabulary: Vocabulary, state: Mapping[str, Tensor], where: str
+    model_config: ModelConfig,
+    audio: AudioConfig,
+    vocabulary: Vocabulary,
+    state: Mapping[str, Tensor],
+    where: str,
+    fingerprint_version: int = FINGERPRINT_VERSION,
 ) -> Base:
-    """A base from configs and weights, strictly checked. Raises ArtifactCorruptError."""
-    model = DeepSpeech2.from_config(model_config, audio.num_mels, len(vocabulary))
+    """A base from configs and weights, strictly checked. Raises NewerReleaseError or ArtifactCorruptError."""
+    if fingerprint_version > FINGERPRINT_VERSION:
+        raise NewerReleaseError(
+            f"{where}: fingerprints of version {fingerprint_version} are not known: it was written by a newer release "
+            "of ds2ray; install that one, or write it again with this one"
+        )
+    model = build_model(model_config, audio, len(vocabulary))
     load_strictly(model, state, where)
-    return Base.of(model, model_config, audio, vocabulary)
+    try:
+        return Base.of(model, model_config, audio, vocabulary, fingerprint_version)
+    except ValueError as error:
+        raise ArtifactCorruptError(f"{where}: {error}") from error

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError, NewerReleaseError
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.stored import open_adapter
 from ds2ray.model.weights import Base
 from ds2ray.store import AdapterPointer, Store, user_key
@@ -18,7 +18,7 @@ class Speaker:
     """A user's adapter, or why the base alone is used."""
 
     pointer: AdapterPointer | None = None
-    adapter: MLPAdapter | None = None
+    adapter: Adapter | None = None
     note: str = ""
 
 

@@ -14,14 +14,12 @@ from ds2ray.config import TranscribeJob
 from ds2ray.decoding.greedy import Decoded, greedy
 from ds2ray.errors import InputError
 from ds2ray.metrics import Score, score_texts
-from ds2ray.model.layers import TIME_REDUCTION
 from ds2ray.model.stored import open_base
 from ds2ray.model.weights import Base
 from ds2ray.progress import TellDone, untold_done
 from ds2ray.recognition.hypothesis import Hypothesis, words_of
 from ds2ray.recognition.speakers import MAX_OPEN, Speaker, Speakers
 from ds2ray.sound.audio import probe, read_waveform
-from ds2ray.sound.features import LogMel
 from ds2ray.store import Store
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import normalise
@@ -93,7 +91,6 @@ class Transcriber:
     ) -> list[Hypothesis]:
         """Recognise utterances of any users, in their order; with `use_adapters=False` by the base alone."""
         results: list[Hypothesis | None] = [None] * len(utterances)
-        log_mel = LogMel(self.base.audio).to(self.device)
         batches = batches_by_seconds([utterance.duration_s or 0.0 for utterance in utterances], self.batch_s)
 
         def load(indices: list[int]) -> list[tuple[int, np.ndarray | str]]:
@@ -112,7 +109,7 @@ class Transcriber:
                 continue
             users = [utterances[index].user_id if use_adapters else "" for index, _ in rows]
             speaker_of = {user: self.speakers.find(user) for user in dict.fromkeys(users)}
-            decoded = self._recognise(log_mel, [waveform for _, waveform in rows], users, speaker_of)
+            decoded = self._recognise([waveform for _, waveform in rows], users, speaker_of)
             for (index, _), row, user in zip(rows, decoded, users, strict=True):
                 results[index] = self._hypothesis(utterances[index], row, speaker_of[user])
         return [result for result in results if result is not None]
@@ -125,7 +122,6 @@ class Transcriber:
     @torch.no_grad()
     def _recognise(
         self,
-        log_mel: LogMel,
         waveforms: Sequence[np.ndarray],
         users: Sequence[str],
         speaker_of: Mapping[str, Speaker],
@@ -139,11 +135,11 @@ class Transcriber:
             if speaker.adapter is not None and speaker.pointer is not None:
                 rows = torch.tensor([row for row, other in enumerate(users) if other == user], device=self.device)
                 adapters.append((speaker.adapter, speaker.pointer.adapter["after_layer"], rows))
-        features, lengths = log_mel(padded, num_samples)
+        features, lengths = self.base.model.features(padded, num_samples)
         return greedy(*self.base.model.forward_rows(features, lengths, adapters))
 
     def _hypothesis(self, utterance: Utterance, row: Decoded, speaker: Speaker) -> Hypothesis:
-        frame_s = TIME_REDUCTION * self.base.audio.hop_s
+        frame_s = self.base.model.shape.frame_s
         return Hypothesis(
             utterance_id=utterance.utterance_id,
             user_id=utterance.user_id,

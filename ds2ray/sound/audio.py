@@ -166,11 +166,6 @@ def num_feature_frames(num_samples: int, audio: AudioConfig) -> int:
     return 1 + num_samples // round(audio.hop_s * audio.sample_rate_hz)
 
 
-def num_encoding_frames(duration_s: float, audio: AudioConfig) -> int:
-    """Frames that CTC aligns with: the convolutions keep every second feature frame."""
-    return (num_feature_frames(round(duration_s * audio.sample_rate_hz), audio) + 1) // 2
-
-
 def _pcm_size_bytes(uri: str) -> int:
     info = storage.stat_many([uri])[uri]
     if info is None:

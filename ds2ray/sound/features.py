@@ -3,8 +3,6 @@
 Shapes: B utterances of a batch, S samples of the longest, F feature frames of the longest, M mel channels.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torchaudio.transforms import MelSpectrogram
@@ -24,12 +22,13 @@ class LogMel(nn.Module):
 
     def __init__(self, config: AudioConfig) -> None:
         super().__init__()
+        self.config = config
         self.hop_samples = round(config.hop_s * config.sample_rate_hz)
         self.normalise = config.normalise
         window_samples = round(config.window_s * config.sample_rate_hz)
         self.mel = MelSpectrogram(
             sample_rate=config.sample_rate_hz,
-            n_fft=_fft_size(window_samples, config),
+            n_fft=config.fft_size,
             win_length=window_samples,
             hop_length=self.hop_samples,
             n_mels=config.num_mels,
@@ -54,17 +53,6 @@ class LogMel(nn.Module):
             features = (features - (features * mask).sum(1, keepdim=True) / count) * mask
             features = features / (features.square().sum(1, keepdim=True) / count + 1e-5).sqrt()
         return features * mask, lengths
-
-
-def _fft_size(window_samples: int, config: AudioConfig) -> int:
-    """A power of two that holds the window and is fine enough for every mel channel to cover a frequency."""
-    size = 1 << (window_samples - 1).bit_length()
-    # HTK's mel scale, as torchaudio uses it; the lowest channel is the narrowest
-    mels_per_channel = 2595 * math.log10(1 + config.sample_rate_hz / 2 / 700) / (config.num_mels + 1)
-    narrowest_hz = 700 * (10 ** (2 * mels_per_channel / 2595) - 1)
-    while config.sample_rate_hz / size > narrowest_hz:
-        size *= 2
-    return size
 
 
 def spec_augment(features: Tensor, lengths: Tensor, config: AugmentConfig) -> Tensor:

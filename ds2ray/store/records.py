@@ -12,7 +12,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class BaseRecord:
-    """base.json: everything that is needed to build and verify a base."""
+    """base.json: everything that is needed to build and verify a base.
+
+    Attributes:
+        model: the architecture's name and its settings; without a name it is DeepSpeech2.
+        fingerprint_version: how the fingerprint was computed.
+    """
 
     base_id: str
     fingerprint: str
@@ -23,6 +28,7 @@ class BaseRecord:
     vocabulary: dict[str, Any]
     run_id: str
     metrics: dict[str, Any]
+    fingerprint_version: int = 1
 
     @property
     def where(self) -> str:

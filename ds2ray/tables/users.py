@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ds2ray import storage
-from ds2ray.config import AudioConfig, DataConfig
+from ds2ray.config import DataConfig
 from ds2ray.errors import InputError
 from ds2ray.progress import Tell, untold
+from ds2ray.shapes.shape import Shape
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import COLUMNS, Manifest, Utterance, manifest_of, read_manifest
 from ds2ray.tables.problems import Problem, ProblemKind, shown
@@ -113,12 +114,16 @@ def usable_users(
     users: Sequence[UserData],
     *,
     data: DataConfig,
-    audio: AudioConfig,
+    shape: Shape,
     vocabulary: Vocabulary | None,
     objects: Mapping[str, ObjectInfo | None] | None = None,
     tell: Tell = untold,
 ) -> list[UserData]:
-    """`validate` for every user, with the audio of many of them looked at together."""
+    """`validate` for every user, with the audio of many of them looked at together.
+
+    Args:
+        shape: of the base; says how it hears, and how long a transcript may be for its audio.
+    """
     checked: list[UserData] = []
     for start in range(0, len(users), _BLOCK_USERS):
         block = users[start : start + _BLOCK_USERS]
@@ -133,7 +138,14 @@ def usable_users(
             )
             for user in block
         ]
-        found = validate_many(manifests, data=data, audio=audio, vocabulary=vocabulary, objects=objects)
+        found = validate_many(
+            manifests,
+            data=data,
+            audio=shape.audio,
+            vocabulary=vocabulary,
+            objects=objects,
+            encoding_frames=shape.encoding_frames,
+        )
         checked += [_user_data(user.user_id, manifest) for user, manifest in zip(block, found, strict=True)]
         tell(f"audio of {len(checked)} of {len(users)} users looked at")
     return checked

@@ -1,14 +1,14 @@
 """Which utterances of a manifest can be used: every problem at once, before anything is started."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from ds2ray import storage
 from ds2ray.config import AudioConfig, BadRows, DataConfig, ProbeAudio, UnknownCharacters
 from ds2ray.errors import InputError, StorageError
-from ds2ray.sound.audio import AudioInfo, num_encoding_frames, probe
+from ds2ray.sound.audio import AudioInfo, probe
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.problems import Problem, ProblemKind, shown
@@ -22,6 +22,9 @@ _DURATION_TOLERANCE = 0.01  # share by which a manifest's duration may differ fr
 _DURATION_TOLERANCE_S = 0.02  # … or seconds, where that is more
 _SHOWN_PROBLEMS = 50
 
+EncodingFrames = Callable[[int], int]
+"""Number of samples → frames that CTC aligns with."""
+
 
 @dataclass(frozen=True)
 class _Checks:
@@ -31,6 +34,7 @@ class _Checks:
     audio: AudioConfig
     vocabulary: Vocabulary | None
     transcripts_required: bool
+    encoding_frames: EncodingFrames | None
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ def validate(
     vocabulary: Vocabulary | None,
     objects: Mapping[str, ObjectInfo | None] | None = None,
     transcripts_required: bool = True,
+    encoding_frames: EncodingFrames | None = None,
 ) -> Manifest:
     """Check every utterance; does not raise for any of them.
 
@@ -59,6 +64,7 @@ def validate(
         vocabulary: that transcripts are to be written in; None: they only must not be empty.
         objects: what `storage.stat_many` said of the audio, where the caller has asked already.
         transcripts_required: False where speech is only to be recognised.
+        encoding_frames: of the base, as its shape tells; None: a transcript may be too long for its audio.
 
     Returns:
         A new manifest with the usable utterances, their durations filled in where the audio was opened, and all
@@ -76,6 +82,7 @@ def validate(
         vocabulary=vocabulary,
         objects=objects,
         transcripts_required=transcripts_required,
+        encoding_frames=encoding_frames,
     )[0]
 
 
@@ -87,9 +94,10 @@ def validate_many(
     vocabulary: Vocabulary | None,
     objects: Mapping[str, ObjectInfo | None] | None = None,
     transcripts_required: bool = True,
+    encoding_frames: EncodingFrames | None = None,
 ) -> list[Manifest]:
     """`validate` for many manifests, with the audio of all of them looked at together."""
-    checks = _Checks(data, audio, vocabulary, transcripts_required)
+    checks = _Checks(data, audio, vocabulary, transcripts_required, encoding_frames)
     sounds = iter(_look_at([u for manifest in manifests for u in manifest.utterances], data, objects))
     return [_check_manifest(manifest, [next(sounds) for _ in manifest.utterances], checks) for manifest in manifests]
 
@@ -245,9 +253,10 @@ def _check_transcript(utterance: Utterance, checks: _Checks, known_length: bool)
     if not token_ids:
         reason = "holds no character of the vocabulary" if transcript.strip() else "is empty"
         return [_transcript_fault(transcript, reason, "write down what is said")]
-    if not known_length or utterance.duration_s is None:
+    if not known_length or utterance.duration_s is None or checks.encoding_frames is None:
         return []
-    needed, frames = min_ctc_frames(token_ids), num_encoding_frames(utterance.duration_s, checks.audio)
+    needed = min_ctc_frames(token_ids)
+    frames = checks.encoding_frames(round(utterance.duration_s * checks.audio.sample_rate_hz))
     if needed <= frames:
         return []
     reason = f"too long for its audio: needs {needed} frames, {utterance.duration_s:.3f} s of audio give {frames}"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ds2ray.config import Precision
-from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.model.acoustic import AcousticModel
 
 
 def uses_bfloat16(precision: Precision, device: torch.device | str) -> bool:
@@ -25,14 +25,15 @@ def products_in(precision: Precision, device: torch.device | str) -> AbstractCon
     return nullcontext()
 
 
-def bfloat16_trunk(model: DeepSpeech2) -> DeepSpeech2:
-    """A copy of a frozen model whose convolutions and recurrences compute in bfloat16.
+def bfloat16_trunk(model: AcousticModel) -> AcousticModel:
+    """A copy of a frozen model in which what may compute in bfloat16 does, as in DeepSpeech2 convolutions and
+    recurrences.
 
     Not autocast: that would cast the weights of a recurrence again at every time step.
     """
     half = copy.deepcopy(model)
     for module in half.modules():
-        if isinstance(module, (nn.Conv2d, nn.RNNBase)):
+        if half.in_bfloat16(module):
             module.bfloat16()
             module.register_forward_pre_hook(_to_bfloat16)
             module.register_forward_hook(_to_float32)
@@ -44,5 +45,5 @@ def _to_bfloat16(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor,
 
 
 def _to_float32(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> Any:
-    """A convolution gives a tensor, a recurrence a pair of outputs and states, of which only the outputs are used."""
+    """Most modules give a tensor, a recurrence a pair of outputs and states, of which only the outputs are used."""
     return output.float() if isinstance(output, Tensor) else (output[0].float(), None)

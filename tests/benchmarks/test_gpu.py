@@ -17,6 +17,7 @@ from benchmarks.gpu_limits import Limits, busy_us, trunk_flops
 from benchmarks.speech import Speaker, random_base
 from benchmarks.synthetic import VOCABULARY, synthetic_users
 from ds2ray.config import LAST_LAYER, AdaptConfig, AdapterConfig, Precision
+from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.layers import RecurrentLayer
 from ds2ray.model.weights import Base
 from ds2ray.sound.audio import read_waveform
@@ -106,6 +107,7 @@ def test_the_plain_loop_is_warmed_up_and_as_precise_as_cohorts(
 
     def train_one(plain: Base, user: Speaker, task: Task, device: str) -> None:
         half = torch.bfloat16
+        assert isinstance(plain.model, DeepSpeech2)
         layers = [layer for layer in plain.model.rnn_layers if isinstance(layer, RecurrentLayer)]
         assert [next(layer.forward_rnn.parameters()).dtype == half for layer in layers] == halves
         assert plain.model.conv.convs[0].weight.dtype == half

@@ -45,7 +45,7 @@ def test_a_good_adapter_is_not_replaced_by_a_weak_one(
     root = random_base.publish(str(tmp_path / "store"))
     good = publish_good(root, tmp_path, easy)
     users = write_users(str(tmp_path / "again.csv"), {"fiona": easy})
-    num_layers = len(random_base.base.model.rnn_layers)
+    num_layers = random_base.base.model.shape.num_stages
     for after_layer in (-1, num_layers):  # two names of one place
         run_id = f"weak-after-{after_layer}"
         job = job_of(root, users, run_id, force=True, **WEAK)

@@ -13,9 +13,12 @@ from ds2ray.config import (
     Activation,
     AdaptConfig,
     AdapterConfig,
+    AdapterKind,
     AdaptJob,
+    Architecture,
     AudioConfig,
     BadRows,
+    ConformerConfig,
     DemoJob,
     ModelConfig,
     PackBy,
@@ -103,6 +106,7 @@ class TestPresets:
             ("ds2_small", ModelConfig(num_rnn_layers=3, rnn_hidden_dim=512), AudioConfig()),
             ("ds2", ModelConfig(num_rnn_layers=5, rnn_hidden_dim=512), AudioConfig()),
             ("ds2_large", ModelConfig(num_rnn_layers=5, rnn_hidden_dim=1024), AudioConfig()),
+            ("conformer_small", ModelConfig(architecture=Architecture.conformer), AudioConfig()),
         ],
     )
     def test_models(self, option: str, model: ModelConfig, audio: AudioConfig) -> None:
@@ -117,6 +121,22 @@ class TestPresets:
     @pytest.mark.parametrize(("option", "dims"), [("small", [64]), ("medium", [256]), ("large", [512, 256])])
     def test_adapters(self, option: str, dims: list[int]) -> None:
         assert composed(AdaptJob, f"adapter={option}").adapter == AdapterConfig(hidden_dims=dims)
+
+    def test_an_adapter_of_another_kind(self) -> None:
+        assert composed(AdaptJob, "adapter=lhuc").adapter == AdapterConfig(kind=AdapterKind.lhuc)
+        assert composed(AdaptJob, "adapter.kind=lhuc", "adapter.after_layer=-1").adapter == AdapterConfig(
+            kind=AdapterKind.lhuc, after_layer=-1
+        )
+
+    def test_a_setting_of_another_architecture_or_kind_is_refused(self) -> None:
+        told = mistakes("train", "model=conformer_small", "model.rnn_hidden_dim=96", "train.manifest=m.csv")
+        assert "model.rnn_hidden_dim=96 is not possible: model.architecture=conformer has no such setting" in told
+        told = mistakes("adapt_users", "adapter=small", "adapter.kind=lhuc", "users=u.csv")
+        assert "adapter.hidden_dims=[64] is not possible: adapter.kind=lhuc has no such setting" in told
+
+    def test_a_setting_of_a_section_within_a_section(self) -> None:
+        job = composed(TrainJob, "model=conformer_small", "model.conformer.num_layers=3")
+        assert job.model.conformer == ConformerConfig(num_layers=3)
 
     @pytest.mark.parametrize("schema", [AdaptJob, SweepJob, DemoJob])
     def test_adapters_after_the_last_layer_bring_their_training(self, schema: type[Any]) -> None:

@@ -108,7 +108,7 @@ class TestScripts:
     def test_mistake_from_another_folder(self, tmp_path: Path) -> None:
         done = script("adapt_users", "users.csv", "adapter=hugh", cwd=tmp_path)
         assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == "jobs/adapt_users.py: adapter=hugh: one of large, last, medium, small is wanted\n"
+        assert done.stderr == "jobs/adapt_users.py: adapter=hugh: one of large, last, lhuc, medium, small is wanted\n"
         assert list(tmp_path.iterdir()) == []
 
     def test_cfg_prints_the_composed_settings(self) -> None:

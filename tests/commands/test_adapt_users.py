@@ -87,7 +87,7 @@ class TestRun:
             assert (pointer.version, pointer.sha256, pointer.run_id) == (row.version, row.sha256, "first")
             assert (pointer.error_before, pointer.error_after) == (row.error_before, row.error_after)
             assert (pointer.seq, pointer.data_fingerprint) == (1, row.fingerprint)
-            assert [linear.out_features for linear in adapter.hidden] == ADAPTER.hidden_dims
+            assert adapter.config.hidden_dims == ADAPTER.hidden_dims
             assert (row.utterances_used, row.utterances_dropped, row.attempts) == (6, 0, 1)
             assert row.seconds > 0
 

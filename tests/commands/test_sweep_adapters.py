@@ -26,7 +26,7 @@ from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.fleet.sweep import SweepPoint, SweepRow, sweep_points
 from ds2ray.fleet.sweep_report import write_report
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.mlp import MLPAdapter
 
 
 def make_job(corpus: DemoCorpus, base: RandomBase, folder: Path, **sweep: Any) -> SweepJob:

@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2ray.config import AdaptConfig, AudioConfig, ModelConfig
+from ds2ray.errors import ConfigError
 from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, pack_cohorts, speech_bytes_per_s
 from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.shapes.architectures import shape_of
 
 GIB = 2.0**30
 
@@ -39,7 +41,12 @@ class TestSize:
         model = DeepSpeech2.from_config(config, num_mels, 10)
         # fifty frames of four bytes a value, and 8000 samples of two
         expected = 50 * 4 * model.encoding_dim(after_layer) + 16000
-        assert speech_bytes_per_s(config, audio, after_layer) == expected
+        assert speech_bytes_per_s(shape_of(config, audio), after_layer) == expected
+
+
+def test_a_place_that_the_base_lacks_is_refused_before_anything_starts() -> None:
+    with pytest.raises(ConfigError, match="adapter.after_layer=9 is not possible: the base has 3 recurrent layers"):
+        speech_bytes_per_s(shape_of(ModelConfig(), AudioConfig()), 9)
 
 
 def test_cohorts_are_balanced() -> None:

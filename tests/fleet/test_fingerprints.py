@@ -1,3 +1,5 @@
+import hashlib
+import json
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from ds2ray.config import (
     Activation,
     AdaptConfig,
     AdapterConfig,
+    AdapterKind,
     BadRows,
     DataConfig,
     ErrorMetric,
@@ -69,6 +72,7 @@ def test_rewritten_audio_changes_a_fingerprint(tmp_path: Path) -> None:
 
 
 OTHER_ADAPTER: dict[str, Any] = {
+    "kind": AdapterKind.lhuc,
     "hidden_dims": [8],
     "activation": Activation.gelu,
     "dropout": 0.3,
@@ -106,6 +110,12 @@ OTHER_HOW: dict[str, Any] = {
 def test_every_setting_is_known_here() -> None:
     assert {field.name for field in fields(AdapterConfig)} == set(OTHER_ADAPTER)
     assert {field.name for field in fields(AdaptConfig)} == set(OTHER_ADAPT) | set(OTHER_HOW)
+
+
+def test_settings_as_they_were_before_there_were_kinds_train_nobody_anew() -> None:
+    described = json.dumps(settings_that_matter(AdapterConfig(), AdaptConfig()), sort_keys=True)
+    digest = hashlib.sha256(described.encode()).hexdigest()
+    assert digest == "7d68748f9e617650b2a9b33a4d913ce1b5821c544f4a0019d44a041749e83be5"
 
 
 @pytest.mark.parametrize("name", OTHER_ADAPTER)

@@ -11,10 +11,11 @@ import soundfile
 
 from benchmarks.counted import REQUESTS
 from ds2ray import storage
-from ds2ray.config import AudioConfig, BadRows, DataConfig, TextConfig
+from ds2ray.config import AudioConfig, BadRows, DataConfig, ModelConfig, TextConfig
 from ds2ray.errors import StorageError
 from ds2ray.fleet.plan import Change, UserPlan
 from ds2ray.fleet.sealed import open_sealed
+from ds2ray.shapes.architectures import shape_of
 from ds2ray.sound.audio import read_waveform
 from ds2ray.store.outcomes import Outcome, Status
 from ds2ray.tables.manifest import Utterance, write_manifest
@@ -53,7 +54,9 @@ def packed(folder: str, user_id: str, utterances: list[Utterance]) -> UserPlan:
 
 
 def opened(users: list[UserPlan], **data: Any) -> tuple[list[UserPlan], list[Outcome]]:
-    return open_sealed(users, data=DataConfig(**data), audio=AudioConfig(), vocabulary=VOCABULARY)
+    return open_sealed(
+        users, data=DataConfig(**data), shape=shape_of(ModelConfig(), AudioConfig()), vocabulary=VOCABULARY
+    )
 
 
 def test_what_can_be_used_is_used_and_the_rest_is_counted(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from tiny_base import make_base
 from ds2ray import storage
 from ds2ray.config import AdapterConfig, to_plain
 from ds2ray.errors import StorageError
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.stored import publish_base
 from ds2ray.model.weights import Base, to_bytes
 from ds2ray.recognition import speakers

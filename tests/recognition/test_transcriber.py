@@ -14,7 +14,7 @@ from ds2ray import Transcriber, storage
 from ds2ray.config import AdapterConfig, AudioConfig, ModelConfig, TextConfig, to_plain
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.metrics import word_errors
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.weights import Base, to_bytes
 from ds2ray.recognition.hypothesis import Hypothesis

@@ -13,7 +13,6 @@ from ds2ray.config import AudioConfig
 from ds2ray.errors import InputError
 from ds2ray.sound.audio import (
     change_speed,
-    num_encoding_frames,
     num_feature_frames,
     probe,
     read_waveform,
@@ -187,8 +186,6 @@ def test_noise_is_never_anything_but_refused(data: bytes) -> None:
 
 
 @given(st.integers(1, 400_000))
-def test_encoding_frames_are_half_of_the_feature_frames(num_samples: int) -> None:
+def test_a_feature_frame_begins_every_hop(num_samples: int) -> None:
     config = AudioConfig()
-    frames = num_feature_frames(num_samples, config)
-    assert frames == 1 + num_samples // 160
-    assert num_encoding_frames(num_samples / config.sample_rate_hz, config) == (frames + 1) // 2
+    assert num_feature_frames(num_samples, config) == 1 + num_samples // 160

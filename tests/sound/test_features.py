@@ -5,10 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2ray.config import AudioConfig, AugmentConfig, ModelConfig
-from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.config import AudioConfig, AugmentConfig
 from ds2ray.padding import frame_mask
-from ds2ray.sound.audio import num_encoding_frames, num_feature_frames
+from ds2ray.sound.audio import num_feature_frames
 from ds2ray.sound.features import LogMel, spec_augment
 
 
@@ -56,14 +55,6 @@ def test_loudness_does_not_matter_and_silence_is_finite() -> None:
 def test_every_mel_channel_hears_something(num_mels: int) -> None:
     log_mel = LogMel(AudioConfig(num_mels=num_mels))  # torchaudio warns of channels without a frequency
     assert (log_mel.mel.mel_scale.fb.sum(0) > 0).all()
-
-
-def test_the_number_of_frames_that_the_model_gives_is_the_one_that_validation_counts_on() -> None:
-    config = AudioConfig(num_mels=16)
-    model = DeepSpeech2.from_config(ModelConfig(conv_channels=2, num_rnn_layers=1, rnn_hidden_dim=4), 16, 5).eval()
-    for num_samples in (1, 159, 160, 320, 479, 480, 16001):
-        _, lengths = model(*LogMel(config)(*noise(num_samples)))
-        assert int(lengths[0]) == num_encoding_frames(num_samples / config.sample_rate_hz, config)
 
 
 @settings(max_examples=40)

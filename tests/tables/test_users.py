@@ -6,8 +6,9 @@ import pytest
 import soundfile
 
 from ds2ray import storage
-from ds2ray.config import AudioConfig, BadRows, DataConfig, TextConfig
+from ds2ray.config import AudioConfig, BadRows, DataConfig, ModelConfig, TextConfig
 from ds2ray.errors import InputError
+from ds2ray.shapes.architectures import shape_of
 from ds2ray.tables.problems import ProblemKind
 from ds2ray.tables.users import UserData, read_users, usable_users
 from ds2ray.text import Vocabulary
@@ -142,7 +143,9 @@ def test_usable_users_hold_usable_utterances_and_say_what_was_left_out(tmp_path:
     }
     users, _ = read_users(write(tmp_path, tables), DataConfig())
     vocabulary = Vocabulary.from_transcripts(["one"], TextConfig())
-    ann, bob = usable_users(users, data=DataConfig(), audio=AudioConfig(), vocabulary=vocabulary)
+    ann, bob = usable_users(
+        users, data=DataConfig(), shape=shape_of(ModelConfig(), AudioConfig()), vocabulary=vocabulary
+    )
     assert [(u.line, u.duration_s, u.user_id) for u in ann.utterances] == [(2, 0.5, "ann")]
     assert [(p.line, p.kind, p.user_id) for p in ann.problems] == [
         (3, ProblemKind.audio, "ann"),

@@ -7,8 +7,9 @@ import pytest
 import soundfile
 
 from ds2ray import storage
-from ds2ray.config import AudioConfig, BadRows, DataConfig, ProbeAudio, TextConfig, UnknownCharacters
+from ds2ray.config import AudioConfig, BadRows, DataConfig, ModelConfig, ProbeAudio, TextConfig, UnknownCharacters
 from ds2ray.errors import InputError
+from ds2ray.shapes.architectures import shape_of
 from ds2ray.tables.manifest import Manifest, Utterance, read_manifest
 from ds2ray.tables.problems import Problem, ProblemKind
 from ds2ray.tables.validation import enforce, validate, validate_many
@@ -44,7 +45,14 @@ def check(
         rows.append(f"{name},{transcript},{duration}")
     uri = storage.join(folder_uri, "m.csv")
     storage.write_bytes(uri, "\n".join(rows).encode())
-    return validate(read_manifest(uri), data=data or DataConfig(), audio=AudioConfig(), vocabulary=vocabulary)
+    shape = shape_of(ModelConfig(), AudioConfig())
+    return validate(
+        read_manifest(uri),
+        data=data or DataConfig(),
+        audio=shape.audio,
+        vocabulary=vocabulary,
+        encoding_frames=shape.encoding_frames,
+    )
 
 
 def reasons(manifest: Manifest) -> list[tuple[int, ProblemKind, str, str]]:

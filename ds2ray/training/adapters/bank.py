@@ -1,4 +1,4 @@
-"""Many adapters of one shape as one stack: one forward and one optimizer step for all users, each as if alone.
+"""Many adapters of one kind and shape as one stack: one forward and one optimizer step for all users, each as if alone.
 
 Shapes: U users of the stack, D width of the encodings, N frames of all users in a step (one user's after the other's),
 P any parameter's own shape.
@@ -10,9 +10,8 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.adapter import Adapter
 
 ADAM_BETAS = (0.9, 0.999)
 ADAM_EPS = 1e-8
@@ -21,22 +20,21 @@ CLIP_EPS = 1e-6
 
 
 class AdapterBank(nn.Module):
-    """U adapters of one shape; parameters are stacked [U, P]. `state_of(user)` is a plain MLPAdapter's state dict.
+    """U adapters of one kind and shape; parameters are stacked [U, P]. `state_of(user)` is a plain adapter's state.
 
     Attributes:
         at_once: whether one operation serves all users, as is faster on GPUs, or each user has one of its own.
     """
 
-    def __init__(self, adapters: Sequence[MLPAdapter]) -> None:
+    def __init__(self, adapters: Sequence[Adapter]) -> None:
         super().__init__()
-        self.num_hidden = len(adapters[0].hidden)
-        self.activation = adapters[0].activation
-        self.at_once = adapters[0].output.weight.is_cuda
+        self._like = (adapters[0],)  # in a tuple, so that it is no part of the bank
         self._stack([adapter.state_dict() for adapter in adapters])
+        self.at_once = self.device.type == "cuda"
 
     @classmethod
     def of_states(cls, states: Sequence[Mapping[str, Tensor]], like: "AdapterBank") -> "AdapterBank":
-        """A bank of these weights, of the shape of another one."""
+        """A bank of these weights, of the kind and shape of another one."""
         bank = copy.copy(like)
         bank._parameters = {}
         bank._stack(states)
@@ -48,15 +46,25 @@ class AdapterBank(nn.Module):
             self._set(name, torch.stack([state[name] for state in states]))
 
     def __len__(self) -> int:
-        return len(self.stacked("norm.weight"))
+        return len(self.stacked(self.names[0]))
+
+    @property
+    def like(self) -> Adapter:
+        """An adapter of the kind and shape of all of them, whose weights do not matter."""
+        return self._like[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.stacked(self.names[0]).device
 
     def stacked(self, name: str) -> nn.Parameter:
-        """All users' parameter of that name in an MLPAdapter: [U, P]."""
+        """All users' parameter of that name in an adapter: [U, P]."""
         return cast(nn.Parameter, getattr(self, name.replace(".", "_")))
 
-    def hidden_widths(self) -> list[int]:
-        """Width of each hidden layer."""
-        return [self.stacked(f"hidden.{layer}.bias").shape[1] for layer in range(self.num_hidden)]
+    def weights(self) -> dict[str, Tensor]:
+        """All users' parameters, [U, P] each, by their names in an adapter."""
+        return {name: self.stacked(name) for name in self.names}
 
     def _set(self, name: str, value: Tensor) -> None:
         setattr(self, name.replace(".", "_"), nn.Parameter(value))
@@ -71,66 +79,8 @@ class AdapterBank(nn.Module):
             self._set(name, self.stacked(name).detach()[users])
 
     def forward(self, frames: Tensor, users: Sequence[int], counts: Sequence[int], scales: Sequence[Tensor]) -> Tensor:
-        """Each user's frames through the user's own adapter.
-
-        Frames need no gradient, so the layer norm's scale and shift are folded into the first product: its gradient
-        then costs no product of its own, and normalising no backward pass.
-
-        Args:
-            frames: [N, D], the frames of `users[0]`, then of `users[1]`, …
-            counts: how many frames each of them has.
-            scales: per hidden layer, factors of its outputs, [N, width], for dropout; empty: no dropout.
-
-        Returns:
-            [N, D].
-        """
-        product = self.by_padded_product if self.at_once else self.by_loop
-        return product(frames, users, counts, scales)
-
-    def by_loop(self, frames: Tensor, users: Sequence[int], counts: Sequence[int], scales: Sequence[Tensor]) -> Tensor:
-        """`forward` with one product per user and layer."""
-        # unbound once, since each indexing of a stack would cost a gradient of the stack's size
-        own = {name: self.stacked(name).unbind() for name in self.names}
-        normalised = functional.layer_norm(frames, frames.shape[1:])
-        outputs = []
-        start = 0
-        for user, count in zip(users, counts, strict=True):
-            part = slice(start, start + count)
-            start += count
-            y = normalised[part]
-            for layer in range(self.num_hidden):
-                weight, bias = own[f"hidden.{layer}.weight"][user], own[f"hidden.{layer}.bias"][user]
-                if layer == 0:
-                    bias = bias + weight @ own["norm.bias"][user]
-                    weight = weight * own["norm.weight"][user]
-                y = self.activation(functional.linear(y, weight, bias))
-                if scales:
-                    y = y * scales[layer][part]
-            outputs.append(functional.linear(y, own["output.weight"][user], own["output.bias"][user]))
-        return frames + torch.cat(outputs)
-
-    def by_padded_product(
-        self, frames: Tensor, users: Sequence[int], counts: Sequence[int], scales: Sequence[Tensor]
-    ) -> Tensor:
-        """`forward` with one batched product per layer, over users padded to the most frames."""
-        rows = torch.tensor(users, device=frames.device)
-        present = torch.arange(max(counts), device=frames.device) < torch.tensor(counts, device=frames.device)[:, None]
-
-        def padded(flat: Tensor) -> Tensor:
-            return flat.new_zeros(*present.shape, flat.shape[1]).masked_scatter(present.unsqueeze(2), flat)
-
-        y = padded(functional.layer_norm(frames, frames.shape[1:]))
-        for layer in range(self.num_hidden):
-            weight, bias = self.stacked(f"hidden.{layer}.weight")[rows], self.stacked(f"hidden.{layer}.bias")[rows]
-            if layer == 0:
-                bias = bias + (weight @ self.stacked("norm.bias")[rows].unsqueeze(2)).squeeze(2)
-                weight = weight * self.stacked("norm.weight")[rows].unsqueeze(1)
-            y = self.activation(torch.baddbmm(bias.unsqueeze(1), y, weight.transpose(1, 2)))
-            if scales:
-                y = y * padded(scales[layer])
-        weight, bias = self.stacked("output.weight")[rows], self.stacked("output.bias")[rows]
-        y = torch.baddbmm(bias.unsqueeze(1), y, weight.transpose(1, 2))
-        return frames + y[present]
+        """Each user's frames [N, D] through the user's own adapter: [N, D]; see `Adapter.stacked`."""
+        return self.like.stacked(self.weights(), frames, users, counts, scales, self.at_once)
 
 
 class BankAdamW:
@@ -143,7 +93,7 @@ class BankAdamW:
         self.bank, self.weight_decay, self.max_grad_norm = bank, weight_decay, max_grad_norm
         self.first = {name: torch.zeros_like(bank.stacked(name)) for name in bank.names}
         self.second = {name: torch.zeros_like(bank.stacked(name)) for name in bank.names}
-        self.steps = torch.zeros(len(bank), device=bank.stacked("norm.weight").device)
+        self.steps = torch.zeros(len(bank), device=bank.device)
 
     def keep(self, users: Tensor) -> None:
         """Leave all users out but these; the bank must be told, too."""

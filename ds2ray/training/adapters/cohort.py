@@ -13,7 +13,8 @@ import torch
 
 from ds2ray.config import AdaptConfig, AdapterConfig
 from ds2ray.errors import StorageError
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.adapter import Adapter
+from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.weights import Base
 from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.adapters.encoded import CohortUser, EncodedUser, encoding_of_users, speech_of, user_seed
@@ -263,7 +264,7 @@ class _CohortTraining:
     def _seed(self, user: EncodedUser) -> int:
         return user_seed(user.user_key, self.adapt_config)
 
-    def _fresh_adapter(self, user: EncodedUser) -> MLPAdapter:
+    def _fresh_adapter(self, user: EncodedUser) -> Adapter:
         torch.manual_seed(self._seed(user))
         dim = self.base.model.encoding_dim(self.config.after_layer)
-        return MLPAdapter.from_config(dim, self.config).to(self.device)
+        return build_adapter(dim, self.config).to(self.device)

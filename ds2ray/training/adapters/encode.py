@@ -19,14 +19,12 @@ from torch import Tensor
 from ds2ray.batching.batches import batches_by_seconds, prefetched
 from ds2ray.config import LAST_LAYER, Precision
 from ds2ray.errors import InputError
-from ds2ray.model.deepspeech2 import DeepSpeech2
-from ds2ray.model.layers import TIME_REDUCTION
+from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.weights import Base
 from ds2ray.padding import frame_mask
 from ds2ray.sound.audio import read_waveform
-from ds2ray.sound.features import LogMel
 from ds2ray.tables.manifest import Utterance
-from ds2ray.training.adapters.memory import auto_batch_s, memory_left
+from ds2ray.training.adapters.memory import TYPICAL_ROW_S, auto_batch_s, memory_left
 from ds2ray.training.adapters.stages import StageClock
 from ds2ray.training.precision import bfloat16_trunk, uses_bfloat16
 
@@ -102,13 +100,11 @@ class Encoder:
     def encoding(self, utterances: Sequence[Utterance]) -> Generator[int, None, Encoded]:
         """As `encode`; yields the number of utterances done, after each call of the trunk."""
         clock = self.stages or StageClock()
-        batch_s = self.batch_s()
-        log_mel = LogMel(self.base.audio).to(self.device)
+        batch_s = self.batch_s(max([TYPICAL_ROW_S, *(u.duration_s or 0.0 for u in utterances)]))
         model = self.base.model.to(self.device).eval()
         half = uses_bfloat16(self.precision, self.device)
         trunk = _Trunk(
             bfloat16_trunk(model) if half else model,
-            log_mel,
             self.after_layer,
             torch.device(self.device),
             self._storage_device(utterances),
@@ -145,9 +141,11 @@ class Encoder:
             problems[index] = "its encoding is not finite"
         return Encoded(encodings, problems, 1 - valid / computed if computed else 0.0)
 
-    def batch_s(self) -> float:
-        """Seconds of padded audio per call of the trunk."""
-        return self.max_padded_s or auto_batch_s(self.base, self.after_layer, torch.device(self.device))
+    def batch_s(self, row_s: float = TYPICAL_ROW_S) -> float:
+        """Seconds of padded audio per call of the trunk, in rows of `row_s` seconds."""
+        return self.max_padded_s or auto_batch_s(
+            self.base.model.shape, self.after_layer, torch.device(self.device), row_s
+        )
 
     def _loaded(
         self, batches: Iterable[list[int]], utterances: Sequence[Utterance], readers: ThreadPoolExecutor
@@ -185,7 +183,7 @@ class Encoder:
         if device.type != "cuda":
             return device
         seconds = sum(utterance.duration_s or self.max_duration_s for utterance in utterances)
-        frames = seconds / (TIME_REDUCTION * self.base.audio.hop_s)
+        frames = seconds / self.base.model.shape.frame_s
         bytes_each = 2 if uses_bfloat16(self.precision, device) else 4
         size_bytes = frames * self.base.model.encoding_dim(self.after_layer) * bytes_each
         return device if size_bytes < DEVICE_SHARE * memory_left(device) else torch.device("cpu")
@@ -195,8 +193,7 @@ class Encoder:
 class _Trunk:
     """The trunk on its device; encodings are kept on `keep_on` as `dtype`."""
 
-    model: DeepSpeech2
-    log_mel: LogMel
+    model: AcousticModel
     after_layer: int
     device: torch.device
     keep_on: torch.device
@@ -224,7 +221,7 @@ class _Trunk:
         with self.clock("mel"):
             num_samples = torch.tensor([len(waveform) for waveform in waveforms], device=self.device)
             padded = torch.nn.utils.rnn.pad_sequence(list(waveforms), batch_first=True).to(self.device)
-            features, feature_lengths = self.log_mel(padded, num_samples)
+            features, feature_lengths = self.model.features(padded, num_samples)
         with self.clock("encode"):
             encodings, lengths = self.model.trunk(features, feature_lengths, self.after_layer)
             # only frames of speech are kept, in one piece, so that the padded batch can be freed

@@ -17,8 +17,8 @@ from ds2ray.decoding.greedy import greedy
 from ds2ray.decoding.scoring import score_decoded
 from ds2ray.errors import TrainingDivergedError
 from ds2ray.metrics import Score
-from ds2ray.model.adapter import MLPAdapter
-from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.model.acoustic import AcousticModel
+from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.split import Part, part_seed
 from ds2ray.training.optim import (
@@ -101,8 +101,8 @@ def pad_tokens(tokens: Sequence[Tensor], device: torch.device) -> tuple[Tensor, 
 
 
 def fit_adapter(
-    model: DeepSpeech2,
-    adapter: MLPAdapter,
+    model: AcousticModel,
+    adapter: Adapter,
     speech: UserSpeech,
     vocabulary: Vocabulary,
     config: AdaptConfig,
@@ -163,7 +163,7 @@ class _Learner:
 
     def __init__(
         self,
-        adapter: MLPAdapter,
+        adapter: Adapter,
         speech: UserSpeech,
         part: int,
         config: AdaptConfig,
@@ -214,13 +214,13 @@ class _Learner:
 class _Training:
     """The model, speech and settings that all steps of a user's training share."""
 
-    model: DeepSpeech2
+    model: AcousticModel
     speech: UserSpeech
     config: AdaptConfig
     after_layer: int
     criterion: Criterion
 
-    def step(self, adapter: MLPAdapter, optimizer: torch.optim.Optimizer, rows: Sequence[int]) -> bool:
+    def step(self, adapter: Adapter, optimizer: torch.optim.Optimizer, rows: Sequence[int]) -> bool:
         """One optimizer step; False, and nothing changed, where loss or gradient is not finite."""
         encodings, lengths = self.speech.encode(rows)
         tokens, num_tokens = pad_tokens([self.speech.tokens[row] for row in rows], encodings.device)
@@ -249,7 +249,7 @@ class _Training:
         return Evaluation(loss / len(self.speech.held_out), score)
 
     @torch.no_grad()
-    def evaluate(self, adapter: MLPAdapter | None, rows: Sequence[int], vocabulary: Vocabulary | None) -> Evaluation:
+    def evaluate(self, adapter: Adapter | None, rows: Sequence[int], vocabulary: Vocabulary | None) -> Evaluation:
         """Mean loss per utterance of `rows`, and with a vocabulary errors; of the base alone without an adapter."""
         if adapter is not None:
             adapter.eval()
@@ -272,8 +272,8 @@ class _Training:
 
 
 def evaluate_adapter(
-    model: DeepSpeech2,
-    adapter: MLPAdapter | None,
+    model: AcousticModel,
+    adapter: Adapter | None,
     speech: UserSpeech,
     vocabulary: Vocabulary | None,
     config: AdaptConfig,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ds2ray.config import ErrorMetric
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.training.adapters.fit import AdapterFit
 
 
@@ -16,7 +16,7 @@ class CurrentAdapter:
         split: the rule by which its speech was split (`split_rule`); empty where it is not known.
     """
 
-    adapter: MLPAdapter
+    adapter: Adapter
     error_ratio: float = 1.0
     split: str = ""
 

@@ -14,7 +14,7 @@ from ds2ray.config import Precision
 from ds2ray.decoding.greedy import greedy
 from ds2ray.decoding.scoring import score_decoded
 from ds2ray.metrics import Score
-from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.model.acoustic import AcousticModel
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.bank import AdapterBank
 from ds2ray.training.adapters.fit import Evaluation
@@ -35,9 +35,9 @@ class Judgement:
     place: int = -1
 
 
-def head_log_probs(model: DeepSpeech2, rows: Rows, frames: Tensor, after_layer: int) -> Tensor:
+def head_log_probs(model: AcousticModel, rows: Rows, frames: Tensor, after_layer: int) -> Tensor:
     """Frames [N, D] through the frozen head: [R, T, V]."""
-    if model.layer_index(after_layer) == len(model.rnn_layers):
+    if model.is_last(after_layer):
         # the layers that follow work frame by frame, so padding need not pass through them
         return rows.padded(model.head(frames.unsqueeze(0), rows.lengths, after_layer).squeeze(0))
     return model.head(rows.padded(frames), rows.lengths, after_layer)
@@ -47,7 +47,7 @@ def head_log_probs(model: DeepSpeech2, rows: Rows, frames: Tensor, after_layer: 
 class Judge:
     """The model, speech and settings that all judgements of a stack share."""
 
-    model: DeepSpeech2
+    model: AcousticModel
     table: SpeechTable
     speeches: Sequence[StoredSpeech]
     vocabulary: Vocabulary

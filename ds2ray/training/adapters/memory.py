@@ -4,11 +4,8 @@ Trials share a GPU, each with a fraction of its own.
 """
 
 import torch
-from torch import nn
 
-from ds2ray.model.layers import TIME_REDUCTION, RecurrentLayer
-from ds2ray.model.weights import Base
-from ds2ray.sound.features import LogMel
+from ds2ray.shapes.shape import Shape
 
 CPU_BATCH_S = 60.0
 """Seconds of audio per call of the trunk on a CPU: more at a time is no faster there."""
@@ -18,6 +15,9 @@ MAX_BATCH_S = 3600.0
 
 TRUNK_SHARE = 0.25
 """Share of the GPU memory left to this process that a call of the trunk may take, beside the encodings."""
+
+TYPICAL_ROW_S = 15.0
+"""Seconds of a row where it is not known how long they are: it matters where a model compares each frame with all."""
 
 SAFETY = 2.0
 """Memory in use per byte counted: workspaces of cuDNN, bfloat16 copies and gaps between blocks are not counted."""
@@ -34,35 +34,12 @@ def memory_left(device: torch.device) -> float:
     return unused + max(0.0, min(free, allowed - reserved))
 
 
-def auto_batch_s(base: Base, after_layer: int, device: torch.device) -> float:
-    """Seconds of padded audio for a call of the trunk.
+def auto_batch_s(shape: Shape, after_layer: int, device: torch.device, row_s: float = TYPICAL_ROW_S) -> float:
+    """Seconds of padded audio for a call of the trunk, in rows of `row_s` seconds.
 
     A GPU spends about as long on a few rows as on hundreds, so there it gets what memory allows.
     """
     if device.type != "cuda":
         return CPU_BATCH_S
-    seconds = TRUNK_SHARE * memory_left(device) / (SAFETY * trunk_bytes_per_s(base, after_layer))
+    seconds = TRUNK_SHARE * memory_left(device) / (SAFETY * shape.batch_bytes(1, row_s, after_layer) / row_s)
     return min(MAX_BATCH_S, max(CPU_BATCH_S, seconds))
-
-
-def trunk_bytes_per_s(base: Base, after_layer: int) -> float:
-    """Memory that log-mel features and trunk take per second of padded audio, where they take the most.
-
-    Counts the float32 values per encoding frame that are there at the same time, without what a library takes inside.
-    """
-    # features: windowed frames, their complex spectrum and its power, twice as often as encoding frames
-    most = TIME_REDUCTION * 3.0 * LogMel(base.audio).mel.n_fft
-    height = base.audio.num_mels
-    for conv in base.model.conv.convs:
-        assert isinstance(conv, nn.Conv2d)
-        # a convolution's output, masked, scaled and shifted, each a tensor of its own; before them its input
-        inputs = conv.in_channels * height
-        height = (height + conv.stride[0] - 1) // conv.stride[0]
-        most = max(most, 4.0 * conv.out_channels * height, inputs + 2.0 * conv.out_channels * height)
-    for layer in list(base.model.rnn_layers)[: base.model.layer_index(after_layer)]:
-        assert isinstance(layer, RecurrentLayer)
-        rnn = layer.forward_rnn
-        # the input, normalised, masked and reversed; the gates of a direction; its output, reversed, joined and masked
-        gates = rnn.all_weights[0][0].shape[0]
-        most = max(most, 4.0 * rnn.input_size + gates + 2.0 * rnn.hidden_size + 2.0 * layer.output_dim)
-    return 4.0 * most / (TIME_REDUCTION * base.audio.hop_s)

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ds2ray.batching.batches import epoch_batches
 from ds2ray.config import AdaptConfig, Schedule
-from ds2ray.model.adapter import MLPAdapter, dropout_scale
-from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.model.acoustic import AcousticModel
+from ds2ray.model.adapters.adapter import Adapter, dropout_scale
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.bank import AdapterBank, BankAdamW
 from ds2ray.training.adapters.fit import WARMUP_FRACTION, AdapterFit, Evaluation
@@ -88,8 +88,8 @@ class StackedTraining:
 
     def __init__(
         self,
-        model: DeepSpeech2,
-        adapters: Sequence[MLPAdapter],
+        model: AcousticModel,
+        adapters: Sequence[Adapter],
         speeches: Sequence[StoredSpeech],
         vocabulary: Vocabulary,
         config: AdaptConfig,
@@ -107,8 +107,7 @@ class StackedTraining:
         self.device = self.optimizer.steps.device
         self.table = SpeechTable(speeches, self.device)
         self.speeches = speeches
-        self.widths = self.bank.hidden_widths()
-        self.dropout = adapters[0].dropout.p
+        self.widths, self.dropout = adapters[0].scale_widths, adapters[0].config.dropout
         self.judge = Judge(model, self.table, speeches, vocabulary, config.precision, after_layer)
         befores = self.judge.evaluate(
             [Judgement(u, part.held_out) for u, s in enumerate(speeches) for part in s.parts if part.held_out],
@@ -236,7 +235,7 @@ class StackedTraining:
             learner.place = place
 
     def _scales(self, learners: Sequence[_Learner], rows_of: Sequence[Sequence[int]]) -> list[Tensor]:
-        """Dropout per hidden layer, [R, width]: the draws that each adapter's own training makes in this step."""
+        """Dropout for each of `widths`, [R, width]: the draws that each adapter's own training makes in this step."""
         if self.dropout == 0:
             return []
         scales: list[list[Tensor]] = [[] for _ in self.widths]

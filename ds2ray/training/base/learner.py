@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from ds2ray.batching.batches import Batch
-from ds2ray.config import AudioConfig, TrainConfig
-from ds2ray.model.deepspeech2 import DeepSpeech2
-from ds2ray.sound.features import LogMel, spec_augment
+from ds2ray.config import TrainConfig
+from ds2ray.model.acoustic import AcousticModel
+from ds2ray.sound.features import spec_augment
 from ds2ray.training.base.ranks import data_parallel, rank_and_world_size
 from ds2ray.training.optim import build_optimizer, clip_gradients, ctc_losses, set_learning_rate
 from ds2ray.training.precision import products_in
@@ -24,11 +24,10 @@ class Learner:
         model: trained in place, on `device`.
     """
 
-    def __init__(self, model: DeepSpeech2, config: TrainConfig, audio: AudioConfig, device: torch.device) -> None:
+    def __init__(self, model: AcousticModel, config: TrainConfig, device: torch.device) -> None:
         self.model, self.wrapped = model, data_parallel(model)
         self.config, self.device = config, device
         self.world_size = rank_and_world_size()[1]
-        self.log_mel = LogMel(audio).to(device)
         self.optimizer = build_optimizer(
             model.parameters(), config.optimizer, config.learning_rate, config.weight_decay
         )
@@ -36,7 +35,7 @@ class Learner:
         self.average = copy.deepcopy(model).eval().requires_grad_(False) if config.ema_decay else None
 
     @property
-    def result(self) -> DeepSpeech2:
+    def result(self) -> AcousticModel:
         """What is validated and published: the average where there is one, else the model."""
         return self.model if self.average is None else self.average
 
@@ -52,7 +51,7 @@ class Learner:
             nullcontext() if last or not isinstance(self.wrapped, DistributedDataParallel) else self.wrapped.no_sync()
         )
         batch = batch.to(self.device)
-        features, lengths = self.log_mel(batch.waveforms, batch.num_samples)
+        features, lengths = self.model.features(batch.waveforms, batch.num_samples)
         features = spec_augment(features, lengths, self.config.augment)
         with wait:
             with products_in(self.config.precision, self.device):
@@ -75,7 +74,7 @@ class Learner:
         return finite
 
     @torch.no_grad()
-    def _update_average(self, average: DeepSpeech2) -> None:
+    def _update_average(self, average: AcousticModel) -> None:
         """Exponential moving average of weights and statistics, over few steps at first.
 
         The decay rises as (1 + n) / (10 + n) with the number n of updates, as in TensorFlow's

@@ -16,7 +16,7 @@ import torch
 from ds2ray.batching.batches import SpeechDataset
 from ds2ray.batching.epoch_plan import Batching, Course, epoch_course
 from ds2ray.errors import ArtifactCorruptError, InputError, InterruptedRunError, TrainingDivergedError
-from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.model.building import build_model
 from ds2ray.model.weights import Base
 from ds2ray.packs.references import WINDOW_GROUPS, keep_mb, row_groups_of
 from ds2ray.sound.noise import NoiseFolder
@@ -80,10 +80,10 @@ class _Run:
                 "lower cluster.num_workers"
             )
         torch.manual_seed(config.seed)
-        model = DeepSpeech2.from_config(task.model, task.audio.num_mels, len(task.vocabulary)).to(device)
+        model = build_model(task.model, task.audio, len(task.vocabulary)).to(device)
         if task.initial_state is not None:
             model.load_state_dict(task.initial_state)
-        self.learner = Learner(model, config, task.audio, device)
+        self.learner = Learner(model, config, device)
         augment = config.augment
         noise = NoiseFolder(augment, task.audio.sample_rate_hz) if augment.noise_dir else None
         dataset = SpeechDataset(task.train_utterances, task.vocabulary, task.audio, augment.speeds, config.seed, noise)

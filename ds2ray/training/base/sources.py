@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from ds2ray.config import AudioConfig, DataConfig, ProbeAudio, TextConfig, TrainConfig
+from ds2ray.config import DataConfig, ProbeAudio, TextConfig, TrainConfig
 from ds2ray.corpora.kospeech import find_kospeech_vocabulary, read_kospeech, read_kospeech_vocabulary
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.packs.references import is_packed, read_packed_manifest
+from ds2ray.shapes.shape import Shape
 from ds2ray.tables.manifest import Manifest, Utterance, read_manifest
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.problems import Problem
@@ -67,10 +68,10 @@ def read_tables(train: TrainConfig, text: TextConfig) -> SourceTables:
 
 
 def load_training_data(
-    train: TrainConfig, data: DataConfig, text: TextConfig, audio: AudioConfig, vocabulary: Vocabulary | None = None
+    train: TrainConfig, data: DataConfig, text: TextConfig, shape: Shape, vocabulary: Vocabulary | None = None
 ) -> TrainingData:
     """Read and check everything before anything is trained; see `read_tables` and `usable_data`."""
-    return usable_data(read_tables(train, text), train, data, text, audio, vocabulary)
+    return usable_data(read_tables(train, text), train, data, text, shape, vocabulary)
 
 
 def usable_data(
@@ -78,12 +79,13 @@ def usable_data(
     train: TrainConfig,
     data: DataConfig,
     text: TextConfig,
-    audio: AudioConfig,
+    shape: Shape,
     vocabulary: Vocabulary | None = None,
 ) -> TrainingData:
     """Check every row, and hold a part out where there is no validation table.
 
     Args:
+        shape: of the base that is to be trained.
         vocabulary: of the base that is trained further; None: that of the CSV, or built from the transcripts.
 
     Raises:
@@ -92,9 +94,9 @@ def usable_data(
     vocabulary = vocabulary or tables.vocabulary
     if vocabulary is None:
         vocabulary = Vocabulary.from_transcripts((u.transcript for u in tables.train.utterances), text)
-    manifest = _checked(tables.train, data, audio, vocabulary)
+    manifest = _checked(tables.train, data, shape, vocabulary)
     if tables.valid is not None:
-        valid = _checked(tables.valid, data, audio, vocabulary)
+        valid = _checked(tables.valid, data, shape, vocabulary)
         problems, notes = [*manifest.problems, *valid.problems], reading_notes([manifest, valid])
         return TrainingData(vocabulary, manifest.utterances, valid.utterances, problems, notes)
     utterances = manifest.utterances
@@ -112,10 +114,12 @@ def _read(uri: str) -> Manifest:
     return read_manifest(uri)
 
 
-def _checked(manifest: Manifest, data: DataConfig, audio: AudioConfig, vocabulary: Vocabulary) -> Manifest:
+def _checked(manifest: Manifest, data: DataConfig, shape: Shape, vocabulary: Vocabulary) -> Manifest:
     if all(is_packed(utterance.audio) for utterance in manifest.utterances):
         data = replace(data, probe_audio=ProbeAudio.none)  # packing has opened and measured all of it
-    checked = validate(manifest, data=data, audio=audio, vocabulary=vocabulary)
+    checked = validate(
+        manifest, data=data, audio=shape.audio, vocabulary=vocabulary, encoding_frames=shape.encoding_frames
+    )
     enforce(checked, data)
     if not checked.utterances:
         causes = "; ".join(str(problem) for problem in checked.problems[:5])

@@ -5,10 +5,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 
-from ds2ray.config import AudioConfig, ModelConfig, TrainConfig, to_plain
+from ds2ray.config import AudioConfig, ModelConfig, TrainConfig, model_to_plain, to_plain
 from ds2ray.packs.references import row_groups_of
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
@@ -57,7 +58,7 @@ def settings_fingerprint(task: BaseTask) -> str:
     it decides which epoch's base is published.
     """
     train = {name: value for name, value in to_plain(task.train).items() if name not in PATHS | OUTPUTS | PACE}
-    described = [to_plain(task.model), to_plain(task.audio), task.vocabulary.to_json(), train]
+    described = [_model(task.model), to_plain(task.audio), task.vocabulary.to_json(), train]
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     for utterance in task.train_utterances:
         digest.update(_row(utterance))
@@ -71,6 +72,12 @@ def settings_fingerprint(task: BaseTask) -> str:
     for name, tensor in sorted((task.initial_state or {}).items()):
         digest.update(name.encode() + tensor.cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _model(model: ModelConfig) -> dict[str, Any]:
+    """As it was before there were architectures, for DeepSpeech2: its checkpoints are still gone on from."""
+    plain = model_to_plain(model)
+    return {name: value for name, value in plain.items() if (name, value) != ("architecture", "deepspeech2")}
 
 
 def _row(utterance: Utterance) -> bytes:

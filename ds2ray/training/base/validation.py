@@ -14,9 +14,8 @@ from ds2ray.config import ErrorMetric, TrainConfig
 from ds2ray.decoding.greedy import greedy
 from ds2ray.decoding.scoring import score_decoded
 from ds2ray.metrics import ErrorCount, Score
-from ds2ray.model.deepspeech2 import DeepSpeech2
+from ds2ray.model.acoustic import AcousticModel
 from ds2ray.packs.references import WINDOW_GROUPS, row_groups_of
-from ds2ray.sound.features import LogMel
 from ds2ray.training.base.loading import Loader
 from ds2ray.training.base.ranks import rank_and_world_size, summed
 from ds2ray.training.base.task import BaseTask
@@ -30,7 +29,6 @@ class Validator:
         self.task, self.device = task, device
         dataset = SpeechDataset(task.valid_utterances, task.vocabulary, task.audio)
         self.loader = Loader(dataset, task.train.loader_threads)
-        self.log_mel = LogMel(task.audio).to(device)
         groups = row_groups_of(utterance.audio for utterance in task.valid_utterances)
         self.windows = validation_batches(dataset.durations_s(), task.train, groups, *rank_and_world_size())
 
@@ -42,7 +40,7 @@ class Validator:
         self.loader.__exit__(*error)
 
     @torch.no_grad()
-    def __call__(self, model: DeepSpeech2, stopped: Callable[[], bool] = lambda: False) -> tuple[float, float, float]:
+    def __call__(self, model: AcousticModel, stopped: Callable[[], bool] = lambda: False) -> tuple[float, float, float]:
         """Mean loss per token and utterance (NaN where none can be decoded), WER and CER, over all ranks.
 
         Args:
@@ -57,7 +55,7 @@ class Validator:
             if loaded is None:
                 continue
             batch = loaded.to(self.device)
-            log_probs, lengths = model(*self.log_mel(batch.waveforms, batch.num_samples))
+            log_probs, lengths = model(*model.features(batch.waveforms, batch.num_samples))
             loss += float(ctc_losses(log_probs, lengths, batch.tokens, batch.num_tokens).sum())
             utterances += len(batch)
             score += score_decoded(greedy(log_probs, lengths), batch.transcripts, self.task.vocabulary)

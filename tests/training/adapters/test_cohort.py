@@ -20,7 +20,7 @@ from ds2ray.compat.adapter_trainer import AdapterTrainer
 from ds2ray.config import AdaptConfig, AdapterConfig, ErrorMetric
 from ds2ray.errors import StorageError
 from ds2ray.metrics import ErrorCount, Score
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.weights import Base
 from ds2ray.tables.manifest import Utterance
 from ds2ray.training.adapters import cohort

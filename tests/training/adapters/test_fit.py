@@ -11,7 +11,7 @@ from toy_speech import make_utterances
 
 from ds2ray.config import LAST_LAYER, AdaptConfig, AdapterConfig
 from ds2ray.errors import TrainingDivergedError
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.weights import Base
 from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.adapters.encoded import CohortUser, encode_users, speech_of

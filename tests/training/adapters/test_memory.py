@@ -19,8 +19,11 @@ from ds2ray.training.adapters.memory import (
     SAFETY,
     TRUNK_SHARE,
     memory_left,
-    trunk_bytes_per_s,
 )
+
+
+def bytes_per_s(base: Base, after_layer: int) -> float:
+    return base.model.shape.batch_bytes(2, 7.0, after_layer) / 14.0
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,7 @@ def test_a_call_of_the_trunk_takes_what_memory_allows(
     assert batch_s(0.005) == pytest.approx(some / 2)
     assert batch_s(0.00001) == CPU_BATCH_S
     assert batch_s(1.0, wanted_s=7.0) == 7.0
-    assert some * SAFETY * trunk_bytes_per_s(base, LAST_LAYER) == pytest.approx(TRUNK_SHARE * 0.01 * 80 * GB)
+    assert some * SAFETY * bytes_per_s(base, LAST_LAYER) == pytest.approx(TRUNK_SHARE * 0.01 * 80 * GB)
     assert Encoder(base).batch_s() == CPU_BATCH_S
     assert Encoder(base, max_padded_s=AdaptConfig().encode_batch_s).batch_s() == CPU_BATCH_S
 
@@ -85,6 +88,6 @@ def test_the_memory_of_a_trunk_is_that_of_its_widest_place() -> None:
     # 50 frames a second of 32 channels with 40 places each, four times; a fresh model's first layer reads 32 × 20
     convolutions, first = 4 * 32 * 40, 4 * 32 * 20 + 3 * 512 + 2 * 512 + 2 * 1024
     further = 4 * 1024 + 3 * 512 + 2 * 512 + 2 * 1024
-    assert trunk_bytes_per_s(base, 0) == pytest.approx(4 * 50 * convolutions)
-    assert trunk_bytes_per_s(base, 1) == pytest.approx(4 * 50 * max(convolutions, first))
-    assert trunk_bytes_per_s(base, LAST_LAYER) == pytest.approx(4 * 50 * further)
+    assert bytes_per_s(base, 0) == pytest.approx(4 * 50 * convolutions)
+    assert bytes_per_s(base, 1) == pytest.approx(4 * 50 * max(convolutions, first))
+    assert bytes_per_s(base, LAST_LAYER) == pytest.approx(4 * 50 * further)

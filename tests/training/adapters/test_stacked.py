@@ -6,11 +6,16 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from architectures import ADAPTERS, AUDIO, MEMBERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2ray.config import Activation, AdaptConfig, AdapterConfig, TextConfig
-from ds2ray.model.adapter import MLPAdapter
+from ds2ray.config import Activation, AdaptConfig, AdapterConfig, AdapterKind, TextConfig
+from ds2ray.model.acoustic import AcousticModel
+from ds2ray.model.adapters.adapter import Adapter
+from ds2ray.model.adapters.kinds import build_adapter
+from ds2ray.model.adapters.mlp import MLPAdapter
+from ds2ray.model.building import build_model
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.bank import AdapterBank, BankAdamW
@@ -24,6 +29,11 @@ VOCABULARY = Vocabulary.from_transcripts(["abcde "], TextConfig())
 CONFIG = AdaptConfig(
     num_epochs=3, batch_size=3, learning_rate=1e-3, patience_epochs=2, held_out_fraction=0.3, cross_validate_below=0
 )
+
+SHAPES = [
+    AdapterConfig(kind=AdapterKind.lhuc),
+    *(AdapterConfig(hidden_dims=dims, dropout=p) for dims in ([5], [6, 4]) for p in (0.0, 0.3)),
+]
 
 BOTH_WAYS = pytest.mark.parametrize("at_once", [False, True], ids=["each-user", "at-once"])
 """As on CPUs, and as on GPUs."""
@@ -45,12 +55,12 @@ def speech_of_user(user: str, num_utterances: int, dim: int, config: AdaptConfig
     return StoredSpeech(frames, tokens, texts, parts, seed)
 
 
-def fresh_adapter(model: DeepSpeech2, speech: StoredSpeech, config: AdapterConfig) -> MLPAdapter:
+def fresh_adapter(model: AcousticModel, speech: StoredSpeech, config: AdapterConfig) -> Adapter:
     torch.manual_seed(speech.seed)
-    return MLPAdapter.from_config(model.encoding_dim(config.after_layer), config)
+    return build_adapter(model.encoding_dim(config.after_layer), config)
 
 
-def alone(model: DeepSpeech2, speech: StoredSpeech, adapter: AdapterConfig, config: AdaptConfig) -> AdapterFit:
+def alone(model: AcousticModel, speech: StoredSpeech, adapter: AdapterConfig, config: AdaptConfig) -> AdapterFit:
     def encode(rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         return pad_frames([speech.frames[row] for row in rows])
 
@@ -61,7 +71,7 @@ def alone(model: DeepSpeech2, speech: StoredSpeech, adapter: AdapterConfig, conf
 
 
 def stack_of(
-    model: DeepSpeech2, speeches: Sequence[StoredSpeech], adapter: AdapterConfig, config: AdaptConfig, at_once: bool
+    model: AcousticModel, speeches: Sequence[StoredSpeech], adapter: AdapterConfig, config: AdaptConfig, at_once: bool
 ) -> StackedTraining:
     adapters = [fresh_adapter(model, speech, adapter) for speech in speeches]
     stack = StackedTraining(model, adapters, speeches, VOCABULARY, config, adapter.after_layer)
@@ -85,8 +95,7 @@ def assert_same(one: AdapterFit, other: AdapterFit | str) -> None:
 @given(
     sizes=st.lists(st.integers(2, 11), min_size=1, max_size=3),
     order=st.randoms(use_true_random=False),
-    hidden_dims=st.sampled_from([[5], [6, 4]]),
-    dropout=st.sampled_from([0.0, 0.3]),
+    shape=st.sampled_from(SHAPES),
     cross_validate_below=st.sampled_from([0, 7]),
     kl_weight=st.sampled_from([0.0, 0.5]),
 )
@@ -95,14 +104,13 @@ def test_a_stack_gives_every_user_the_adapter_of_training_alone(
     after_layer: int,
     sizes: list[int],
     order: random.Random,
-    hidden_dims: list[int],
-    dropout: float,
+    shape: AdapterConfig,
     cross_validate_below: int,
     kl_weight: float,
 ) -> None:
     model = small_model()
     config = dataclasses.replace(CONFIG, cross_validate_below=cross_validate_below, num_folds=3, kl_weight=kl_weight)
-    adapter = AdapterConfig(hidden_dims=hidden_dims, dropout=dropout, after_layer=after_layer)
+    adapter = dataclasses.replace(shape, after_layer=after_layer)
     dim = model.encoding_dim(after_layer)
     users = [(f"user-{number}", size) for number, size in enumerate(sizes)]
     order.shuffle(users)
@@ -111,6 +119,21 @@ def test_a_stack_gives_every_user_the_adapter_of_training_alone(
     assert sorted(fits) == list(range(len(users)))
     for place, speech in enumerate(speeches):
         assert_same(alone(model, speech, adapter, config), fits[place])
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("kind", ADAPTERS)
+@pytest.mark.parametrize("member", MEMBERS)
+def test_so_it_does_for_every_architecture_and_kind(member: str, kind: str, at_once: bool) -> None:
+    torch.manual_seed(0)
+    model = build_model(MEMBERS[member], AUDIO, len(VOCABULARY))
+    for after_layer in (0, 1):
+        adapter = dataclasses.replace(ADAPTERS[kind], after_layer=after_layer)
+        dim = model.encoding_dim(after_layer)
+        speeches = [speech_of_user(f"user-{size}", size, dim) for size in (4, 9)]
+        fits = dict(stack_of(model, speeches, adapter, CONFIG, at_once).run())
+        for place, speech in enumerate(speeches):
+            assert_same(alone(model, speech, adapter, CONFIG), fits[place])
 
 
 @BOTH_WAYS
@@ -155,10 +178,11 @@ def test_the_padded_product_of_gpus_is_the_loop_of_cpus() -> None:
     frames, counts = torch.randn(12, 6), [3, 7, 2]
     scales = [torch.rand(12, 5), torch.rand(12, 4)]
     users = [2, 0, 1]
-    expected = bank.by_loop(frames, users, counts, scales)
-    torch.testing.assert_close(bank.by_padded_product(frames, users, counts, scales), expected, atol=1e-5, rtol=1e-5)
+    expected = bank(frames, users, counts, scales)
     plain = torch.cat([adapters[u].eval()(part) for u, part in zip(users, frames.split(counts), strict=True)])
-    torch.testing.assert_close(bank.by_loop(frames, users, counts, ()), plain, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(bank(frames, users, counts, ()), plain, atol=1e-5, rtol=1e-5)
+    bank.at_once = True
+    torch.testing.assert_close(bank(frames, users, counts, scales), expected, atol=1e-5, rtol=1e-5)
 
 
 @BOTH_WAYS

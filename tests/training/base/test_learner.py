@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import torch
 from base_training import NO_AUGMENT
+from torch import nn
 from toy_speech import AUDIO, MODEL, VOCABULARY, make_utterances
 
 from ds2ray.batching.batches import Batch, SpeechDataset, collate
 from ds2ray.config import OptimizerType, Precision, TrainConfig
+from ds2ray.model.building import build_model
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.model.layers import MaskedBatchNorm
 from ds2ray.training.base.learner import Learner
@@ -23,8 +25,8 @@ def learner_of(**train: Any) -> Learner:
     """A fresh one, with the same random weights every time."""
     torch.manual_seed(0)
     settings: dict[str, Any] = {"augment": NO_AUGMENT, "optimizer": OptimizerType.sgd, **train}
-    model = DeepSpeech2.from_config(replace(MODEL), AUDIO.num_mels, len(VOCABULARY))
-    return Learner(model.train(), TrainConfig(**settings), AUDIO, torch.device("cpu"))
+    model = build_model(replace(MODEL), AUDIO, len(VOCABULARY))
+    return Learner(model.train(), TrainConfig(**settings), torch.device("cpu"))
 
 
 def with_fixed_statistics(learner: Learner) -> Learner:
@@ -46,7 +48,7 @@ def step(learner: Learner, batches: list[Batch], weights: list[float] | None = N
     return float(torch.stack(losses).sum()) / total
 
 
-def weights_of(model: DeepSpeech2) -> torch.Tensor:
+def weights_of(model: nn.Module) -> torch.Tensor:
     return torch.cat([parameter.detach().reshape(-1) for parameter in model.parameters()])
 
 
@@ -91,6 +93,7 @@ def test_bfloat16_is_another_arithmetic_of_the_same_step(dataset: SpeechDataset)
         learner = learner_of(precision=precision)
         losses[precision] = [step(learner, [batch]) for _ in range(4)]
         assert {parameter.dtype for parameter in learner.model.parameters()} == {torch.float32}
+        assert isinstance(learner.model, DeepSpeech2)
         running = learner.model.conv.norms[0].running_mean
         assert isinstance(running, torch.Tensor)
         assert running.dtype == torch.float32

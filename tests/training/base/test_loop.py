@@ -32,6 +32,7 @@ from ds2ray.errors import InputError, TrainingDivergedError
 from ds2ray.metrics import Score
 from ds2ray.model.files import load_model_file
 from ds2ray.packs.references import is_packed
+from ds2ray.shapes.architectures import shape_of
 from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.base.reports import EpochReport, Progress
 from ds2ray.training.base.sources import load_training_data
@@ -136,7 +137,7 @@ def test_speech_in_shards_trains_what_speech_in_files_trains(tmp_path: Path) -> 
         ),
         DataConfig(),
         TextConfig(),
-        task.audio,
+        shape_of(task.model, task.audio),
         task.vocabulary,
     )
     packed = sorted([*data.train, *data.valid], key=lambda utterance: utterance.utterance_id)

@@ -18,6 +18,7 @@ from ds2ray.config import DataConfig, TextConfig, TrainConfig
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.packs import files, references
 from ds2ray.packs.references import GROUP_MB, WINDOW_GROUPS, RowGroups, read_packed_manifest
+from ds2ray.shapes.architectures import shape_of
 from ds2ray.tables.manifest import Utterance
 from ds2ray.training.base.reports import EpochReport
 from ds2ray.training.base.sources import load_training_data
@@ -157,7 +158,7 @@ def test_a_packed_corpus_in_a_bucket_trains_what_it_trains_on_this_machine(
     bases = []
     for root in (s3_root, str(tmp_path / "packed")):
         config = replace(task.train, manifest=pack(root, task.train_utterances), valid_fraction=0.2)
-        data = load_training_data(config, DataConfig(), TextConfig(), task.audio, task.vocabulary)
+        data = load_training_data(config, DataConfig(), TextConfig(), shape_of(task.model, task.audio), task.vocabulary)
         assert all(str(utterance.audio).startswith(root) for utterance in [*data.train, *data.valid])
         checkpoints = f"{root}/checkpoints"
         base, _ = train(

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from shards import pack
-from toy_speech import AUDIO, VOCABULARY, make_utterances
+from toy_speech import AUDIO, MODEL, VOCABULARY, make_utterances
 
 from ds2ray.config import DataConfig, TextConfig, TrainConfig
+from ds2ray.shapes.architectures import shape_of
 from ds2ray.tables.manifest import write_manifest
 from ds2ray.training.base.sources import TrainingData, load_training_data
 
@@ -30,7 +31,7 @@ def manifest(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def load(manifest: str, vocab_path: str, **options: object) -> TrainingData:
     train = TrainConfig(manifest=manifest, vocab_path=vocab_path)
-    return load_training_data(train, DataConfig(), TextConfig(), AUDIO, **options)  # type: ignore[arg-type]
+    return load_training_data(train, DataConfig(), TextConfig(), shape_of(MODEL, AUDIO), **options)  # type: ignore[arg-type]
 
 
 def test_a_manifest_goes_with_a_vocabulary_of_kospeech(tmp_path: Path, manifest: str) -> None:

@@ -9,8 +9,10 @@ from base_training import make_task
 from shards import pack
 from toy_speech import make_utterances
 
+from ds2ray.config import AudioConfig, ModelConfig, TextConfig, TrainConfig
 from ds2ray.packs import files
 from ds2ray.packs.references import read_packed_manifest
+from ds2ray.text import Vocabulary
 from ds2ray.training.base import task as task_module
 from ds2ray.training.base.task import BaseTask, settings_fingerprint
 
@@ -31,6 +33,13 @@ def test_speech_packed_into_other_row_groups_is_another_task(tmp_path: Path, mon
     assert described[0] == described[1]
     assert settings_fingerprint(whole) == settings_fingerprint(same)
     assert settings_fingerprint(small) != settings_fingerprint(whole)
+
+
+def test_checkpoints_of_before_there_were_architectures_are_gone_on_from() -> None:
+    vocabulary = Vocabulary.from_transcripts(["abc"], TextConfig())
+    model = ModelConfig(conv_channels=4, num_rnn_layers=1, rnn_hidden_dim=24)
+    task = BaseTask(model, AudioConfig(num_mels=16), vocabulary, TrainConfig(), [], [], "")
+    assert settings_fingerprint(task) == "811d7e9aeb039f8a4271c6c7c12770038af52ae353f8c9a71059d361f6abe42e"
 
 
 @pytest.mark.parametrize("patience", [0, 2])

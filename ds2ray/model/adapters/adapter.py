@@ -1,0 +1,114 @@
+"""The seam between adapters and all that trains, stores and uses them.
+
+Shapes: B utterances, T encoding frames, D width of the encodings, U adapters of a stack, N frames of all of a step's
+users (one user's after the other's), P any parameter's own shape.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ds2ray.config import AdapterConfig
+
+
+def dropout_scale(shape: tuple[int, ...], p: float, generator: torch.Generator | None = None) -> Tensor:
+    """What activations are multiplied with: 0 with probability `p`, else 1/(1-p).
+
+    Drawn on the CPU, from torch's own generator unless one is given, so that every device draws the same.
+    """
+    return (torch.rand(shape, generator=generator) >= p).float() / (1 - p)
+
+
+def padded_by_user(flat: Tensor, counts: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Frames [N, D] of users with `counts` of them → [len(counts), most, D], and where they lie in it, bool."""
+    present = torch.arange(max(counts), device=flat.device) < torch.tensor(counts, device=flat.device)[:, None]
+    return flat.new_zeros(*present.shape, flat.shape[1]).masked_scatter(present.unsqueeze(2), flat), present
+
+
+class Adapter(nn.Module, ABC):
+    """One user's weights at one place of a base: frames in, frames of the same width out.
+
+    A fresh one changes nothing, bit for bit. It works frame by frame, so that padding changes nothing, and holds
+    parameters only, no buffers, so that users' adapters can be stacked.
+
+    Attributes:
+        config: what it was built of; `after_layer` says nothing here.
+        scale_widths: of the random factors of training (dropout), in the order in which they are drawn. A draw is one
+            per utterance and channel, the same for all its frames: so it does not depend on how far a batch is padded,
+            and a user trained alone and one trained in a stack see the same (Gal and Ghahramani, 2016, use it for
+            recurrent networks).
+    """
+
+    config: AdapterConfig
+    scale_widths: Sequence[int] = ()
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, input_dim: int, config: AdapterConfig) -> Self:
+        """A fresh adapter for encodings of width `input_dim`."""
+
+    @abstractmethod
+    def adapt(self, encodings: Tensor, scales: Sequence[Tensor]) -> Tensor:
+        """[…, D] → […, D]; `scales` are factors for each of `scale_widths`, or none."""
+
+    def forward(self, encodings: Tensor, scales: Sequence[Tensor] | None = None) -> Tensor:
+        """[…, D] → […, D].
+
+        Args:
+            scales: as for `adapt`; None: in training those that torch's generator draws for rows [B, T, D].
+        """
+        if scales is None:
+            scales = self._draws(encodings) if self.training and self.config.dropout else ()
+        return self.adapt(encodings, scales)
+
+    def _draws(self, encodings: Tensor) -> list[Tensor]:
+        rows, p = encodings.shape[0], self.config.dropout
+        return [dropout_scale((rows, 1, width), p).to(encodings.device) for width in self.scale_widths]
+
+    def stacked(
+        self,
+        weights: Mapping[str, Tensor],
+        frames: Tensor,
+        users: Sequence[int],
+        counts: Sequence[int],
+        scales: Sequence[Tensor],
+        at_once: bool,
+    ) -> Tensor:
+        """Each user's frames through the user's own adapter of this kind and shape.
+
+        This serves every kind; one whose products can be arranged better for many users has its own.
+
+        Args:
+            weights: the users' parameters by name, [U, P].
+            frames: [N, D], the frames of `users[0]`, then of `users[1]`, …; they need no gradient.
+            counts: how many frames each of them has.
+            scales: per `scale_widths` its factors, [N, width]; empty: nothing.
+            at_once: one operation for all users, as is faster on GPUs, or one for each.
+
+        Returns:
+            [N, D].
+        """
+        if at_once:
+            rows = torch.tensor(users, device=frames.device)
+            padded, present = padded_by_user(frames, counts)
+            padded_scales = [padded_by_user(scale, counts)[0] for scale in scales]
+            own = {name: stack[rows] for name, stack in weights.items()}
+            adapted: Tensor = torch.vmap(lambda w, x, s: functional_call(self, w, (x, s)))(own, padded, padded_scales)
+            return adapted[present]
+        # unbound once, since each indexing of a stack would cost a gradient of the stack's size
+        each = {name: stack.unbind() for name, stack in weights.items()}
+        outputs = [
+            functional_call(self, {name: stack[user] for name, stack in each.items()}, (x, own_scales))
+            for user, x, own_scales in zip(users, frames.split(list(counts)), _by_user(scales, counts), strict=True)
+        ]
+        return torch.cat(outputs)
+
+
+def _by_user(scales: Sequence[Tensor], counts: Sequence[int]) -> list[list[Tensor]]:
+    """The factors of each user's frames."""
+    pieces = [scale.split(list(counts)) for scale in scales]
+    return [[piece[place] for piece in pieces] for place in range(len(counts))]

@@ -1,0 +1,1 @@
+"""The shapes of acoustic models: what planning knows of them, without torch."""

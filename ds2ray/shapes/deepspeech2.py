@@ -1,0 +1,45 @@
+"""The shape of DeepSpeech2."""
+
+from dataclasses import dataclass
+
+from ds2ray.config import RnnType
+from ds2ray.shapes.shape import Shape
+
+GATES = {RnnType.gru: 3, RnnType.lstm: 4, RnnType.rnn: 1}
+"""Products of a frame in a recurrent cell, each as wide as its output."""
+
+
+@dataclass(frozen=True)
+class DeepSpeech2Shape(Shape):
+    """Two convolutions, of which the first halves time and both halve the mel channels; then recurrent layers."""
+
+    stages_are = "recurrent layers"
+    time_reduction = 2
+
+    @property
+    def num_stages(self) -> int:
+        return self.model.num_rnn_layers
+
+    def width_at(self, place: int) -> int:
+        if place == 0:
+            return self.model.conv_channels * self._heights()[-1]
+        return self.model.rnn_hidden_dim * (2 if self.model.bidirectional else 1)
+
+    def _heights(self) -> list[int]:
+        """Channels over frequency: of the features, and after each convolution."""
+        heights = [self.audio.num_mels]
+        for _ in range(2):
+            heights.append((heights[-1] + 1) // 2)
+        return heights
+
+    def _values_per_frame(self, place: int, num_frames: float) -> float:
+        channels, hidden, most, inputs = self.model.conv_channels, self.model.rnn_hidden_dim, 0.0, 1
+        for before, after in zip(self._heights(), self._heights()[1:], strict=False):
+            # a convolution's output, masked, scaled and shifted, each a tensor of its own; before them its input
+            most = max(most, 4.0 * channels * after, inputs * before + 2.0 * channels * after)
+            inputs = channels
+        for stage in range(place):
+            # the input, normalised, masked and reversed; a direction's gates; its output, reversed, joined and masked
+            gates = GATES[self.model.rnn_type] * hidden
+            most = max(most, 4.0 * self.width_at(stage) + gates + 2.0 * hidden + 2.0 * self.width_at(stage + 1))
+        return most
