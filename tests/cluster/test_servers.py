@@ -26,7 +26,9 @@ def lent_cluster(
     """The address of a running cluster whose processes find credentials in a file, and no address of a server."""
     credentials = tmp_path_factory.mktemp("node") / "aws-credentials"
     credentials.write_text(s3_server.profile("one") + other_s3_server.profile("two"))
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RAY_"))}
+    # how processes of Ray trust each other is the same for the cluster and for the jobs that this process starts
+    kept = {name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RAY_"))} | kept
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "tests/support/lent_cluster.py")],
         stdin=subprocess.PIPE,
