@@ -36,9 +36,6 @@ SCHEMAS = {
 }
 ADAPTING_IN_FULL = re.compile(r"^(?!.*(s3://|--dry-run)).*(adapt_users|sweep_adapters)", re.MULTILINE)
 
-TO_COME = {"docs/architectures.md"}
-"""Pages that are linked to and still being written."""
-
 
 def shown(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
@@ -161,7 +158,7 @@ def test_links_lead_somewhere(page: Path) -> None:
     for link in links(page):
         path, _, heading = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        assert target.exists() or path in TO_COME, f"{page.name}: {link}"
+        assert target.exists(), f"{page.name}: {link}"
         assert not heading or heading in anchors(target), f"{page.name}: {link}"
 
 
