@@ -12,7 +12,7 @@ def test_every_way_is_timed_for_every_stack(capsys: pytest.CaptureFixture[str]) 
     line = json.loads(capsys.readouterr().out)
     assert line["benchmark"] == "bank"
     for table, ways in (
-        ("product_ms_per_user", {"loop", "padded_baddbmm", "grouped_mm_bfloat16"}),
+        ("product_ms_per_user", {"loop", "padded_baddbmm", "grouped_mm_bfloat16", "any_kind"}),
         ("update_ms_per_user", {"each_fused", "together"}),
         ("epoch_ms_per_user", {"plain", "stack", "stack_bfloat16"}),
     ):

@@ -12,6 +12,8 @@ from benchmarks.speech import base_corpus, saved_random_base, speakers, virtual_
 from ds2ray.config import Activation, AdapterConfig
 from ds2ray.errors import ConfigError
 
+pytestmark = pytest.mark.process  # the speech is made by processes
+
 SIZES = ("--users", "3", "--test-sentences", "2", "--base-sentences", "20", "--workers", "1", "--full-rates", "0.001")
 
 
