@@ -10,7 +10,7 @@ import ray
 from ray import tune
 
 from ds2ray.cluster.cohort_queue import CohortByCohort, ForgetfulScheduler, NoTrialProgress
-from ds2ray.cluster.cohort_trial import CohortTrial, FleetTask, slice_of
+from ds2ray.cluster.cohort_trial import CohortTrial, FleetTask
 from ds2ray.cluster.progress import FleetProgress, our_error, told
 from ds2ray.cluster.session import cluster_gpus, quiet_tune, room_for_trials
 from ds2ray.config import AdaptJob
@@ -20,6 +20,12 @@ from ds2ray.fleet.settling import CohortStarts
 from ds2ray.fleet.tally import Tally
 from ds2ray.storage import current_server
 from ds2ray.store import BaseRecord, Store, read_base
+
+MIN_SLICE_S, MAX_SLICE_S = 1.0, 5.0
+"""A trial reports, and writes the outcomes of its finished users, this often at most and at least."""
+
+REPORTS_PER_S = 20
+"""That all trials together make: each costs the driver milliseconds."""
 
 
 def train_cohorts(
@@ -109,3 +115,8 @@ def tally_of(plan: Plan) -> Tally:
         speech_s=[sum(user.speech_s for user in cohort) for cohort in cohorts],
         started_s=time.monotonic(),
     )
+
+
+def slice_of(trials_at_once: int) -> float:
+    """Seconds between two reports of a trial."""
+    return min(MAX_SLICE_S, max(MIN_SLICE_S, trials_at_once / REPORTS_PER_S))

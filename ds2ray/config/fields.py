@@ -108,7 +108,7 @@ def _typed(types: dict[str, Any], section: str, name: str, value: Any) -> Any:
         raise _UnknownError(f"field {section}.{name}")
     wanted = types[name]
     if isinstance(wanted, type) and is_dataclass(wanted):
-        return _built(wanted, value, f"{section}.{name}")
+        return value if isinstance(value, wanted) else _built(wanted, value, f"{section}.{name}")
     if not (isinstance(wanted, type) and issubclass(wanted, Enum)):
         return value
     try:
