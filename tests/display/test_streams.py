@@ -101,6 +101,7 @@ def test_a_reader_that_leaves_stops_nothing() -> None:
     with os.fdopen(write_end, "w") as stream:
         print("to nobody", file=Surviving(stream), flush=True)
         print("and again", file=Surviving(stream), flush=True)
+        assert os.fstat(stream.fileno()).st_rdev == os.stat(os.devnull).st_rdev
 
 
 def test_a_full_disk_is_an_error() -> None:
