@@ -1,4 +1,4 @@
-"""The trials of a sweep. The users' speech is encoded once; all of them share the encodings in Ray's object store."""
+"""The trials of a sweep. The users' speech is encoded once; all trials share the encodings in Ray's object store."""
 
 import logging
 import shutil
@@ -35,7 +35,7 @@ def _encode(
     encoder = Encoder(base, after_layer, adapt.encode_batch_s, device, adapt.precision)
     with using(outside):
         encoded = encode_users(encoder, [CohortUser(user.user_id, user.utterances) for user in users])
-    # trials read them from shared memory, whatever device they run on
+    # on the CPU, so that trials on any device can read them from shared memory
     return [replace(user, encodings=[rows.cpu() for rows in user.encodings]) for user in encoded]
 
 
@@ -76,7 +76,7 @@ def try_points(job: SweepJob, base: Base, users: Sequence[UserData], points: Seq
 
 
 class SweepProgress(tune.Callback):
-    """Tells how many trials are done."""
+    """Shows how many trials of a sweep are done."""
 
     def __init__(self, num_trials: int) -> None:
         self.num_trials, self.done, self.started_s = num_trials, 0, time.monotonic()
@@ -97,7 +97,7 @@ class SweepProgress(tune.Callback):
 
 
 def _trial(config: dict[str, Any], shared: tuple[Any, Any, list[SweepPoint], AdaptConfig]) -> None:
-    """Train one shape for every user of the sample, on shared encodings."""
+    """One trial: train an adapter of one shape for every user of the sample, on the shared encodings."""
     base_ref, encoded_ref, points, adapt = shared
     base: Base = ray.get(base_ref)
     users: list[EncodedUser] = ray.get(encoded_ref)
