@@ -87,7 +87,7 @@ class AdapterTrainer:
             raise ConfigError("the model has no adapter: build it with use_adapter=True, or call add_adapter")
         check_adapter_name(adapter_name)
         model.to(self.device).freeze_base_model()
-        # a model of KoSpeech's face is built without saying how it hears: its data sets say so
+        # KoSpeech's constructor takes no audio settings: those of the data sets count
         model.shape = replace(model.shape, audio=self.validset.audio)
         after_layer = model.adapter_layer
         with ThreadPoolExecutor(self.num_workers) as pool:
@@ -128,7 +128,7 @@ class AdapterTrainer:
         num_train = len(utterances) - len(self.validset)
         return UserSpeech(
             encode=encode,
-            # in encoding frames, as a cohort measures its encodings: so both draw the same batches
+            # in encoding frames, as in a cohort, so that both draw the same batches
             durations=[model.shape.encoding_frames(round(_duration_s(u) * sample_rate_hz)) for u in utterances],
             tokens=[torch.tensor(self.vocab.encode_known(u.transcript), dtype=torch.int64) for u in utterances],
             transcripts=[utterance.transcript for utterance in utterances],
@@ -141,7 +141,7 @@ def _duration_s(utterance: Utterance) -> float:
 
 
 def _rows_of(criterion: nn.CTCLoss) -> Criterion:
-    """A CTC criterion as losses by row: one that reduces itself gives one loss for the batch."""
+    """A CTC criterion as losses by row; a criterion that reduces over the batch gives every row the same loss."""
 
     def losses(log_probs: Tensor, lengths: Tensor, tokens: Tensor, num_tokens: Tensor) -> Tensor:
         loss: Tensor = criterion(log_probs.transpose(0, 1), tokens, lengths, num_tokens)
