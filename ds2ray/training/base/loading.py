@@ -35,7 +35,7 @@ class LoadedBatch:
     wait_s: float = 0.0
 
     def sums(self) -> StepSums:
-        """What it counts for; the loss is not known here."""
+        """The batch's part of the step's sums, without the loss, which is not known here."""
         if not self.weight:
             return StepSums(unreadable=self.unreadable, wait_s=self.wait_s)
         return StepSums(
