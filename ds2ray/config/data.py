@@ -6,7 +6,7 @@ from ds2ray.config.fields import Choice, require, setting
 
 
 class UnknownCharacters(Choice):
-    refuse = "refuse", "the utterance is a bad row"
+    refuse = "refuse", "the utterance cannot be used; see bad_audio"
     drop = "drop", "the character is left out, counted and reported"
 
 
