@@ -1,1 +1,1 @@
-"""Everything on Ray: training of a base, trials of cohorts and of sweeps, and the connection to the cluster."""
+"""Ray: training of a base, trials of cohorts and of sweeps, and the connection to the cluster."""

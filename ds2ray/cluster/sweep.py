@@ -97,7 +97,7 @@ class SweepProgress(tune.Callback):
 
 
 def _trial(config: dict[str, Any], shared: tuple[Any, Any, list[SweepPoint], AdaptConfig]) -> None:
-    """One trial: train an adapter of one shape for every user of the sample, on the shared encodings."""
+    """A trial: train an adapter of one shape for every user of the sample, on the shared encodings."""
     base_ref, encoded_ref, points, adapt = shared
     base: Base = ray.get(base_ref)
     users: list[EncodedUser] = ray.get(encoded_ref)

@@ -80,7 +80,7 @@ def read_record(store: Store, record_class: type[T], uri: str) -> T:
 
 
 def known_fields(record_class: type, document: dict[str, Any]) -> dict[str, Any]:
-    """What this release knows of a document; a newer one may have written more."""
+    """The fields of a document that this release has; a newer release may have written more."""
     return {field.name: document[field.name] for field in fields(record_class) if field.name in document}
 
 

@@ -63,7 +63,7 @@ class Loader:
             pool.shutdown(cancel_futures=True)
 
     def rest_of_epoch(self, course: Course, rank: int) -> Iterator[LoadedBatch]:
-        """This rank's batches from where the run goes on, each loaded while the one before is computed on.
+        """The batches of this rank in the rest of an epoch, each loaded while the one before is computed on.
 
         Raises:
             InputError: there is not one utterance that can be decoded.
