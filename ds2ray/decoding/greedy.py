@@ -1,4 +1,4 @@
-"""From log-probabilities to token ids: greedy CTC decoding."""
+"""Greedy CTC decoding: log-probabilities to token ids."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from ds2ray.text import BLANK_ID
 
 @dataclass(frozen=True)
 class Decoded:
-    """One row's best path, collapsed: repeats merged, blanks removed.
+    """A decoded row: its best path, with repeats merged and blanks removed.
 
     Attributes:
-        token_ids: what was decoded.
+        token_ids: tokens of the text, without blanks.
         first_frames, last_frames: encoding frames in which each token stands, both inclusive.
         score: mean log-probability of the best path per frame, 0 at best.
     """

@@ -20,10 +20,10 @@ from ds2ray.shapes.shape import Shape
 class ConformerCTC(AcousticModel):
     """Two convolutions that each halve time and frequency → Conformer layers → linear (Gulati et al., 2020).
 
-    As in torchaudio there is no encoding of positions but what the convolutions see.
+    As in torchaudio there is no encoding of positions: only the convolutions depend on the order of frames.
 
     Args:
-        shape: says the settings and the width at each place.
+        shape: gives the settings and the width at each place.
         num_classes: size of the vocabulary with the blank.
     """
 
@@ -54,7 +54,7 @@ class ConformerCTC(AcousticModel):
         return cast(Tensor, self.output(x))
 
     def in_bfloat16(self, module: nn.Module) -> bool:
-        # the projections of an attention are read by it as tensors, not called
+        # not the linear layer inside an attention, a subclass: attention reads its weights and does not call it
         return type(module) in (nn.Conv1d, nn.Conv2d, nn.Linear)
 
 
@@ -80,10 +80,10 @@ class Subsampling(nn.Module):
 
 
 class ConformerStage(nn.Module):
-    """A layer of torchaudio's with the same weights and the same result for rows without padding.
+    """A Conformer layer of torchaudio, with the same weights and the same result for rows without padding.
 
-    torchaudio masks only the attention. Here the convolution, too, reads zeros after a row's end, and batch norm's
-    statistics are of valid frames alone and summed over all ranks.
+    torchaudio masks only the attention. Here the convolution, too, reads zeros after a row's end, and the statistics of
+    batch norm leave padding out and are summed over all ranks.
     """
 
     def __init__(self, layer: ConformerLayer) -> None:
