@@ -20,7 +20,7 @@ from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_te
 from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle
 from ds2ray.naming import typed
 from ds2ray.progress import Tell, duration_text, paced, untold
-from ds2ray.store import BaseRecord, Store, lease, read_base_record, server_outside
+from ds2ray.store import BaseRecord, Store, adopt_base, lease, read_base, read_complete_record, server_outside
 from ds2ray.store.index import close_run, open_run, read_fingerprints, recover_runs
 from ds2ray.store.layout import plan_uri, run_uri, summary_uri
 from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
@@ -120,6 +120,7 @@ def _train(run: _Run, plan: Plan) -> _Trained:
     if not plan.cohorts:
         _begin(run, plan)
         return _Trained(plan)
+    weights = _checked_weights(run)
     from ds2ray.cluster.session import connected  # imports Ray
 
     begun: Plan | None = None
@@ -130,12 +131,22 @@ def _train(run: _Run, plan: Plan) -> _Trained:
             plan = _packed_for_cluster(run, plan)
             _begin(run, plan)
             begun = plan
-            starts = train_cohorts(run.job, run.store, plan, run.run_id, run.record, run.keep_alive)
+            starts = train_cohorts(run.job, run.store, plan, run.run_id, run.record, weights, run.keep_alive)
     except BaseException as error:
         if begun is None:
             raise
         return _Trained(begun, stopped=error)
     return _Trained(plan, starts)
+
+
+def _checked_weights(run: _Run) -> bytes:
+    """The base's weights, of which it is certain that they and the record make a base: trials would all fail else."""
+    display.doing("reading the base")
+    from ds2ray.model.stored import base_from_bytes  # imports torch
+
+    _, weights = read_base(run.store, run.record.base_id)
+    base_from_bytes(run.record, weights)
+    return weights
 
 
 def _packed_for_cluster(run: _Run, plan: Plan) -> Plan:
@@ -187,15 +198,18 @@ def _finish(run: _Run, trained: _Trained) -> int:
 
 
 def base_record(job: AdaptJob, store: Store) -> BaseRecord:
-    """The base to adapt to; that of a model.pt is published in the store first, so that recognition finds it.
+    """The base to adapt to; that of a model.pt or another store is published first, so that recognition finds it.
 
     Raises:
         ConfigError: the base has no place for the adapter.
         InputError: there is no such base, or it comes from a newer release.
+        ArtifactCorruptError: the base is damaged.
     """
     if not job.base.endswith(MODEL_FILE_SUFFIX):
-        record = read_base_record(store, job.base)
+        record = read_complete_record(store, job.base)
         require_place(job.adapter, BaseSettings.of(record).shape)
+        if "/" in job.base and not job.dry_run:
+            adopt_base(store, job.base)
         return record
     require_model_file(job.base)
     read_fleet(job.users, job.data)  # what is wrong with the table is told before torch is imported
