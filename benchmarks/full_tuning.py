@@ -21,7 +21,7 @@ from ds2ray.decoding.decoder import Decoded
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.decoding.scoring import score_decoded
 from ds2ray.model.acoustic import AcousticModel
-from ds2ray.model.layers import MaskedBatchNorm
+from ds2ray.model.masking import MaskedBatchNorm
 from ds2ray.model.weights import Base
 from ds2ray.sound.audio import read_waveform
 from ds2ray.sound.features import spec_augment

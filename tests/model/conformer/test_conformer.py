@@ -20,7 +20,7 @@ from ds2ray.config import (
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import ConfigError
 from ds2ray.model.building import build_model
-from ds2ray.model.conformer import ConformerStage
+from ds2ray.model.conformer.layers import ConformerStage
 from ds2ray.training.optim import ctc_losses
 
 
