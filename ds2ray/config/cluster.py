@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ds2ray.config.fields import require, setting
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ClusterConfig:
     """How to reach Ray, and how much of it base training takes."""
 

@@ -36,8 +36,7 @@ def test_no_plan_for_a_place_that_the_base_has_not(
     base: str, random_base: RandomBase, small_corpus: DemoCorpus, tmp_path: Path
 ) -> None:
     root = random_base.publish(str(tmp_path / "store"))
-    job = job_of(root, small_corpus.users_csv)
-    job.base, job.adapter = base, NOWHERE
+    job = replace(job_of(root, small_corpus.users_csv), base=base, adapter=NOWHERE)
     before = storage.list_objects(root, recursive=True)
     with pytest.raises(ConfigError, match=NO_PLACE) as caught:
         adapt_users.run(job)
