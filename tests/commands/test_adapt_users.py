@@ -27,7 +27,7 @@ from toy_fleet import make_users, silent_base
 
 from ds2ray import storage
 from ds2ray.commands import adapt_users as adapt
-from ds2ray.config import ProbeAudio
+from ds2ray.config import DataConfig, ProbeAudio
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.errors import ConfigError
 from ds2ray.model.stored import open_adapter
@@ -244,8 +244,7 @@ class TestBadUsers:
         (tmp_path / "store/users/gary/current.json").write_text("{}")
 
         job = job_of(root, users, "bad", force=True)
-        job.data.probe_audio = ProbeAudio.missing
-        assert adapt.run(job) == 3
+        assert adapt.run(replace(job, data=DataConfig(probe_audio=ProbeAudio.missing))) == 3
         rows = {user: row.status.value for user, row in read_index(Store(root)).items() if user in cohort}
         trained = changed_outcomes(root, "bad")
         told = storage.read_json(f"{root}/runs/bad/summary.json")
