@@ -18,10 +18,11 @@ from torch import Tensor
 from benchmarks.speech import Speaker
 from ds2ray.batching.batches import epoch_batches
 from ds2ray.config import AdaptConfig, AugmentConfig, OptimizerType, Schedule
-from ds2ray.decoding.greedy import Decoded, greedy
+from ds2ray.decoding.decoder import Decoded
+from ds2ray.decoding.greedy import Greedy
 from ds2ray.decoding.scoring import score_decoded
 from ds2ray.model.acoustic import AcousticModel
-from ds2ray.model.layers import MaskedBatchNorm
+from ds2ray.model.masking import MaskedBatchNorm
 from ds2ray.model.weights import Base
 from ds2ray.sound.audio import read_waveform
 from ds2ray.sound.features import spec_augment
@@ -77,7 +78,7 @@ def wer_of(model: AcousticModel, heard: Heard, vocabulary: Vocabulary) -> float:
     model.eval()
     decoded: dict[int, Decoded] = {}
     for rows in _rows_by_length(heard, range(len(heard.features))):
-        decoded.update(zip(rows, greedy(*model(*heard.batch(rows))), strict=True))
+        decoded.update(zip(rows, Greedy().decode(*model(*heard.batch(rows))), strict=True))
     hypotheses = [decoded[row] for row in range(len(heard.features))]
     return 100 * score_decoded(hypotheses, heard.transcripts, vocabulary).words.rate()
 

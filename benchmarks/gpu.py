@@ -127,8 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     voices = synthetic_users(args.voices, args.minutes, args.format)
     limits = measured_limits(device)
     say(f"measured peaks: {limits}")
-    adapt = _for_epochs(AdaptConfig(), args.epochs)
-    adapt.encode_batch_s = args.batch_s
+    adapt = _for_epochs(AdaptConfig(encode_batch_s=args.batch_s), args.epochs)
     results = []
     for name in args.models.split(","):
         base = random_base(name, VOCABULARY)

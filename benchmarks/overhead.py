@@ -27,7 +27,7 @@ from ds2ray.fleet.plan import Change, Plan, UserPlan
 from ds2ray.model.building import build_model
 from ds2ray.model.stored import publish_base
 from ds2ray.model.weights import Base
-from ds2ray.store import BaseRecord, Store, read_base_record
+from ds2ray.store import BaseRecord, Store, read_base
 from ds2ray.store.layout import outcomes_uri
 from ds2ray.store.outcomes import read_outcomes
 from ds2ray.tables.manifest import Utterance
@@ -59,13 +59,13 @@ def measure(num_users: int = NUM_USERS) -> dict[str, object]:
     """
     with tempfile.TemporaryDirectory(prefix="ds2ray-overhead-") as root:
         job, store = AdaptJob(cluster=ClusterConfig(address="local")), Store(root)
-        record = _publish_base(store)
+        record, weights = _publish_base(store)
         with connected(job.cluster):
             room = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial)
             plan = _plan(num_users, job, room)
             start_mb, started_s = _own_memory_mb(), time.perf_counter()
             with _warmed_up(store, min(WARM_UP_COHORTS, len(plan.cohorts) // 2)) as warm:
-                train_cohorts(job, store, plan, RUN_ID, record, lambda: None, trial=NoOpTrial)
+                train_cohorts(job, store, plan, RUN_ID, record, weights, lambda: None, trial=NoOpTrial)
                 seconds, end_mb = time.perf_counter() - started_s, _own_memory_mb()
         written = len(read_outcomes(store, RUN_ID))
     if written != num_users:
@@ -111,14 +111,14 @@ def _warmed_up(store: Store, num_cohorts: int) -> Iterator[_Warm]:
         watcher.join()
 
 
-def _publish_base(store: Store) -> BaseRecord:
+def _publish_base(store: Store) -> tuple[BaseRecord, bytes]:
     audio = AudioConfig(num_mels=16)
     shape = ModelConfig(conv_channels=4, num_rnn_layers=1, rnn_hidden_dim=24)
     vocabulary = Vocabulary.from_transcripts(["abcd "], TextConfig())
     torch.manual_seed(0)
     model = build_model(shape, audio, len(vocabulary)).eval()
     publish_base(store, Base.of(model, shape, audio, vocabulary), run_id=RUN_ID, metrics={})
-    return read_base_record(store)
+    return read_base(store)
 
 
 def _plan(num_users: int, job: AdaptJob, room: Room) -> Plan:

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ds2ray.batching.batches import Batch
 from ds2ray.config import AudioConfig, AugmentConfig, ModelConfig, TrainConfig
-from ds2ray.model.layers import RNN_CLASSES
+from ds2ray.model.deepspeech2.layers import RNN_CLASSES
 from ds2ray.sound.features import LogMel, spec_augment
 
 

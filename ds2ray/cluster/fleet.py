@@ -19,7 +19,7 @@ from ds2ray.fleet.plan import Plan
 from ds2ray.fleet.settling import CohortStarts
 from ds2ray.fleet.tally import Tally
 from ds2ray.storage import current_server
-from ds2ray.store import BaseRecord, Store, read_base
+from ds2ray.store import BaseRecord, Store
 
 MIN_SLICE_S, MAX_SLICE_S = 1.0, 5.0
 """Shortest and longest seconds from one report of a trial, and its part of outcomes, to the next."""
@@ -34,12 +34,14 @@ def train_cohorts(
     plan: Plan,
     run_id: str,
     record: BaseRecord,
+    weights: bytes,
     keep_alive: Callable[[], None],
     trial: type[CohortTrial] = CohortTrial,
 ) -> Mapping[int, CohortStarts]:
     """Train every cohort of the plan on the connected cluster; trials publish adapters and write outcomes themselves.
 
     Args:
+        weights: the base's, as the store has them.
         keep_alive: called every half minute.
         trial: class of the trials.
 
@@ -49,7 +51,6 @@ def train_cohorts(
     Raises:
         StorageError: a trial could not reach the store.
     """
-    weights = read_base(store, record.base_id)[1]
     trials_at_once = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial).trials
     with quiet_tune(trials_at_once=trials_at_once):
         gpus = job.adapt.gpus_per_trial if cluster_gpus() > 0 else 0.0

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ds2ray.commandline.jobs import JOBS
 from ds2ray.commandline.presets import groups
+from ds2ray.commandline.schemas import open_schema
 from ds2ray.errors import ConfigError
 from ds2ray.reference import Setting, settings
 
@@ -24,7 +25,7 @@ FLAGS = {
 
 
 for _name, _spec in JOBS.items():
-    ConfigStore.instance().store(name=f"{_name}_schema", node=_spec.schema)
+    ConfigStore.instance().store(name=f"{_name}_schema", node=open_schema(_spec.schema))
 
 
 class Arguments:
@@ -39,7 +40,7 @@ class Arguments:
         self.groups = groups(job_name)
         self.sections = {key.rpartition(".")[0] for key in self.settings} - {""}
         self.parser = OverridesParser.create()
-        self.typed = OmegaConf.structured(self.spec.schema)
+        self.typed = open_schema(self.spec.schema)
 
     def read(self, argv: list[str]) -> tuple[list[str], list[str]]:
         """The overrides for Hydra that these arguments mean, and a message for every mistake in them."""

@@ -6,7 +6,7 @@ from ds2ray.config.fields import require, setting
 from ds2ray.config.train import ErrorMetric, Precision
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AdaptConfig:
     """Training of many users' adapters against one frozen base."""
 

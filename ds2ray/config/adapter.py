@@ -22,7 +22,7 @@ class Activation(Enum):
     tanh = "tanh"
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AdapterConfig:
     """The kind of a user's adapter and its settings."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ds2ray.config.fields import require, setting
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AudioConfig:
     """Sound to features. Part of the base's fingerprint: training and recognition share these settings."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ds2ray.config.fields import require, setting
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ClusterConfig:
     """The address of Ray, and the resources of base training."""
 

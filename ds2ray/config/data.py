@@ -22,7 +22,7 @@ class ProbeAudio(Choice):
     none = "none", "trust the manifest; a bad file then shows up when it is decoded"
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """The choice of usable utterances, the treatment of the others, and the server of all data outside the store."""
 

@@ -18,7 +18,7 @@ class RnnType(Enum):
     rnn = "rnn"
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ConformerConfig:
     """The Conformer layers of a base."""
 
@@ -36,7 +36,7 @@ class ConformerConfig:
         require(self.kernel_size % 2 == 1, "model.conformer.kernel_size", self.kernel_size, "an odd number")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """The architecture of a base and its settings. Part of the base's fingerprint."""
 

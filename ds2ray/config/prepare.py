@@ -19,7 +19,7 @@ class PackBy(Choice):
     shard = "shard", "files of about the same size, for training a base"
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PrepareConfig:
     """Reading of a corpus, and its packing into Parquet files that hold the audio's bytes."""
 

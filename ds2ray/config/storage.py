@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ds2ray.config.fields import setting
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StorageConfig:
     """The store of bases, adapters, runs and the index: its root and its server."""
 

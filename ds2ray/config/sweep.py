@@ -6,7 +6,7 @@ from ds2ray.config.adapter import Activation
 from ds2ray.config.fields import require, setting
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SweepConfig:
     """A search over adapter shapes on a few users."""
 

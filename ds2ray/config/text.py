@@ -10,7 +10,7 @@ class TextUnit(Choice):
     jamo = "jamo", "Hangul syllables are split into their letters"
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TextConfig:
     """Transcripts to tokens. Stored with the vocabulary."""
 

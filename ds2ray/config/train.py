@@ -30,7 +30,7 @@ class Precision(Choice):
     bfloat16 = "bfloat16"
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
     """Changes to the training audio; speech that is recognised or validated on stays as it is."""
 
@@ -53,7 +53,7 @@ class AugmentConfig:
         require(len(snr) == 2 and snr[0] <= snr[1], "train.augment.noise_snr_db", snr, "[lowest, highest]")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Training of a base: from scratch, fine-tuning, or (base_model_path) one user's adapter."""
 

@@ -1,1 +1,1 @@
-"""Decoding: log-probabilities to token ids, and the errors of decoded rows."""
+"""Decoders, from log-probabilities to token ids, and the errors of decoded rows."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ds2ray.decoding.greedy import Decoded
+from ds2ray.decoding.decoder import Decoded
 from ds2ray.metrics import Score, score_texts
 from ds2ray.text import Vocabulary, normalise
 

@@ -11,14 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from ds2ray.config import AudioConfig, ModelConfig, model_to_plain, to_plain
-from ds2ray.errors import ArtifactCorruptError, NewerReleaseError
+from ds2ray.errors import ArtifactCorruptError
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.building import build_model
 from ds2ray.shapes.architectures import shape_of
+from ds2ray.shapes.fingerprints import FINGERPRINT_VERSION, require_known_version
 from ds2ray.text import Vocabulary
-
-FINGERPRINT_VERSION = 2
-"""Version of the fingerprints of new bases: version 1 left the model's settings out. A base keeps its version."""
 
 
 @dataclass(frozen=True)
@@ -124,14 +122,7 @@ def build_base(
     fingerprint_version: int = FINGERPRINT_VERSION,
 ) -> Base:
     """A base from configs and weights, strictly checked. Raises NewerReleaseError or ArtifactCorruptError."""
-    if fingerprint_version > FINGERPRINT_VERSION:
-        raise NewerReleaseError(
-            f"{where}: fingerprints of version {fingerprint_version} are not known: it was written by a newer release "
-            "of ds2ray; install that one, or write it again with this one"
-        )
+    require_known_version(fingerprint_version, where)
     model = build_model(model_config, audio, len(vocabulary))
     load_strictly(model, state, where)
-    try:
-        return Base.of(model, model_config, audio, vocabulary, fingerprint_version)
-    except ValueError as error:
-        raise ArtifactCorruptError(f"{where}: {error}") from error
+    return Base.of(model, model_config, audio, vocabulary, fingerprint_version)

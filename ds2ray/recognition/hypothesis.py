@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ds2ray.decoding.greedy import Decoded
+from ds2ray.decoding.decoder import Decoded
 from ds2ray.text import Vocabulary
 
 

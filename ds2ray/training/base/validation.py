@@ -11,7 +11,8 @@ import torch
 from ds2ray.batching.batches import Batch, SpeechDataset, batches_by_seconds, epoch_batches, prefetched
 from ds2ray.batching.epoch_plan import Batching, plan_epoch
 from ds2ray.config import ErrorMetric, TrainConfig
-from ds2ray.decoding.greedy import greedy
+from ds2ray.decoding.decoder import Decoder
+from ds2ray.decoding.greedy import Greedy
 from ds2ray.decoding.scoring import score_decoded
 from ds2ray.metrics import ErrorCount, Score
 from ds2ray.model.acoustic import AcousticModel
@@ -25,8 +26,8 @@ from ds2ray.training.optim import ctc_losses
 class Validator:
     """Validates models on a task's validation data; its threads end with the context."""
 
-    def __init__(self, task: BaseTask, device: torch.device) -> None:
-        self.task, self.device = task, device
+    def __init__(self, task: BaseTask, device: torch.device, decoder: Decoder = Greedy()) -> None:
+        self.task, self.device, self.decoder = task, device, decoder
         dataset = SpeechDataset(task.valid_utterances, task.vocabulary, task.audio)
         self.loader = Loader(dataset, task.train.loader_threads)
         groups = row_groups_of(utterance.audio for utterance in task.valid_utterances)
@@ -58,7 +59,7 @@ class Validator:
             log_probs, lengths = model(*model.features(batch.waveforms, batch.num_samples))
             loss += float(ctc_losses(log_probs, lengths, batch.tokens, batch.num_tokens).sum())
             utterances += len(batch)
-            score += score_decoded(greedy(log_probs, lengths), batch.transcripts, self.task.vocabulary)
+            score += score_decoded(self.decoder.decode(log_probs, lengths), batch.transcripts, self.task.vocabulary)
         model.train(training)
         words, characters = asdict(score.words), asdict(score.characters)
         totals = summed([loss, utterances, *words.values(), *characters.values()], self.device)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ds2ray.config import RnnType
-from ds2ray.model.gru import gru
+from ds2ray.model.deepspeech2.gru import gru
 from ds2ray.model.masking import MaskedBatchNorm
 from ds2ray.padding import frame_mask
 
