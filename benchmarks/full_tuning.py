@@ -1,6 +1,6 @@
 """Full fine-tuning of a copy of the base per user: the ceiling that adapters are compared with.
 
-The same utterances, epochs, batches, schedule and early stopping as an adapter has, but all weights train.
+Utterances, epochs, batches, schedule and early stopping are those of an adapter, but all weights train.
 
 Shapes: F feature frames of an utterance, M mel channels.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from plain_loop import pad_tokens
 from torch import Tensor
 
 from benchmarks.speech import Speaker
@@ -27,19 +28,19 @@ from ds2ray.sound.audio import read_waveform
 from ds2ray.sound.features import spec_augment
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
-from ds2ray.training.adapters.fit import WARMUP_FRACTION, pad_tokens
+from ds2ray.training.adapters.learners import WARMUP_FRACTION
 from ds2ray.training.optim import build_optimizer, clip_gradients, ctc_losses, learning_rate_at, set_learning_rate
 from ds2ray.training.seeds import derive_seed
 
 MASKS = AugmentConfig(num_time_masks=1, max_time_mask_frames=10, num_mel_masks=1, max_mel_mask_channels=5)
-"""SpecAugment as the demo's base is trained with."""
+"""SpecAugment with the settings of the demo's base."""
 
 EVALUATION_ROWS = 32
 
 
 @dataclass(frozen=True)
 class FullRecipe:
-    """How all weights are trained."""
+    """Settings of full fine-tuning."""
 
     learning_rate: float
     update_statistics: bool = False  # whether batch norm goes on following the speech, or keeps the base's statistics

@@ -22,10 +22,10 @@ from ds2ray.storage import current_server
 from ds2ray.store import BaseRecord, Store
 
 MIN_SLICE_S, MAX_SLICE_S = 1.0, 5.0
-"""A trial reports, and writes the outcomes of its finished users, this often at most and at least."""
+"""Shortest and longest seconds from one report of a trial, and its part of outcomes, to the next."""
 
 REPORTS_PER_S = 20
-"""That all trials together make: each costs the driver milliseconds."""
+"""Reports per second of all trials together: each costs the driver milliseconds."""
 
 
 def train_cohorts(
@@ -43,10 +43,10 @@ def train_cohorts(
     Args:
         weights: the base's, as the store has them.
         keep_alive: called every half minute.
-        trial: what works on a cohort.
+        trial: class of the trials.
 
     Returns:
-        what became of the cohorts whose trials did not go through at once.
+        starts and last error of each cohort that was started again or given up.
 
     Raises:
         StorageError: a trial could not reach the store.
@@ -66,13 +66,13 @@ def train_cohorts(
             data=job.data,
             gpus_per_trial=gpus,
             slice_s=slice_of(trials_at_once),
-            # all of them now: they are no larger than the plan, in shared memory that Ray empties onto the disk
+            # all at once: they are no larger than the plan, and Ray moves what does not fit its shared memory to disk
             cohorts=[ray.put([plan.users[number] for number in cohort]) for cohort in plan.cohorts],
         )
         trainable = tune.with_resources(
             tune.with_parameters(trial, task=task), {"cpu": job.adapt.cpus_per_trial, "gpu": gpus}
         )
-        # Tune's own state is a cache: published adapters and written outcomes are what counts
+        # Tune's own state is a cache: only published adapters and written outcomes count
         tune_state_dir = tempfile.mkdtemp(prefix="ds2ray-adapt-")
         progress = FleetProgress(tally_of(plan), keep_alive, job.adapt.max_attempts)
         try:
@@ -108,7 +108,7 @@ def train_cohorts(
 
 
 def tally_of(plan: Plan) -> Tally:
-    """Nothing of the plan's cohorts done yet."""
+    """The tally of a run at its beginning, with all cohorts of the plan still to do."""
     cohorts = [[plan.users[number] for number in cohort] for cohort in plan.cohorts]
     return Tally(
         num_users=sum(map(len, cohorts)),

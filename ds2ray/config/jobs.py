@@ -1,4 +1,4 @@
-"""The settings of each job: sections, and what is the job's own."""
+"""The settings of each job: sections, and settings of its own."""
 
 from dataclasses import dataclass, field
 
@@ -69,7 +69,7 @@ class TranscribeJob:
 
     audio: list[str] = setting([], "audio files to recognise …")
     manifest: str = setting("", "… or a manifest; transcripts in it are compared with what is recognised")
-    user: str = setting("", "whose adapter to use; empty: the manifest's own user_id, else the base alone")
+    user: str = setting("", "user whose adapter is used; empty: that of each row of the manifest, else the base alone")
     base: str = setting("", "as for adapt_users")
     output: str = setting("", "URI that receives the hypotheses, .jsonl, .csv or .parquet; empty: the terminal")
     batch_s: float = setting(60.0, "seconds of padded audio per batch")

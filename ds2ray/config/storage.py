@@ -7,7 +7,7 @@ from ds2ray.config.fields import setting
 
 @dataclass(frozen=True, kw_only=True)
 class StorageConfig:
-    """Where bases, adapters, runs and the index live."""
+    """The store of bases, adapters, runs and the index: its root and its server."""
 
     root: str = setting("./store", "any fsspec URI: a folder, s3://bucket/prefix, memory://…")
     endpoint_url: str = setting(

@@ -1,4 +1,4 @@
-"""Errors in what was decoded."""
+"""Errors of decoded rows."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,6 @@ from ds2ray.text import Vocabulary, normalise
 
 
 def score_decoded(decoded: Sequence[Decoded], transcripts: Sequence[str], vocabulary: Vocabulary) -> Score:
-    """Errors of decoded rows against their transcripts, normalised as the vocabulary does."""
+    """Errors of decoded rows against their transcripts, which are normalised by the vocabulary's settings."""
     references = [normalise(transcript, vocabulary.config) for transcript in transcripts]
     return score_texts(references, [vocabulary.decode(row.token_ids) for row in decoded])

@@ -21,7 +21,7 @@ from ds2ray.text import Vocabulary
 
 @dataclass(frozen=True)
 class Base:
-    """A base with everything that it needs to recognise speech."""
+    """A base: the model, its settings, those of its features, and the vocabulary."""
 
     model: AcousticModel
     model_config: ModelConfig
@@ -39,7 +39,7 @@ class Base:
         vocabulary: Vocabulary,
         fingerprint_version: int = FINGERPRINT_VERSION,
     ) -> "Base":
-        """A base from its parts, of which the model hears as `audio` says from here on; computes the fingerprint."""
+        """A base from its parts, with its fingerprint; the model's features are set to those of `audio`."""
         model.shape = shape_of(model_config, audio)
         state = model.base_state()
         fingerprint = base_fingerprint(state, model_config, audio, vocabulary, fingerprint_version)
@@ -52,7 +52,7 @@ class Base:
 
 
 def weights_fingerprint(state: Mapping[str, Tensor]) -> str:
-    """sha256 over names, types, shapes and bytes, in the order of the names."""
+    """sha256 over the names, types, shapes and bytes of weights, in the order of the names."""
     digest = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()

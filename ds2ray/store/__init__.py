@@ -1,6 +1,6 @@
-"""The tree in object storage: bases, users' adapters, runs, the index and the lease. Neither torch nor Ray.
+"""The store, a tree in object storage: bases, users' adapters, runs, the index and the lease. Neither torch nor Ray.
 
-What is written last is the commit. `layout` says where everything lies.
+A record or pointer is written after the files that it names, and is the commit. `layout` has all paths of the tree.
 """
 
 from ds2ray.store.adapters import MAX_HISTORY, history, publish_adapter, read_adapter, read_pointer, rollback

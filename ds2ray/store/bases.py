@@ -11,7 +11,7 @@ from ds2ray.store.verify import ID_LENGTH, read_verified, require_size
 
 
 def publish_base(store: Store, weights: bytes, record: BaseRecord, *, make_newest: bool = True) -> str:
-    """Write a base and, unless told otherwise, make it the store's newest; returns the URI of its folder."""
+    """Write a base and, with `make_newest`, name it as the store's newest; returns the URI of its folder."""
     folder_uri = base_uri(store, record.base_id)
     store.write_bytes(base_weights_uri(folder_uri), weights)
     store.write_json(base_record_uri(folder_uri), asdict(record))
@@ -21,7 +21,7 @@ def publish_base(store: Store, weights: bytes, record: BaseRecord, *, make_newes
 
 
 def read_base_record(store: Store, base: str = "") -> BaseRecord:
-    """What `read_base` reads, without the weights."""
+    """A base's record alone; arguments and errors are those of `read_base`."""
     return _read_base_record(store, base)[1]
 
 
@@ -52,8 +52,8 @@ def read_base(store: Store, base: str = "") -> tuple[BaseRecord, bytes]:
         base: a base id in the store, or the URI of a base folder on the same server; empty: the store's newest.
 
     Raises:
-        InputError: there is no such base; the message says which there are.
-        ArtifactCorruptError: the weights are not those that were published.
+        InputError: there is no such base; the message names those that there are.
+        ArtifactCorruptError: the weights are missing or have changed since they were published.
     """
     folder_uri, record = _read_base_record(store, base)
     return record, read_verified(store, base_weights_uri(folder_uri), record.size_bytes, record.sha256)

@@ -1,6 +1,6 @@
-"""Published bytes are told by their sha256: what names them, and what every read is checked against.
+"""The sha256 of published bytes: it names them, and every read is checked against it.
 
-safetensors holds no checksum, so the pointer and base.json do.
+safetensors holds no checksum, so the pointer and base.json hold it.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ def sha256(data: bytes) -> str:
 
 
 def read_verified(store: Store, uri: str, size_bytes: int, digest: str) -> bytes:
-    """The object, which has this size and sha256. Raises ArtifactCorruptError where it has not, or is missing."""
+    """The bytes of an object with this size and sha256. Raises ArtifactCorruptError where it is missing or another."""
     try:
         data = store.read_bytes(uri)
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The small residual MLP."""
+"""MLP, the default kind of adapter: a small residual network."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ Linear = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class MLPAdapter(Adapter):
-    """Layer norm → (Linear → activation → dropout) per hidden width → Linear back, added to the input.
+    """An adapter: layer norm → (Linear → activation → dropout) per hidden width → Linear back, added to the input.
 
     The last layer starts at zero: a fresh adapter changes nothing, bit for bit.
     """
@@ -67,8 +67,11 @@ class MLPAdapter(Adapter):
         scales: Sequence[Tensor],
         at_once: bool,
     ) -> Tensor:
-        """As of every kind. Frames need no gradient, so the layer norm's scale and shift are folded into the first
-        product: its gradient then costs no product of its own, and normalising no backward pass."""
+        """Each user's frames through the user's own adapter; see `Adapter.stacked`.
+
+        Frames need no gradient, so the layer norm's scale and shift are folded into the first product: normalising then
+        has no backward pass, and the gradients of scale and shift cost no product of their own.
+        """
         product = self.by_padded_product if at_once else self.by_loop
         return product(weights, frames, users, counts, scales)
 

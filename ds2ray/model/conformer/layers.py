@@ -35,10 +35,10 @@ class Subsampling(nn.Module):
 
 
 class ConformerStage(nn.Module):
-    """A layer of torchaudio's with the same weights and the same result for rows without padding.
+    """A Conformer layer of torchaudio, with the same weights and the same result for rows without padding.
 
-    torchaudio masks only the attention. Here the convolution, too, reads zeros after a row's end, and batch norm's
-    statistics are of valid frames alone and summed over all ranks.
+    torchaudio masks only the attention. Here the convolution, too, reads zeros after a row's end, and the statistics of
+    batch norm leave padding out and are summed over all ranks.
     """
 
     def __init__(self, layer: ConformerLayer) -> None:
