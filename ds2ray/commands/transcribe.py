@@ -38,7 +38,7 @@ def _transcribe(job: TranscribeJob, store: Store) -> int:
     display.doing("looking at the base and the audio")
     base = stored_base(store, job.base)
     uris = _audio_uris(job)
-    manifest = read_manifest(job.manifest, transcripts_required=False) if job.manifest else None
+    manifest = _read_manifest(job)
     utterances: Sequence[Utterance] = []
     if manifest and base:
         utterances = _usable(job, manifest, base.audio)  # its faults are told before torch is imported
@@ -56,6 +56,13 @@ def _transcribe(job: TranscribeJob, store: Store) -> int:
     if any(utterance.transcript for utterance in utterances):
         _print_errors(transcriber, utterances, hypotheses)
     return InputError.exit_code if all(hypothesis.error for hypothesis in hypotheses) else 0
+
+
+def _read_manifest(job: TranscribeJob) -> Manifest | None:
+    """The manifest that is to be recognised, where one is named."""
+    if not job.manifest:
+        return None
+    return read_manifest(job.manifest, transcripts_required=False, encoding=job.data.encoding)
 
 
 def _audio_uris(job: TranscribeJob) -> list[str]:

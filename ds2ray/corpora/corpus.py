@@ -9,17 +9,27 @@ from ds2ray.config import CorpusFormat, DataConfig, PrepareConfig, TextConfig
 from ds2ray.corpora.common_voice import read_common_voice
 from ds2ray.corpora.detection import TABLES, format_of_file, format_of_folder, is_file
 from ds2ray.corpora.folder import read_folder, texts_without_audio
+from ds2ray.corpora.kaldi import read_kaldi
 from ds2ray.corpora.kospeech import TRANSCRIPTS, find_kospeech_vocabulary, read_kospeech
+from ds2ray.corpora.ksponspeech import TRN, read_ksponspeech
 from ds2ray.corpora.librispeech import read_librispeech
+from ds2ray.corpora.sphinx import read_sphinx
+from ds2ray.corpora.voxforge import read_voxforge
 from ds2ray.errors import InputError
 from ds2ray.progress import Tell, untold
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.formats import table_format
-from ds2ray.tables.manifest import COLUMNS, Manifest, manifest_of
+from ds2ray.tables.manifest import READ_COLUMNS, Manifest, manifest_of
 from ds2ray.tables.rows import read_rows
 from ds2ray.tables.users import read_users
 
-_FORMATS_OF_TREES = (CorpusFormat.auto, CorpusFormat.librispeech, CorpusFormat.folder)
+_FORMATS_OF_TREES = (
+    *(CorpusFormat.auto, CorpusFormat.librispeech, CorpusFormat.folder),
+    *(CorpusFormat.ksponspeech, CorpusFormat.sphinx, CorpusFormat.voxforge),
+)
+"""That are read out of the names of all files."""
+
+_OF_LHOTSE = "cuts"
 _MAX_SHOWN = 5
 
 
@@ -73,15 +83,24 @@ def _read(
 ) -> list[Manifest]:
     match wanted:
         case CorpusFormat.librispeech:
-            return read_librispeech(_folder(uri, wanted), listed, tell)
+            return read_librispeech(_folder(uri, wanted), listed, tell, data.encoding)
         case CorpusFormat.folder:
-            return read_folder(_folder(uri, wanted), listed, tell)
+            return read_folder(_folder(uri, wanted), listed, tell, data.encoding)
         case CorpusFormat.common_voice:
-            return read_common_voice(uri)
+            return read_common_voice(uri, data.encoding)
+        case CorpusFormat.kaldi:
+            return read_kaldi(_folder(uri, wanted), prepare.audio_root, data.encoding)
+        case CorpusFormat.ksponspeech:
+            tables = [uri] if is_file(uri) else [name for name in listed if name.lower().endswith(TRN)]
+            return read_ksponspeech(tables, prepare.audio_root, listed, tell, data.encoding)
+        case CorpusFormat.sphinx:
+            return read_sphinx(_folder(uri, wanted), listed, tell, data.encoding)
+        case CorpusFormat.voxforge:
+            return read_voxforge(_folder(uri, wanted), listed, tell, data.encoding)
         case CorpusFormat.kospeech:
             transcripts_uri = uri if is_file(uri) else storage.join(uri, TRANSCRIPTS)
             vocab_uri = prepare.vocab_path or find_kospeech_vocabulary(transcripts_uri) or ""
-            return [read_kospeech(transcripts_uri, prepare.audio_root, TextConfig(), vocab_uri)[0]]
+            return [read_kospeech(transcripts_uri, prepare.audio_root, TextConfig(), vocab_uri, data.encoding)[0]]
     return _read_tables(uri if is_file(uri) else _only_table(uri), data)
 
 
@@ -93,20 +112,21 @@ def _folder(uri: str, wanted: CorpusFormat) -> str:
 
 def _only_table(folder_uri: str) -> str:
     tables = [info.uri for info in storage.list_objects(folder_uri) if table_format(info.uri) in TABLES]
-    if len(tables) == 1:
-        return tables[0]
+    cuts = [uri for uri in tables if _OF_LHOTSE in PurePosixPath(uri).name]
+    if len(tables) == 1 or len(cuts) == 1:
+        return cuts[0] if cuts else tables[0]
     found = f"there are {', '.join(PurePosixPath(uri).name for uri in tables)}" if tables else "there is none"
     raise InputError(f"{folder_uri}: one table ({', '.join(TABLES)}) is wanted, and {found}; name the table to read")
 
 
 def _read_tables(uri: str, data: DataConfig) -> list[Manifest]:
     """One manifest, or those of a table `user_id,manifest`, a user each."""
-    table = read_rows(uri, {*COLUMNS, "manifest"})
+    table = read_rows(uri, {*READ_COLUMNS, "manifest"}, data.encoding)
     if "audio" in table.columns or "manifest" not in table.columns:
         table.require(("audio", "transcript"))
         return [manifest_of(table)]
     users, problems = read_users(uri, data)
-    manifests = [Manifest(u.manifest_uri, u.utterances, u.problems, u.unknown_columns) for u in users]
+    manifests = [Manifest(u.manifest_uri, u.utterances, u.problems, u.unknown_columns, notes=u.notes) for u in users]
     return [*manifests, *([Manifest(uri, [], problems)] if problems else [])]
 
 

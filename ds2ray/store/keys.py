@@ -41,6 +41,15 @@ def user_key(user_id: str, salt: str | None = None) -> str:
     return key
 
 
+def why_no_key(user_id: str) -> str:
+    """Why a user cannot have this id, as a table's row says it; empty where it can."""
+    try:
+        user_key(user_id)
+    except InputError as error:
+        return str(error).removeprefix(f"user id {user_id!r} ").removeprefix(f"user id {user_id[:40]!r}… ")
+    return ""
+
+
 def user_keys(user_ids: Sequence[str]) -> list[str]:
     """`user_key` of every user.
 

@@ -72,7 +72,7 @@ def test_a_bad_manifest_is_a_problem_of_its_user_alone(tmp_path: Path) -> None:
     tables = {
         "users.csv": "user_id,manifest\nann,ann.csv\nbob,missing.csv\ncy,cy.csv\ndee,dee.csv\neve,eve.csv\n",
         "ann.csv": "audio,transcript\na.wav,one\n",
-        "cy.csv": "path,text\na.wav,one\n",
+        "cy.csv": "place,said\na.wav,one\n",
         "dee.csv": "audio,transcript\nd.wav,one\n,two\n",
         "eve.csv": "audio,transcript,user_id\ne.wav,one,eve\na.wav,two,ann\n",
     }
@@ -122,7 +122,7 @@ def test_bad_rows_of_a_common_manifest_are_refused_together_or_left_out(tmp_path
     [
         (None, "there is no such file"),
         ("audio,transcript\na.wav,one\n", "no column user_id"),
-        ("user,manifests\nann,ann.csv\n", "no column user_id or manifest; it has user, manifests"),
+        ("users,manifests\nann,ann.csv\n", "no column user_id or manifest; it has users, manifests"),
         ("", "the table is empty"),
     ],
 )
