@@ -1,6 +1,7 @@
 """What all sections of the settings are made of: fields and choices that say what they mean, checks, plain values."""
 
 import copy
+import math
 from collections.abc import Collection
 from dataclasses import MISSING, asdict, field, fields, is_dataclass
 from enum import Enum
@@ -40,6 +41,17 @@ def require(condition: bool, field_name: str, value: object, allowed: str) -> No
     """Raise a ConfigError that names the field, its value and what is allowed."""
     if not condition:
         raise ConfigError(f"{field_name}={value!r} is not possible: {allowed}")
+
+
+def require_finite(config: Any, section: str = "") -> None:
+    """Raise a ConfigError for a number in a config, or in the configs in it, that is NaN or infinite."""
+    for field_ in fields(config):
+        value, name = getattr(config, field_.name), f"{section}{field_.name}"
+        if is_dataclass(value):
+            require_finite(value, f"{name}.")
+        for number in value if isinstance(value, list) else [value]:
+            finite = not isinstance(number, float) or math.isfinite(number)
+            require(finite, name, number, "a finite number is wanted")
 
 
 def refuse_foreign(config: Any, section: str, own: Collection[str], chosen: str) -> None:
