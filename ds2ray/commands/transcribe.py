@@ -15,6 +15,7 @@ from ds2ray.naming import typed
 from ds2ray.store import Store, server_outside
 from ds2ray.tables.manifest import Manifest, Utterance, read_manifest
 from ds2ray.tables.notes import reading_notes
+from ds2ray.tables.problems import require_rows
 from ds2ray.tables.validation import enforce, validate
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ def _transcribe(job: TranscribeJob, store: Store) -> int:
     base = stored_base(store, job.base)
     uris = _audio_uris(job)
     manifest = _read_manifest(job)
+    if manifest and not manifest.utterances and not manifest.problems:
+        require_rows(0, [], job.data, job.manifest)
+        display.say(f"{job.manifest}: nothing to recognise")
+        return 0
     utterances: Sequence[Utterance] = []
     if manifest and base:
         utterances = _usable(job, manifest, base.audio)  # its faults are told before torch is imported

@@ -54,6 +54,6 @@ class DataConfig:
 def _is_encoding(name: str) -> bool:
     """Whether Python knows an encoding of text by this name; an empty one is none in particular."""
     try:
-        return not name or isinstance(b"".decode(name), str)
+        return not name or isinstance(b"a".decode(name, "ignore"), str)
     except (LookupError, ValueError):
         return False

@@ -5,7 +5,7 @@ What is written last is the commit. `layout` says where everything lies.
 
 from ds2ray.store.adapters import MAX_HISTORY, history, publish_adapter, read_adapter, read_pointer, rollback
 from ds2ray.store.bases import list_bases, publish_base, read_base, read_base_record
-from ds2ray.store.keys import user_key, user_keys
+from ds2ray.store.keys import shown_user, user_key, user_keys
 from ds2ray.store.records import AdapterPointer, BaseRecord
 from ds2ray.store.store import Store, server_outside
 from ds2ray.store.verify import sha256
@@ -26,6 +26,7 @@ __all__ = [
     "rollback",
     "server_outside",
     "sha256",
+    "shown_user",
     "user_key",
     "user_keys",
 ]

@@ -19,6 +19,7 @@ _MARKS = {
 }
 _MOST_ZEROS = 0.3  # share of zeros among bytes that are the high halves of UTF-16, at least
 _MOST_ACCENTED = 0.34  # share of letters beyond ASCII that text in a Western language has, at most
+_LEAST_USUAL = 0.9  # share of Korean text that KS X 1001 holds
 _WESTERN_MARKS = frozenset("‘’“”„‚–—…«»‹›°§©®·•€£¡¿\xa0´¨")
 
 
@@ -50,6 +51,8 @@ def read_text(uri: str, encoding: str = "") -> Text:
 def decoded(data: bytes, uri: str, encoding: str = "") -> Text:
     """The text that a file's bytes stand for; see `read_text`."""
     marked = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "")
+    if not encoding and not marked and b"\0" in data and (guess := guessed_encoding(data)):
+        return Text(data.decode(guess), guess)  # the ASCII of UTF-16 is UTF-8, too, with zeros in it
     wanted = encoding or marked or UTF_8
     if marked and codecs.lookup(wanted).name == codecs.lookup(marked.removesuffix("-sig")).name:
         wanted = marked  # the mark is no part of the text
@@ -59,7 +62,7 @@ def decoded(data: bytes, uri: str, encoding: str = "") -> Text:
         guess = "" if encoding or marked else guessed_encoding(data)
         if guess:
             return Text(data.decode(guess), guess)
-        name = "UTF-8" if wanted == UTF_8 else wanted
+        name = wanted.upper().removesuffix("-SIG")
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(
             f"{uri}:{line}: byte 0x{data[error.start]:02x} is not {name}; save the file as UTF-8, or name its "
@@ -95,8 +98,10 @@ def _is_text(text: str) -> bool:
 
 def _is_korean(text: str) -> bool:
     beyond = [character for character in text if not character.isascii()]
-    hangul = sum("가" <= character <= "힣" for character in beyond)
-    return 0 < hangul == sum(unicodedata.category(c)[0] not in "PSZ" for c in beyond) and _is_text(text)
+    letters = [character for character in beyond if unicodedata.category(character)[0] not in "PSZ"]
+    usual = sum(len(character.encode("euc_kr", "ignore")) == 2 for character in beyond)  # cp949 holds rare ones, too
+    hangul = all("가" <= character <= "힣" for character in letters)
+    return bool(letters) and hangul and usual >= _LEAST_USUAL * len(beyond) and _is_text(text)
 
 
 def _is_western(text: str) -> bool:

@@ -213,7 +213,7 @@ def test_transcripts_may_be_absent_where_speech_is_only_recognised(tmp_path: Pat
         ("m.csv", "audio,transcript,audio\n", "names column audio more than once"),
         ("m.csv", '"audio,transcript\na.wav,x\n', "m.csv:1: .*double quote"),
         ("m.csv", b"audio,transcript\na.wav,ok\nb.wav,caf\x81\n", "m.csv:3: byte 0x81 is not UTF-8"),
-        ("m.csv", "audio,transcript\n".encode("utf-16")[:-1], "is not utf-16"),
+        ("m.csv", "audio,transcript\n".encode("utf-16")[:-1], "is not UTF-16"),
         ("m.parquet", "audio,transcript\n", "not a readable Parquet table"),
         ("missing.csv", None, "there is no such file"),
         ("missing.parquet", None, "there is no such file"),

@@ -16,6 +16,7 @@ from ds2ray.errors import StorageError
 from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.weights import Base
+from ds2ray.store import shown_user
 from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.adapters.encoded import CohortUser, EncodedUser, encoding_of_users, speech_of, user_seed
 from ds2ray.training.adapters.fit import AdapterFit, evaluate_adapter, fit_adapter
@@ -225,10 +226,10 @@ class _CohortTraining:
         except StorageError:
             raise
         except torch.OutOfMemoryError:
-            log.warning("%s: %s", user.user_key, TOO_LARGE)
+            log.warning("%s: %s", shown_user(user.user_key), TOO_LARGE)
             return self._result(user, TOO_LARGE)
         except Exception as error:
-            log.exception("%s: training failed", user.user_key)
+            log.exception("%s: training failed", shown_user(user.user_key))
             return self._result(user, f"{type(error).__name__}: {error}")
 
     def _result(self, user: EncodedUser, fit: AdapterFit | str) -> CohortResult:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ds2ray.config import AdaptConfig
 from ds2ray.model.weights import Base
+from ds2ray.store import shown_user
 from ds2ray.tables.manifest import Utterance
 from ds2ray.training.adapters.encode import Encoder, drained
 from ds2ray.training.adapters.fit import UserSpeech, pad_frames
@@ -57,8 +58,8 @@ def encoding_of_users(encoder: Encoder, users: Sequence[CohortUser]) -> Generato
         kept = [(rows, utterances[index]) for index in indices if (rows := encoded.encodings[index]) is not None]
         for index in indices:
             if index in encoded.problems:
-                utterance = utterances[index]
-                log.warning("%s, utterance %s: %s", user.user_key, utterance.utterance_id, encoded.problems[index])
+                who, what = shown_user(user.user_key), utterances[index].utterance_id
+                log.warning("%s, utterance %s: %s", who, what, encoded.problems[index])
         result.append(
             EncodedUser(
                 user.user_key,
