@@ -26,7 +26,7 @@ def spoken(text: str) -> str:
     unclear speech (`b/ n/ l/ o/ u/`), of fillers (`어/`), stutters (`+`) and doubtful words (`*`) are taken out.
     """
     text = _TWICE_WRITTEN.sub(r"\2", text)
-    return " ".join(_MARKS.sub(" ", _NOISE.sub(" ", text)).split())
+    return " ".join(_MARKS.sub("", _NOISE.sub(" ", text)).split())
 
 
 def read_ksponspeech(
