@@ -37,7 +37,8 @@ class Problem:
     def __str__(self) -> str:
         """One line: where, what, why, and what to do."""
         place = f"{self.manifest_uri} row {self.line}" if table_format(self.manifest_uri) == PARQUET else ""
-        named = [f"{name}={value}" for name, value in (("id", self.utterance_id), ("user", self.user_id)) if value]
+        ids = {"id": self.utterance_id, "user": self.user_id}
+        named = [f"{name}={_shown_id(value)}" for name, value in ids.items() if value]
         subject = f"{self.column}={self.value}" if self.column else self.value
         text = " ".join([(place or f"{self.manifest_uri}:{self.line}") + ":", *named, f"{subject}: {self.reason}"])
         return "; ".join(filter(None, [text.replace("\n", " "), self.remedy]))
@@ -47,6 +48,10 @@ def shown(value: object) -> str:
     """A value as a message shows it: on one line and not too long."""
     text = f"{len(value)} bytes" if isinstance(value, bytes) else repr(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+def _shown_id(value: str) -> str:
+    return value if value.isprintable() and len(value) <= _SHOWN_CHARACTERS else shown(value)
 
 
 def cause(problem: Problem) -> str:
