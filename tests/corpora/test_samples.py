@@ -3,6 +3,7 @@
 import os
 import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from table_cases import CASES, needs_cases, tones
@@ -14,6 +15,7 @@ from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.validation import validate_many
 
+Form = Literal["NFC", "NFD"]
 LENIENT = DataConfig(bad_rows=BadRows.drop)
 
 
@@ -58,7 +60,7 @@ def test_the_sample_of_decomposed_names() -> None:
 
 
 @pytest.mark.parametrize(("of_table", "of_files"), [("NFC", "NFD"), ("NFD", "NFC")])
-def test_names_and_folders_in_either_form(tmp_path: Path, of_table: str, of_files: str) -> None:
+def test_names_and_folders_in_either_form(tmp_path: Path, of_table: Form, of_files: Form) -> None:
     stored, named = (unicodedata.normalize(form, "녹음é/café 1.wav") for form in (of_files, of_table))
     tones(tmp_path, stored)
     (tmp_path / "m.csv").write_text(f"audio,transcript,user_id\n{named},x,ann\n", encoding="utf-8")
@@ -68,7 +70,7 @@ def test_names_and_folders_in_either_form(tmp_path: Path, of_table: str, of_file
 
 
 @pytest.mark.parametrize(("of_text", "of_audio"), [("NFC", "NFD"), ("NFD", "NFC")])
-def test_texts_beside_audio_in_either_form(tmp_path: Path, of_text: str, of_audio: str) -> None:
+def test_texts_beside_audio_in_either_form(tmp_path: Path, of_text: Form, of_audio: Form) -> None:
     audio, text = (unicodedata.normalize(form, "음") for form in (of_audio, of_text))
     tones(tmp_path, f"김/{audio}.wav")
     (tmp_path / "김" / f"{text}.txt").write_text("x")
