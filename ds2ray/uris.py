@@ -51,7 +51,7 @@ def parent(uri: str) -> str:
 
 
 def absolute(uri: str) -> str:
-    """The same place for processes with another working directory: what is local becomes an absolute path."""
+    """The URI as processes with another working directory can use it: what is local becomes an absolute path."""
     return os.path.abspath(local_path(uri)) if is_local(uri) else uri
 
 

@@ -1,4 +1,4 @@
-"""The settings of each job: sections, and what is the job's own."""
+"""The settings of each job: sections, and settings of its own."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ from ds2ray.config.text import TextConfig
 from ds2ray.config.train import TrainConfig
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainJob:
     """jobs/train.py"""
 
@@ -34,7 +34,7 @@ class TrainJob:
         require_finite(self)
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AdaptJob:
     """jobs/adapt_users.py"""
 
@@ -54,7 +54,7 @@ class AdaptJob:
         require_finite(self)
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SweepJob:
     """jobs/sweep_adapters.py"""
 
@@ -72,13 +72,13 @@ class SweepJob:
         require_finite(self)
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TranscribeJob:
     """jobs/transcribe.py"""
 
     audio: list[str] = setting([], "audio files to recognise …")
     manifest: str = setting("", "… or a manifest; transcripts in it are compared with what is recognised")
-    user: str = setting("", "whose adapter to use; empty: the manifest's own user_id, else the base alone")
+    user: str = setting("", "user whose adapter is used; empty: that of each row of the manifest, else the base alone")
     base: str = setting("", "as for adapt_users")
     output: str = setting("", "URI that receives the hypotheses, .jsonl, .csv or .parquet; empty: the terminal")
     batch_s: float = setting(60.0, "seconds of padded audio per batch")
@@ -90,7 +90,7 @@ class TranscribeJob:
         require(self.batch_s > 0, "batch_s", self.batch_s, "above 0")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PrepareJob:
     """jobs/prepare.py"""
 
@@ -107,7 +107,7 @@ class PrepareJob:
         require_finite(self)
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DemoJob:
     """jobs/demo.py"""
 

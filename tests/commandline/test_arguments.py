@@ -187,7 +187,7 @@ class TestNumbers:
             for number in (math.nan, math.inf, -math.inf):
                 job = schema()
                 section = functools.reduce(getattr, sections, job)
-                setattr(section, name, [number] if setting.type == list[float] else number)
+                object.__setattr__(section, name, [number] if setting.type == list[float] else number)
                 with pytest.raises(ConfigError, match=f"^{re.escape(setting.key)}=.* is not possible"):
                     require_finite(job)
         key = numbers[-1].key

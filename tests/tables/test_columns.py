@@ -84,7 +84,8 @@ def test_formats(tmp_path: Path, suffix: str) -> None:
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     if "json" not in suffix:
         separator = "\t" if suffix == ".tsv" else ","
-        lines = "".join(separator.join(cells) + "\n" for cells in [list(rows[0]), *(list(row.values()) for row in rows)])
+        table = [list(rows[0]), *(list(row.values()) for row in rows)]
+        lines = "".join(separator.join(cells) + "\n" for cells in table)
     data = lines.encode()
     (tmp_path / f"m{suffix}").write_bytes(gzip.compress(data) if suffix.endswith(".gz") else data)
     assert sentences(read_manifest(str(tmp_path / f"m{suffix}"))) == [("a", "ann", "a"), ("b", "ann", "b")]
