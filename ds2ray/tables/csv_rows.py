@@ -61,13 +61,13 @@ class CsvRows:
 
     def _read(self, position: int) -> tuple[list[str] | Unreadable, int]:
         """The row that starts at a line, and how many lines it takes."""
+        if '"' not in self._lines[position]:
+            return self._lines[position].rstrip("\r\n").split(","), 1
         reader = csv.reader(iter(self._lines[position : position + 1]), strict=True)
         try:
             return next(reader, []), 1
-        except csv.Error as error:
-            if '"' not in self._lines[position]:
-                return Unreadable(self._lines[position].strip(), f"the line cannot be read ({error})"), 1
-        return self._read_on(position)
+        except csv.Error:
+            return self._read_on(position)
 
     def _read_on(self, position: int) -> tuple[list[str] | Unreadable, int]:
         """The same for a row that does not end with its first line."""
