@@ -27,7 +27,7 @@ class DataConfig:
     """The choice of usable utterances, the treatment of the others, and the server of all data outside the store."""
 
     min_duration_s: float = setting(0.1, "shorter audio is bad")
-    max_duration_s: float = setting(30.0, "longer audio is bad")
+    max_duration_s: float = setting(30.0, "longer audio is bad; inf: none is", may_be_infinite=True)
     unknown_characters: UnknownCharacters = setting(UnknownCharacters.refuse, "characters that the vocabulary lacks")
     bad_rows: BadRows = setting(
         BadRows.refuse, "table rows that cannot be read: missing or malformed cells, duplicate ids"
