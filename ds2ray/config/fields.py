@@ -45,7 +45,7 @@ def require(condition: bool, field_name: str, value: object, allowed: str) -> No
 
 
 def require_finite(config: Any, section: str = "") -> None:
-    """Raise a ConfigError for a number in a config, or in the configs in it, that is NaN, or infinite but may not be."""
+    """Raise a ConfigError for a number of a config, or of configs in it, that is NaN, or infinite and may not be."""
     for field_ in fields(config):
         value, name = getattr(config, field_.name), f"{section}{field_.name}"
         if is_dataclass(value):

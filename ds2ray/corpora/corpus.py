@@ -1,5 +1,6 @@
 """A corpus of any known format: its utterances, and what is known of its files."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -30,6 +31,7 @@ _FORMATS_OF_TREES = (
 """That are read out of the names of all files."""
 
 _OF_LHOTSE = "cuts"
+_SHARD = re.compile(r"(?P<table>.+)-\d+-of-\d+\.parquet")
 _MAX_SHOWN = 5
 
 
@@ -101,7 +103,8 @@ def _read(
             transcripts_uri = uri if is_file(uri) else storage.join(uri, TRANSCRIPTS)
             vocab_uri = prepare.vocab_path or find_kospeech_vocabulary(transcripts_uri) or ""
             return [read_kospeech(transcripts_uri, prepare.audio_root, TextConfig(), vocab_uri, data.encoding)[0]]
-    return _read_tables(uri if is_file(uri) else _only_table(uri), data)
+    tables = [uri] if is_file(uri) else _tables(uri)
+    return [manifest for table in tables for manifest in _read_tables(table, data)]
 
 
 def _folder(uri: str, wanted: CorpusFormat) -> str:
@@ -110,11 +113,15 @@ def _folder(uri: str, wanted: CorpusFormat) -> str:
     return uri
 
 
-def _only_table(folder_uri: str) -> str:
+def _tables(folder_uri: str) -> list[str]:
+    """The table of a folder, or the shards that are one table together, as Hugging Face writes them."""
     tables = [info.uri for info in storage.list_objects(folder_uri) if table_format(info.uri) in TABLES]
     cuts = [uri for uri in tables if _OF_LHOTSE in PurePosixPath(uri).name]
     if len(tables) == 1 or len(cuts) == 1:
-        return cuts[0] if cuts else tables[0]
+        return cuts if len(cuts) == 1 else tables
+    shards = [_SHARD.fullmatch(PurePosixPath(uri).name) for uri in tables]
+    if len({match and match["table"] for match in shards}) == 1 and all(shards):
+        return tables
     found = f"there are {', '.join(PurePosixPath(uri).name for uri in tables)}" if tables else "there is none"
     raise InputError(f"{folder_uri}: one table ({', '.join(TABLES)}) is wanted, and {found}; name the table to read")
 

@@ -14,7 +14,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
         *("file_name", "filename", "filepath", "file_path", "file", "path"),
     ),
     "duration_s": ("duration", "duration_seconds", "duration_sec"),
-    "transcript": ("text", "sentence", "transcription", "wrd", "words", "normalized_text", "text_normalized"),
+    "transcript": ("text", "sentence", "transcription", "txt", "wrd", "words", "normalized_text", "text_normalized"),
     "manifest": ("manifest_filepath", "manifest_path"),
 }
 """What NeMo, Hugging Face, Common Voice, SpeechBrain, DeepSpeech and others call each of our columns; of several in one

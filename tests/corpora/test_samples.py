@@ -5,12 +5,14 @@ import unicodedata
 from pathlib import Path
 from typing import Literal
 
+import pyarrow as pa
 import pytest
 from table_cases import CASES, needs_cases, tones
 
 from ds2ray import storage
 from ds2ray.config import AudioConfig, BadRows, CorpusFormat, DataConfig, PrepareConfig
 from ds2ray.corpora.corpus import Corpus, audio_objects, read_corpus
+from ds2ray.errors import InputError
 from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.validation import validate_many
@@ -130,3 +132,23 @@ def test_one_audio_whose_name_no_system_can_hold(tmp_path: Path) -> None:
     assert [u.line for u in checked.utterances] == [2]
     assert [line for line, _ in reasons([checked])] == [3, 4, 5]
     assert reasons([checked])[0][1] == "has a name that is too long"
+
+
+@needs_cases
+def test_the_sample_whose_audio_is_odd_has_eight_rows() -> None:
+    corpus = read_corpus(str(CASES / "corpora" / "kospeech_odd"), PrepareConfig(), DataConfig())
+    assert corpus.format is CorpusFormat.kospeech
+    assert [len(manifest.utterances) for manifest in corpus.manifests] == [8]
+    assert reasons(corpus.manifests) == []
+
+
+def test_shards_of_hugging_face_are_one_corpus(tmp_path: Path) -> None:
+    (audio,) = tones(tmp_path / "elsewhere", "a.flac")
+    for number in range(2):
+        columns = {"audio": [{"bytes": Path(audio).read_bytes(), "path": f"{number}.flac"}], "text": [str(number)]}
+        storage.write_table(str(tmp_path / f"data/train-0000{number}-of-00002.parquet"), pa.table(columns))
+    corpus, checked = corpus_of(tmp_path / "data")
+    assert (corpus.format, said(checked)) == (CorpusFormat.manifest, ["0", "1"])
+    storage.write_table(str(tmp_path / "data/test-00000-of-00001.parquet"), pa.table({"text": ["x"]}))
+    with pytest.raises(InputError, match=r"one table .* is wanted, and there are test-00000-of-00001.parquet, train-"):
+        read_corpus(str(tmp_path / "data"), PrepareConfig(), DataConfig())
