@@ -25,6 +25,14 @@ FLAGS = {
 }
 
 
+FILE_SUFFIXES = (
+    *(".csv", ".tsv", ".jsonl", ".json", ".parquet", ".gz", ".trn", ".txt", ".list", ".lst", ".m3u", ".m3u8", ".pls"),
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".pcm", ".raw", ".sph", ".aif", ".aiff", ".au", ".caf"),
+    *(".rf64", ".w64", ".m4a", ".mp4", ".aac", ".webm", ".wma", ".amr", ".3gp"),
+)
+"""How the names of files end that an argument may be; the rooms that read them are too heavy for a mistake."""
+
+
 for _name, _spec in JOBS.items():
     ConfigStore.instance().store(name=f"{_name}_schema", node=open_schema(_spec.schema))
 
@@ -152,11 +160,8 @@ class Arguments:
 
 
 def names_a_file(argument: str) -> bool:
-    """Whether an argument ends as the name of a table or of an audio file does."""
-    from ds2ray.sound.audio import AUDIO_SUFFIXES
-    from ds2ray.tables.formats import TABLES, table_format
-
-    return table_format(argument) in (*TABLES, *AUDIO_SUFFIXES)
+    """Whether an argument ends as the name of a table, of a list of files or of audio does."""
+    return argument.lower().endswith(FILE_SUFFIXES)
 
 
 _SECRET = r"(?:secret|passwo?r?d|token|credential|(?:access|api|private)_?key)s?"

@@ -11,11 +11,15 @@ from composing import composed, mistakes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ds2ray.commandline.arguments import FILE_SUFFIXES
 from ds2ray.commandline.jobs import JOBS
 from ds2ray.config import AdaptJob, TrainConfig, TrainJob, TranscribeJob
 from ds2ray.config.fields import require_finite
+from ds2ray.corpora.ksponspeech import TRN
 from ds2ray.errors import ConfigError
 from ds2ray.reference import settings
+from ds2ray.sound.audio import AUDIO_SUFFIXES
+from ds2ray.tables.formats import GZIP, TABLES
 
 
 class TestText:
@@ -60,6 +64,9 @@ class TestText:
             (tmp_path / name).write_text("")
             assert composed(TranscribeJob, name).audio == [name]
         assert composed(TranscribeJob, "data=strict").audio == []
+
+    def test_every_file_that_is_read_is_known_by_its_name(self) -> None:
+        assert set(FILE_SUFFIXES) >= {*AUDIO_SUFFIXES, *TABLES, GZIP, TRN}
 
     def test_a_misspelt_setting_is_no_path(self) -> None:
         assert "did you mean users?" in mistakes("adapt_users", "user=u.csv")
