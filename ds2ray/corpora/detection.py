@@ -59,18 +59,10 @@ def format_of_folder(folder_uri: str, listed: Sequence[str]) -> CorpusFormat:
     value_tables = [name for name in top if name.lower().endswith(".tsv")]
     if value_tables and any(name.startswith(f"{CLIPS}/") for name in names):
         signs[CorpusFormat.common_voice] = f"{value_tables[0]}, {CLIPS}/"
-    if WAV_SCP in top and TEXT in top:
-        signs[CorpusFormat.kaldi] = f"{WAV_SCP}, {TEXT}"
-    for kind, sign in (
-        (CorpusFormat.ksponspeech, [name for name in names if name.lower().endswith(TRN)]),
-        (CorpusFormat.sphinx, [name for name in names if name.endswith(FILE_IDS)]),
-        (CorpusFormat.voxforge, [name for name in names if is_prompts(name)]),
-    ):
-        if sign:
-            signs[kind] = sign[0]
     tables = [name for name in top if table_format(name) in TABLES and "vocab" not in name.lower()]
     if tables:
         signs[CorpusFormat.manifest] = ", ".join(tables[:_MAX_SHOWN])
+    signs = signs or _signs_of_raw_corpora(names, top)
     audio = [uri for uri in listed if is_audio(uri)]
     files = by_plain_form(listed)
     if not signs and any(text_file_of(uri, folder_uri, files) for uri in audio):
@@ -88,3 +80,16 @@ def format_of_folder(folder_uri: str, listed: Sequence[str]) -> CorpusFormat:
         f"{PROMPTS[0]} (voxforge), no table ({', '.join(TABLES)}; manifest) and no text file that is named as an audio "
         "file (folder); name the corpus's own folder, or write a manifest"
     )
+
+
+def _signs_of_raw_corpora(names: Sequence[str], top: Sequence[str]) -> dict[CorpusFormat, str]:
+    """Files of formats that other tables are made from: where such a table lies beside them, it is meant."""
+    signs = {CorpusFormat.kaldi: f"{WAV_SCP}, {TEXT}"} if WAV_SCP in top and TEXT in top else {}
+    for kind, found in (
+        (CorpusFormat.ksponspeech, [name for name in names if name.lower().endswith(TRN)]),
+        (CorpusFormat.sphinx, [name for name in names if name.endswith(FILE_IDS)]),
+        (CorpusFormat.voxforge, [name for name in names if is_prompts(name)]),
+    ):
+        if found:
+            signs[kind] = found[0]
+    return signs

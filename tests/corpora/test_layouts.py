@@ -7,6 +7,7 @@ from table_cases import tones
 
 from ds2ray.config import AudioConfig, BadRows, CorpusFormat, DataConfig, PrepareConfig
 from ds2ray.corpora.corpus import Corpus, audio_objects, read_corpus
+from ds2ray.corpora.detection import format_of_folder
 from ds2ray.corpora.ksponspeech import spoken
 from ds2ray.errors import InputError
 from ds2ray.tables.manifest import Manifest
@@ -189,3 +190,18 @@ class TestSphinx:
         named.write_bytes(b"NIST_1A\n   1024\n")
         (manifest,) = read_corpus(str(tmp_path), PrepareConfig(), DATA).manifests
         assert [u.audio for u in manifest.utterances] == [str(named)]
+
+
+def test_a_table_beside_the_raw_corpus_is_meant(tmp_path: Path) -> None:
+    """People make `transcripts.txt` and manifests from these corpora, and leave the originals where they are."""
+    (tmp_path / "scripts").mkdir()
+    for name in ("train.trn", "scripts/x.fileids", "wav.scp", "text"):
+        (tmp_path / name).write_text("a.wav :: x\n")
+    assert format_of_folder(str(tmp_path), [f"{tmp_path}/train.trn", f"{tmp_path}/transcripts.txt"]) is (
+        CorpusFormat.kospeech
+    )
+    assert format_of_folder(str(tmp_path), [f"{tmp_path}/train.trn", f"{tmp_path}/all.csv"]) is CorpusFormat.manifest
+    with pytest.raises(
+        InputError, match="several formats fit: kaldi .*; ksponspeech .*; sphinx"
+    ):
+        read(tmp_path)

@@ -1,12 +1,14 @@
 """Ids that a table does not give: unique, and the same wherever their rows stand."""
 
 from collections import Counter
+from pathlib import Path
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2ray.tables.default_ids import Nameless, default_ids
+from ds2ray.tables.manifest import read_manifest
 
 NAMELESS = st.builds(
     Nameless,
@@ -53,3 +55,15 @@ def test_unique_and_independent_of_the_order(rows: list[Nameless], random: Rando
     before = Counter((row.audio, row.transcript, own) for row, own in zip(rows, ids, strict=True))
     after = Counter((rows[at].audio, rows[at].transcript, own) for at, own in zip(order, moved, strict=True))
     assert before == after
+
+
+def test_a_table_whose_rows_are_moved_says_the_same(tmp_path: Path) -> None:
+    rows = ["x/0.wav,one", "y/0.wav,two", "y/0.wav,three", "y/1.wav,four", "y/0.flac,five"]
+    found = []
+    for order in (rows, rows[::-1], ["z/9.wav,new", *rows[2:], *rows[:2]]):
+        (tmp_path / "m.csv").write_text("\n".join(["audio,transcript", *order]))
+        utterances = read_manifest(str(tmp_path / "m.csv")).utterances
+        found.append({u.transcript: u.utterance_id for u in utterances})
+        found[-1].pop("new", None)
+    assert found[0] == found[1] == found[2]
+    assert len(set(found[0].values())) == len(rows)
