@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ds2ray import storage
-from ds2ray.corpora.listing import encoding_notes
+from ds2ray.corpora.listing import encoding_notes, plain_form
 from ds2ray.errors import InputError
 from ds2ray.tables.encodings import Text, read_text
 from ds2ray.tables.manifest import CUT_IT, PART_OF_RECORDING, Manifest, Utterance, with_ids
@@ -52,7 +52,7 @@ def read_kaldi(folder_uri: str, audio_root: str = "", encoding: str = "") -> lis
         fault = _fault_of(entry, segment)
         if not fault and key not in said:
             fault = f"{TEXT} has no line for it", "write down what is said"
-        speaker = speakers[key].value if key in speakers else ""
+        speaker = plain_form(speakers[key].value) if key in speakers else ""
         if fault or entry is None:
             value = (segment or entry or _Entry(key, 1)).value
             place = (table, line, ProblemKind.row, "audio", shown(value))

@@ -53,9 +53,7 @@ def decoded(data: bytes, uri: str, encoding: str = "") -> Text:
     marked = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "")
     if not encoding and not marked and b"\0" in data and (guess := guessed_encoding(data)):
         return Text(data.decode(guess), guess)  # the ASCII of UTF-16 is UTF-8, too, with zeros in it
-    wanted = encoding or marked or UTF_8
-    if marked and codecs.lookup(wanted).name == codecs.lookup(marked.removesuffix("-sig")).name:
-        wanted = marked  # the mark is no part of the text
+    wanted = marked or encoding or UTF_8  # a file that says its own encoding knows it
     try:
         return Text(data.decode(wanted))
     except UnicodeDecodeError as error:

@@ -13,9 +13,10 @@ TABLES = (CSV, TSV, JSON_LINES, JSON, PARQUET)
 
 
 def table_format(uri: str) -> str:
-    """The suffix of a table's URI, in lower case; what stands before `.gz` where it is packed."""
+    """The suffix of a table's URI, in lower case; of packed text that which stands before `.gz`."""
     path = PurePosixPath(uri.lower())
-    return PurePosixPath(path.stem).suffix if path.suffix == GZIP else path.suffix
+    packed = PurePosixPath(path.stem).suffix if path.suffix == GZIP else ""
+    return packed if packed in TABLES and packed != PARQUET else path.suffix
 
 
 def read_unpacked(uri: str) -> bytes:

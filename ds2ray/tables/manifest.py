@@ -118,12 +118,12 @@ class _Cells:
 
     def utterance(self) -> Utterance:
         """The row as an utterance, whose id is still empty where none is given. Usable if there are no problems."""
-        ids = self._id("utterance_id"), unicodedata.normalize("NFC", self._id("user_id"))
+        ids = self._id("utterance_id"), _normal(self._id("user_id"))
         self._whole()
         return Utterance(*ids, self._audio(), self._duration_s(), self._transcript(), self.row.line)
 
     def _refuse(self, column: str, value: object, reason: str, remedy: str) -> None:
-        ids = [str(self.row.cells.get(name, "")).strip() for name in ("utterance_id", "user_id")]
+        ids = [_normal(str(self.row.cells.get(name, "")).strip()) for name in ("utterance_id", "user_id")]
         place = (self.uri, self.row.line, ProblemKind.row)
         self.problems.append(Problem(*place, column, shown(value), reason, remedy, *ids))
 
@@ -191,6 +191,11 @@ class _Cells:
         elif self.transcript_required:
             self._refuse("transcript", value, "missing", "give it")
         return ""
+
+
+def _normal(text: str) -> str:
+    """The form in which users are told apart."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def with_ids(

@@ -227,7 +227,7 @@ def _read_json(table: RowTable, text: str, known_columns: Collection[str]) -> Ro
 
 def _json_rows(table: RowTable, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a JSON text: one per line, or all in one list, or by their ids in one object."""
-    document = _of_one_document(text)
+    document = _of_one_document(text, by_ids=table_format(table.uri) == JSON)
     for line, values in _of_lines(table, text) if document is None else document:
         if isinstance(values, dict):
             yield line, values
@@ -235,8 +235,8 @@ def _json_rows(table: RowTable, text: str) -> Iterator[tuple[int, dict[str, Any]
             table.add_problem(line, values, "not a JSON object", "write one object per line")
 
 
-def _of_one_document(text: str) -> Iterable[tuple[int, Any]] | None:
-    """The numbered elements of a text that is one list, or one object of objects; None where it is neither."""
+def _of_one_document(text: str, *, by_ids: bool) -> Iterable[tuple[int, Any]] | None:
+    """The numbered elements of a text that is one list, or with `by_ids` one object of objects; None for others."""
     if not text.lstrip().startswith(("[", "{")):
         return None
     try:
@@ -245,7 +245,7 @@ def _of_one_document(text: str) -> Iterable[tuple[int, Any]] | None:
         return None
     if isinstance(document, list):
         return list(enumerate(document, start=1))
-    if document and all(isinstance(value, dict) for value in document.values()):
+    if by_ids and document and all(isinstance(value, dict) for value in document.values()):
         named = ({"utterance_id": key, **value} for key, value in document.items())
         return list(enumerate(named, start=1))
     return None

@@ -201,7 +201,5 @@ def test_a_table_beside_the_raw_corpus_is_meant(tmp_path: Path) -> None:
         CorpusFormat.kospeech
     )
     assert format_of_folder(str(tmp_path), [f"{tmp_path}/train.trn", f"{tmp_path}/all.csv"]) is CorpusFormat.manifest
-    with pytest.raises(
-        InputError, match="several formats fit: kaldi .*; ksponspeech .*; sphinx"
-    ):
+    with pytest.raises(InputError, match="several formats fit: kaldi .*; ksponspeech .*; sphinx"):
         read(tmp_path)

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import soundfile
+from pages import ROOT
 from table_cases import CASES, needs_cases
 
 from ds2ray import storage
@@ -160,6 +162,12 @@ def test_common_voice_named_as_a_manifest(tmp_path: Path) -> None:
     assert manifest.utterances[1].audio == str(tmp_path / "clips/two.mp3")
 
 
+def test_a_row_of_json_lines_is_no_object_of_rows(tmp_path: Path) -> None:
+    (tmp_path / "m.jsonl").write_text('{"audio": {"path": "a.wav", "bytes": null}}\n')
+    manifest = read_manifest(str(tmp_path / "m.jsonl"), transcripts_required=False)
+    assert [u.audio for u in manifest.utterances] == [str(tmp_path / "a.wav")]
+
+
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("Audio,audio ,text\na.wav,b.wav,x\n")
     with pytest.raises(InputError, match=r"m.csv: column audio is there more than once: 'Audio', 'audio'"):
@@ -169,6 +177,13 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     manifest = read_manifest(str(tmp_path / "m.jsonl"))
     assert [problem.line for problem in manifest.problems] == [1]  # one row's fault is one row's
     assert sentences(manifest) == [("c", "", "x")]
+
+
+def test_the_page_on_data_lists_all_names() -> None:
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    for ours, others in ALIASES.items():
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| `{ours}` | `"))
+        assert re.findall(r"`(\w+)`", row) == [ours, *others]
 
 
 def test_no_name_means_two_columns() -> None:

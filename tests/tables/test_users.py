@@ -208,6 +208,9 @@ def test_one_user_in_two_forms_of_unicode_is_one_user(tmp_path: Path, suffix: st
         write(tmp_path, {"users.csv": "user_id,manifest\n" + "".join(f"{form},m.csv\n" for form in forms)})
     else:
         storage.write_table(uri, table)
+    write(tmp_path, {"all.csv": f"user_id,audio,transcript\n{forms[1]},a.wav,x\n{forms[0]},,y\n"})
+    (together,), _ = read_users(str(tmp_path / "all.csv"), DROP)
+    assert (together.user_id, len(together.utterances), len(together.problems)) == (forms[0], 1, 1)
     users, problems = read_users(uri, DROP)
     assert ids(users) == {forms[0]: ["a"]}
     assert [problem.reason for problem in problems] == [
