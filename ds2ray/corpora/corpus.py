@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from ds2ray import storage
 from ds2ray.config import CorpusFormat, DataConfig, PrepareConfig, TextConfig
+from ds2ray.config.fields import require
 from ds2ray.corpora.common_voice import read_common_voice
 from ds2ray.corpora.detection import TABLES, format_of_file, format_of_folder, is_file
 from ds2ray.corpora.folder import read_folder, texts_without_audio
@@ -30,6 +31,10 @@ _FORMATS_OF_TREES = (
 )
 """That are read out of the names of all files."""
 
+_ONLY_OF = {
+    "audio_root": (CorpusFormat.kospeech, CorpusFormat.ksponspeech, CorpusFormat.kaldi),
+    "vocab_path": (CorpusFormat.kospeech,),
+}
 _OF_LHOTSE = "cuts"
 _SHARD = re.compile(r"(?P<table>.+)-\d+-of-\d+\.parquet")
 _MAX_SHOWN = 5
@@ -58,6 +63,7 @@ def read_corpus(source_uri: str, prepare: PrepareConfig, data: DataConfig, tell:
     Audio is opened by nobody here; that which a Parquet manifest holds itself is held in memory.
 
     Raises:
+        ConfigError: a setting says nothing of such a corpus.
         InputError: there is nothing, the format cannot be told, or a table is unreadable as a whole.
         StorageError: the store cannot be reached or refuses the credentials.
     """
@@ -70,6 +76,7 @@ def read_corpus(source_uri: str, prepare: PrepareConfig, data: DataConfig, tell:
     listed = sorted(objects)
     if wanted is CorpusFormat.auto:
         wanted = format_of_file(uri) if is_file(uri) else format_of_folder(uri, listed)
+    _refuse_without_effect(prepare, wanted)
     manifests = _read(uri, wanted, listed, prepare, data, tell)
     if prepare.user_id:
         manifests = [_with_user(manifest, prepare.user_id) for manifest in manifests]
@@ -78,6 +85,14 @@ def read_corpus(source_uri: str, prepare: PrepareConfig, data: DataConfig, tell:
         more = " …" if len(unused) > _MAX_SHOWN else ""
         notes.append(f"text files without audio, passed over: {len(unused)}: {', '.join(unused[:_MAX_SHOWN])}{more}")
     return Corpus(uri, wanted, manifests, objects, notes)
+
+
+def _refuse_without_effect(prepare: PrepareConfig, wanted: CorpusFormat) -> None:
+    """Raise a ConfigError for a setting that says nothing of such a corpus."""
+    for name, formats in _ONLY_OF.items():
+        value = getattr(prepare, name)
+        allowed = f"the corpus is {wanted.value}, and only {', '.join(f.value for f in formats)} reads it; leave it out"
+        require(not value or wanted in formats, f"prepare.{name}", value, allowed)
 
 
 def _read(

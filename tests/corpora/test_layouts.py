@@ -9,7 +9,7 @@ from ds2ray.config import AudioConfig, BadRows, CorpusFormat, DataConfig, Prepar
 from ds2ray.corpora.corpus import Corpus, audio_objects, read_corpus
 from ds2ray.corpora.detection import format_of_folder
 from ds2ray.corpora.ksponspeech import spoken
-from ds2ray.errors import InputError
+from ds2ray.errors import ConfigError, InputError
 from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.validation import validate_many
@@ -203,3 +203,11 @@ def test_a_table_beside_the_raw_corpus_is_meant(tmp_path: Path) -> None:
     assert format_of_folder(str(tmp_path), [f"{tmp_path}/train.trn", f"{tmp_path}/all.csv"]) is CorpusFormat.manifest
     with pytest.raises(InputError, match="several formats fit: kaldi .*; ksponspeech .*; sphinx"):
         read(tmp_path)
+
+
+def test_a_setting_that_says_nothing_of_the_corpus_is_refused(tmp_path: Path) -> None:
+    tones(tmp_path, "john/0.wav")
+    (tmp_path / "john/0.txt").write_text("x")
+    for name in ("audio_root", "vocab_path"):
+        with pytest.raises(ConfigError, match=f"prepare.{name}='x' is not possible: the corpus is folder, and only"):
+            read(tmp_path, **{name: "x"})
