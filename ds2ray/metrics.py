@@ -44,8 +44,11 @@ def word_errors(reference: str, hypothesis: str) -> ErrorCount:
 
 
 def character_errors(reference: str, hypothesis: str) -> ErrorCount:
-    """Errors in characters. Spaces are left out, as is usual for Korean: a word split in two is no error."""
-    return _count("".join(reference.split()), "".join(hypothesis.split()))
+    """Errors in characters, spaces among them, as jiwer counts: a word split in two is an error.
+
+    White space around a text is none of it.
+    """
+    return _count(reference.strip(), hypothesis.strip())
 
 
 NO_ERRORS = ErrorCount(0, 0, 0, 0)

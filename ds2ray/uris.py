@@ -1,11 +1,17 @@
-"""Addresses: a local path (`./store`, `/data`, `~/store`, `file:///data`) or `scheme://place/path`."""
+"""Addresses: a local path (`./store`, `/data`, `~/store`, `file:///my%20data`) or `scheme://place/path`."""
 
 import os
 import posixpath
+import unicodedata
+from collections.abc import Iterator
+from urllib.parse import quote, unquote
 
 from ds2ray.errors import InputError
 
 _LOCAL = ("file", "local")
+_FILE = "file://"  # after which names are percent-encoded (RFC 8089)
+_THIS_MACHINE = "localhost"
+_SAFE = "/!$&'()*+,;=:@~"  # may stand in the path of a URI as they are
 
 
 def protocol(uri: str) -> str:
@@ -23,13 +29,16 @@ def local_path(uri: str) -> str:
     """The path of a local URI; `~` is expanded. Raises InputError for others."""
     if not is_local(uri):
         raise InputError(f"{uri} is not a local path; a local path is needed here")
-    return os.path.expanduser(uri.partition("://")[2] if "://" in uri else uri)
+    path = uri.partition("://")[2] if "://" in uri else uri
+    if uri.startswith(_FILE):
+        path = unquote(path.removeprefix(_THIS_MACHINE), errors="surrogateescape")
+    return os.path.expanduser(path)
 
 
 def join(root_uri: str, *parts: str) -> str:
-    """`root_uri/part/part`, whatever slashes they begin or end with."""
+    """`root_uri/part/part`, whatever slashes they begin or end with. Parts are names, as a folder shows them."""
     root = root_uri if root_uri.endswith("://") or root_uri == "/" else root_uri.rstrip("/") + "/"
-    return root + "/".join(part.strip("/") for part in parts)
+    return root + "/".join(_encoded(part.strip("/"), root_uri) for part in parts)
 
 
 def parent(uri: str) -> str:
@@ -42,13 +51,33 @@ def parent(uri: str) -> str:
 
 
 def absolute(uri: str) -> str:
-    """The URI as processes with another working directory can use it: a local path is made absolute."""
-    return os.path.abspath(local_path(uri)) if is_local(uri) and "://" not in uri else uri
+    """The URI as processes with another working directory can use it: what is local becomes an absolute path."""
+    return os.path.abspath(local_path(uri)) if is_local(uri) else uri
 
 
 def resolve(uri: str, relative_to_uri: str) -> str:
     """An absolute URI; a relative one starts from the folder that holds `relative_to_uri`."""
     if "://" in uri or uri.startswith(("/", "~")):
         return absolute(uri)
-    scheme, separator, folder = absolute(parent(relative_to_uri)).rpartition("://")
-    return scheme + separator + posixpath.normpath(posixpath.join(folder, uri))
+    root = parent(relative_to_uri)
+    scheme, separator, folder = (root if "://" in root else absolute(root)).rpartition("://")
+    path = _encoded(uri, relative_to_uri)
+    return scheme + separator + posixpath.normpath(posixpath.join(folder, path))
+
+
+def other_forms(uri: str) -> Iterator[str]:
+    """The same address with its letters composed or decomposed (é as one character or as two), where that differs.
+
+    What one system writes as NFC another stores as NFD; the folder and the name may differ in it.
+    """
+    if uri.isascii():
+        return
+    folder, slash, name = uri.rpartition("/")
+    folders = dict.fromkeys((folder, *(unicodedata.normalize(form, folder) for form in ("NFC", "NFD"))))
+    names = dict.fromkeys((name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD"))))
+    yield from (form for form in (f"{f}{slash}{n}" for f in folders for n in names) if form != uri)
+
+
+def _encoded(name: str, root_uri: str) -> str:
+    """A name as it stands in addresses below a root: percent-encoded after `file://`."""
+    return quote(name, safe=_SAFE, errors="surrogateescape") if root_uri.startswith(_FILE) else name

@@ -26,14 +26,15 @@ def test_counts_words(reference: str, hypothesis: str, expected: ErrorCount) -> 
 @pytest.mark.parametrize(
     ("reference", "hypothesis", "expected"),
     [
-        ("불을 켜 줘", "불을켜줘", ErrorCount(0, 0, 0, 4)),
-        ("불을 켜 줘", "물을 켜", ErrorCount(1, 1, 0, 4)),
-        ("lamp", "lampp s", ErrorCount(0, 0, 2, 4)),
-        ("", "a b", ErrorCount(0, 0, 2, 0)),
-        ("a b", " ", ErrorCount(0, 2, 0, 2)),
+        ("불을 켜 줘", "불을켜줘", ErrorCount(0, 2, 0, 6)),
+        ("불을 켜 줘", "물을 켜", ErrorCount(1, 2, 0, 6)),
+        ("lamp", "lampp s", ErrorCount(0, 0, 3, 4)),
+        ("", "a b", ErrorCount(0, 0, 3, 0)),
+        ("a b", " ", ErrorCount(0, 3, 0, 3)),
+        (" a b\n", "a b", ErrorCount(0, 0, 0, 3)),
     ],
 )
-def test_counts_characters_without_spaces(reference: str, hypothesis: str, expected: ErrorCount) -> None:
+def test_counts_characters_and_spaces(reference: str, hypothesis: str, expected: ErrorCount) -> None:
     assert character_errors(reference, hypothesis) == expected
 
 
@@ -70,3 +71,9 @@ def test_edits_are_as_few_as_another_implementation_finds(reference: str, hypoth
     assert 0 <= substitutions <= len(reference) - deletions
     found = jiwer.process_characters(reference, hypothesis)
     assert substitutions + deletions + insertions == found.substitutions + found.deletions + found.insertions
+
+
+@given(st.text("ab 가", min_size=1, max_size=20).filter(str.strip), st.text("ab 가", max_size=20))
+def test_rates_are_those_of_jiwer(reference: str, hypothesis: str) -> None:
+    assert character_errors(reference, hypothesis).rate() == pytest.approx(jiwer.cer(reference, hypothesis))
+    assert word_errors(reference, hypothesis).rate() == pytest.approx(jiwer.wer(reference, hypothesis))

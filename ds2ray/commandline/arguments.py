@@ -1,6 +1,7 @@
 """The arguments of a job: settings, groups and paths are told apart, and mistakes are collected."""
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
 
@@ -22,6 +23,14 @@ FLAGS = {
     "--cfg": "print the composed settings as YAML",
     "--dry-run": "check everything and print the plan: dry_run=true",
 }
+
+
+FILE_SUFFIXES = (
+    *(".csv", ".tsv", ".jsonl", ".json", ".parquet", ".gz", ".trn", ".txt", ".list", ".lst", ".m3u", ".m3u8", ".pls"),
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".pcm", ".raw", ".sph", ".aif", ".aiff", ".au", ".caf"),
+    *(".rf64", ".w64", ".m4a", ".mp4", ".aac", ".webm", ".wma", ".amr", ".3gp"),
+)
+"""How the names of files end that an argument may be; the rooms that read them are too heavy for a mistake."""
 
 
 for _name, _spec in JOBS.items():
@@ -50,7 +59,9 @@ class Arguments:
         for argument in argv:
             match = self._OVERRIDE.fullmatch(argument)
             try:
-                if match:
+                if match and self._is_path(argument, match["key"], match["value"]):
+                    positionals.append(argument)
+                elif match:
                     overrides.append(self._override(match["sign"], match["key"], match["value"]))
                 elif argument.startswith("-"):
                     overrides += self._flag(argument)
@@ -65,6 +76,14 @@ class Arguments:
         except ConfigError as error:
             problems.append(str(error))
         return overrides, problems
+
+    def _is_path(self, argument: str, key: str, value: str) -> bool:
+        """Whether `day=1/users.csv` is a path, where arguments may be paths and no setting is called `day`."""
+        if self.spec.positional is None or key in self.settings or key in self.sections - self.groups.keys():
+            return False
+        if key in self.groups:
+            return value not in self.groups[key] and os.path.exists(argument)
+        return os.path.exists(argument) or (names_a_file(argument) and not self._close(key))
 
     def _flag(self, argument: str) -> list[str]:
         name = argument.lstrip("-").partition("=")[0].replace("-", "_")
@@ -112,39 +131,58 @@ class Arguments:
     def _typed_override(self, setting: Setting, value: str) -> str:
         key = setting.key
         if setting.type is str and value[:1] not in ("'", '"'):
-            return f"{key}={_quoted(value)}"  # text is taken as it stands: 007, true and a,b are user names
+            return f"{key}={_quoted(value)}"  # text is taken as it stands: 007, true, a,b and ${x} are user names
         try:
             parsed = self.parser.parse_override(f"{key}={value}")
             if parsed.is_sweep_override():
                 raise ConfigError(f"{key}={value}: {setting.wanted} is wanted")
-            OmegaConf.update(self.typed, key, parsed.value())
+            text = parsed.value()
+            if setting.type is str and isinstance(text, str):
+                return f"{key}={_quoted(text)}"
+            if setting.type == list[str] and isinstance(text, list):
+                return f"{key}=[{','.join(_quoted(str(each)) for each in text)}]"
+            OmegaConf.update(self.typed, key, text)
         except (HydraException, OmegaConfBaseException) as error:
             hint = _did_you_mean(value, setting.choices)
             raise ConfigError(f"{key}={value}: {setting.wanted} is wanted{hint}") from error
         return f"{key}={value}"
 
     def _similar(self, key: str) -> str:
+        return self._close(key) or " (--help lists all of them)"
+
+    def _close(self, key: str) -> str:
+        """Which settings may be meant by a name that is none; empty where none is like it."""
         last = key.rpartition(".")[2]
         same_name = [known for known in self.settings if known.rpartition(".")[2] == last]
         if same_name:
             return f" (did you mean {' or '.join(same_name[:4])}?)"
-        return _did_you_mean(key, [*self.settings, *self.groups]) or " (--help lists all of them)"
+        return _did_you_mean(key, [*self.settings, *self.groups])
 
 
-_SECRET_NAME = re.compile(r"secret|passwo?r?d|token|credential|(access|api|private)_?key", re.IGNORECASE)
+def names_a_file(argument: str) -> bool:
+    """Whether an argument ends as the name of a table, of a list of files or of audio does."""
+    return argument.lower().endswith(FILE_SUFFIXES)
+
+
+_SECRET = r"(?:secret|passwo?r?d|token|credential|(?:access|api|private)_?key)s?"
+_SECRET_NAME = re.compile(f"{_SECRET}(?![a-z])", re.IGNORECASE)  # but not tokenized
 _SECRET_VALUE = re.compile(
     r"\b(AKIA|ASIA)[0-9A-Z]{12,}"  # AWS access key ids
     r"|://[^/\s@]*:[^/\s@]+@"  # scheme://user:password@host
-    r"|(?i:secret|passwo?r?d|token|credential|access_?key)\w*[\"']?\s*[=:]"  # …?token=…, {secret: …}
     r"|-----BEGIN"
 )
+_SECRET_WITHIN = re.compile(rf"[?&#;,{{\s\"'=][\w.-]*{_SECRET}(_\w*)?[\"']?\s*[=:]", re.IGNORECASE)
+"""…?token=…, {secret: …}; but not the folder token=1 of a path."""
 
 
 def refuse_secrets(arguments: Iterable[str]) -> None:
     """Raise a ConfigError at the first argument that looks like a secret; the message does not repeat its value."""
     for argument in arguments:
         name, equals, _ = argument.partition("=")
-        if (equals and _SECRET_NAME.search(name) and "/" not in name) or _SECRET_VALUE.search(argument):
+        named = bool(equals) and "/" not in name and _SECRET_NAME.search(name) is not None
+        named = named or _SECRET_WITHIN.search(argument) is not None
+        is_path = os.path.exists(argument) or ("?" not in argument and named and names_a_file(argument))
+        if (named and not is_path) or _SECRET_VALUE.search(argument):
             where = name.lstrip("+~-") if equals and re.fullmatch(r"[\w.+~-]+", name) else "an argument"
             raise ConfigError(
                 f"{where} seems to hold a secret, and settings are stored and printed: give credentials through the "
@@ -153,7 +191,9 @@ def refuse_secrets(arguments: Iterable[str]) -> None:
 
 
 def _quoted(text: str) -> str:
-    return str(QuotedString(text=text, quote=Quote.single).with_quotes())
+    """Text as Hydra and OmegaConf read it back unchanged: nothing in it is replaced by other settings."""
+    escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    return str(QuotedString(text=escaped, quote=Quote.single).with_quotes())
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from ds2ray.commandline.arguments import Arguments, raise_all, refuse_secrets
+from ds2ray.commandline.ignored import ignored_settings
 from ds2ray.commandline.jobs import JOBS
 from ds2ray.commandline.presets import CONF_DIR
 from ds2ray.errors import ConfigError
@@ -34,9 +35,12 @@ def composed(job_name: str, argv: list[str]) -> DictConfig:
     raise_all(problems)
     try:
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            return _with_required(compose(job_name, overrides, return_hydra_config=True))
+            config = _with_required(compose(job_name, overrides, return_hydra_config=True))
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_plain_message(error)) from error
+    given = {override.partition("=")[0] for override in overrides}
+    raise_all(ignored_settings(job_name, given, flatten(OmegaConf.to_container(config))))
+    return config
 
 
 def _with_required(config: DictConfig) -> DictConfig:

@@ -41,9 +41,9 @@ JOBS = {
         module="ds2ray.commands.prepare",
         summary="pack a corpus into Parquet files that hold the audio",
         description=(
-            "Read a corpus (any manifest, KoSpeech, LibriSpeech, Common Voice, or audio files with text files beside "
-            "them) and pack its speech into Parquet files: one per user, or shards of about equal size. Run it again "
-            "to do what is unfinished or has changed."
+            "Read a corpus (any manifest, LibriSpeech, Common Voice, Kaldi, VoxForge, KoSpeech, KsponSpeech, Sphinx, "
+            "or audio files with text files beside them) and pack its speech into Parquet files: one per user, or "
+            "shards of about equal size. Run it again to do what is unfinished or has changed."
         ),
         positional="source",
         example="[corpus]",

@@ -1,8 +1,11 @@
 """The presets: conf/ of a checkout, which a wheel holds as ds2ray/conf/."""
 
+import os
 from pathlib import Path
 
 from omegaconf import OmegaConf
+
+from ds2ray.errors import ConfigError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 CONF_DIR = next(folder for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if folder.is_dir())
@@ -20,3 +23,14 @@ def groups(job_name: str) -> dict[str, dict[str, str]]:
 def _first_comment(path: Path) -> str:
     comments = (line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#"))
     return next(comment for comment in comments if not comment.startswith("@"))
+
+
+def _environment(name: str, default: str | None = None) -> str:
+    """The value of an environment variable; one that is empty counts as not set."""
+    value = os.environ.get(name) or default
+    if value is None:
+        raise ConfigError(f"the environment variable {name} is not set; set it, or give the setting itself")
+    return value
+
+
+OmegaConf.register_new_resolver("environment", _environment, replace=True)

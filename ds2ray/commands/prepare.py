@@ -24,7 +24,7 @@ from ds2ray.store import Store, server_outside
 from ds2ray.store.lease import held
 from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.notes import reading_notes
-from ds2ray.tables.problems import Problem
+from ds2ray.tables.problems import Problem, require_rows
 from ds2ray.tables.validation import DURATION_CORRECTED, refuse, validate_many
 
 DROPPED = "dropped.csv"
@@ -69,6 +69,10 @@ def _prepare(job: PrepareJob) -> int:
         dropped_rows(problem for m in corpus.manifests for problem in m.problems)
     )
     display.say(f"{corpus.uri}: {corpus.format.value}, {num_rows} rows")
+    if not num_rows:
+        require_rows(0, [], job.data, corpus.uri)
+        display.say("  nothing to pack; what was packed before stays as it is")
+        return 0
     for note in [*reading_notes(corpus.manifests), *corpus.notes]:
         display.say(f"  {note}")
     display.doing("checking every row")

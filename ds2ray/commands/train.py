@@ -62,7 +62,7 @@ def _train(job: TrainJob, store: Store) -> int:
     elif job.train.augment.noise_dir:
         NoiseFolder(job.train.augment, job.audio.sample_rate_hz)  # is there any audio in it?
     display.doing("reading the manifests and looking at the audio")
-    tables = read_tables(job.train, job.text)
+    tables = read_tables(job.train, job.text, job.data.encoding)
     start = _open_start(job, start_from) if start_from else None
     shape = start.model.shape if start else shape_of(job.model, job.audio)
     text = start.vocabulary.config if start else job.text

@@ -15,6 +15,7 @@ from ds2ray.naming import typed
 from ds2ray.store import Store, server_outside
 from ds2ray.tables.manifest import Manifest, Utterance, read_manifest
 from ds2ray.tables.notes import reading_notes
+from ds2ray.tables.problems import require_rows
 from ds2ray.tables.validation import enforce, validate
 
 if TYPE_CHECKING:
@@ -38,7 +39,11 @@ def _transcribe(job: TranscribeJob, store: Store) -> int:
     display.doing("looking at the base and the audio")
     base = stored_base(store, job.base)
     uris = _audio_uris(job)
-    manifest = read_manifest(job.manifest, transcripts_required=False) if job.manifest else None
+    manifest = _read_manifest(job)
+    if manifest and not manifest.utterances and not manifest.problems:
+        require_rows(0, [], job.data, job.manifest)
+        display.say(f"{job.manifest}: nothing to recognise")
+        return 0
     utterances: Sequence[Utterance] = []
     if manifest and base:
         utterances = _usable(job, manifest, base.audio)  # its faults are told before torch is imported
@@ -56,6 +61,13 @@ def _transcribe(job: TranscribeJob, store: Store) -> int:
     if any(utterance.transcript for utterance in utterances):
         _print_errors(transcriber, utterances, hypotheses)
     return InputError.exit_code if all(hypothesis.error for hypothesis in hypotheses) else 0
+
+
+def _read_manifest(job: TranscribeJob) -> Manifest | None:
+    """The manifest that is to be recognised, where one is named."""
+    if not job.manifest:
+        return None
+    return read_manifest(job.manifest, transcripts_required=False, encoding=job.data.encoding)
 
 
 def _audio_uris(job: TranscribeJob) -> list[str]:

@@ -9,7 +9,7 @@ from ds2ray.config import AdaptConfig, TrainJob, adapter_to_plain, to_plain
 from ds2ray.fleet.fingerprints import user_fingerprint
 from ds2ray.model.stored import ensure_base
 from ds2ray.model.weights import Base, to_bytes
-from ds2ray.store import Store, publish_adapter, user_key
+from ds2ray.store import Store, publish_adapter, shown_user, user_key
 from ds2ray.training.adapters.gate import gate
 from ds2ray.training.adapters.results import AdapterFit
 from ds2ray.training.adapters.split import OWN_MANIFEST
@@ -72,4 +72,4 @@ def publish_one_adapter(job: TrainJob, store: Store, base: Base, fit: AdapterFit
         error_after=fit.score_after.rate(metric),
         split=OWN_MANIFEST,
     )
-    return f"published in {store} as version {pointer.version} of user {pointer.user_key}"
+    return f"published in {store} as version {pointer.version} of user {shown_user(pointer.user_key)}"

@@ -27,12 +27,16 @@ class DataConfig:
     """The choice of usable utterances, the treatment of the others, and the server of all data outside the store."""
 
     min_duration_s: float = setting(0.1, "shorter audio is bad")
-    max_duration_s: float = setting(30.0, "longer audio is bad")
+    max_duration_s: float = setting(30.0, "longer audio is bad; inf: none is", may_be_infinite=True)
     unknown_characters: UnknownCharacters = setting(UnknownCharacters.refuse, "characters that the vocabulary lacks")
     bad_rows: BadRows = setting(
         BadRows.refuse, "table rows that cannot be read: missing or malformed cells, duplicate ids"
     )
     bad_audio: BadRows = setting(BadRows.drop, "utterances whose audio or transcript cannot be used")
+    encoding: str = setting(
+        "", "of tables and text files, as utf-8, cp949, utf-16, cp1252; empty: UTF-8, and what is none is guessed"
+    )
+    allow_empty: bool = setting(False, "a table without rows is no mistake: there is nothing to do")
     probe_audio: ProbeAudio = setting(ProbeAudio.near, "which audio headers are opened before the run")
     endpoint_url: str = setting(
         "",
@@ -44,3 +48,12 @@ class DataConfig:
     def __post_init__(self) -> None:
         allowed = "above data.min_duration_s, which is at least 0"
         require(0 <= self.min_duration_s < self.max_duration_s, "data.max_duration_s", self.max_duration_s, allowed)
+        require(_is_encoding(self.encoding), "data.encoding", self.encoding, "utf-8, cp949, utf-16, cp1252 …, or empty")
+
+
+def _is_encoding(name: str) -> bool:
+    """Whether Python knows an encoding of text by this name; an empty one is none in particular."""
+    try:
+        return not name or isinstance(b"a".decode(name, "ignore"), str)
+    except (LookupError, ValueError):
+        return False

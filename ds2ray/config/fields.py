@@ -1,6 +1,7 @@
 """The parts of every section of settings: fields and choices with their meanings, checks, and plain values."""
 
 import copy
+import math
 from collections.abc import Collection
 from dataclasses import MISSING, asdict, field, fields, is_dataclass
 from enum import Enum
@@ -11,14 +12,15 @@ from ds2ray.errors import ArtifactCorruptError, ConfigError, NewerReleaseError
 T = TypeVar("T")
 
 
-def setting(default: T, meaning: str) -> T:
+def setting(default: T, meaning: str, *, may_be_infinite: bool = False) -> T:
     """A field of a config dataclass.
 
     Args:
         default: a list is copied for every instance.
         meaning: one sentence, which `--help` prints.
+        may_be_infinite: whether `inf` is a value: a limit that nothing reaches.
     """
-    metadata = {"help": meaning}
+    metadata: dict[str, object] = {"help": meaning, "may_be_infinite": may_be_infinite}
     if isinstance(default, list):
         return field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -40,6 +42,18 @@ def require(condition: bool, field_name: str, value: object, allowed: str) -> No
     """Raise a ConfigError that names the field, its value and the allowed values, unless `condition` holds."""
     if not condition:
         raise ConfigError(f"{field_name}={value!r} is not possible: {allowed}")
+
+
+def require_finite(config: Any, section: str = "") -> None:
+    """Raise a ConfigError for a number of a config, or of configs in it, that is NaN, or infinite and may not be."""
+    for field_ in fields(config):
+        value, name = getattr(config, field_.name), f"{section}{field_.name}"
+        if is_dataclass(value):
+            require_finite(value, f"{name}.")
+        for number in value if isinstance(value, list) else [value]:
+            allowed = number == math.inf and field_.metadata.get("may_be_infinite", False)
+            finite = not isinstance(number, float) or math.isfinite(number)
+            require(finite or allowed, name, number, "a finite number is wanted")
 
 
 def refuse_foreign(config: Any, section: str, own: Collection[str], chosen: str) -> None:

@@ -7,7 +7,7 @@ from ds2ray.config.adapter import AdapterConfig
 from ds2ray.config.audio import AudioConfig
 from ds2ray.config.cluster import ClusterConfig
 from ds2ray.config.data import DataConfig
-from ds2ray.config.fields import require, setting
+from ds2ray.config.fields import require, require_finite, setting
 from ds2ray.config.model import ModelConfig
 from ds2ray.config.prepare import PrepareConfig
 from ds2ray.config.storage import StorageConfig
@@ -30,6 +30,9 @@ class TrainJob:
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     dry_run: bool = setting(False, "validate the data and print the plan; start nothing")
 
+    def __post_init__(self) -> None:
+        require_finite(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptJob:
@@ -47,6 +50,9 @@ class AdaptJob:
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     dry_run: bool = setting(False, "print the plan; start no Ray and write nothing")
 
+    def __post_init__(self) -> None:
+        require_finite(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SweepJob:
@@ -61,6 +67,9 @@ class SweepJob:
     storage: StorageConfig = field(default_factory=StorageConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     dry_run: bool = setting(False, "print the trials; start no Ray")
+
+    def __post_init__(self) -> None:
+        require_finite(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +86,7 @@ class TranscribeJob:
     storage: StorageConfig = field(default_factory=StorageConfig)
 
     def __post_init__(self) -> None:
+        require_finite(self)
         require(self.batch_s > 0, "batch_s", self.batch_s, "above 0")
 
 
@@ -92,6 +102,9 @@ class PrepareJob:
     data: DataConfig = field(default_factory=DataConfig)
     storage: StorageConfig = field(default_factory=StorageConfig)
     dry_run: bool = setting(False, "read and check the corpus and print the plan; write nothing")
+
+    def __post_init__(self) -> None:
+        require_finite(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,5 +124,6 @@ class DemoJob:
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
     def __post_init__(self) -> None:
+        require_finite(self)
         for name in ("num_train_sentences", "num_user_sentences", "num_test_sentences"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")

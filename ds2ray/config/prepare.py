@@ -7,10 +7,14 @@ from ds2ray.config.fields import Choice, require, setting
 
 class CorpusFormat(Choice):
     auto = "auto", "recognised by the names of the files; refused where they fit several formats or none"
-    manifest = "manifest", "a table of utterances or of users: .csv, .jsonl or .parquet"
+    manifest = "manifest", "a table of utterances or of users: .csv, .jsonl, .parquet, cuts of lhotse"
     kospeech = "kospeech", "transcripts.txt with `path<TAB>text<TAB>ids`"
     librispeech = "librispeech", "<speaker>-<chapter>.trans.txt beside flac files"
     common_voice = "common_voice", "a .tsv with client_id, path and sentence, beside clips/"
+    kaldi = "kaldi", "wav.scp, text and utt2spk; commands in wav.scp are never executed"
+    ksponspeech = "ksponspeech", "a .trn with `path :: text`; of what is written twice the pronounced form is read"
+    sphinx = "sphinx", "CMU Sphinx, as AN4: .fileids and .transcription"
+    voxforge = "voxforge", "<name>-<date>-<code>/etc/PROMPTS beside wav/ or flac/"
     folder = "folder", "a .txt beside each audio file, or in a folder txt/; the first folder names the speaker"
 
 
@@ -26,7 +30,9 @@ class PrepareConfig:
     format: CorpusFormat = setting(CorpusFormat.auto, "format of the corpus")
     by: PackBy = setting(PackBy.user, "one file per user, or shards")
     user_id: str = setting("", "user of the speech, where the corpus names no speaker")
-    audio_root: str = setting("", "KoSpeech: the folder that audio paths start from; empty: that of transcripts.txt")
+    audio_root: str = setting(
+        "", "KoSpeech, KsponSpeech, Kaldi: the folder that audio paths start from; empty: that of the table"
+    )
     vocab_path: str = setting(
         "", "KoSpeech: `id,char,freq`; empty: a *vocab*.csv beside the transcripts, if there is one"
     )

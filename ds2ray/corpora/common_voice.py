@@ -5,45 +5,41 @@ from pathlib import PurePosixPath
 
 from ds2ray import storage
 from ds2ray.errors import InputError
-from ds2ray.tables.manifest import Manifest, manifest_of
-from ds2ray.tables.rows import Row, RowTable, read_text
-
-CLIPS = "clips"
+from ds2ray.tables.manifest import READ_COLUMNS, Manifest, manifest_of
+from ds2ray.tables.rows import Row, read_rows
 
 _PREFERRED_TSV = "validated.tsv"
 _DURATIONS_TSV = "clip_durations.tsv"
-_COLUMNS = {"client_id": "user_id", "path": "audio", "sentence": "transcript"}
+_NEEDED = {"client_id": "user_id", "path": "audio", "sentence": "transcript"}
 
 
-def read_common_voice(uri: str) -> list[Manifest]:
+def read_common_voice(uri: str, encoding: str = "") -> list[Manifest]:
     """Common Voice: a table of tab-separated values with `client_id`, `path` and `sentence`, and the audio in `clips/`.
 
     Durations come from `clip_durations.tsv`, where that lies beside the table.
 
     Args:
         uri: of a .tsv, or of a release's folder, of which `validated.tsv` is read, or the only .tsv there is.
+        encoding: of the tables; empty: UTF-8, or guessed.
 
     Raises:
-        InputError: there is no such table, it lacks a column, or is not UTF-8.
+        InputError: there is no such table, it lacks a column, or is in no encoding that can be read.
     """
     tsv_uri = uri if uri.lower().endswith(".tsv") else _only_tsv(uri)
     durations_s = _clip_durations_s(storage.resolve(_DURATIONS_TSV, tsv_uri))
-    table = RowTable(tsv_uri, list(_COLUMNS.values()))
-    header, rows = _read_tsv(table)
-    missing = [name for name in _COLUMNS if name not in header]
+    table = read_rows(tsv_uri, READ_COLUMNS, encoding)
+    missing = [theirs for theirs, ours in _NEEDED.items() if ours not in table.columns]
     if missing:
-        raise InputError(f"{tsv_uri}: the table has no column {' or '.join(missing)}; it has {', '.join(header)}")
+        there = ", ".join(table.written.get(name, name) for name in table.columns)
+        raise InputError(f"{tsv_uri}: the table has no column {' or '.join(missing)}; it has {there}")
+    rows = table.rows
 
-    def renamed() -> Iterator[Row]:
-        for line, cells in rows:
-            values = {ours: cells[header.index(theirs)].strip() for theirs, ours in _COLUMNS.items()}
-            if values["audio"]:
-                name = PurePosixPath(values["audio"]).name
-                values["audio"] = f"{CLIPS}/{name}" if PurePosixPath(name).suffix else f"{CLIPS}/{name}.mp3"
-                values["duration_s"] = durations_s.get(name, "")
-            yield Row(line, values)
+    def with_durations() -> Iterator[Row]:
+        for row in rows:
+            duration_s = durations_s.get(PurePosixPath(row.cells["audio"].strip()).name)
+            yield Row(row.line, {**row.cells, "duration_s": duration_s} if duration_s else row.cells)
 
-    table.rows = renamed()
+    table.rows = with_durations()
     return [manifest_of(table)]
 
 
@@ -56,32 +52,13 @@ def _only_tsv(folder_uri: str) -> str:
     raise InputError(f"{folder_uri}: no {_PREFERRED_TSV}; {found}: name the table to read, as {folder_uri}/train.tsv")
 
 
-def _read_tsv(table: RowTable) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
-    """Header and rows; quotes have no meaning in these tables. Rows of another length become problems."""
-    try:
-        text = read_text(table.uri)
-    except FileNotFoundError as error:
-        raise InputError(f"{table.uri}: there is no such file") from error
-    lines = [line.rstrip("\r").split("\t") for line in text.split("\n")]
-    header = [name.strip() for name in lines[0]]
-
-    def rows() -> Iterator[tuple[int, list[str]]]:
-        for line, cells in enumerate(lines[1:], start=2):
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) == len(header):
-                yield line, cells
-            else:
-                reason = f"{len(cells)} cells, but the header has {len(header)}"
-                table.add_problem(line, "\t".join(cells), reason, "put exactly one tab between two cells")
-
-    return header, rows()
-
-
 def _clip_durations_s(uri: str) -> dict[str, str]:
     """Seconds by the name of the clip; what cannot be read is left to the audio itself."""
     if not storage.exists(uri):
         return {}
-    _, rows = _read_tsv(RowTable(uri, []))
-    pairs = (cells for _, cells in rows if len(cells) == 2 and cells[1].strip().isdecimal())
-    return {clip: str(int(duration_ms) / 1000) for clip, duration_ms in pairs}
+    try:
+        rows = [row.cells for row in read_rows(uri, ("clip", "duration[ms]")).rows]
+    except InputError:
+        return {}
+    pairs = ((cells.get("clip", ""), cells.get("duration[ms]", "").strip()) for cells in rows)
+    return {clip: str(int(duration_ms) / 1000) for clip, duration_ms in pairs if duration_ms.isdecimal()}

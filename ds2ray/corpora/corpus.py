@@ -1,25 +1,42 @@
 """A corpus of any known format: its utterances, and what is known of its files."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from ds2ray import storage
 from ds2ray.config import CorpusFormat, DataConfig, PrepareConfig, TextConfig
+from ds2ray.config.fields import require
 from ds2ray.corpora.common_voice import read_common_voice
 from ds2ray.corpora.detection import TABLES, format_of_file, format_of_folder, is_file
 from ds2ray.corpora.folder import read_folder, texts_without_audio
+from ds2ray.corpora.kaldi import read_kaldi
 from ds2ray.corpora.kospeech import TRANSCRIPTS, find_kospeech_vocabulary, read_kospeech
+from ds2ray.corpora.ksponspeech import TRN, read_ksponspeech
 from ds2ray.corpora.librispeech import read_librispeech
+from ds2ray.corpora.sphinx import read_sphinx
+from ds2ray.corpora.voxforge import read_voxforge
 from ds2ray.errors import InputError
 from ds2ray.progress import Tell, untold
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.formats import table_format
-from ds2ray.tables.manifest import COLUMNS, Manifest, manifest_of
+from ds2ray.tables.manifest import READ_COLUMNS, Manifest, manifest_of
 from ds2ray.tables.rows import read_rows
 from ds2ray.tables.users import read_users
 
-_FORMATS_OF_TREES = (CorpusFormat.auto, CorpusFormat.librispeech, CorpusFormat.folder)
+_FORMATS_OF_TREES = (
+    *(CorpusFormat.auto, CorpusFormat.librispeech, CorpusFormat.folder),
+    *(CorpusFormat.ksponspeech, CorpusFormat.sphinx, CorpusFormat.voxforge),
+)
+"""That are read out of the names of all files."""
+
+_ONLY_OF = {
+    "audio_root": (CorpusFormat.kospeech, CorpusFormat.ksponspeech, CorpusFormat.kaldi),
+    "vocab_path": (CorpusFormat.kospeech,),
+}
+_OF_LHOTSE = "cuts"
+_SHARD = re.compile(r"(?P<table>.+)-\d+-of-\d+\.parquet")
 _MAX_SHOWN = 5
 
 
@@ -46,6 +63,7 @@ def read_corpus(source_uri: str, prepare: PrepareConfig, data: DataConfig, tell:
     Audio is opened by nobody here; that which a Parquet manifest holds itself is held in memory.
 
     Raises:
+        ConfigError: a setting says nothing of such a corpus.
         InputError: there is nothing, the format cannot be told, or a table is unreadable as a whole.
         StorageError: the store cannot be reached or refuses the credentials.
     """
@@ -58,6 +76,7 @@ def read_corpus(source_uri: str, prepare: PrepareConfig, data: DataConfig, tell:
     listed = sorted(objects)
     if wanted is CorpusFormat.auto:
         wanted = format_of_file(uri) if is_file(uri) else format_of_folder(uri, listed)
+    _refuse_without_effect(prepare, wanted)
     manifests = _read(uri, wanted, listed, prepare, data, tell)
     if prepare.user_id:
         manifests = [_with_user(manifest, prepare.user_id) for manifest in manifests]
@@ -68,21 +87,39 @@ def read_corpus(source_uri: str, prepare: PrepareConfig, data: DataConfig, tell:
     return Corpus(uri, wanted, manifests, objects, notes)
 
 
+def _refuse_without_effect(prepare: PrepareConfig, wanted: CorpusFormat) -> None:
+    """Raise a ConfigError for a setting that says nothing of such a corpus."""
+    for name, formats in _ONLY_OF.items():
+        value = getattr(prepare, name)
+        allowed = f"the corpus is {wanted.value}, and only {', '.join(f.value for f in formats)} reads it; leave it out"
+        require(not value or wanted in formats, f"prepare.{name}", value, allowed)
+
+
 def _read(
     uri: str, wanted: CorpusFormat, listed: Sequence[str], prepare: PrepareConfig, data: DataConfig, tell: Tell
 ) -> list[Manifest]:
     match wanted:
         case CorpusFormat.librispeech:
-            return read_librispeech(_folder(uri, wanted), listed, tell)
+            return read_librispeech(_folder(uri, wanted), listed, tell, data.encoding)
         case CorpusFormat.folder:
-            return read_folder(_folder(uri, wanted), listed, tell)
+            return read_folder(_folder(uri, wanted), listed, tell, data.encoding)
         case CorpusFormat.common_voice:
-            return read_common_voice(uri)
+            return read_common_voice(uri, data.encoding)
+        case CorpusFormat.kaldi:
+            return read_kaldi(_folder(uri, wanted), prepare.audio_root, data.encoding)
+        case CorpusFormat.ksponspeech:
+            tables = [uri] if is_file(uri) else [name for name in listed if name.lower().endswith(TRN)]
+            return read_ksponspeech(tables, prepare.audio_root, listed, tell, data.encoding)
+        case CorpusFormat.sphinx:
+            return read_sphinx(_folder(uri, wanted), listed, tell, data.encoding)
+        case CorpusFormat.voxforge:
+            return read_voxforge(_folder(uri, wanted), listed, tell, data.encoding)
         case CorpusFormat.kospeech:
             transcripts_uri = uri if is_file(uri) else storage.join(uri, TRANSCRIPTS)
             vocab_uri = prepare.vocab_path or find_kospeech_vocabulary(transcripts_uri) or ""
-            return [read_kospeech(transcripts_uri, prepare.audio_root, TextConfig(), vocab_uri)[0]]
-    return _read_tables(uri if is_file(uri) else _only_table(uri), data)
+            return [read_kospeech(transcripts_uri, prepare.audio_root, TextConfig(), vocab_uri, data.encoding)[0]]
+    tables = [uri] if is_file(uri) else _tables(uri)
+    return [manifest for table in tables for manifest in _read_tables(table, data)]
 
 
 def _folder(uri: str, wanted: CorpusFormat) -> str:
@@ -91,22 +128,27 @@ def _folder(uri: str, wanted: CorpusFormat) -> str:
     return uri
 
 
-def _only_table(folder_uri: str) -> str:
+def _tables(folder_uri: str) -> list[str]:
+    """The table of a folder, or the shards that are one table together, as Hugging Face writes them."""
     tables = [info.uri for info in storage.list_objects(folder_uri) if table_format(info.uri) in TABLES]
-    if len(tables) == 1:
-        return tables[0]
+    cuts = [uri for uri in tables if _OF_LHOTSE in PurePosixPath(uri).name]
+    if len(tables) == 1 or len(cuts) == 1:
+        return cuts if len(cuts) == 1 else tables
+    shards = [_SHARD.fullmatch(PurePosixPath(uri).name) for uri in tables]
+    if len({match and match["table"] for match in shards}) == 1 and all(shards):
+        return tables
     found = f"there are {', '.join(PurePosixPath(uri).name for uri in tables)}" if tables else "there is none"
     raise InputError(f"{folder_uri}: one table ({', '.join(TABLES)}) is wanted, and {found}; name the table to read")
 
 
 def _read_tables(uri: str, data: DataConfig) -> list[Manifest]:
     """One manifest, or those of a table `user_id,manifest`, a user each."""
-    table = read_rows(uri, {*COLUMNS, "manifest"})
+    table = read_rows(uri, {*READ_COLUMNS, "manifest"}, data.encoding)
     if "audio" in table.columns or "manifest" not in table.columns:
         table.require(("audio", "transcript"))
         return [manifest_of(table)]
     users, problems = read_users(uri, data)
-    manifests = [Manifest(u.manifest_uri, u.utterances, u.problems, u.unknown_columns) for u in users]
+    manifests = [Manifest(u.manifest_uri, u.utterances, u.problems, u.unknown_columns, notes=u.notes) for u in users]
     return [*manifests, *([Manifest(uri, [], problems)] if problems else [])]
 
 

@@ -3,28 +3,36 @@
 from collections.abc import Sequence
 
 from ds2ray.config import CorpusFormat
-from ds2ray.corpora.common_voice import CLIPS
-from ds2ray.corpora.folder import text_file_of
+from ds2ray.corpora.folder import by_plain_form, text_file_of
+from ds2ray.corpora.kaldi import TEXT, WAV_SCP
 from ds2ray.corpora.kospeech import TRANSCRIPTS
+from ds2ray.corpora.ksponspeech import TRN
 from ds2ray.corpora.librispeech import LIBRISPEECH_SUFFIX
+from ds2ray.corpora.sphinx import FILE_IDS
+from ds2ray.corpora.voxforge import PROMPTS, is_prompts
 from ds2ray.errors import InputError
 from ds2ray.sound.audio import is_audio
-from ds2ray.tables.formats import CSV, JSON_LINES, PARQUET, table_format
+from ds2ray.tables.formats import CSV, JSON, JSON_LINES, PARQUET, TSV, table_format
+from ds2ray.tables.manifest import CLIPS
 
 TABLES = (CSV, JSON_LINES, PARQUET)
+"""What a folder's own table may be; others may be named."""
+
 _MAX_SHOWN = 5
 
 
 def is_file(uri: str) -> bool:
     """Whether a corpus is named by one of its files, not by its folder."""
-    return table_format(uri) in (*TABLES, ".tsv", ".txt")
+    return table_format(uri) in (*TABLES, JSON, TSV, TRN, ".txt")
 
 
 def format_of_file(uri: str) -> CorpusFormat:
     """The format of a corpus that is named by one of its files. Raises InputError where none fits."""
-    if table_format(uri) in TABLES:
+    if table_format(uri) in (*TABLES, JSON):
         return CorpusFormat.manifest
-    if table_format(uri) == ".tsv":
+    if table_format(uri) == TRN:
+        return CorpusFormat.ksponspeech
+    if table_format(uri) == TSV:
         return CorpusFormat.common_voice
     if table_format(uri) == ".txt" and not uri.endswith(LIBRISPEECH_SUFFIX):
         return CorpusFormat.kospeech
@@ -54,8 +62,9 @@ def format_of_folder(folder_uri: str, listed: Sequence[str]) -> CorpusFormat:
     tables = [name for name in top if table_format(name) in TABLES and "vocab" not in name.lower()]
     if tables:
         signs[CorpusFormat.manifest] = ", ".join(tables[:_MAX_SHOWN])
+    signs = signs or _signs_of_raw_corpora(names, top)
     audio = [uri for uri in listed if is_audio(uri)]
-    files = set(listed)
+    files = by_plain_form(listed)
     if not signs and any(text_file_of(uri, folder_uri, files) for uri in audio):
         return CorpusFormat.folder
     if len(signs) == 1:
@@ -67,6 +76,20 @@ def format_of_folder(folder_uri: str, listed: Sequence[str]) -> CorpusFormat:
     raise InputError(
         f"{folder_uri}: none of the known formats fits its {len(names)} files ({len(audio)} of audio; {found}): there "
         f"is no {TRANSCRIPTS} (kospeech), no *{LIBRISPEECH_SUFFIX} (librispeech), no .tsv with {CLIPS}/ "
-        f"(common_voice), no table ({', '.join(TABLES)}; manifest) and no text file that is named as an audio file "
-        "(folder); name the corpus's own folder, or write a manifest"
+        f"(common_voice), no {WAV_SCP} with {TEXT} (kaldi), no *{TRN} (ksponspeech), no *{FILE_IDS} (sphinx), no "
+        f"{PROMPTS[0]} (voxforge), no table ({', '.join(TABLES)}; manifest) and no text file that is named as an audio "
+        "file (folder); name the corpus's own folder, or write a manifest"
     )
+
+
+def _signs_of_raw_corpora(names: Sequence[str], top: Sequence[str]) -> dict[CorpusFormat, str]:
+    """Files of formats that other tables are made from: where such a table lies beside them, it is meant."""
+    signs = {CorpusFormat.kaldi: f"{WAV_SCP}, {TEXT}"} if WAV_SCP in top and TEXT in top else {}
+    for kind, found in (
+        (CorpusFormat.ksponspeech, [name for name in names if name.lower().endswith(TRN)]),
+        (CorpusFormat.sphinx, [name for name in names if name.endswith(FILE_IDS)]),
+        (CorpusFormat.voxforge, [name for name in names if is_prompts(name)]),
+    ):
+        if found:
+            signs[kind] = found[0]
+    return signs

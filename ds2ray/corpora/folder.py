@@ -1,10 +1,11 @@
 """Folders with a text file for each audio file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from ds2ray import storage
-from ds2ray.corpora.listing import audio_problem, listed_files, read_texts
+from ds2ray.corpora.listing import audio_problem, encoding_notes, listed_files, plain_form, read_texts, text_problem
+from ds2ray.errors import InputError
 from ds2ray.progress import Tell, untold
 from ds2ray.sound.audio import is_audio
 from ds2ray.tables.manifest import Manifest, Utterance, with_ids
@@ -14,7 +15,9 @@ LAYOUT_FOLDERS = frozenset({"audio", "clips", "flac", "mp3", "ogg", "pcm", "wav"
 """Names of folders that say what is in them, not who speaks."""
 
 
-def read_folder(folder_uri: str, listed: Sequence[str] | None = None, tell: Tell = untold) -> list[Manifest]:
+def read_folder(
+    folder_uri: str, listed: Sequence[str] | None = None, tell: Tell = untold, encoding: str = ""
+) -> list[Manifest]:
     """Audio files, each with a text file of the same name: beside it, or with `txt/` for one folder of its path.
 
     The utterance's id is the path without its suffix. The first folder names the speaker, unless it only says what is
@@ -22,19 +25,19 @@ def read_folder(folder_uri: str, listed: Sequence[str] | None = None, tell: Tell
 
     Args:
         listed: absolute URIs of all files in the folder; None: it is listed.
+        encoding: of the text files; empty: UTF-8, or guessed, file by file.
 
     Returns:
-        One manifest, whose lines are the numbers of the audio files in the order of their names.
-
-    Raises:
-        InputError: a text file is not UTF-8.
+        One manifest, whose lines are the numbers of the audio files in the order of their names. A text file that
+        cannot be read is a problem of its audio.
     """
     listed = listed_files(folder_uri, listed)
-    files = set(listed)
+    files = by_plain_form(listed)
     audio = sorted(uri for uri in listed if is_audio(uri))
     texts = [text_file_of(uri, folder_uri, files) for uri in audio]
-    contents = iter(read_texts([uri for uri in texts if uri], tell))
-    manifest = Manifest(folder_uri, [])
+    contents = read_texts([uri for uri in texts if uri], tell, encoding)
+    text_of = dict(zip([uri for uri in texts if uri], contents, strict=True))
+    manifest = Manifest(folder_uri, [], notes=encoding_notes(contents))
     utterances = []
     for line, (uri, text_uri) in enumerate(zip(audio, texts, strict=True), start=1):
         if text_uri is None:
@@ -43,7 +46,12 @@ def read_folder(folder_uri: str, listed: Sequence[str] | None = None, tell: Tell
             continue
         parts = PurePosixPath(uri[len(folder_uri) :].lstrip("/")).with_suffix("").parts
         speaker = parts[0] if len(parts) > 1 and parts[0].lower() not in LAYOUT_FOLDERS else ""
-        transcript = " ".join(next(contents).split())
+        speaker = plain_form(speaker)
+        text = text_of[text_uri]
+        if isinstance(text, InputError):
+            manifest.problems.append(text_problem(folder_uri, line, text_uri, text, speaker))
+            continue
+        transcript = " ".join(text.content.split())
         utterances.append(Utterance("/".join(parts), speaker, uri, None, transcript, line))
     manifest.utterances = with_ids(utterances, folder_uri, manifest.problems)
     manifest.problems.sort(key=lambda problem: problem.line)
@@ -52,15 +60,24 @@ def read_folder(folder_uri: str, listed: Sequence[str] | None = None, tell: Tell
 
 def texts_without_audio(folder_uri: str, listed: Sequence[str]) -> list[str]:
     """Text files that belong to no audio file: a README, or words whose recording is lost."""
-    files = set(listed)
+    files = by_plain_form(listed)
     used = {text_file_of(uri, folder_uri, files) for uri in listed if is_audio(uri)}
     return sorted(uri for uri in listed if uri.lower().endswith(".txt") and uri not in used)
 
 
-def text_file_of(audio_uri: str, folder_uri: str, files: set[str]) -> str | None:
-    """The text file that belongs to an audio file of the folder, if there is one."""
+def by_plain_form(uris: Sequence[str]) -> dict[str, str]:
+    """Files by what they are called, whether their letters are composed or decomposed."""
+    return {plain_form(uri): uri for uri in uris}
+
+
+def text_file_of(audio_uri: str, folder_uri: str, files: Mapping[str, str]) -> str | None:
+    """The text file that belongs to an audio file of the folder, if there is one.
+
+    Args:
+        files: of the folder, as `by_plain_form` gives them.
+    """
     *folders, name = PurePosixPath(audio_uri[len(folder_uri) :].lstrip("/")).with_suffix(".txt").parts
     candidates = [[*folders, name]]
     candidates += [[*folders[:i], TEXT_FOLDER, *folders[i + 1 :], name] for i in reversed(range(len(folders)))]
     uris = (storage.join(folder_uri, *parts) for parts in candidates)
-    return next((uri for uri in uris if uri in files), None)
+    return next((files[plain_form(uri)] for uri in uris if plain_form(uri) in files), None)

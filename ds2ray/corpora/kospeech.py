@@ -6,11 +6,13 @@ from unicodedata import normalize
 
 from ds2ray import storage
 from ds2ray.config import TextConfig
+from ds2ray.corpora.listing import encoding_notes
 from ds2ray.errors import InputError
+from ds2ray.tables.encodings import read_text
 from ds2ray.tables.formats import CSV, table_format
 from ds2ray.tables.manifest import Manifest, Utterance, with_ids
 from ds2ray.tables.problems import Problem, ProblemKind, shown
-from ds2ray.tables.rows import read_rows, read_text
+from ds2ray.tables.rows import read_rows
 from ds2ray.text import Vocabulary, tokens_of
 
 TRANSCRIPTS = "transcripts.txt"
@@ -85,7 +87,7 @@ def _characters(csv_uri: str) -> dict[str, int]:
 
 
 def read_kospeech(
-    transcripts_uri: str, dataset_uri: str, text: TextConfig, vocab_uri: str = ""
+    transcripts_uri: str, dataset_uri: str, text: TextConfig, vocab_uri: str = "", encoding: str = ""
 ) -> tuple[Manifest, Vocabulary | None]:
     """Read KoSpeech's transcripts; audio paths start from `dataset_uri` (.pcm, .wav, .flac).
 
@@ -96,17 +98,17 @@ def read_kospeech(
         The utterances, and the vocabulary, where one is given.
 
     Raises:
-        InputError: a file is missing, not UTF-8, or the vocabulary is malformed.
+        InputError: a file is missing, in no encoding that can be read, or the vocabulary is malformed.
     """
     ids = _characters(vocab_uri) if vocab_uri else None
     try:
-        content = read_text(transcripts_uri)
+        content = read_text(transcripts_uri, encoding)
     except FileNotFoundError as error:
         raise InputError(f"{transcripts_uri}: there is no such file") from error
     folder = storage.join(storage.absolute(dataset_uri or storage.parent(transcripts_uri)), "x")
-    manifest = Manifest(transcripts_uri, [])
+    manifest = Manifest(transcripts_uri, [], notes=encoding_notes([content]))
     utterances = []
-    for line, row in _lines(content):
+    for line, row in _lines(content.content):
         problem = _problem_of(row, ids)
         if problem:
             column, value, reason, remedy = problem

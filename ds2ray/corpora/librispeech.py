@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 
 from ds2ray import storage
-from ds2ray.corpora.listing import audio_problem, listed_files, read_texts
+from ds2ray.corpora.listing import audio_problem, encoding_notes, listed_files, plain_form, read_texts, text_problem
+from ds2ray.errors import InputError
 from ds2ray.progress import Tell, untold
+from ds2ray.tables.encodings import Text
 from ds2ray.tables.manifest import Manifest, Utterance, with_ids
 
 LIBRISPEECH_SUFFIX = ".trans.txt"
 
 
-def read_librispeech(folder_uri: str, listed: Sequence[str] | None = None, tell: Tell = untold) -> list[Manifest]:
+def read_librispeech(
+    folder_uri: str, listed: Sequence[str] | None = None, tell: Tell = untold, encoding: str = ""
+) -> list[Manifest]:
     """LibriSpeech: `<speaker>-<chapter>.trans.txt` with lines `<id> <TEXT>`, and `<id>.flac` in the same folder.
 
     Args:
@@ -18,16 +22,15 @@ def read_librispeech(folder_uri: str, listed: Sequence[str] | None = None, tell:
 
     Returns:
         A manifest per `.trans.txt`, with the first part of the utterance ids as user ids; and one of the folder, whose
-        problems are the flac files without a transcript.
-
-    Raises:
-        InputError: a transcript file is not UTF-8.
+        problems are the flac files without a transcript. A chapter whose table cannot be read is a problem of it.
     """
     listed = listed_files(folder_uri, listed)
     tables = sorted(uri for uri in listed if uri.endswith(LIBRISPEECH_SUFFIX))
-    manifests = [_chapter(uri, text) for uri, text in zip(tables, read_texts(tables, tell), strict=True)]
-    named = {utterance.audio for manifest in manifests for utterance in manifest.utterances}
-    nameless = sorted(uri for uri in listed if uri.lower().endswith(".flac") and uri not in named)
+    texts = read_texts(tables, tell, encoding)
+    manifests = [_chapter(uri, text) for uri, text in zip(tables, texts, strict=True)]
+    said = (u.audio for manifest in manifests for u in manifest.utterances if isinstance(u.audio, str))
+    named = {plain_form(uri) for uri in said}
+    nameless = sorted(uri for uri in listed if uri.lower().endswith(".flac") and plain_form(uri) not in named)
     remedy = f"add its line to the {LIBRISPEECH_SUFFIX} of its folder, or remove it"
     problems = [
         audio_problem(folder_uri, line, uri, "no transcript names it", remedy)
@@ -36,10 +39,12 @@ def read_librispeech(folder_uri: str, listed: Sequence[str] | None = None, tell:
     return [*manifests, *([Manifest(folder_uri, [], problems)] if problems else [])]
 
 
-def _chapter(uri: str, text: str) -> Manifest:
-    manifest = Manifest(uri, [])
+def _chapter(uri: str, text: Text | InputError) -> Manifest:
+    if isinstance(text, InputError):
+        return Manifest(uri, [], [text_problem(uri, 1, uri, text)])
+    manifest = Manifest(uri, [], notes=encoding_notes([text]))
     utterances = []
-    for line, content in enumerate(text.split("\n"), start=1):
+    for line, content in enumerate(text.content.split("\n"), start=1):
         utterance_id, _, transcript = content.strip().partition(" ")
         if utterance_id:
             audio = storage.resolve(f"{utterance_id}.flac", uri)

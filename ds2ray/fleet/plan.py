@@ -129,7 +129,7 @@ def plan_run(
         unchanged=everyone.filter(is_unchanged).select(_UNCHANGED_COLUMNS),
         cohorts=cohorts_of(planned, size),
         problems=(*(problem for user in fleet.users for problem in user.problems), *fleet.problems),
-        notes=tuple(reading_notes(fleet.users, fleet.unknown_columns)),
+        notes=tuple(reading_notes(fleet.users, fleet.unknown_columns, fleet.notes)),
     )
 
 

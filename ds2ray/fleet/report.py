@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ds2ray.fleet.cohorts import Room
 from ds2ray.fleet.plan import Change, Plan
 from ds2ray.fleet.tally import SHORT
+from ds2ray.store.keys import shown_user
 from ds2ray.store.outcomes import Outcome, Status
 from ds2ray.tables.problems import Problem, cause
 
@@ -141,7 +142,7 @@ def outcome_table(outcomes: Sequence[Outcome], width: int, max_rows: int = MAX_T
     ordered = sorted(outcomes, key=lambda outcome: (_FIRST_IN_TABLE.index(outcome.status), outcome.user_key))
     for outcome in ordered[:max_rows]:
         cells: list[str | Text] = [
-            Text(outcome.user_key),  # plain text: a key or a reason may look like markup
+            Text(shown_user(outcome.user_key)),  # plain text: an id or a reason may look like markup
             outcome.status.value if wide else SHORT[outcome.status],
             _percent(outcome.error_before),
             _percent(outcome.error_after),
@@ -152,7 +153,7 @@ def outcome_table(outcomes: Sequence[Outcome], width: int, max_rows: int = MAX_T
         table.add_row(*cells)
     if len(ordered) > max_rows:
         table.caption = f"… and {_plural(len(ordered) - max_rows, 'more user')}"
-    reasons = [Text(f"{o.user_key}: {o.reason}") for o in ordered[:max_rows] if o.reason and not wide]
+    reasons = [Text(f"{shown_user(o.user_key)}: {o.reason}") for o in ordered[:max_rows] if o.reason and not wide]
     return Group(table, *reasons)
 
 

@@ -28,7 +28,8 @@ def open_sealed(
         StorageError: no manifest at all can be read: the fault is the store's, not the users'.
     """
     sealed = [user for user in users if user.row is not None]
-    found = dict(zip((user.user_key for user in sealed), _read([user.row for user in sealed if user.row]), strict=True))
+    rows = [user.row for user in sealed if user.row]
+    found = dict(zip((user.user_key for user in sealed), _read(rows, data.encoding), strict=True))
     read = {key: speech for key, speech in found.items() if isinstance(speech, UserData)}
     checked = usable_users(list(read.values()), data=data, shape=shape, vocabulary=vocabulary)
     usable = dict(zip(read, checked, strict=True))
@@ -62,12 +63,12 @@ def open_sealed(
     return opened, failed
 
 
-def _read(rows: Sequence[UserRow]) -> list[UserData | Exception]:
+def _read(rows: Sequence[UserRow], encoding: str) -> list[UserData | Exception]:
     """The speech in each row's manifest, or the error that kept it from being read."""
 
     def read(row: UserRow) -> UserData | Exception:
         try:
-            return read_user(row)
+            return read_user(row, encoding)
         except (InputError, StorageError) as error:
             return error
 

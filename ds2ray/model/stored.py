@@ -19,6 +19,7 @@ from ds2ray.store import (
     read_base,
     read_pointer,
     sha256,
+    shown_user,
 )
 from ds2ray.store import publish_base as publish_weights
 from ds2ray.text import Vocabulary
@@ -109,10 +110,10 @@ def open_adapter(store: Store, user_key: str, base: Base) -> tuple[AdapterPointe
         return None
     if pointer.base_fingerprint != base.fingerprint:
         raise BaseMismatchError(
-            f"the adapter of user {user_key} belongs to base {pointer.base_fingerprint[:16]}, not to {base.base_id}; "
-            "open that base, or adapt the user to this one"
+            f"the adapter of user {shown_user(user_key)} belongs to base {pointer.base_fingerprint[:16]}, not to "
+            f"{base.base_id}; open that base, or adapt the user to this one"
         )
-    where = f"adapter {pointer.version} of user {user_key}"
+    where = f"adapter {pointer.version} of user {shown_user(user_key)}"
     config = adapter_from_plain(pointer.adapter, pointer.where)
     adapter = build_adapter(base.model.encoding_dim(config.after_layer), config)
     load_strictly(adapter, from_bytes(read_adapter(store, pointer), where), where)

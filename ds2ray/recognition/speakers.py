@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from ds2ray.errors import ArtifactCorruptError, BaseMismatchError, NewerReleaseError
+from ds2ray.errors import ArtifactCorruptError, InputError
 from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.stored import open_adapter
 from ds2ray.model.weights import Base
@@ -49,6 +49,6 @@ class Speakers:
             return Speaker(note="no user given")
         try:
             found = open_adapter(self.store, user_key(user), self.base)
-        except (BaseMismatchError, ArtifactCorruptError, NewerReleaseError) as error:
+        except (InputError, ArtifactCorruptError) as error:  # an id that cannot be a user's, too
             return Speaker(note=str(error))
         return Speaker(note=f"user {user} has no adapter") if found is None else Speaker(*found)

@@ -1,11 +1,11 @@
 """Listings: the objects of a folder, each with its size and a tag of its content."""
 
+import errno
 import os
 import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,18 +13,30 @@ from typing import Any
 from ds2ray.storage.connections import MAX_REQUESTS, connect
 from ds2ray.storage.errors import reporting, server_code
 from ds2ray.storage.server import Server
-from ds2ray.uris import is_local, join, local_path, parent
+from ds2ray.uris import is_local, join, local_path, other_forms, parent
+
+_FAULTS = {
+    errno.ELOOP: "is a link that leads round in a circle",
+    errno.ENAMETOOLONG: "has a name that is too long",
+    errno.EACCES: "lies where this user may not look",
+}
+"""Errors of the operating system that one name causes."""
 
 _LIST_FROM = 8  # from so many objects wanted of one folder on, one listing is cheaper than a request for each
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """A stored object. `version_tag` changes when the content does: the ETag, or size and modification time in ns."""
+    """A stored object. `version_tag` changes when the content does: the ETag, or size and modification time in ns.
+
+    Attributes:
+        unreachable: why there is something, but not to be opened: a fault of this one object, not of the storage.
+    """
 
     uri: str
     size_bytes: int
     version_tag: str
+    unreachable: str = ""
 
 
 def _object_info(uri: str, info: dict[str, Any]) -> ObjectInfo:
@@ -68,23 +80,59 @@ def list_objects(prefix_uri: str, recursive: bool = False, server: Server | None
     return sorted(found, key=lambda info: info.uri)
 
 
-def _local_objects(folder_uri: str, recursive: bool) -> Iterator[ObjectInfo]:
+def _local_objects(
+    folder_uri: str, recursive: bool, above: frozenset[tuple[int, int]] = frozenset()
+) -> Iterator[ObjectInfo]:
+    """What a folder holds; a link back to one of the folders `above` it, by device and inode, is not followed."""
     try:
         entries = list(os.scandir(local_path(folder_uri)))
     except (FileNotFoundError, NotADirectoryError):
         return
+    status = os.stat(local_path(folder_uri))
+    here = above | {(status.st_dev, status.st_ino)}
     for entry in entries:
         uri = join(folder_uri, entry.name)
-        if entry.is_dir():
-            if recursive:
-                yield from _local_objects(uri, recursive)
-        elif not (entry.name.startswith(".") and entry.name.endswith(".tmp")):  # a write that is under way
-            with suppress(FileNotFoundError):
+        try:
+            if _is_folder(entry):
+                status = entry.stat()
+                if recursive and (status.st_dev, status.st_ino) not in here:
+                    yield from _local_objects(uri, recursive, here)
+            elif not (entry.name.startswith(".") and entry.name.endswith(".tmp")):  # a write that is under way
                 yield _local_info(uri, entry.stat())
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if error.errno not in _FAULTS:
+                raise
+            yield _unreachable(uri, error)
+
+
+def _unreachable(uri: str, error: OSError) -> ObjectInfo:
+    return ObjectInfo(uri, 0, "", _FAULTS[error.errno or 0])
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Whether an entry is a folder, or a link to one. Raises OSError for a link that leads nowhere but round."""
+    return stat.S_ISDIR(entry.stat().st_mode) if entry.is_symlink() else entry.is_dir()
 
 
 def stat_many(uris: Iterable[str]) -> dict[str, ObjectInfo | None]:
-    """Size and tag of each object, None for a missing one; a folder of which many are wanted is listed once."""
+    """Size and tag of each object, None for a missing one; a folder of which many are wanted is listed once.
+
+    One that is stored with its letters composed or decomposed is found, too: then its `uri` is the one that is stored,
+    which has an entry of its own.
+    """
+    known = _stat_exactly(uris)
+    forms = {form: uri for uri, info in known.items() if info is None for form in other_forms(uri)}
+    if not forms:
+        return known
+    for form, info in _stat_exactly(forms).items():
+        if info is not None and known[forms[form]] is None:
+            known[forms[form]] = known[form] = info
+    return known
+
+
+def _stat_exactly(uris: Iterable[str]) -> dict[str, ObjectInfo | None]:
     known: dict[str, ObjectInfo | None] = {}
     remote: defaultdict[str, list[str]] = defaultdict(list)
     for uri in uris:
@@ -109,10 +157,24 @@ def _stat(uri: str) -> ObjectInfo | None:
     try:
         with reporting(uri, "look for it"):
             if is_local(uri):
-                status = os.stat(local_path(uri))
-                return _local_info(uri, status) if stat.S_ISREG(status.st_mode) else None
+                return _stat_local(uri)
             filesystem, path = connect(uri)
             info = filesystem.info(path)
             return _object_info(uri, info) if info["type"] == "file" else None
     except FileNotFoundError:
         return None
+
+
+def _stat_local(uri: str) -> ObjectInfo | None:
+    path = local_path(uri)
+    if "\0" in path:
+        return None
+    try:
+        status = os.stat(path)
+    except NotADirectoryError:
+        return None
+    except OSError as error:
+        if error.errno not in _FAULTS:
+            raise
+        return _unreachable(uri, error)
+    return _local_info(uri, status) if stat.S_ISREG(status.st_mode) else None

@@ -12,7 +12,7 @@ from ds2ray.store.bases import (
     read_base_record,
     read_complete_record,
 )
-from ds2ray.store.keys import user_key, user_keys
+from ds2ray.store.keys import shown_user, user_key, user_keys
 from ds2ray.store.records import AdapterPointer, BaseRecord
 from ds2ray.store.store import Store, server_outside
 from ds2ray.store.verify import sha256
@@ -35,6 +35,7 @@ __all__ = [
     "rollback",
     "server_outside",
     "sha256",
+    "shown_user",
     "user_key",
     "user_keys",
 ]

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from ds2ray.errors import InputError
 
@@ -39,6 +39,20 @@ def user_key(user_id: str, salt: str | None = None) -> str:
         allowed = f"at most {MAX_KEY_BYTES} bytes, percent-encoded; shorten it or set {SALT_VARIABLE}"
         raise InputError(f"user id {user_id[:40]!r}… takes {len(key)} bytes: {allowed}")
     return key
+
+
+def shown_user(key: str) -> str:
+    """A user's key as a report shows it: the user id, or with a salt the HMAC, which nobody can read."""
+    return unquote(key)
+
+
+def why_no_key(user_id: str) -> str:
+    """Why a user cannot have this id, as a table's row says it; empty where it can."""
+    try:
+        user_key(user_id)
+    except InputError as error:
+        return str(error).removeprefix(f"user id {user_id!r} ").removeprefix(f"user id {user_id[:40]!r}… ")
+    return ""
 
 
 def user_keys(user_ids: Sequence[str]) -> list[str]:

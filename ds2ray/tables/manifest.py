@@ -1,27 +1,38 @@
 """Manifests: tables of utterances as CSV, JSON lines or Parquet, by any URI.
 
-Columns are `utterance_id, user_id, audio, duration_s, transcript`, of which audio and transcript must be there. Audio
-is a URI, relative ones starting from the manifest's folder; in Parquet it may be the bytes of an audio file.
+Columns are `utterance_id, user_id, audio, duration_s, transcript`, of which audio and transcript must be there; what
+other programs call them is read, too (see `columns`). Audio is a URI, relative ones starting from the manifest's
+folder; in Parquet it may be the bytes of an audio file, or Hugging Face's struct of bytes and path.
 """
 
 import csv
+import gzip
 import io
 import json
 import math
 import posixpath
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from ds2ray import storage
 from ds2ray.errors import InputError
-from ds2ray.tables.formats import CSV, JSON_LINES, PARQUET, table_format
+from ds2ray.tables.columns import plain_name
+from ds2ray.tables.default_ids import Nameless, default_ids
+from ds2ray.tables.formats import CSV, GZIP, JSON_LINES, PARQUET, table_format
 from ds2ray.tables.problems import Problem, ProblemKind, shown
 from ds2ray.tables.rows import Row, RowTable, read_rows
 
 COLUMNS = ("utterance_id", "user_id", "audio", "duration_s", "transcript")
+READ_COLUMNS = (*COLUMNS, "offset")
+"""`offset`: where NeMo begins to read a file; above 0 it is a part of a recording."""
+
+CLIPS = "clips"
+PART_OF_RECORDING = "a part of a longer recording, which is not read by parts"
+CUT_IT = "cut the recording into a file for each utterance"
+_COMMON_VOICE = {"user_id": "client_id", "audio": "path", "transcript": "sentence"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +57,21 @@ class Manifest:
     unknown_columns: list[str] = field(default_factory=list)  # ignored
     conversions: dict[str, int] = field(default_factory=dict)  # utterances by what is converted (see validate)
     dropped_characters: dict[str, int] = field(default_factory=dict)  # utterances by what is left out of them
+    notes: dict[str, int] = field(default_factory=dict)  # what else was read in a way that deserves to be told
+    names_users: bool = True  # user_id is the table's own column, not one that other programs call otherwise
 
 
-def read_manifest(uri: str, *, transcripts_required: bool = True) -> Manifest:
+def read_manifest(uri: str, *, transcripts_required: bool = True, encoding: str = "") -> Manifest:
     """Read every row; those with cells that are missing, malformed or used twice become problems.
 
     Args:
         transcripts_required: whether the column must be there. A transcript that is empty is left to `validate`.
+        encoding: of a text file; empty: UTF-8, or guessed.
 
     Raises:
         InputError: the file is missing or unreadable as a whole, or lacks a column.
     """
-    table = read_rows(uri, COLUMNS)
+    table = read_rows(uri, READ_COLUMNS, encoding)
     table.require(("audio", "transcript") if transcripts_required else ("audio",))
     return manifest_of(table, transcripts_required=transcripts_required)
 
@@ -65,34 +79,51 @@ def read_manifest(uri: str, *, transcripts_required: bool = True) -> Manifest:
 def manifest_of(table: RowTable, *, transcripts_required: bool = True) -> Manifest:
     """The utterances of an open table."""
     parsed = []
+    file_names: dict[int, str] = {}
     for row in table.rows:
-        cells = _Cells(row, table.uri, transcripts_required)
+        cells = _Cells(row, table.uri, transcripts_required, in_clips=_is_common_voice(table))
         utterance = cells.utterance()
+        if cells.file_name:
+            file_names[row.line] = cells.file_name
         if cells.problems:
             table.problems.extend(cells.problems)
         else:
             parsed.append(utterance)
-    utterances = with_ids(parsed, table.uri, table.problems)
-    problems = sorted(table.problems, key=lambda problem: problem.line)
-    return Manifest(table.uri, utterances, problems, [name for name in table.columns if name not in COLUMNS])
+    utterances = with_ids(parsed, table.uri, table.problems, file_names)
+    return Manifest(
+        table.uri,
+        utterances,
+        sorted(table.problems, key=lambda problem: problem.line),
+        [name for name in table.columns if name not in READ_COLUMNS],
+        notes=dict(table.notes),
+        names_users="user_id" not in table.written,
+    )
+
+
+def _is_common_voice(table: RowTable) -> bool:
+    """Whether these are the columns of a Common Voice release, whose audio lies in a folder beside the table."""
+    return all(plain_name(table.written.get(ours, "")) == theirs for ours, theirs in _COMMON_VOICE.items())
 
 
 class _Cells:
     """Reads the typed cells of one row and collects what is wrong with them."""
 
-    def __init__(self, row: Row, uri: str, transcript_required: bool) -> None:
+    def __init__(self, row: Row, uri: str, transcript_required: bool, in_clips: bool = False) -> None:
         self.row = row
         self.uri = uri
         self.transcript_required = transcript_required
+        self.in_clips = in_clips
+        self.file_name = ""  # that audio has had which is given as bytes
         self.problems: list[Problem] = []
 
     def utterance(self) -> Utterance:
         """The row as an utterance, whose id is still empty where none is given. Usable if there are no problems."""
-        ids = self._id("utterance_id"), self._id("user_id")
+        ids = self._id("utterance_id"), _normal(self._id("user_id"))
+        self._whole()
         return Utterance(*ids, self._audio(), self._duration_s(), self._transcript(), self.row.line)
 
     def _refuse(self, column: str, value: object, reason: str, remedy: str) -> None:
-        ids = [str(self.row.cells.get(name, "")).strip() for name in ("utterance_id", "user_id")]
+        ids = [_normal(str(self.row.cells.get(name, "")).strip()) for name in ("utterance_id", "user_id")]
         place = (self.uri, self.row.line, ProblemKind.row)
         self.problems.append(Problem(*place, column, shown(value), reason, remedy, *ids))
 
@@ -107,12 +138,36 @@ class _Cells:
 
     def _audio(self) -> str | bytes:
         value = self.row.cells.get("audio", "")
+        if isinstance(value, dict):  # Hugging Face's
+            self.file_name = str(value.get("path") or "")
+            value = value.get("bytes") or self.file_name or value
         if isinstance(value, bytes):
             return value
+        self.file_name = ""
         if isinstance(value, str) and value.strip():
-            return storage.resolve(value.strip(), self.uri)
-        self._refuse("audio", value, "no audio is given", "give the URI of an audio file, or in Parquet its bytes")
+            return storage.resolve(self._in_its_folder(value.strip()), self.uri)
+        remedy = "give the URI of an audio file, or in Parquet its bytes"
+        if isinstance(value, dict | list):
+            self._refuse("audio", value, "decoded samples, or another structure", f"{remedy} (Audio(decode=False))")
+        else:
+            self._refuse("audio", value, "no audio is given", remedy)
         return ""
+
+    def _in_its_folder(self, path: str) -> str:
+        """The path of a clip from its table, as Common Voice names it; that of others is as it is."""
+        if not self.in_clips or "/" in path:
+            return path
+        return f"{CLIPS}/{path}" if PurePosixPath(path).suffix else f"{CLIPS}/{path}.mp3"
+
+    def _whole(self) -> None:
+        """Refuse a part of a recording: all of it would be taken for what is said in the part."""
+        value: Any = self.row.cells.get("offset") or 0
+        try:
+            starts = not isinstance(value, str | int | float) or float(value) != 0
+        except (ValueError, OverflowError):
+            starts = bool(str(value).strip())
+        if starts:
+            self._refuse("offset", value, PART_OF_RECORDING, CUT_IT)
 
     def _duration_s(self) -> float | None:
         value: Any = self.row.cells.get("duration_s", "")
@@ -138,10 +193,18 @@ class _Cells:
         return ""
 
 
-def with_ids(utterances: Sequence[Utterance], uri: str, problems: list[Problem]) -> list[Utterance]:
-    """Give an id to every utterance that has none; those whose own id is used before become problems.
+def _normal(text: str) -> str:
+    """The form in which users are told apart."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
-    The id is the stem of the audio's name, with `#<line>` where several have that stem; for bytes it is `row-<line>`.
+
+def with_ids(
+    utterances: Sequence[Utterance], uri: str, problems: list[Problem], file_names: Mapping[int, str] | None = None
+) -> list[Utterance]:
+    """Give an id to every utterance without one (see `default_ids`); those whose own id is used before become problems.
+
+    Args:
+        file_names: of audio that is given as bytes, by line.
     """
     line_of_id: dict[str, int] = {}
     unique = []
@@ -154,23 +217,10 @@ def with_ids(utterances: Sequence[Utterance], uri: str, problems: list[Problem])
             problems.append(Problem(*place, shown(own_id), reason, remedy, own_id, utterance.user_id))
         else:
             unique.append(utterance)
-    stems = Counter(_stem(utterance) for utterance in unique if not utterance.utterance_id)
-    return [
-        utterance if utterance.utterance_id else _with_default_id(utterance, stems, line_of_id) for utterance in unique
-    ]
-
-
-def _stem(utterance: Utterance) -> str:
-    return PurePosixPath(utterance.audio).stem if isinstance(utterance.audio, str) else f"row-{utterance.line}"
-
-
-def _with_default_id(utterance: Utterance, stems: Counter[str], taken: dict[str, int]) -> Utterance:
-    stem = _stem(utterance)
-    default_id = stem if stems[stem] == 1 else f"{stem}#{utterance.line}"
-    while taken.setdefault(default_id, utterance.line) != utterance.line:
-        default_id += f"#{utterance.line}"
-    u = utterance
-    return Utterance(default_id, u.user_id, u.audio, u.duration_s, u.transcript, u.line)
+    name_of = file_names or {}
+    nameless = [Nameless(u.audio, u.transcript, name_of.get(u.line, "")) for u in unique if not u.utterance_id]
+    ids = iter(default_ids(nameless, line_of_id))
+    return [u if u.utterance_id else replace(u, utterance_id=next(ids)) for u in unique]
 
 
 def write_manifest(uri: str, utterances: Iterable[Utterance], audio_relative: bool = True) -> None:
@@ -208,7 +258,8 @@ def write_manifest(uri: str, utterances: Iterable[Utterance], audio_relative: bo
         writer.writerows(rows)
     else:
         text.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    storage.write_bytes(uri, text.getvalue().encode())
+    data = text.getvalue().encode()
+    storage.write_bytes(uri, gzip.compress(data, mtime=0) if uri.lower().endswith(GZIP) else data)
 
 
 def _write_parquet(uri: str, rows: list[dict[str, Any]], *, of_bytes: bool) -> None:

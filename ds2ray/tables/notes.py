@@ -1,7 +1,7 @@
 """What was read differently from how it was written: conversions, characters left out, columns not known."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.users import UserData
@@ -16,12 +16,18 @@ _CONVERSIONS = {
 _MAX_SHOWN = 10
 
 
-def reading_notes(sources: Iterable[Manifest | UserData], table_columns: Sequence[str] = ()) -> list[str]:
+def reading_notes(
+    sources: Iterable[Manifest | UserData],
+    table_columns: Sequence[str] = (),
+    table_notes: Mapping[str, int] | None = None,
+) -> list[str]:
     """A line for each kind of change that reading made, over all sources; empty where nothing was changed.
 
     Args:
         table_columns: of the users table, not known.
+        table_notes: of the users table.
     """
+    notes: Counter[str] = Counter(table_notes or {})
     conversions: Counter[str] = Counter()
     characters: Counter[str] = Counter()
     columns: set[str] = set()
@@ -29,7 +35,9 @@ def reading_notes(sources: Iterable[Manifest | UserData], table_columns: Sequenc
         conversions.update(source.conversions)
         characters.update(source.dropped_characters)
         columns.update(source.unknown_columns)
+        notes.update(source.notes)
     lines = [f"utterances {_CONVERSIONS.get(name, name)}: {count}" for name, count in sorted(conversions.items())]
+    lines += [f"{name}: {count}" for name, count in sorted(notes.items())]
     if characters:
         shown = ", ".join(f"{character!r} {count} times" for character, count in characters.most_common(_MAX_SHOWN))
         more = f" and {len(characters) - _MAX_SHOWN} others" if len(characters) > _MAX_SHOWN else ""

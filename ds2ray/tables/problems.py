@@ -1,10 +1,12 @@
 """What is wrong with rows of tables: where, what, why and what to do; and counts of it by cause."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from ds2ray.config import DataConfig
+from ds2ray.errors import InputError
 from ds2ray.tables.formats import PARQUET, table_format
 
 _SHOWN_CHARACTERS = 60  # of a value, in a message
@@ -35,7 +37,8 @@ class Problem:
     def __str__(self) -> str:
         """One line: where, what, why, and what to do."""
         place = f"{self.manifest_uri} row {self.line}" if table_format(self.manifest_uri) == PARQUET else ""
-        named = [f"{name}={value}" for name, value in (("id", self.utterance_id), ("user", self.user_id)) if value]
+        ids = {"id": self.utterance_id, "user": self.user_id}
+        named = [f"{name}={_shown_id(value)}" for name, value in ids.items() if value]
         subject = f"{self.column}={self.value}" if self.column else self.value
         text = " ".join([(place or f"{self.manifest_uri}:{self.line}") + ":", *named, f"{subject}: {self.reason}"])
         return "; ".join(filter(None, [text.replace("\n", " "), self.remedy]))
@@ -45,6 +48,10 @@ def shown(value: object) -> str:
     """A value as a message shows it: on one line and not too long."""
     text = f"{len(value)} bytes" if isinstance(value, bytes) else repr(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+def _shown_id(value: str) -> str:
+    return value if value.isprintable() and len(value) <= _SHOWN_CHARACTERS else shown(value)
 
 
 def cause(problem: Problem) -> str:
@@ -68,3 +75,21 @@ def reasons_of(problems: Iterable[Problem]) -> dict[str, int]:
 def listed(reasons: Mapping[str, int]) -> str:
     """`2 × audio is empty; 1 × …`"""
     return "; ".join(f"{count} × {name}" for name, count in reasons.items())
+
+
+def require_rows(num_usable: int, problems: Sequence[Problem], data: DataConfig, uri: str) -> None:
+    """Refuse a table of which nothing is left: an export that failed looks like that.
+
+    Args:
+        num_usable: rows, or what they are about.
+        problems: of the other rows, which may be left out.
+
+    Raises:
+        InputError: there is no row and `data.allow_empty` is false, or none that can be used.
+    """
+    if num_usable:
+        return
+    if problems:
+        raise InputError(f"{uri}: none of its {num_dropped(problems)} rows can be used, as in {problems[0]}")
+    if not data.allow_empty:
+        raise InputError(f"{uri}: the table has no rows; write it again, or set data.allow_empty=true if that is meant")

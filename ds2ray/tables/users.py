@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 from ds2ray import storage
@@ -12,8 +13,9 @@ from ds2ray.errors import InputError
 from ds2ray.progress import Tell, untold
 from ds2ray.shapes.shape import Shape
 from ds2ray.storage import ObjectInfo
-from ds2ray.tables.manifest import COLUMNS, Manifest, Utterance, manifest_of, read_manifest
-from ds2ray.tables.problems import Problem, ProblemKind, shown
+from ds2ray.store.keys import why_no_key
+from ds2ray.tables.manifest import READ_COLUMNS, Manifest, Utterance, manifest_of, read_manifest
+from ds2ray.tables.problems import Problem, ProblemKind, require_rows, shown
 from ds2ray.tables.rows import read_rows
 from ds2ray.tables.users_table import USER_COLUMNS, UserRow, UserTable, no_users, user_rows, user_table
 from ds2ray.tables.validation import refuse, validate_many
@@ -37,6 +39,7 @@ class UserData:
     conversions: dict[str, int] = field(default_factory=dict)  # utterances by what is converted (see validate)
     dropped_characters: dict[str, int] = field(default_factory=dict)  # utterances by what is left out of them
     unknown_columns: list[str] = field(default_factory=list)  # of the user's manifest, ignored
+    notes: dict[str, int] = field(default_factory=dict)  # what else was read in a way that deserves to be told
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,14 @@ class Fleet:
         table: the rows of the others, which are sealed: their manifests are read where they are trained.
         problems: of rows that belong to no user, where `data.bad_rows` lets these be left out.
         unknown_columns: of the table, ignored.
+        notes: what else of the table was read in a way that deserves to be told.
     """
 
     users: list[UserData]
     table: UserTable
     problems: list[Problem]
     unknown_columns: list[str] = field(default_factory=list)
+    notes: dict[str, int] = field(default_factory=dict)
 
 
 def read_fleet(uri: str, data: DataConfig, tell: Tell = untold) -> Fleet:
@@ -62,22 +67,25 @@ def read_fleet(uri: str, data: DataConfig, tell: Tell = untold) -> Fleet:
     What is wrong with one user's manifest, up to being missing or unreadable, is a problem of that user alone.
 
     Raises:
-        InputError: the table is missing or lacks columns, or, in one message, all its rows that are refused.
+        InputError: the table is missing, lacks columns, has no row where `data.allow_empty` is false, or none that can
+            be used; or, in one message, all its rows that are refused.
         StorageError: the store cannot be reached or refuses the credentials.
     """
-    table = read_rows(uri, {*COLUMNS, *USER_COLUMNS})
+    table = read_rows(uri, {*READ_COLUMNS, *USER_COLUMNS}, data.encoding)
     if "audio" in table.columns and "manifest" not in table.columns:
         table.require(("user_id", "audio", "transcript"))
         users, problems = _users_of_manifest(manifest_of(table))
         refuse([*problems, *(problem for user in users for problem in user.problems)], data, uri)
-        return Fleet(users, no_users(uri), problems)
+        require_rows(len(users), problems, data, uri)
+        return Fleet(users, no_users(uri), problems, notes=dict(table.notes))
     table.require(("user_id", "manifest"))
     if "version" in table.columns:
         table.require(("speech_s", "num_utterances"))
     rows = user_table(table)
     refuse(rows.problems, data, uri)
-    users = read_manifests(user_rows(rows.unsealed(), uri), tell)
-    return Fleet(users, replace(rows, rows=rows.sealed()), rows.problems, rows.unknown_columns)
+    require_rows(rows.rows.num_rows, rows.problems, data, uri)
+    users = read_manifests(user_rows(rows.unsealed(), uri), tell, data.encoding)
+    return Fleet(users, replace(rows, rows=rows.sealed()), rows.problems, rows.unknown_columns, dict(table.notes))
 
 
 def read_users(uri: str, data: DataConfig) -> tuple[list[UserData], list[Problem]]:
@@ -86,7 +94,7 @@ def read_users(uri: str, data: DataConfig) -> tuple[list[UserData], list[Problem
     Raises as `read_fleet` does.
     """
     fleet = read_fleet(uri, data)
-    return [*fleet.users, *read_manifests(user_rows(fleet.table.rows, uri))], fleet.problems
+    return [*fleet.users, *read_manifests(user_rows(fleet.table.rows, uri), encoding=data.encoding)], fleet.problems
 
 
 def stat_audio(users: Sequence[UserData], tell: Tell = untold) -> dict[str, ObjectInfo | None]:
@@ -135,6 +143,7 @@ def usable_users(
                 user.unknown_columns,
                 conversions=user.conversions,
                 dropped_characters=user.dropped_characters,
+                notes=user.notes,
             )
             for user in block
         ]
@@ -151,17 +160,19 @@ def usable_users(
     return checked
 
 
-def read_user(row: UserRow) -> UserData:
+def read_user(row: UserRow, encoding: str = "") -> UserData:
     """The manifest that a row names; rows that belong to another user are problems.
+
+    Whom another program calls the speaker is no user of ours: then the row of the table counts alone.
 
     Raises:
         InputError: it is missing or unreadable as a whole, or lacks a column.
     """
-    manifest = read_manifest(row.manifest_uri)
+    manifest = read_manifest(row.manifest_uri, encoding=encoding)
     own = []
     problems = [replace(problem, user_id=row.user_id) for problem in manifest.problems]
     for utterance in manifest.utterances:
-        if utterance.user_id in ("", row.user_id):
+        if utterance.user_id in ("", row.user_id) or not manifest.names_users:
             own.append(replace(utterance, user_id=row.user_id))
             continue
         reason = f"the utterance is another user's; {row.table_uri}:{row.line} says {row.user_id}"
@@ -181,18 +192,18 @@ def at_once(function: Callable[[UserRow], T], rows: Sequence[UserRow]) -> Iterat
             raise
 
 
-def read_manifests(rows: Sequence[UserRow], tell: Tell = untold) -> list[UserData]:
+def read_manifests(rows: Sequence[UserRow], tell: Tell = untold, encoding: str = "") -> list[UserData]:
     """The manifests that these rows name; one that is missing or unreadable is a problem of its user."""
     users = []
-    for user in at_once(_user_or_problem, rows):
+    for user in at_once(partial(_user_or_problem, encoding=encoding), rows):
         users.append(user)
         tell(f"{len(users)} of {len(rows)} manifests read")
     return users
 
 
-def _user_or_problem(row: UserRow) -> UserData:
+def _user_or_problem(row: UserRow, encoding: str) -> UserData:
     try:
-        return read_user(row)
+        return read_user(row, encoding)
     except InputError as error:
         uri = row.manifest_uri
         reason = str(error).removeprefix(f"{uri}: ")
@@ -203,19 +214,29 @@ def _user_or_problem(row: UserRow) -> UserData:
 
 def _user_data(user_id: str, manifest: Manifest) -> UserData:
     m = manifest
-    return UserData(user_id, m.utterances, m.problems, m.uri, m.conversions, m.dropped_characters, m.unknown_columns)
+    kept = m.conversions, m.dropped_characters, m.unknown_columns, m.notes
+    return UserData(user_id, m.utterances, m.problems, m.uri, *kept)
 
 
 def _users_of_manifest(manifest: Manifest) -> tuple[list[UserData], list[Problem]]:
     """Divide a manifest by its user_id column."""
     users: dict[str, UserData] = {}
     nobodys: list[Problem] = []
+    reasons: dict[str, str] = {}  # why there can be no such user
     rows: list[Utterance | Problem] = [*manifest.utterances, *manifest.problems]
     for row in sorted(rows, key=lambda row: row.line):
         if not row.user_id:
             if isinstance(row, Utterance):
                 row = _row_problem(manifest.uri, row.line, "user_id", "", "no user is named", "name the speaker")
             nobodys.append(row)
+            continue
+        if row.user_id not in reasons:
+            reasons[row.user_id] = why_no_key(row.user_id)
+        if reasons[row.user_id]:
+            if isinstance(row, Utterance):
+                place = (manifest.uri, row.line, "user_id", row.user_id)
+                row = _row_problem(*place, reasons[row.user_id], "give the user another id")
+            nobodys.append(replace(row, user_id=""))
             continue
         user = users.setdefault(
             row.user_id, UserData(row.user_id, [], manifest_uri=manifest.uri, unknown_columns=manifest.unknown_columns)

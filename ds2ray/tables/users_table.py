@@ -1,10 +1,12 @@
 """The table of a fleet: a row per user, held in columns, so that a million of them stay small."""
 
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ds2ray import storage
+from ds2ray.store.keys import why_no_key
 from ds2ray.tables.problems import Problem, ProblemKind, shown
 from ds2ray.tables.rows import Row, RowTable
 
@@ -18,6 +20,8 @@ and `num_utterances` then say how much there is, so that a plan need not open th
 _CHUNK_ROWS = 65536  # rows that are Python objects at once
 _LIMIT = 2.0**31  # numbers are below
 _PLAIN = "^[!-~](.*[!-~])?$"  # text that nobody would strip
+_SHORT_ID = r"^[^\p{Cc}]{1,16}$"  # that has a key whatever its letters are: 16 × 4 bytes, each percent-encoded
+_PLAIN_ID = "^[A-Za-z0-9_~@-]{1,200}$"  # that is its own key
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,8 @@ def _typed(content: "pa.Table") -> "pa.Table | None":
 
     schema = _schema()
     try:
-        user_id, manifest = cells("user_id", pa.types.is_string), cells("manifest", pa.types.is_string)
+        user_id = pc.utf8_normalize(cells("user_id", pa.types.is_string), form="NFC")
+        manifest = cells("manifest", pa.types.is_string)
         version = pc.fill_null(cells("version", pa.types.is_string), "")
         is_sealed = pc.not_equal(version, "")
         speech_s = pc.if_else(is_sealed, cells("speech_s", pa.types.is_floating), None)
@@ -112,6 +117,7 @@ def _typed(content: "pa.Table") -> "pa.Table | None":
             *(all_of(pc.match_substring_regex(text, _PLAIN)) for text in texts),
             *(all_of(pc.is_valid(number)) for number in numbers),
             *(all_of(pc.and_(pc.greater_equal(number, 0), pc.less(number, _LIMIT))) for number in numbers),
+            all_of(pc.or_(pc.match_substring_regex(user_id, _SHORT_ID), pc.match_substring_regex(user_id, _PLAIN_ID))),
             pc.count_distinct(user_id).as_py() == len(content),
         )
     except (TypeError, pa.ArrowException):
@@ -172,6 +178,10 @@ def _checked(row: Row, uri: str) -> tuple[Any, ...] | Problem:
     if not user_id or not isinstance(manifest, str) or not manifest.strip():
         column = "manifest" if user_id else "user_id"
         return _problem(row, uri, column, "no text is given", "give the user's id and the URI of a manifest")
+    user_id = unicodedata.normalize("NFC", user_id)
+    unusable = why_no_key(user_id)
+    if unusable:
+        return _problem(row, uri, "user_id", unusable, "give the user another id")
     if version is None:
         return _problem(row, uri, "version", "not text", "write it as text, or leave the cell empty")
     if not version:

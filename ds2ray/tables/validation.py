@@ -98,6 +98,9 @@ def validate_many(
 ) -> list[Manifest]:
     """`validate` for many manifests, with the audio of all of them looked at together."""
     checks = _Checks(data, audio, vocabulary, transcripts_required, encoding_frames)
+    if objects is None:
+        objects = _stat([u for manifest in manifests for u in manifest.utterances], data)
+    manifests = [_as_stored(manifest, objects) for manifest in manifests]
     sounds = iter(_look_at([u for manifest in manifests for u in manifest.utterances], data, objects))
     return [_check_manifest(manifest, [next(sounds) for _ in manifest.utterances], checks) for manifest in manifests]
 
@@ -166,13 +169,25 @@ def _problem(uri: str, utterance: Utterance, fault: _Fault) -> Problem:
     return Problem(*place, fault.reason, fault.remedy, utterance.utterance_id, utterance.user_id)
 
 
+def _stat(utterances: Sequence[Utterance], data: DataConfig) -> Mapping[str, ObjectInfo | None]:
+    wanted = [] if data.probe_audio is ProbeAudio.none else [u.audio for u in utterances if isinstance(u.audio, str)]
+    return storage.stat_many(wanted)
+
+
+def _as_stored(manifest: Manifest, objects: Mapping[str, ObjectInfo | None]) -> Manifest:
+    """The manifest with audio under the names that it is stored by, where these are composed or decomposed letters."""
+
+    def name(utterance: Utterance) -> Utterance:
+        info = objects.get(utterance.audio) if isinstance(utterance.audio, str) else None
+        return replace(utterance, audio=info.uri) if info and info.uri != utterance.audio else utterance
+
+    return replace(manifest, utterances=[name(utterance) for utterance in manifest.utterances])
+
+
 def _look_at(
-    utterances: Sequence[Utterance], data: DataConfig, objects: Mapping[str, ObjectInfo | None] | None
+    utterances: Sequence[Utterance], data: DataConfig, objects: Mapping[str, ObjectInfo | None]
 ) -> list[AudioInfo | _Fault | None]:
     """What is known of each audio: its header, why it cannot be used, or None where the manifest is trusted."""
-    if objects is None:
-        uris = [] if data.probe_audio is ProbeAudio.none else [u.audio for u in utterances if isinstance(u.audio, str)]
-        objects = storage.stat_many(uris)
     found: list[AudioInfo | _Fault | None] = [_absence(u, objects) for u in utterances]
     wanted = [i for i, u in enumerate(utterances) if found[i] is None and _is_probed(u, data.probe_audio)]
     if not wanted:
@@ -202,6 +217,8 @@ def _absence(utterance: Utterance, objects: Mapping[str, ObjectInfo | None]) -> 
     info = objects[audio]
     if info is None:
         return _audio_fault(audio, "there is no such file", "correct the path; relative ones start from the manifest")
+    if info.unreachable:
+        return _audio_fault(audio, info.unreachable, "put the file itself there, or remove the row")
     return None if info.size_bytes else _audio_fault(audio, "is empty (0 bytes)", "record it again or remove the row")
 
 

@@ -87,4 +87,4 @@ def test_korean_from_end_to_end(
     hypotheses = transcriber.transcribe_utterances(utterances)
     assert not any(hypothesis.error for hypothesis in hypotheses)
     score = transcriber.score([utterance.transcript for utterance in utterances], hypotheses)
-    assert score.characters.reference_length == sum(len(u.transcript.replace(" ", "")) for u in utterances)
+    assert score.characters.reference_length == sum(len(u.transcript) for u in utterances)

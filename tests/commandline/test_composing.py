@@ -175,6 +175,11 @@ class TestPresets:
         assert composed(AdaptJob, "storage=s3").storage.root == "s3://bucket/prefix"
         assert composed(AdaptJob, "storage.root=/data").storage.root == "/data"
 
+    def test_an_empty_variable_is_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DS2RAY_STORAGE_ROOT", "")
+        assert composed(AdaptJob).storage.root == "./store"
+        assert "DS2RAY_STORAGE_ROOT is not set" in mistakes("adapt_users", "storage=s3")
+
     def test_s3_has_no_silent_local_folder(self) -> None:
         assert "storage.root" in mistakes("adapt_users", "storage=s3")
         assert composed(AdaptJob, "storage=s3", "storage.root=s3://b/p").storage.root == "s3://b/p"

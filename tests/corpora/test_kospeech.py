@@ -42,9 +42,9 @@ def test_reads_transcripts_with_their_vocabulary(folder_uri: str) -> None:
     manifest, vocabulary = read_kospeech(uri, storage.join(folder_uri, "data"), TextConfig(), vocab)
     assert manifest.problems == []
     assert [(u.line, u.utterance_id, u.transcript) for u in manifest.utterances] == [
-        (1, "one#1", "가 나."),
+        (1, "a/one", "가 나."),
         (3, "two", "나나"),
-        (4, "one#4", "가다"),
+        (4, "b/one", "가다"),
         (5, "three", "가"),
     ]
     assert [u.audio for u in manifest.utterances] == [
@@ -57,7 +57,7 @@ def test_reads_transcripts_with_their_vocabulary(folder_uri: str) -> None:
     only_pcm = [u for u in manifest.utterances if str(u.audio).endswith(".pcm")]
     manifest.utterances = [*only_pcm, manifest.utterances[2]]
     checked = validate(manifest, data=DataConfig(), audio=AudioConfig(), vocabulary=vocabulary)
-    assert [(u.utterance_id, u.duration_s) for u in checked.utterances] == [("one#1", 1.0), ("three", 1.0)]
+    assert [(u.utterance_id, u.duration_s) for u in checked.utterances] == [("a/one", 1.0), ("three", 1.0)]
     assert "the vocabulary lacks '다' (U+B2E4)" in [problem.reason for problem in checked.problems]
 
 
@@ -125,6 +125,6 @@ def test_refuses_missing_files_and_other_encodings(tmp_path: Path) -> None:
         read_kospeech(str(tmp_path / "transcripts.txt"), "", TextConfig())
     with pytest.raises(InputError, match="there is no such file"):
         read_kospeech_vocabulary(str(tmp_path / "vocab.csv"), TextConfig())
-    (tmp_path / "transcripts.txt").write_bytes("a.pcm\t가\n".encode("cp949"))
+    (tmp_path / "transcripts.txt").write_bytes(b"a.pcm\t\xff\x81\n")
     with pytest.raises(InputError, match=r"transcripts.txt:1: .* is not UTF-8"):
         read_kospeech(str(tmp_path / "transcripts.txt"), "", TextConfig())

@@ -27,8 +27,8 @@ from ds2ray.metrics import Score
 from ds2ray.reference import sections, settings
 
 SCHEMAS = {
+    "adapt_users": AdaptJob,  # first, as only here adapter.* is of use without more
     "train": TrainJob,
-    "adapt_users": AdaptJob,
     "sweep_adapters": SweepJob,
     "prepare": PrepareJob,
     "transcribe": TranscribeJob,

@@ -165,6 +165,8 @@ OTHER_LOOK: dict[str, Any] = {
     "probe_audio": ProbeAudio.none,
     "endpoint_url": "http://127.0.0.1:9000",
     "profile": "corpora",
+    "encoding": "cp949",
+    "allow_empty": True,
 }
 
 

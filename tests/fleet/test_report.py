@@ -10,6 +10,7 @@ from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig
 from ds2ray.fleet.cohorts import CohortSize, Room
 from ds2ray.fleet.plan import Plan, plan_run
 from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_text, summarise
+from ds2ray.store import user_key
 from ds2ray.store.outcomes import Outcome, Status
 from ds2ray.tables.manifest import Utterance
 from ds2ray.tables.problems import Problem, ProblemKind
@@ -197,3 +198,14 @@ def test_a_fleet_of_which_nobody_has_usable_speech_is_not_a_success() -> None:
     assert exit_code([*silent, Outcome(user_key="v", status=Status.unchanged)], max_failed_ratio=0.0) == 0
     assert exit_code(silent, max_failed_ratio=0.0, num_unchanged=1) == 0
     assert exit_code([], max_failed_ratio=0.0) == 0
+
+
+def test_people_are_called_by_their_names_and_not_by_their_keys() -> None:
+    outcomes = [outcome(user_key(name), Status.failed, reason="no audio") for name in ("홍길동", "josé", "a.b", "100%")]
+    for width in (80, 140):
+        console = Console(width=width, file=io.StringIO())
+        console.print(outcome_table(outcomes, width))
+        assert isinstance(console.file, io.StringIO)
+        shown = console.file.getvalue()
+        assert all(name in shown for name in ("홍길동", "josé", "a.b", "100%"))
+        assert "%ED" not in shown

@@ -82,7 +82,7 @@ def test_what_can_be_used_is_used_and_the_rest_is_counted(tmp_path: Path) -> Non
 
 def test_a_manifest_that_cannot_be_read_fails_its_user_alone(tmp_path: Path) -> None:
     (tmp_path / "torn.parquet").write_bytes(b"PAR1 no more than this")
-    (tmp_path / "other.csv").write_text("path,text\n")
+    (tmp_path / "other.csv").write_text("place,said\n")
     names = {"gone": "gone.parquet", "torn": "torn.parquet", "other": "other.csv"}
     broken = [sealed(user_id, str(tmp_path / name)) for user_id, name in names.items()]
     ann = packed(str(tmp_path), "ann", [speech()])

@@ -42,6 +42,9 @@ SMALL_DEEPSPEECH2 = ("model.conv_channels=4", "model.num_rnn_layers=1", "model.r
 DEEPSPEECH2 = ("model=tiny", "model=ds2")
 """Beginnings of overrides that choose a DeepSpeech2, which is also the default."""
 
+STARTS_FROM = ("train.pretrained_model_path=", "train.base_model_path=")
+"""How overrides begin that name a model file, which says what the model is."""
+
 SMALL_DEFAULTS: Mapping[type, Mapping[str, Any]] = {
     ModelConfig: {"conv_channels": 4, "num_rnn_layers": 1, "rnn_hidden_dim": 24},
     TrainConfig: {"num_epochs": 1},
@@ -142,7 +145,10 @@ def _appended(words: list[str]) -> tuple[str, ...]:
         return ("--dry-run",)
     presets = [word for word in words if word.startswith("model=")]
     of_model = SMALL_DEEPSPEECH2 if job == "train" and all(p.startswith(DEEPSPEECH2) for p in presets) else ()
-    return (*SMALL[job], *of_model)
+    small = *SMALL[job], *of_model
+    if any(word.startswith(STARTS_FROM) for word in words):
+        return tuple(override for override in small if not override.startswith(("model.", "audio.")))
+    return small
 
 
 def run_script(path: str, argv: list[str], patch: pytest.MonkeyPatch) -> None:

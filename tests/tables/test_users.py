@@ -1,7 +1,11 @@
+import csv
 import io
+import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import soundfile
 
@@ -10,7 +14,7 @@ from ds2ray.config import AudioConfig, BadRows, DataConfig, ModelConfig, TextCon
 from ds2ray.errors import InputError
 from ds2ray.shapes.architectures import shape_of
 from ds2ray.tables.problems import ProblemKind
-from ds2ray.tables.users import UserData, read_users, usable_users
+from ds2ray.tables.users import UserData, read_fleet, read_users, usable_users
 from ds2ray.text import Vocabulary
 
 DROP = DataConfig(bad_rows=BadRows.drop)
@@ -72,7 +76,7 @@ def test_a_bad_manifest_is_a_problem_of_its_user_alone(tmp_path: Path) -> None:
     tables = {
         "users.csv": "user_id,manifest\nann,ann.csv\nbob,missing.csv\ncy,cy.csv\ndee,dee.csv\neve,eve.csv\n",
         "ann.csv": "audio,transcript\na.wav,one\n",
-        "cy.csv": "path,text\na.wav,one\n",
+        "cy.csv": "place,said\na.wav,one\n",
         "dee.csv": "audio,transcript\nd.wav,one\n,two\n",
         "eve.csv": "audio,transcript,user_id\ne.wav,one,eve\na.wav,two,ann\n",
     }
@@ -122,7 +126,7 @@ def test_bad_rows_of_a_common_manifest_are_refused_together_or_left_out(tmp_path
     [
         (None, "there is no such file"),
         ("audio,transcript\na.wav,one\n", "no column user_id"),
-        ("user,manifests\nann,ann.csv\n", "no column user_id or manifest; it has user, manifests"),
+        ("users,manifests\nann,ann.csv\n", "no column user_id or manifest; it has users, manifests"),
         ("", "the table is empty"),
     ],
 )
@@ -153,3 +157,92 @@ def test_usable_users_hold_usable_utterances_and_say_what_was_left_out(tmp_path:
     ]
     assert ann.conversions == {"mixed_to_mono": 1}
     assert (bob.utterances, [problem.kind for problem in bob.problems]) == ([], [ProblemKind.row])
+
+
+TOO_LONG = "홍" * 23  # 207 bytes, percent-encoded
+IMPOSSIBLE = [TOO_LONG, "x" * 201, "tab\there", "bell\a", "a\x85b"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("table", ["of users", "of utterances"])
+def test_a_user_id_that_cannot_be_is_that_user_s_problem(tmp_path: Path, table: str, suffix: str) -> None:
+    users = ["ann", *IMPOSSIBLE, "홍" * 22]
+    other = "manifest" if table == "of users" else "audio"
+    rows = [{"user_id": user, other: "m.csv" if other == "manifest" else "a.wav", "transcript": "x"} for user in users]
+    write(tmp_path, {"m.csv": "audio,transcript\na.wav,one\n"})
+    uri = str(tmp_path / f"all{suffix}")
+    if suffix == ".parquet":
+        storage.write_table(uri, pa.Table.from_pylist(rows))
+    elif suffix == ".jsonl":
+        storage.write_bytes(uri, "".join(json.dumps(row) + "\n" for row in rows).encode())
+    else:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+        storage.write_bytes(uri, text.getvalue().encode())
+    found, problems = read_users(uri, DROP)
+    assert [user.user_id for user in found] == ["ann", "홍" * 22]
+    assert [problem.column for problem in problems] == ["user_id"] * len(IMPOSSIBLE)
+    assert "takes 207 bytes" in problems[0].reason
+    assert "holds control characters" in problems[2].reason
+    assert not any(character in str(problem) for problem in problems for character in "\t\a\x85")
+    with pytest.raises(InputError, match=f"{len(IMPOSSIBLE)} rows cannot be used"):
+        read_users(uri, DataConfig())
+
+
+def test_with_a_salt_an_id_may_have_any_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DS2RAY_USER_KEY_SALT", "pepper")
+    uri = write(tmp_path, {"all.csv": f"user_id,audio,transcript\n{TOO_LONG},a.wav,x\n"})
+    users, problems = read_users(uri, DataConfig())
+    assert ([user.user_id for user in users], problems) == ([TOO_LONG], [])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_one_user_in_two_forms_of_unicode_is_one_user(tmp_path: Path, suffix: str) -> None:
+    forms = [unicodedata.normalize(form, "홍길동é") for form in ("NFC", "NFD")]
+    table = pa.table({"user_id": forms, "manifest": ["m.csv", "m.csv"]})
+    write(tmp_path, {"m.csv": f"audio,transcript,user_id\na.wav,one,{forms[1]}\n"})
+    uri = str(tmp_path / f"users{suffix}")
+    if suffix == ".csv":
+        write(tmp_path, {"users.csv": "user_id,manifest\n" + "".join(f"{form},m.csv\n" for form in forms)})
+    else:
+        storage.write_table(uri, table)
+    write(tmp_path, {"all.csv": f"user_id,audio,transcript\n{forms[1]},a.wav,x\n{forms[0]},,y\n"})
+    (together,), _ = read_users(str(tmp_path / "all.csv"), DROP)
+    assert (together.user_id, len(together.utterances), len(together.problems)) == (forms[0], 1, 1)
+    users, problems = read_users(uri, DROP)
+    assert ids(users) == {forms[0]: ["a"]}
+    assert [problem.reason for problem in problems] == [
+        "the user is already in line " + ("2" if suffix == ".csv" else "1")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("u.csv", "user_id,manifest\n"),
+        ("u.csv", "user_id,audio,transcript\n\n ,,\n"),
+        ("u.jsonl", ""),
+        ("u.json", "[]"),
+        ("u.parquet", None),
+    ],
+)
+def test_a_table_without_rows_is_refused_unless_it_may_be_empty(tmp_path: Path, name: str, content: str | None) -> None:
+    uri = str(tmp_path / name)
+    if content is None:
+        storage.write_table(
+            uri, pa.table({"user_id": pa.array([], pa.string()), "manifest": pa.array([], pa.string())})
+        )
+    else:
+        write(tmp_path, {name: content})
+    with pytest.raises(InputError, match=r"u\.\w+: the table has no rows; .*data.allow_empty=true"):
+        read_fleet(uri, DROP)
+    fleet = read_fleet(uri, DataConfig(allow_empty=True))
+    assert (fleet.users, fleet.table.rows.num_rows, fleet.problems) == ([], 0, [])
+
+
+def test_a_table_of_which_no_row_is_usable_is_not_empty(tmp_path: Path) -> None:
+    uri = write(tmp_path, {"users.csv": "user_id,manifest\n,a.csv\nbob,\n"})
+    with pytest.raises(InputError, match="none of its 2 rows can be used, as in .*users.csv:2"):
+        read_fleet(uri, DataConfig(bad_rows=BadRows.drop, allow_empty=True))

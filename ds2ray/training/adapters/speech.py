@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ds2ray.config import AdaptConfig
+from ds2ray.store import shown_user
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.encode import Encoder, drained
@@ -71,7 +72,8 @@ def encoding_of_users(encoder: Encoder, users: Users, adapt: AdaptConfig) -> Gen
                 kept.append(utterance)
                 frames.append(rows)
             else:
-                log.warning("%s, utterance %s: %s", user_key, utterance.utterance_id, encoded.problems[index])
+                who, what = shown_user(user_key), utterance.utterance_id
+                log.warning("%s, utterance %s: %s", who, what, encoded.problems[index])
                 dropped[encoded.problems[index]] += 1
         first += len(utterances)
         seed = user_seed(user_key, adapt)

@@ -44,8 +44,11 @@ class SourceTables:
     vocabulary: Vocabulary | None
 
 
-def read_tables(train: TrainConfig, text: TextConfig) -> SourceTables:
+def read_tables(train: TrainConfig, text: TextConfig, encoding: str = "") -> SourceTables:
     """Read all tables that the settings name.
+
+    Args:
+        encoding: of text files; empty: UTF-8, or guessed.
 
     Raises:
         ConfigError: no training data is named, or both manifests and KoSpeech's transcripts are.
@@ -55,23 +58,23 @@ def read_tables(train: TrainConfig, text: TextConfig) -> SourceTables:
         raise ConfigError("train.manifest and train.transcripts_path are both given: name one of them")
     if train.manifest:
         found = read_kospeech_vocabulary(train.vocab_path, text) if train.vocab_path else None
-        manifest = _read(train.manifest)
+        manifest = _read(train.manifest, encoding)
     elif train.transcripts_path:
         vocab_uri = train.vocab_path or find_kospeech_vocabulary(train.transcripts_path) or ""
-        manifest, found = read_kospeech(train.transcripts_path, train.dataset_path, text, vocab_uri)
+        manifest, found = read_kospeech(train.transcripts_path, train.dataset_path, text, vocab_uri, encoding)
     else:
         raise ConfigError(
             "no training data: give train.manifest=<table with audio and transcript>, or train.dataset_path and "
             "train.transcripts_path for KoSpeech's format"
         )
-    return SourceTables(manifest, _read(train.valid_manifest) if train.valid_manifest else None, found)
+    return SourceTables(manifest, _read(train.valid_manifest, encoding) if train.valid_manifest else None, found)
 
 
 def load_training_data(
     train: TrainConfig, data: DataConfig, text: TextConfig, shape: Shape, vocabulary: Vocabulary | None = None
 ) -> TrainingData:
     """The usable training data of the tables that the settings name; see `read_tables` and `usable_data`."""
-    return usable_data(read_tables(train, text), train, data, text, shape, vocabulary)
+    return usable_data(read_tables(train, text, data.encoding), train, data, text, shape, vocabulary)
 
 
 def usable_data(
@@ -105,13 +108,13 @@ def usable_data(
     return TrainingData(vocabulary, train_part, valid_part, manifest.problems, reading_notes([manifest]))
 
 
-def _read(uri: str) -> Manifest:
+def _read(uri: str, encoding: str) -> Manifest:
     """A manifest; that of a packed corpus names audio by reference, which stays in the shards until it is wanted."""
     with suppress(FileNotFoundError):
         packed = read_packed_manifest(uri)
         if packed is not None:
             return packed
-    return read_manifest(uri)
+    return read_manifest(uri, encoding=encoding)
 
 
 def _checked(manifest: Manifest, data: DataConfig, shape: Shape, vocabulary: Vocabulary) -> Manifest:

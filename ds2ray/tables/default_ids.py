@@ -1,0 +1,88 @@
+"""The ids of utterances that a table gives none: told by their audio and transcripts, wherever their rows stand."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+_DIGITS = 8  # of a digest
+
+
+@dataclass(frozen=True, slots=True)
+class Nameless:
+    """What is known of an utterance without an id."""
+
+    audio: str | bytes
+    transcript: str
+    file_name: str = ""  # of audio that is given as bytes, where it is known
+
+
+def default_ids(utterances: Sequence[Nameless], taken: Collection[str]) -> list[str]:
+    """An id for each, of which no two are the same, and none is taken.
+
+    The id is the stem of the audio's name. Where several have that stem, it is the shortest end of their paths that
+    tells them apart (`john/0`, `mary/0`). Where the whole path is the same, a digest of name and transcript follows
+    (`0#5feceb66`). Bytes without a name have a digest of themselves. So no id depends on the order of rows; only rows
+    that are the same in everything are numbered.
+    """
+    ids = _shortest_ends([_path(utterance) for utterance in utterances], taken)
+    counts = Counter(ids)
+    counts.update(taken)
+    marked = [
+        own if counts[own] == 1 else f"{own}#{_mark(utterance)}" for own, utterance in zip(ids, utterances, strict=True)
+    ]
+    used = set(taken)
+    unique = []
+    for own in marked:
+        number, numbered = 1, own
+        while numbered in used:
+            number += 1
+            numbered = f"{own}#{number}"
+        used.add(numbered)
+        unique.append(numbered)
+    return unique
+
+
+def _path(utterance: Nameless) -> tuple[str, ...]:
+    """The parts of what the audio is named, without the suffix."""
+    name = utterance.file_name if isinstance(utterance.audio, bytes) else utterance.audio
+    path = PurePosixPath(name)
+    if path.name:
+        return path.with_suffix("").parts
+    return (f"audio-{_digest(utterance.audio)}" if isinstance(utterance.audio, bytes) else name,)
+
+
+def _mark(utterance: Nameless) -> str:
+    """A digest of what tells utterances of the same path apart."""
+    audio = utterance.audio
+    name = audio if isinstance(audio, bytes) else PurePosixPath(audio).name.encode(errors="surrogateescape")
+    return _digest(hashlib.sha256(name).digest() + utterance.transcript.encode(errors="surrogatepass"))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:_DIGITS]
+
+
+def _shortest_ends(paths: Sequence[tuple[str, ...]], taken: Collection[str]) -> list[str]:
+    """For each path the shortest end of it that no other path has and that is not taken.
+
+    It is the same for paths that are the same, and the whole path where all that is shorter is taken.
+    """
+    ids = [""] * len(paths)
+    groups, length = [list(range(len(paths)))], 1
+    while groups:
+        alike: list[list[int]] = []
+        for group in groups:
+            by_end: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+            for place in group:
+                by_end[paths[place][-length:]].append(place)
+            for end, places in by_end.items():
+                own = "/".join(end).replace("//", "/")
+                longer = any(len(paths[place]) > length for place in places)
+                if len({paths[place] for place in places}) > 1 or (own in taken and longer):
+                    alike.append(places)
+                for place in places:
+                    ids[place] = own
+        groups, length = alike, length + 1
+    return ids
