@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ds2ray.config import AudioConfig
-from ds2ray.sound.audio import change_speed, read_waveform
+from ds2ray.sound.audio import read_waveform
 from ds2ray.sound.noise import NoiseFolder
+from ds2ray.sound.resampling import change_speed
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
 
