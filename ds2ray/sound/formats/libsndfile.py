@@ -12,6 +12,7 @@ from ds2ray.sound.formats.info import AudioInfo, checked_rate
 from ds2ray.sound.formats.part import Part
 
 _UNKNOWN = 2**62  # libsndfile's number of samples where a header gives none is 2**63 - 1
+_COUNTED_SAMPLES = 2**16  # at once, where they are only counted
 _NO_SAMPLES = "holds no samples"
 
 
@@ -26,23 +27,27 @@ class _Forward(soundfile.SoundFile):
         return False
 
 
-def part(file: BinaryIO) -> Part:
-    """A file, the whole of which libsndfile decodes."""
-    return Part(lambda: _measured(file), lambda block: _decoded(file, block))
+def part(file: BinaryIO, exact: bool = True) -> Part:
+    """A file, the whole of which libsndfile decodes.
+
+    Args:
+        exact: whether its header says how many samples there are; else they are decoded to be counted.
+    """
+    return Part(lambda: _measured(file, exact), lambda block: _decoded(file, block, exact))
 
 
-def _measured(file: BinaryIO) -> AudioInfo:
+def _measured(file: BinaryIO, exact: bool) -> AudioInfo:
     source, opened = _opened(file)
     with opened:
-        rate_hz, channels, promised = checked_rate(opened.samplerate), opened.channels, opened.frames
-        if promised >= _UNKNOWN:
-            promised = sum(len(block) for block in _blocks(source, opened, 2**18))
-    if promised <= 0:
+        rate_hz, channels, num_samples = checked_rate(opened.samplerate), opened.channels, opened.frames
+        if not exact or num_samples >= _UNKNOWN:
+            num_samples = sum(len(block) for block in _blocks(source, opened, _COUNTED_SAMPLES))
+    if num_samples <= 0:
         raise InputError(_NO_SAMPLES)
-    return AudioInfo(rate_hz, channels, promised)
+    return AudioInfo(rate_hz, channels, num_samples)
 
 
-def _decoded(file: BinaryIO, block_samples: int) -> Iterator[tuple[int, np.ndarray]]:
+def _decoded(file: BinaryIO, block_samples: int, exact: bool) -> Iterator[tuple[int, np.ndarray]]:
     source, opened = _opened(file)
     num_samples = 0
     with opened:
@@ -52,7 +57,7 @@ def _decoded(file: BinaryIO, block_samples: int) -> Iterator[tuple[int, np.ndarr
             yield rate_hz, block
     if num_samples == 0:
         raise InputError(_NO_SAMPLES)
-    if num_samples < promised < _UNKNOWN:
+    if exact and num_samples < promised < _UNKNOWN:
         raise InputError(f"is truncated: {num_samples} of {promised} samples can be read")
 
 

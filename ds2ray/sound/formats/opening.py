@@ -10,12 +10,10 @@ from typing import BinaryIO
 
 from ds2ray import storage
 from ds2ray.errors import InputError, StorageError
-from ds2ray.sound.formats import libsndfile, raw
+from ds2ray.sound.formats import ffmpeg, flac, libsndfile, mp3, ogg, raw, wav
+from ds2ray.sound.formats.lengths import refuse_cut
 from ds2ray.sound.formats.part import Part
 
-WAV_UNKNOWN_BYTES = 0x7FFFFFFF  # lengths from here on are placeholders of programs that stream
-OGG_LONGEST_PAGE_BYTES = 65307
-OGG_LAST_PAGE = 0x04  # flag of a page's header
 EMPTY = "is empty (0 bytes)"
 
 _OF_THE_FILE = {
@@ -47,9 +45,33 @@ def opened(audio: str | bytes, at_once: bool = False) -> Iterator[list[Part]]:
         if isinstance(audio, str) and audio.lower().endswith(raw.PCM_SUFFIX):
             yield [raw.part(file, size_bytes)]
         else:
-            file.seek(0)
-            _refuse_cut(file)
-            yield [libsndfile.part(file)]
+            yield _parts(file, size_bytes, at_once or isinstance(audio, bytes) or storage.is_local(audio))
+
+
+def _parts(file: BinaryIO, size_bytes: int, is_near: bool) -> list[Part]:
+    """The recordings of a file with a header.
+
+    What it costs to know how long they are: nothing but the header for WAV and its kin, FLAC on a server, and MP3 whose
+    first frame counts the whole file; all of the file, not decoded, for Ogg and for FLAC nearby, which may be joined;
+    all of it, decoded, for other MP3 and for what FFmpeg reads.
+    """
+    file.seek(0)
+    head = file.read(16)
+    foreign = ffmpeg.format_of(head)
+    if foreign:
+        if not ffmpeg.is_there():
+            raise ffmpeg.needed(foreign)
+        return [ffmpeg.part(file)]
+    if wav.is_wav(head):
+        return [libsndfile.part(each) for each in wav.recordings(file, size_bytes)]
+    if head[:4] == ogg.MAGIC:
+        return [libsndfile.part(each) for each in ogg.recordings(file, size_bytes)]
+    if head[:4] == flac.MAGIC and is_near:
+        return [libsndfile.part(each) for each in flac.recordings(file, size_bytes)]
+    if mp3.begins_as_mp3(file) and not mp3.counts_all(file, size_bytes):
+        return [libsndfile.part(each, exact=False) for each in mp3.recordings(file, size_bytes)]
+    refuse_cut(file, size_bytes)
+    return [libsndfile.part(file)]
 
 
 def read_file(uri: str) -> bytes:
@@ -96,26 +118,3 @@ def _told(uri: str) -> Iterator[None]:
         if reason is None:
             raise
         raise InputError(reason) from error
-
-
-def _refuse_cut(file: BinaryIO) -> None:
-    """Refuse empty files, and cut ones in formats whose decoder takes what is left for all of it."""
-    header = file.read(12)
-    size_bytes = file.seek(0, io.SEEK_END)
-    if not header:
-        raise InputError(EMPTY)
-    if header[:4] == b"RIFF" and header[8:] == b"WAVE":
-        promised = 8 + int.from_bytes(header[4:8], "little")
-        # programs that write to a pipe do not know the length and put the highest number there, or one close to it;
-        # some count a padding byte that they do not write
-        if promised < WAV_UNKNOWN_BYTES and promised > size_bytes + 1:
-            raise InputError(f"is truncated: {size_bytes} of {promised} bytes are there")
-    if header[:4] == b"OggS":
-        file.seek(max(0, size_bytes - OGG_LONGEST_PAGE_BYTES))
-        tail = file.read()
-        page = tail[tail.rfind(b"OggS") :]
-        segments = page[26] if len(page) > 26 else 0
-        page_bytes = 27 + segments + sum(page[27 : 27 + segments])
-        if len(page) < page_bytes or not page[5] & OGG_LAST_PAGE:
-            raise InputError(f"is truncated: its {size_bytes} bytes do not hold the last page")
-    file.seek(0)

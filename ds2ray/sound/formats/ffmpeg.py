@@ -1,0 +1,118 @@
+"""Decoding with FFmpeg through PyAV, an optional dependency: m4a, AAC, webm and what else libsndfile does not know.
+
+Such files are decoded to be measured: none of their headers is exact.
+"""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+
+from ds2ray.errors import InputError
+from ds2ray.sound.formats.faults import Watched, decoding
+from ds2ray.sound.formats.info import AudioInfo, checked_rate
+from ds2ray.sound.formats.part import Part
+
+SUFFIXES = (".m4a", ".mp4", ".aac", ".webm", ".mka", ".wma", ".amr", ".3gp")
+"""How the names of audio files end that only FFmpeg decodes."""
+
+_COUNTED_SAMPLES = 2**18  # at once, over all channels, where they are only counted
+_MATROSKA = b"\x1a\x45\xdf\xa3"
+_ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"
+_AMR = b"#!AMR"
+
+
+def format_of(head: bytes) -> str:
+    """The name of the format that a file of FFmpeg's begins as; empty for any other."""
+    if head[4:8] == b"ftyp":
+        return "MP4 (m4a)"
+    if head[:4] == _MATROSKA:
+        return "webm or Matroska"
+    if head[:8] == _ASF:
+        return "Windows Media"
+    if head[:5] == _AMR:
+        return "AMR"
+    if head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xF6 == 0xF0:  # ADTS: the layer's bits are 0, unlike MP3's
+        return "AAC"
+    return ""
+
+
+def is_there() -> bool:
+    """Whether PyAV is installed."""
+    try:
+        import av  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def needed(name: str) -> InputError:
+    """What to say of a file of this format where PyAV is missing."""
+    return InputError(f"is {name}, which needs PyAV: install ds2ray[av], or convert it to wav or flac")
+
+
+def part(file: BinaryIO) -> Part:
+    """The first audio stream of a file."""
+    return Part(lambda: _measured(file), lambda block: _decoded(file, block))
+
+
+def _measured(file: BinaryIO) -> AudioInfo:
+    lengths = []
+    kind = (0, 0)
+    for found_hz, block in _decoded(file, _COUNTED_SAMPLES):
+        kind = found_hz, block.shape[1]
+        lengths.append(len(block))
+    return AudioInfo(*kind, sum(lengths))
+
+
+def _decoded(file: BinaryIO, block_samples: int) -> Iterator[tuple[int, np.ndarray]]:
+    held: list[np.ndarray] = []
+    kind: tuple[int, int] | None = None
+    num_held = 0
+    for rate_hz, block in _frames(file):
+        if kind not in (None, (rate_hz, block.shape[1])):
+            raise InputError("changes its sample rate or its channels on the way; convert it to wav or flac")
+        kind = rate_hz, block.shape[1]
+        held.append(block)
+        num_held += block.size
+        if num_held >= block_samples:
+            yield rate_hz, np.concatenate(held)
+            held, num_held = [], 0
+    if kind is None:
+        raise InputError("holds no samples")
+    if held:
+        yield kind[0], np.concatenate(held)
+
+
+def _frames(file: BinaryIO) -> Iterator[tuple[int, np.ndarray]]:
+    """Sample rate and float32 [num_samples, C], frame by frame."""
+    import av
+
+    file.seek(0)
+    source = Watched(file)
+    with decoding(source):
+        container = av.open(source, "r", metadata_errors="replace")
+    with container:
+        if not container.streams.audio:
+            raise InputError("holds no sound")
+        with decoding(source):
+            frames = container.decode(container.streams.audio[0])
+        while True:
+            with decoding(source):
+                frame = next(frames, None)
+                samples = None if frame is None else frame.to_ndarray()
+            if frame is None or samples is None:
+                return
+            channels = frame.layout.nb_channels
+            if not frame.format.is_planar:
+                samples = samples.reshape(-1, channels).T
+            yield checked_rate(frame.sample_rate), np.ascontiguousarray(_scaled(samples).T)
+
+
+def _scaled(samples: np.ndarray) -> np.ndarray:
+    """Samples of any type as float32, full scale at -1 and 1."""
+    if samples.dtype.kind == "u":
+        return (samples.astype(np.float32) - 128.0) / 128.0
+    if samples.dtype.kind == "i":
+        return (samples / float(-np.iinfo(samples.dtype).min)).astype(np.float32)
+    return samples.astype(np.float32)

@@ -1,0 +1,48 @@
+"""How many bytes a file has by its header, in formats whose decoder takes what is left of a cut one for all of it."""
+
+from typing import BinaryIO
+
+from ds2ray.errors import InputError
+from ds2ray.sound.formats.wav import is_placeholder
+
+_SPHERE = b"NIST_1A"
+_WAVE_64 = b"riff\x2e\x91\xcf\x11"
+_IFF = b"FORM"
+_SUN = b".snd"
+_SPHERE_CODINGS = {"pcm", "ulaw", "alaw", "mu-law", "a-law"}
+
+
+def refuse_cut(file: BinaryIO, size_bytes: int) -> None:
+    """Raise InputError where the header of AIFF, AU, Wave64 or NIST SPHERE says that there were more bytes."""
+    file.seek(0)
+    head = file.read(1024)
+    promised = _promised(head)
+    # some count a padding byte that they do not write
+    if promised is not None and promised > size_bytes + 1 and not is_placeholder(promised):
+        raise InputError(f"is truncated: {size_bytes} of {promised} bytes are there")
+
+
+def _promised(head: bytes) -> int | None:
+    if head[:4] == _IFF:
+        return 8 + int.from_bytes(head[4:8], "big")
+    if head[:4] == _SUN:
+        length = int.from_bytes(head[8:12], "big")
+        return None if length == 0xFFFFFFFF else int.from_bytes(head[4:8], "big") + length
+    if head[:8] == _WAVE_64:
+        return int.from_bytes(head[16:24], "little")
+    if head[:7] == _SPHERE:
+        return _promised_by_sphere(head)
+    return None
+
+
+def _promised_by_sphere(head: bytes) -> int | None:
+    """A SPHERE header is lines `name -type value`, padded to the number of bytes in its second line."""
+    lines = head.decode("latin-1").splitlines()
+    fields = {words[0]: words[2] for line in lines[2:] if len(words := line.split(maxsplit=2)) == 3}
+    if fields.get("sample_coding", "pcm") not in _SPHERE_CODINGS:
+        return None  # compressed: libsndfile refuses it
+    try:
+        samples = int(fields["sample_count"]) * int(fields["channel_count"])
+        return int(lines[1]) + samples * int(fields["sample_n_bytes"])
+    except (KeyError, ValueError, IndexError):
+        return None

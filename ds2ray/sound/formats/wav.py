@@ -1,0 +1,145 @@
+"""WAV: lengths that a program did not know when it wrote the header, and recordings that were joined byte by byte.
+
+A WAV file is `RIFF <length> WAVE` and chunks `<id> <length> <content>`, of which `data` holds the samples. Who writes
+to a pipe puts a placeholder there: 0 (GStreamer, Python), 0x7FFFF000 (sox), 0x7FFFFFFF, 0x80000000 (arecord),
+0xFFFFFFFF (ffmpeg). RF64 is the same with lengths of 64 bits in a chunk `ds64`.
+"""
+
+import io
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from ds2ray.errors import InputError
+from ds2ray.sound.formats.spliced import Stretch, spliced
+
+_PIPED = 0x7FFF0000
+"""Lengths from here on were not known: few bytes below 2 GiB, or beyond."""
+
+_LARGE = 0x10000000
+"""Lengths from here on, 2 hours at 16 kHz, were not known either if they are round."""
+
+_SCANNED_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Where samples lie: the place of their length's four bytes, and the stretch that holds them."""
+
+    length_at: int
+    start: int
+    end: int
+    declared: int
+
+
+def recordings(file: BinaryIO, size_bytes: int) -> list[BinaryIO]:
+    """The recordings in a file that begins as WAV does, each as a file that says how long it is.
+
+    Raises:
+        InputError: the samples end before their length, which is no placeholder.
+    """
+    found: list[BinaryIO] = []
+    start = 0
+    while start < size_bytes and _begins(file, start):
+        data = _data(file, start, size_bytes)
+        if data is None:
+            break  # libsndfile says what is missing
+        following = data.end + (data.end - data.start) % 2
+        end = following if _begins(file, following) else size_bytes
+        if start == 0 and end == size_bytes and data.declared == data.end - data.start:
+            break
+        found.append(_mended(file, Stretch(start, end), data))
+        start = end
+    return found or [file]
+
+
+def is_placeholder(length: int) -> bool:
+    """Whether a length was written by a program that did not know it."""
+    if length >= _PIPED:
+        return True
+    return length >= _LARGE and ((length & 0xFFF) in (0, 0xFFF) or length % 10**6 == 0)
+
+
+def _mended(file: BinaryIO, place: Stretch, data: _Data) -> BinaryIO:
+    length = data.end - data.start
+    if length == data.declared or length > 0xFFFFFFFF:
+        return spliced(file, [place])
+    number = length.to_bytes(4, "little")
+    return spliced(file, [Stretch(place.start, data.length_at), number, Stretch(data.start, place.end)])
+
+
+def _data(file: BinaryIO, start: int, size_bytes: int) -> _Data | None:
+    """The chunk `data` of the recording that begins at `start`; None where it has none."""
+    file.seek(start)
+    riff = file.read(12)
+    riff_end = start + 8 + int.from_bytes(riff[4:8], "little")
+    wide = None  # length of the samples in 64 bits
+    place = start + 12
+    while place + 8 <= size_bytes:
+        file.seek(place)
+        name, length = file.read(4), int.from_bytes(file.read(4), "little")
+        content = place + 8
+        if name == b"ds64":
+            lengths = file.read(16)
+            riff_end, wide = start + 8 + int.from_bytes(lengths[:8], "little"), int.from_bytes(lengths[8:], "little")
+        if name == b"data":
+            declared = wide if wide is not None and length == 0xFFFFFFFF else length
+            end = _end_of_data(file, content, declared, riff_end, size_bytes)
+            return _Data(place + 4, content, end, length if wide is None else end - content)
+        place = content + length + length % 2
+    return None
+
+
+def _end_of_data(file: BinaryIO, start: int, declared: int, riff_end: int, size_bytes: int) -> int:
+    available = size_bytes - start
+    if 0 < declared <= available:
+        return start + declared
+    if declared == 0 and _holds_chunks(file, start, size_bytes):
+        return start  # it has no samples, and says so
+    if declared > available + 1 and not is_placeholder(declared) and riff_end != size_bytes:
+        raise InputError(f"is truncated: {available} of {declared} bytes of samples are there")
+    return _next_recording(file, start, size_bytes)
+
+
+def _holds_chunks(file: BinaryIO, start: int, size_bytes: int) -> bool:
+    """Whether a stretch is chunks up to its end, and not samples."""
+    place = start
+    while place + 8 <= size_bytes:
+        file.seek(place)
+        name, length = file.read(4), int.from_bytes(file.read(4), "little")
+        if not name.isascii() or not name.strip(b"_ ").isalnum():
+            return False
+        place += 8 + length + length % 2
+    return place in (size_bytes, size_bytes + 1)
+
+
+def _begins(file: BinaryIO, place: int) -> bool:
+    file.seek(place)
+    head = file.read(12)
+    return head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE"
+
+
+def _next_recording(file: BinaryIO, start: int, size_bytes: int) -> int:
+    """Where, after samples of unknown length, another recording begins; else the end of the file."""
+    place, kept = start, b""
+    file.seek(start)
+    while window := file.read(_SCANNED_BYTES):
+        text = kept + window
+        found = text.find(b"WAVEfmt ")
+        while found >= 0:
+            begins = place - len(kept) + found - 8
+            if begins >= start and text[found - 8 : found - 4] == b"RIFF":
+                return begins
+            found = text.find(b"WAVEfmt ", found + 1)
+        place += len(window)
+        kept = text[-19:]
+    return min(place, size_bytes)
+
+
+def is_wav(head: bytes) -> bool:
+    """Whether a file begins as WAV does. `io` of other byte order (RIFX) is libsndfile's alone."""
+    return head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE"
+
+
+def size_of(file: BinaryIO) -> int:
+    """Bytes of a file."""
+    return file.seek(0, io.SEEK_END)
