@@ -12,7 +12,7 @@ from ds2ray.errors import InputError, StorageError
 from ds2ray.packs.files import content_version, encode_pack
 from ds2ray.packs.layout import Member, Pack
 from ds2ray.packs.ledger import Packed
-from ds2ray.sound.audio import probe, read_encoded, read_waveform
+from ds2ray.sound.audio import REPLACE, probe, read_encoded, read_waveform
 from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.problems import Problem, ProblemKind
 from ds2ray.tables.validation import DURATION_CORRECTED, validate
@@ -119,8 +119,7 @@ def _read(member: Member, decode_audio: bool) -> bytes | Problem:
     except FileNotFoundError:
         return _audio_problem(member, "there is no such file", "correct the path, or run again if it was replaced")
     except InputError as error:
-        remedy = "replace the file (wav, flac, ogg, mp3 or 16-bit 16 kHz mono .pcm)"
-        return _audio_problem(member, str(error), remedy)
+        return _audio_problem(member, str(error), REPLACE)
     except StorageError as error:
         if isinstance(audio, str) and storage.is_local(audio):  # one file's permissions, not the whole store
             return _audio_problem(member, str(error), "make the file readable")

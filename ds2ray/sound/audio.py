@@ -17,15 +17,22 @@ from ds2ray import storage
 from ds2ray.config import AudioConfig
 from ds2ray.errors import InputError
 from ds2ray.sound.channels import Mixer
-from ds2ray.sound.formats import raw
+from ds2ray.sound.formats import ffmpeg, raw
 from ds2ray.sound.formats.info import AudioInfo
 from ds2ray.sound.formats.opening import opened, read_file
 from ds2ray.sound.formats.part import Part
 from ds2ray.sound.pieces import untold
 from ds2ray.sound.resampling import resample
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", raw.PCM_SUFFIX)
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".rf64", ".sph", ".w64"),
+    *ffmpeg.SUFFIXES,
+    raw.PCM_SUFFIX,
+)
 """How the names of audio files end."""
+
+REPLACE = "replace the file, by wav, flac, ogg, mp3 or raw 16-bit 16 kHz mono .pcm for instance"
+"""What to do about a file that cannot be read."""
 
 _BLOCK_SAMPLES = 2**20
 """Samples, over all channels, that are decoded at once: a minute at 16 kHz."""

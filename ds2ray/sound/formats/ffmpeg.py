@@ -4,11 +4,13 @@ Such files are decoded to be measured: none of their headers is exact.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 import numpy as np
 
 from ds2ray.errors import InputError
+from ds2ray.sound.formats import libsndfile
 from ds2ray.sound.formats.faults import Watched, decoding
 from ds2ray.sound.formats.info import AudioInfo, checked_rate
 from ds2ray.sound.formats.part import Part
@@ -20,6 +22,10 @@ _COUNTED_SAMPLES = 2**18  # at once, over all channels, where they are only coun
 _MATROSKA = b"\x1a\x45\xdf\xa3"
 _ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"
 _AMR = b"#!AMR"
+
+
+class _NotOpened(InputError):
+    """FFmpeg does not know what a file is."""
 
 
 def format_of(head: bytes) -> str:
@@ -56,6 +62,37 @@ def part(file: BinaryIO) -> Part:
     return Part(lambda: _measured(file), lambda block: _decoded(file, block))
 
 
+def part_of_last_resort(file: BinaryIO) -> Part:
+    """A file that libsndfile decodes, or else, where it knows the format and not the coding, FFmpeg."""
+
+    def measure() -> AudioInfo:
+        try:
+            return libsndfile.part(file).measure()
+        except libsndfile.NotOpened as error:
+            with _or(error):
+                return _measured(file)
+
+    def decode(block_samples: int) -> Iterator[tuple[int, np.ndarray]]:
+        try:
+            yield from libsndfile.part(file).decode(block_samples)
+        except libsndfile.NotOpened as error:
+            with _or(error):
+                yield from _decoded(file, block_samples)
+
+    return Part(measure, decode)
+
+
+@contextmanager
+def _or(first: InputError) -> Iterator[None]:
+    """Raise what libsndfile said where FFmpeg is missing or cannot open the file either."""
+    if not is_there():
+        raise InputError(f"{first}; perhaps PyAV can: install ds2ray[av]") from first
+    try:
+        yield
+    except _NotOpened:
+        raise first from None
+
+
 def _measured(file: BinaryIO) -> AudioInfo:
     lengths = []
     kind = (0, 0)
@@ -90,8 +127,11 @@ def _frames(file: BinaryIO) -> Iterator[tuple[int, np.ndarray]]:
 
     file.seek(0)
     source = Watched(file)
-    with decoding(source):
-        container = av.open(source, "r", metadata_errors="replace")
+    try:
+        with decoding(source):
+            container = av.open(source, "r", metadata_errors="replace")
+    except InputError as error:
+        raise _NotOpened(str(error)) from error
     with container:
         if not container.streams.audio:
             raise InputError("holds no sound")

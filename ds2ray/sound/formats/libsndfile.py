@@ -16,6 +16,10 @@ _COUNTED_SAMPLES = 2**16  # at once, where they are only counted
 _NO_SAMPLES = "holds no samples"
 
 
+class NotOpened(InputError):
+    """libsndfile does not know what a file is, or not how it is coded."""
+
+
 class _Forward(soundfile.SoundFile):
     """A sound file that is read from beginning to end.
 
@@ -64,8 +68,11 @@ def _decoded(file: BinaryIO, block_samples: int, exact: bool) -> Iterator[tuple[
 def _opened(file: BinaryIO) -> tuple[Watched, _Forward]:
     file.seek(0)
     source = Watched(file)
-    with decoding(source):
-        opened = _Forward(source)
+    try:
+        with decoding(source):
+            opened = _Forward(source)
+    except InputError as error:
+        raise NotOpened(str(error)) from error
     return source, opened
 
 

@@ -16,6 +16,11 @@ from ds2ray.sound.formats.part import Part
 
 EMPTY = "is empty (0 bytes)"
 
+_DUMP = b"\xf0\x7e"
+
+_CONTAINERS = (b"FORM", b"caff", b".snd", b"RIFX")
+"""Formats that hold many codings, of which libsndfile knows some."""
+
 _OF_THE_FILE = {
     errno.EACCES: "may not be read (permission denied)",
     errno.EPERM: "may not be read (permission denied)",
@@ -63,15 +68,17 @@ def _parts(file: BinaryIO, size_bytes: int, is_near: bool) -> list[Part]:
             raise ffmpeg.needed(foreign)
         return [ffmpeg.part(file)]
     if wav.is_wav(head):
-        return [libsndfile.part(each) for each in wav.recordings(file, size_bytes)]
+        return [ffmpeg.part_of_last_resort(each) for each in wav.recordings(file, size_bytes)]
     if head[:4] == ogg.MAGIC:
-        return [libsndfile.part(each) for each in ogg.recordings(file, size_bytes)]
+        return [ffmpeg.part_of_last_resort(each) for each in ogg.recordings(file, size_bytes)]
     if head[:4] == flac.MAGIC and is_near:
         return [libsndfile.part(each) for each in flac.recordings(file, size_bytes)]
     if mp3.begins_as_mp3(file) and not mp3.counts_all(file, size_bytes):
         return [libsndfile.part(each, exact=False) for each in mp3.recordings(file, size_bytes)]
+    if head[:2] == _DUMP:  # whose decoder prints
+        raise InputError("is a MIDI dump of an instrument, no recording")
     refuse_cut(file, size_bytes)
-    return [libsndfile.part(file)]
+    return [ffmpeg.part_of_last_resort(file) if head[:4] in _CONTAINERS else libsndfile.part(file)]
 
 
 def read_file(uri: str) -> bytes:

@@ -5,7 +5,6 @@ to a pipe puts a placeholder there: 0 (GStreamer, Python), 0x7FFFF000 (sox), 0x7
 0xFFFFFFFF (ffmpeg). RF64 is the same with lengths of 64 bits in a chunk `ds64`.
 """
 
-import io
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -18,17 +17,26 @@ _PIPED = 0x7FFF0000
 _LARGE = 0x10000000
 """Lengths from here on, 2 hours at 16 kHz, were not known either if they are round."""
 
+MAX_CHUNKS = 10_000
+"""Chunks that are looked at: in a damaged file each of its bytes could be taken for one."""
+
 _SCANNED_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class _Data:
-    """Where samples lie: the place of their length's four bytes, and the stretch that holds them."""
+    """Where samples lie: the place of their length's four bytes, and the stretch that holds them.
+
+    Attributes:
+        declared: their length as the header gives it.
+        wide_at: the place of the chunk that gives it in 64 bits; 0: there is none.
+    """
 
     length_at: int
     start: int
     end: int
     declared: int
+    wide_at: int
 
 
 def recordings(file: BinaryIO, size_bytes: int) -> list[BinaryIO]:
@@ -43,8 +51,9 @@ def recordings(file: BinaryIO, size_bytes: int) -> list[BinaryIO]:
         data = _data(file, start, size_bytes)
         if data is None:
             break  # libsndfile says what is missing
-        following = data.end + (data.end - data.start) % 2
-        end = following if _begins(file, following) else size_bytes
+        # behind an odd number of bytes stands one that fills them up, which some programs leave out
+        behind = (data.end + (data.end - data.start) % 2, data.end)
+        end = next((place for place in behind if _begins(file, place)), size_bytes)
         if start == 0 and end == size_bytes and data.declared == data.end - data.start:
             break
         found.append(_mended(file, Stretch(start, end), data))
@@ -64,7 +73,11 @@ def _mended(file: BinaryIO, place: Stretch, data: _Data) -> BinaryIO:
     if length == data.declared or length > 0xFFFFFFFF:
         return spliced(file, [place])
     number = length.to_bytes(4, "little")
-    return spliced(file, [Stretch(place.start, data.length_at), number, Stretch(data.start, place.end)])
+    if not data.wide_at:
+        return spliced(file, [Stretch(place.start, data.length_at), number, Stretch(data.start, place.end)])
+    size = min(0xFFFFFFFF, place.end - place.start - 8).to_bytes(4, "little")
+    before, between = Stretch(place.start + 8, data.wide_at), Stretch(data.wide_at + 4, data.length_at)
+    return spliced(file, [b"RIFF" + size, before, b"JUNK", between, number, Stretch(data.start, place.end)])
 
 
 def _data(file: BinaryIO, start: int, size_bytes: int) -> _Data | None:
@@ -73,18 +86,20 @@ def _data(file: BinaryIO, start: int, size_bytes: int) -> _Data | None:
     riff = file.read(12)
     riff_end = start + 8 + int.from_bytes(riff[4:8], "little")
     wide = None  # length of the samples in 64 bits
-    place = start + 12
-    while place + 8 <= size_bytes:
+    wide_at, place = 0, start + 12
+    for _ in range(MAX_CHUNKS):
+        if place + 8 > size_bytes:
+            break
         file.seek(place)
         name, length = file.read(4), int.from_bytes(file.read(4), "little")
         content = place + 8
         if name == b"ds64":
-            lengths = file.read(16)
+            wide_at, lengths = place, file.read(16)
             riff_end, wide = start + 8 + int.from_bytes(lengths[:8], "little"), int.from_bytes(lengths[8:], "little")
         if name == b"data":
             declared = wide if wide is not None and length == 0xFFFFFFFF else length
             end = _end_of_data(file, content, declared, riff_end, size_bytes)
-            return _Data(place + 4, content, end, length if wide is None else end - content)
+            return _Data(place + 4, content, end, declared, wide_at)
         place = content + length + length % 2
     return None
 
@@ -136,10 +151,5 @@ def _next_recording(file: BinaryIO, start: int, size_bytes: int) -> int:
 
 
 def is_wav(head: bytes) -> bool:
-    """Whether a file begins as WAV does. `io` of other byte order (RIFX) is libsndfile's alone."""
+    """Whether a file begins as WAV does; those of the other byte order (RIFX) are libsndfile's alone."""
     return head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE"
-
-
-def size_of(file: BinaryIO) -> int:
-    """Bytes of a file."""
-    return file.seek(0, io.SEEK_END)
