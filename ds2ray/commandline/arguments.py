@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -21,6 +21,10 @@ FLAGS = {
     "--cfg": "print the composed settings as YAML",
     "--dry-run": "check everything and print the plan: dry_run=true",
 }
+FROM_FILE = "--from-file"
+"""The one option with a value, as other programs have it: `--from-file LIST` is from_file=LIST."""
+STDIN = "-"
+"""How stdin is named: a path like others."""
 
 
 for _name, _spec in JOBS.items():
@@ -46,12 +50,12 @@ class Arguments:
         overrides: list[str] = []
         problems: list[str] = []
         positionals: list[str] = []
-        for argument in argv:
+        for argument in _joined(argv):
             match = self._OVERRIDE.fullmatch(argument)
             try:
                 if match:
                     overrides.append(self._override(match["sign"], match["key"], match["value"]))
-                elif argument.startswith("-"):
+                elif argument.startswith("-") and argument != STDIN:
                     overrides += self._flag(argument)
                 elif self._DELETION.fullmatch(argument):
                     raise ConfigError(f"{argument}: settings cannot be removed, only changed: key=value")
@@ -66,7 +70,12 @@ class Arguments:
         return overrides, problems
 
     def _flag(self, argument: str) -> list[str]:
-        name = argument.lstrip("-").partition("=")[0].replace("-", "_")
+        flag, _, value = argument.partition("=")
+        name = flag.lstrip("-").replace("-", "_")
+        if flag == FROM_FILE and name in self.settings:
+            if not value:
+                raise ConfigError(f"{FROM_FILE} names no list of files: {FROM_FILE} LIST")
+            return [self._typed_override(self.settings[name], value)]
         if argument == "--dry-run":
             if "dry_run" not in self.settings:
                 raise ConfigError(f"{argument}: this job has no dry run")
@@ -128,6 +137,13 @@ class Arguments:
         if same_name:
             return f" (did you mean {' or '.join(same_name[:4])}?)"
         return _did_you_mean(key, [*self.settings, *self.groups]) or " (--help lists all of them)"
+
+
+def _joined(argv: Iterable[str]) -> Iterator[str]:
+    """The arguments, `--from-file LIST` as one of them: `--from-file=LIST`."""
+    rest = iter(argv)
+    for argument in rest:
+        yield f"{FROM_FILE}={next(rest, '')}" if argument == FROM_FILE else argument
 
 
 _SECRET_NAME = re.compile(r"secret|passwo?r?d|token|credential|(access|api|private)_?key", re.IGNORECASE)

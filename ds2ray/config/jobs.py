@@ -67,7 +67,8 @@ class SweepJob:
 class TranscribeJob:
     """jobs/transcribe.py"""
 
-    audio: list[str] = setting([], "audio files to recognise …")
+    audio: list[str] = setting([], "audio files to recognise, `-` for stdin …")
+    from_file: str = setting("", "… also those that this list or playlist names, a path a line; `-` for stdin …")
     manifest: str = setting("", "… or a manifest; transcripts in it are compared with what is recognised")
     user: str = setting("", "whose adapter to use; empty: the manifest's own user_id, else the base alone")
     base: str = setting("", "as for adapt_users")

@@ -87,6 +87,19 @@ def read_file(uri: str) -> bytes:
         return storage.read_bytes(uri)
 
 
+def why_unreadable(uri: str) -> str:
+    """Why a local file cannot be opened, as far as can be told without opening it; empty where it can."""
+    try:
+        with _told(uri):
+            if os.access(storage.local_path(uri), os.R_OK):
+                return ""
+            return _OF_THE_FILE[errno.EACCES]
+    except FileNotFoundError:
+        return "there is no such file"
+    except InputError as error:
+        return str(error)
+
+
 @contextmanager
 def _file(audio: str | bytes, at_once: bool) -> Iterator[BinaryIO]:
     if isinstance(audio, str) and "#" in audio:

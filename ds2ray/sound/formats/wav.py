@@ -111,7 +111,7 @@ def _end_of_data(file: BinaryIO, start: int, declared: int, riff_end: int, size_
     if declared == 0 and _holds_chunks(file, start, size_bytes):
         return start  # it has no samples, and says so
     if declared > available + 1 and not is_placeholder(declared) and riff_end != size_bytes:
-        raise InputError(f"is truncated: {available} of {declared} bytes of samples are there")
+        raise InputError(f"is truncated: {size_bytes} of {start + declared} bytes are there")
     return _next_recording(file, start, size_bytes)
 
 
