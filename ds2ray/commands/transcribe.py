@@ -45,7 +45,7 @@ def _transcribe(job: TranscribeJob, store: Store) -> int:
     display.doing("opening the base")
     from ds2ray.recognition.transcriber import Transcriber  # imports torch
 
-    transcriber = Transcriber.open(store, job.base, batch_s=job.batch_s)
+    transcriber = Transcriber.open(store, job.base, batch_s=job.batch_s, vad=job.vad, max_segment_s=job.max_segment_s)
     if manifest is None:
         hypotheses = transcriber.transcribe(uris, user=job.user, tell=_tell)
     else:
