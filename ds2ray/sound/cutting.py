@@ -5,8 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ds2ray.sound.segments import Segmenter, SegmentRules, Span
+from ds2ray.sound.segments import SPEECH, Segmenter, SegmentRules, Span
 from ds2ray.sound.voice_activity import FRAME_S, SpeechStream, speech_probabilities
+
+LOUD_SHARE, QUIET_DB, QUIET_S = 0.9, 15.0, 0.3
+"""A recording is steady where it falls by so many decibels below the power that so large a share of its frames stays
+under for no longer than this: its pauses are shorter than those that are cut."""
+
+STEADY_FRAMES = 24
+"""Frames of a steady recording that are looked at: half of them have to be speech."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +45,49 @@ def cut(pieces: Iterable[np.ndarray], sample_rate_hz: int, rules: SegmentRules) 
 def cut_all(waveforms: Sequence[np.ndarray], sample_rate_hz: int, rules: SegmentRules) -> list[list[Segment]]:
     """The segments of whole recordings, each in order, whose speech is looked for together.
 
+    Where a recording is no longer than a segment and about as loud all the time, only its loudest part is looked at:
+    if that is speech, all of it is one segment.
+
     Args:
         waveforms: float32 [num_samples] each.
     """
-    found = []
-    for waveform, probabilities in zip(waveforms, speech_probabilities(waveforms, sample_rate_hz), strict=True):
+    found: list[list[Segment]] = [[] for _ in waveforms]
+    steady = [n for n, waveform in enumerate(waveforms) if _is_steady(waveform, sample_rate_hz, rules)]
+    loudest = speech_probabilities([_loudest(waveforms[n], sample_rate_hz) for n in steady], sample_rate_hz)
+    spoken = {n for n, scores in zip(steady, loudest, strict=True) if (scores >= SPEECH).sum() >= STEADY_FRAMES // 2}
+    for n in spoken:
+        found[n] = [Segment(0.0, waveforms[n])]
+    others = [n for n in range(len(waveforms)) if n not in spoken]
+    probabilities = speech_probabilities([waveforms[n] for n in others], sample_rate_hz)
+    for n, scores in zip(others, probabilities, strict=True):
         segmenter, samples = Segmenter(rules), _Samples(sample_rate_hz)
-        samples.append(waveform)
-        found.append([samples.segment(span) for span in [*segmenter.push(probabilities), *segmenter.finish()]])
+        samples.append(waveforms[n])
+        found[n] = [samples.segment(span) for span in [*segmenter.push(scores), *segmenter.finish()]]
     return found
+
+
+def _is_steady(waveform: np.ndarray, sample_rate_hz: int, rules: SegmentRules) -> bool:
+    """Whether a recording fits into a segment and has no quiet stretch that is worth cutting out."""
+    if not STEADY_FRAMES * FRAME_S < len(waveform) / sample_rate_hz <= rules.max_s:
+        return False
+    power = _power(waveform, sample_rate_hz)
+    quiet = power < np.quantile(power, LOUD_SHARE) * 10 ** (-QUIET_DB / 10)
+    loud = np.flatnonzero(~quiet)
+    quiet_stretches = np.diff(np.concatenate([[-1], loud, [len(power)]])) - 1
+    return bool(quiet_stretches.max() * FRAME_S <= QUIET_S)
+
+
+def _loudest(waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """The `STEADY_FRAMES` of a recording that are the loudest together."""
+    sums = np.convolve(_power(waveform, sample_rate_hz), np.ones(STEADY_FRAMES), mode="valid")
+    start = round(int(sums.argmax()) * FRAME_S * sample_rate_hz)
+    return waveform[start : start + round(STEADY_FRAMES * FRAME_S * sample_rate_hz)]
+
+
+def _power(waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """The mean square of each whole frame, float32 [N]."""
+    size = round(FRAME_S * sample_rate_hz)
+    return np.square(waveform[: len(waveform) // size * size].reshape(-1, size)).mean(1)
 
 
 class _Samples:
