@@ -52,7 +52,7 @@ def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) ->
     display.doing("opening the base")
     from ds2ray.recognition.transcriber import Transcriber  # imports torch
 
-    transcriber = Transcriber.open(store, job.base, batch_s=job.batch_s)
+    transcriber = Transcriber.open(store, job.base, batch_s=job.batch_s, vad=job.vad, max_segment_s=job.max_segment_s)
     if manifest is None:
         heard = transcriber.transcribe([file.uri for file in files], user=job.user, tell=_tell)
         hypotheses = [replace(h, utterance_id=file.name) for h, file in zip(heard, files, strict=True)]

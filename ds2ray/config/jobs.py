@@ -1,5 +1,6 @@
 """The settings of each job: sections, and what is the job's own."""
 
+import math
 from dataclasses import dataclass, field
 
 from ds2ray.config.adapt import AdaptConfig
@@ -7,13 +8,16 @@ from ds2ray.config.adapter import AdapterConfig
 from ds2ray.config.audio import AudioConfig
 from ds2ray.config.cluster import ClusterConfig
 from ds2ray.config.data import DataConfig
-from ds2ray.config.fields import require, setting
+from ds2ray.config.fields import Choice, require, setting
 from ds2ray.config.model import ModelConfig
 from ds2ray.config.prepare import PrepareConfig
 from ds2ray.config.storage import StorageConfig
 from ds2ray.config.sweep import SweepConfig
 from ds2ray.config.text import TextConfig
 from ds2ray.config.train import TrainConfig
+
+SEGMENT_S = (2.0, 600.0)
+"""Less leaves no room for a pause to cut at, and more no room in memory for a batch."""
 
 
 @dataclass(kw_only=True)
@@ -63,6 +67,11 @@ class SweepJob:
     dry_run: bool = setting(False, "print the trials; start no Ray")
 
 
+class Vad(Choice):
+    auto = "auto", "silero-vad finds the speech, and only that is recognised, cut at pauses"
+    off = "off", "every file is recognised as a whole, silence and noise too, in memory that grows with its length"
+
+
 @dataclass(kw_only=True)
 class TranscribeJob:
     """jobs/transcribe.py"""
@@ -74,11 +83,16 @@ class TranscribeJob:
     base: str = setting("", "as for adapt_users")
     output: str = setting("", "URI that receives the hypotheses, .jsonl, .csv or .parquet; empty: the terminal")
     batch_s: float = setting(60.0, "seconds of padded audio per batch")
-    data: DataConfig = field(default_factory=DataConfig)
+    vad: Vad = setting(Vad.auto, "voice activity: what of a file is recognised")
+    max_segment_s: float = setting(30.0, "with vad=auto, longer speech is cut at its pauses")
+    data: DataConfig = field(default_factory=lambda: DataConfig(max_duration_s=math.inf))
     storage: StorageConfig = field(default_factory=StorageConfig)
 
     def __post_init__(self) -> None:
         require(self.batch_s > 0, "batch_s", self.batch_s, "above 0")
+        least_s, most_s = SEGMENT_S
+        allowed = f"{least_s:g} to {most_s:g} seconds"
+        require(least_s <= self.max_segment_s <= most_s, "max_segment_s", self.max_segment_s, allowed)
 
 
 @dataclass(kw_only=True)
