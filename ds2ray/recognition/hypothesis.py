@@ -23,7 +23,8 @@ class Hypothesis:
     """What was recognised in one utterance.
 
     Attributes:
-        adapter: version of the adapter that was used; empty: the base alone, for `note`.
+        adapter: version of the adapter that was used; empty: the base alone.
+        note: why the base alone was used, and how channels were mixed where that was not ordinary.
         score: mean log-probability of the best path per frame, 0 at best, and where nothing is spoken.
         error: why the audio could not be recognised; the text is then empty.
     """

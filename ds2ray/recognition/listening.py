@@ -30,10 +30,25 @@ class Part:
 
 @dataclass(frozen=True)
 class End:
-    """No part of this utterance follows. `problem` says why it could not be read."""
+    """No part of this utterance follows.
+
+    Attributes:
+        problem: why it could not be read.
+        note: how its channels were mixed, where that was not ordinary.
+    """
 
     index: int
     problem: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Short:
+    """An utterance of one piece, whose speech is looked for together with that of others."""
+
+    index: int
+    waveform: np.ndarray
+    note: str
 
 
 @dataclass(frozen=True)
@@ -71,15 +86,17 @@ def _read(
     utterances: Sequence[Utterance], order: Iterable[int], sample_rate_hz: int, rules: SegmentRules | None
 ) -> Iterator[Part | End]:
     """Parts of utterances and their ends; a part of one may stand between those of another."""
-    short: list[tuple[int, np.ndarray]] = []
+    short: list[_Short] = []
     for index in order:
+        notes: list[str] = []
         try:
-            pieces = read_pieces(utterances[index].audio, sample_rate_hz, rules.max_s if rules else TOGETHER_S)
+            piece_s = rules.max_s if rules else TOGETHER_S
+            pieces = read_pieces(utterances[index].audio, sample_rate_hz, piece_s, notes.append)
             first = next(pieces)
             following = next(pieces, None)
             if following is None and rules:
-                short.append((index, first))
-                if sum(len(waveform) for _, waveform in short) < TOGETHER_S * sample_rate_hz:
+                short.append(_Short(index, first, "; ".join(notes)))
+                if sum(len(each.waveform) for each in short) < TOGETHER_S * sample_rate_hz:
                     continue
                 yield from _cut_short(short, sample_rate_hz, rules)
                 short = []
@@ -93,15 +110,13 @@ def _read(
         except (FileNotFoundError, InputError) as error:
             yield End(index, "there is no such file" if isinstance(error, FileNotFoundError) else str(error))
         else:
-            yield End(index)
+            yield End(index, note="; ".join(notes))
     if short and rules:
         yield from _cut_short(short, sample_rate_hz, rules)
 
 
-def _cut_short(
-    short: Sequence[tuple[int, np.ndarray]], sample_rate_hz: int, rules: SegmentRules
-) -> Iterator[Part | End]:
-    found = cut_all([waveform for _, waveform in short], sample_rate_hz, rules)
-    for (index, _), segments in zip(short, found, strict=True):
-        yield from (Part(index, segment) for segment in segments)
-        yield End(index)
+def _cut_short(short: Sequence[_Short], sample_rate_hz: int, rules: SegmentRules) -> Iterator[Part | End]:
+    found = cut_all([each.waveform for each in short], sample_rate_hz, rules)
+    for each, segments in zip(short, found, strict=True):
+        yield from (Part(each.index, segment) for segment in segments)
+        yield End(each.index, note=each.note)

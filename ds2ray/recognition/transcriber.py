@@ -116,7 +116,8 @@ class Transcriber:
                 heard[part.index].append(row)
             for end in window.ends:
                 of_it = heard.pop(end.index, [])
-                results[end.index] = self._hypothesis(utterances[end.index], users[end.index], of_it, end.problem)
+                result = self._hypothesis(utterances[end.index], users[end.index], of_it, end.problem)
+                results[end.index] = replace(result, note="; ".join(filter(None, (result.note, end.note))))
             done += len(window.ends)
         return [result for result in results if result is not None]
 
