@@ -6,10 +6,13 @@ _DEAD = 1e-6
 """Share of the loudest channel's power below which a channel is dead: 60 dB below."""
 
 _OPPOSITE = -0.5
-"""Correlation with the loudest channel from which a channel counts as the same sound with its sign turned.
+"""Correlation with the first loud channel from which a channel counts as the same sound with its sign turned.
 
 Two microphones in a room correlate somewhere about 0, a balanced line wired the wrong way round with -1.
 """
+
+_LOUD = 0.5
+"""Share of the loudest channel's power from which a channel is loud: where several are, the first sets the sign."""
 
 _AT_ONCE = 2**18
 """Samples whose products are summed at once, so that a long recording needs no second copy in double precision."""
@@ -53,15 +56,16 @@ class Mixer:
 
 
 def _judged(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which channels are live, and which are the loudest with the sign turned: bool [C] each, from float64 [C, C]."""
+    """Which channels are live, and which are the first loud one turned: bool [C] each, from float64 [C, C]."""
     power = np.diagonal(products)
     loudest = int(np.argmax(power))
     if not np.isfinite(products).all() or power[loudest] <= 0:
         everything = np.ones(len(power), dtype=bool)
         return everything, ~everything
     live = power > _DEAD * power[loudest]
-    scale = np.sqrt(np.where(live, power, np.inf) * power[loudest])
-    return live, live & (products[loudest] / scale < _OPPOSITE)
+    first = int(np.argmax(power >= _LOUD * power[loudest]))
+    scale = np.sqrt(np.where(live, power, np.inf) * power[first])
+    return live, live & (products[first] / scale < _OPPOSITE)
 
 
 def _told(num_channels: int, live: np.ndarray, turned: np.ndarray) -> str:

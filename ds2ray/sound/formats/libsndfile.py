@@ -77,9 +77,11 @@ def _opened(file: BinaryIO) -> tuple[Watched, _Forward]:
 
 
 def _blocks(source: Watched, opened: _Forward, num_samples: int) -> Iterator[np.ndarray]:
-    while True:
+    left = opened.frames  # libsndfile gives no more
+    while left > 0:
         with decoding(source):
-            block = cast(np.ndarray, opened.read(num_samples, dtype="float32", always_2d=True))
+            block = cast(np.ndarray, opened.read(min(num_samples, left), dtype="float32", always_2d=True))
         if len(block) == 0:
             return
+        left -= len(block)
         yield block
