@@ -5,7 +5,7 @@ Such files are decoded to be measured: none of their headers is exact.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -15,9 +15,15 @@ from ds2ray.sound.formats.faults import Watched, decoding
 from ds2ray.sound.formats.info import AudioInfo, checked_rate
 from ds2ray.sound.formats.part import Part
 
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
 SUFFIXES = (".m4a", ".mp4", ".aac", ".webm", ".mka", ".wma", ".amr", ".3gp")
 """How the names of audio files end that only FFmpeg decodes."""
 
+_TELLING = {"mov", "matroska", "asf"}
+"""FFmpeg's names of formats whose header tells the duration; that of others it guesses from the bit rate."""
+_TOLERANCE, _TOLERANCE_S = 0.02, 0.2  # share, or seconds where they are more, by which a header may be wrong
 _COUNTED_SAMPLES = 2**18  # at once, over all channels, where they are only counted
 _MATROSKA = b"\x1a\x45\xdf\xa3"
 _ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"
@@ -132,21 +138,41 @@ def _frames(file: BinaryIO) -> Iterator[tuple[int, np.ndarray]]:
             container = av.open(source, "r", metadata_errors="replace")
     except InputError as error:
         raise _NotOpened(str(error)) from error
+    decoded_s = 0.0
     with container:
         if not container.streams.audio:
             raise InputError("holds no sound")
         with decoding(source):
+            promised_s = _promised_s(container)
             frames = container.decode(container.streams.audio[0])
         while True:
             with decoding(source):
                 frame = next(frames, None)
                 samples = None if frame is None else frame.to_ndarray()
             if frame is None or samples is None:
-                return
+                break
             channels = frame.layout.nb_channels
             if not frame.format.is_planar:
                 samples = samples.reshape(-1, channels).T
-            yield checked_rate(frame.sample_rate), np.ascontiguousarray(_scaled(samples).T)
+            rate_hz = checked_rate(frame.sample_rate)
+            decoded_s += samples.shape[1] / rate_hz
+            yield rate_hz, np.ascontiguousarray(_scaled(samples).T)
+    if decoded_s < promised_s - max(_TOLERANCE_S, _TOLERANCE * promised_s):
+        raise InputError(f"is truncated: {decoded_s:.2f} of {promised_s:.2f} s can be read")
+
+
+def _promised_s(container: "InputContainer") -> float:
+    """Seconds of sound by the header, about, of a format whose header is no estimate; 0: it does not say."""
+    import av
+
+    stream = container.streams.audio[0]
+    if not _TELLING & set(container.format.name.split(",")):
+        return 0.0
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    if container.duration is not None and len(container.streams) == 1:  # else a film may last longer than its sound
+        return container.duration / av.time_base
+    return 0.0
 
 
 def _scaled(samples: np.ndarray) -> np.ndarray:
