@@ -1,8 +1,9 @@
-"""How many bytes a file has by its header, in formats whose decoder takes what is left of a cut one for all of it."""
+"""How many bytes a recording has by its header, in formats whose decoder reads what it finds of it, and only it."""
 
 from typing import BinaryIO
 
 from ds2ray.errors import InputError
+from ds2ray.sound.formats.spliced import Stretch, spliced
 from ds2ray.sound.formats.wav import MAX_CHUNKS, is_placeholder
 
 _SPHERE = b"NIST_1A"
@@ -14,14 +15,33 @@ _SUN = b".snd"
 _SPHERE_CODINGS = {"pcm", "ulaw", "alaw", "mu-law", "a-law"}
 
 
-def refuse_cut(file: BinaryIO, size_bytes: int) -> None:
-    """Raise InputError where the header of AIFF, AU, CAF, Wave64 or NIST SPHERE says that there were more bytes."""
-    file.seek(0)
+def recordings(file: BinaryIO, size_bytes: int) -> list[BinaryIO]:
+    """The recordings in an AIFF, AU, CAF, Wave64 or NIST SPHERE file, each as a file; any other file as it is.
+
+    Raises:
+        InputError: a header says that there were more bytes.
+    """
+    starts = [0]
+    while (end := _end(file, starts[-1], size_bytes)) is not None:
+        starts.append(end)
+    if len(starts) == 1:
+        return [file]
+    return [spliced(file, [Stretch(a, b)]) for a, b in zip(starts, [*starts[1:], size_bytes], strict=True)]
+
+
+def _end(file: BinaryIO, start: int, size_bytes: int) -> int | None:
+    """Where another recording of the same format follows the one that begins at `start`; None: nowhere."""
+    file.seek(start)
     head = file.read(1024)
-    promised = _promised_by_core_audio(file, size_bytes) if head[:4] == _CORE_AUDIO else _promised(head)
+    core_audio = head[:4] == _CORE_AUDIO
+    promised = _promised_by_core_audio(file, start, size_bytes) if core_audio else _promised(head)
+    if promised is None or promised <= 0 or is_placeholder(promised):
+        return None
     # some count a padding byte that they do not write
-    if promised is not None and promised > size_bytes + 1 and not is_placeholder(promised):
-        raise InputError(f"is truncated: {size_bytes} of {promised} bytes are there")
+    if start + promised > size_bytes + 1:
+        raise InputError(f"is truncated: {size_bytes - start} of {promised} bytes are there")
+    file.seek(start + promised)
+    return start + promised if len(head) > 4 and file.read(4) == head[:4] else None
 
 
 def _promised(head: bytes) -> int | None:
@@ -37,9 +57,9 @@ def _promised(head: bytes) -> int | None:
     return None
 
 
-def _promised_by_core_audio(file: BinaryIO, size_bytes: int) -> int | None:
-    """The end of the chunk `data`; a CAF file is a header of 8 bytes and chunks `<id> <length, 8 bytes> <content>`."""
-    place = 8
+def _promised_by_core_audio(file: BinaryIO, start: int, size_bytes: int) -> int | None:
+    """Bytes up to the end of the chunk `data`; CAF is a header of 8 bytes and chunks `<id> <length, 8 bytes> …`."""
+    place = start + 8
     for _ in range(MAX_CHUNKS):
         if place + 12 > size_bytes:
             break
@@ -47,7 +67,7 @@ def _promised_by_core_audio(file: BinaryIO, size_bytes: int) -> int | None:
         name, length = file.read(4), int.from_bytes(file.read(8), "big")
         place += 12 + length
         if name == b"data":
-            return None if length >= _CORE_AUDIO_UNKNOWN else place
+            return None if length >= _CORE_AUDIO_UNKNOWN else place - start
     return None
 
 

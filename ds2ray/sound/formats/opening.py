@@ -10,8 +10,7 @@ from typing import BinaryIO
 
 from ds2ray import storage
 from ds2ray.errors import InputError, StorageError
-from ds2ray.sound.formats import ffmpeg, flac, libsndfile, mp3, ogg, raw, wav
-from ds2ray.sound.formats.lengths import refuse_cut
+from ds2ray.sound.formats import ffmpeg, flac, lengths, libsndfile, mp3, ogg, raw, wav
 from ds2ray.sound.formats.part import Part
 
 EMPTY = "is empty (0 bytes)"
@@ -77,8 +76,8 @@ def _parts(file: BinaryIO, size_bytes: int, is_near: bool) -> list[Part]:
         return [libsndfile.part(each, exact=False) for each in mp3.recordings(file, size_bytes)]
     if head[:2] == _DUMP:  # whose decoder prints
         raise InputError("is a MIDI dump of an instrument, no recording")
-    refuse_cut(file, size_bytes)
-    return [ffmpeg.part_of_last_resort(file) if head[:4] in _CONTAINERS else libsndfile.part(file)]
+    part = ffmpeg.part_of_last_resort if head[:4] in _CONTAINERS else libsndfile.part
+    return [part(each) for each in lengths.recordings(file, size_bytes)]
 
 
 def read_file(uri: str) -> bytes:

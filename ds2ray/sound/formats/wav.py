@@ -110,7 +110,8 @@ def _end_of_data(file: BinaryIO, start: int, declared: int, riff_end: int, size_
         return start + declared
     if declared == 0 and _holds_chunks(file, start, size_bytes):
         return start  # it has no samples, and says so
-    if declared > available + 1 and not is_placeholder(declared) and riff_end != size_bytes:
+    unknown = is_placeholder(declared) or is_placeholder(start + declared)
+    if declared > available + 1 and not unknown and riff_end != size_bytes:
         raise InputError(f"is truncated: {size_bytes} of {start + declared} bytes are there")
     return _next_recording(file, start, size_bytes)
 

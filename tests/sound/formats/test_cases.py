@@ -68,7 +68,10 @@ def piped(length: int, riff: int | None = None, audio: bytes = b"") -> bytes:
 class TestWav:
     @pytest.mark.parametrize(
         "length",
-        [0, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFF000, 0x7FFF0024, 0x40000000, 0x3FFFFFFF, 10**9],
+        [
+            *(0, 0x7FFFF000, 0x7FFFFFFF, 0x7FFFFFFF - 36, 0x7FFF0024, 0x80000000, 0xFFFFFFFF, 0xFFFFF000),
+            *(0x40000000, 0x3FFFFFFF, 0x40000000 - 44, 10**9),
+        ],
     )
     @pytest.mark.parametrize("riff", [None, 0, 36, 0xFFFFFFFF])
     def test_a_length_that_nobody_knew(self, length: int, riff: int | None) -> None:
@@ -180,19 +183,26 @@ class TestMp3:
         assert len(waveform) == len(read_waveform(data, RATE_HZ))
 
 
-@pytest.mark.parametrize(("audio_format", "subtype"), [("OGG", "VORBIS"), ("OGG", "OPUS"), ("FLAC", "PCM_16")])
+@pytest.mark.parametrize(
+    ("audio_format", "subtype"),
+    [
+        *(("OGG", "VORBIS"), ("OGG", "OPUS"), ("FLAC", "PCM_16"), ("WAV", "PCM_24"), ("WAV", "GSM610"), ("MP3", None)),
+        *(("AIFF", "PCM_16"), ("AU", "ULAW"), ("W64", "PCM_16"), ("NIST", "PCM_16"), ("RF64", "FLOAT")),
+    ],
+)
 class TestJoined:
-    def test_other_recordings(self, audio_format: str, subtype: str) -> None:
+    def test_other_recordings(self, audio_format: str, subtype: str | None) -> None:
         parts = [encoded(warble(16000 + 160 * n, seed=n), audio_format, subtype=subtype) for n in range(3)]
         waveform = read_waveform(b"".join(parts), RATE_HZ)
         np.testing.assert_array_equal(waveform, np.concatenate([read_waveform(part, RATE_HZ) for part in parts]))
         assert probe(b"".join(parts)).num_samples == len(waveform)
 
-    def test_twice_the_same(self, audio_format: str, subtype: str) -> None:
+    def test_twice_the_same(self, audio_format: str, subtype: str | None) -> None:
         data = encoded(warble(), audio_format, subtype=subtype)
-        assert len(read_waveform(data + data, RATE_HZ)) == probe(data + data).num_samples == 4 * RATE_HZ
+        once = probe(data).num_samples
+        assert len(read_waveform(data + data, RATE_HZ)) == probe(data + data).num_samples == 2 * once
 
-    def test_a_cut_one_behind_a_whole_one(self, audio_format: str, subtype: str) -> None:
+    def test_a_cut_one_behind_a_whole_one(self, audio_format: str, subtype: str | None) -> None:
         data = encoded(warble(), audio_format, subtype=subtype)
         with pytest.raises(InputError):
             read_waveform(data + data[: len(data) // 2], RATE_HZ)
