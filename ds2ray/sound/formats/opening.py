@@ -56,8 +56,8 @@ def _parts(file: BinaryIO, size_bytes: int, is_near: bool) -> list[Part]:
     """The recordings of a file with a header.
 
     What it costs to know how long they are: nothing but the header for WAV and its kin, FLAC on a server, and MP3 whose
-    first frame counts the whole file; all of the file, not decoded, for Ogg and for FLAC nearby, which may be joined;
-    all of it, decoded, for other MP3 and for what FFmpeg reads.
+    first frame counts the whole file; all of the file, not decoded, for Ogg, and nearby for FLAC and for WAV that does
+    not say, which may be joined; all of it, decoded, for other MP3 and for what FFmpeg reads.
     """
     file.seek(0)
     head = file.read(16)
@@ -67,7 +67,7 @@ def _parts(file: BinaryIO, size_bytes: int, is_near: bool) -> list[Part]:
             raise ffmpeg.needed(foreign)
         return [ffmpeg.part(file)]
     if wav.is_wav(head):
-        return [ffmpeg.part_of_last_resort(each) for each in wav.recordings(file, size_bytes)]
+        return [ffmpeg.part_of_last_resort(each) for each in wav.recordings(file, size_bytes, is_near)]
     if head[:4] == ogg.MAGIC:
         return [ffmpeg.part_of_last_resort(each) for each in ogg.recordings(file, size_bytes)]
     if head[:4] == flac.MAGIC and is_near:

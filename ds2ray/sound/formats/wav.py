@@ -39,8 +39,11 @@ class _Data:
     wide_at: int
 
 
-def recordings(file: BinaryIO, size_bytes: int) -> list[BinaryIO]:
+def recordings(file: BinaryIO, size_bytes: int, thorough: bool = True) -> list[BinaryIO]:
     """The recordings in a file that begins as WAV does, each as a file that says how long it is.
+
+    Args:
+        thorough: read samples of unknown length to see whether another recording follows; else none does.
 
     Raises:
         InputError: the samples end before their length, which is no placeholder.
@@ -48,7 +51,7 @@ def recordings(file: BinaryIO, size_bytes: int) -> list[BinaryIO]:
     found: list[BinaryIO] = []
     start = 0
     while start < size_bytes and _begins(file, start):
-        data = _data(file, start, size_bytes)
+        data = _data(file, start, size_bytes, thorough)
         if data is None:
             break  # libsndfile says what is missing
         # behind an odd number of bytes stands one that fills them up, which some programs leave out
@@ -80,7 +83,7 @@ def _mended(file: BinaryIO, place: Stretch, data: _Data) -> BinaryIO:
     return spliced(file, [b"RIFF" + size, before, b"JUNK", between, number, Stretch(data.start, place.end)])
 
 
-def _data(file: BinaryIO, start: int, size_bytes: int) -> _Data | None:
+def _data(file: BinaryIO, start: int, size_bytes: int, thorough: bool) -> _Data | None:
     """The chunk `data` of the recording that begins at `start`; None where it has none."""
     file.seek(start)
     riff = file.read(12)
@@ -99,12 +102,15 @@ def _data(file: BinaryIO, start: int, size_bytes: int) -> _Data | None:
         if name == b"data":
             declared = wide if wide is not None and length == 0xFFFFFFFF else length
             end = _end_of_data(file, content, declared, riff_end, size_bytes)
+            if end is None:
+                end = _next_recording(file, content, size_bytes) if thorough else size_bytes
             return _Data(place + 4, content, end, declared, wide_at)
         place = content + length + length % 2
     return None
 
 
-def _end_of_data(file: BinaryIO, start: int, declared: int, riff_end: int, size_bytes: int) -> int:
+def _end_of_data(file: BinaryIO, start: int, declared: int, riff_end: int, size_bytes: int) -> int | None:
+    """The end of samples that begin at `start`; None where the header does not tell."""
     available = size_bytes - start
     if 0 < declared <= available:
         return start + declared
@@ -113,7 +119,7 @@ def _end_of_data(file: BinaryIO, start: int, declared: int, riff_end: int, size_
     unknown = is_placeholder(declared) or is_placeholder(start + declared)
     if declared > available + 1 and not unknown and riff_end != size_bytes:
         raise InputError(f"is truncated: {size_bytes} of {start + declared} bytes are there")
-    return _next_recording(file, start, size_bytes)
+    return None
 
 
 def _holds_chunks(file: BinaryIO, start: int, size_bytes: int) -> bool:

@@ -11,6 +11,7 @@ from sounds import RATE_HZ, encoded, warble
 from ds2ray import storage
 from ds2ray.errors import InputError, StorageError
 from ds2ray.sound.audio import probe, read_encoded, read_waveform
+from ds2ray.sound.formats.faults import Watched
 from ds2ray.sound.pieces import read_pieces
 
 READERS: list[Callable[[str], object]] = [
@@ -105,3 +106,23 @@ def test_storage_that_fails_on_the_way_is_no_fault_of_the_audio(
     with pytest.raises(StorageError, match="the server went away"):
         list(read_pieces(uri, RATE_HZ))
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("audio_format", ["WAV", "RF64", "FLAC", "MP3", "AIFF", "AU", "CAF", "W64", "NIST"])
+def test_measuring_a_file_on_a_server_reads_no_more_than_its_ends(
+    audio_format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).standard_normal(60 * RATE_HZ).astype(np.float32) / 10
+    uri = f"memory://large/a.{audio_format.lower()}"
+    data = encoded(noise, audio_format)
+    storage.write_bytes(uri, data)
+    read = []
+    readinto = Watched.readinto
+
+    def counting(self: Watched, buffer: bytearray) -> int:
+        read.append(readinto(self, buffer))
+        return read[-1]
+
+    monkeypatch.setattr(Watched, "readinto", counting)
+    assert probe(uri).num_samples == 60 * RATE_HZ
+    assert sum(read) < len(data) / 5
