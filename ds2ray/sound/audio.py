@@ -37,6 +37,8 @@ REPLACE = "replace the file, by wav, flac, ogg, mp3 or raw 16-bit 16 kHz mono .p
 _BLOCK_SAMPLES = 2**20
 """Samples, over all channels, that are decoded at once: a minute at 16 kHz."""
 
+_WRITTEN_SAMPLES = 2**16
+
 
 def is_audio(uri: str) -> bool:
     """Whether a file's name ends as that of audio does."""
@@ -143,8 +145,9 @@ def write_audio(uri: str, waveform: np.ndarray, sample_rate_hz: int) -> None:
         storage.write_bytes(uri, (np.clip(samples, -1, 1) * 32767).round().astype("<i2").tobytes())
         return
     buffer = io.BytesIO()
-    file_format = uri.rpartition(".")[2].upper()
-    soundfile.write(buffer, waveform, sample_rate_hz, format=file_format)
+    with soundfile.SoundFile(buffer, "w", sample_rate_hz, 1, format=uri.rpartition(".")[2].upper()) as file:
+        for start in range(0, len(waveform), _WRITTEN_SAMPLES):  # libsndfile dies of a minute of Ogg at once
+            file.write(waveform[start : start + _WRITTEN_SAMPLES])
     storage.write_bytes(uri, buffer.getvalue())
 
 

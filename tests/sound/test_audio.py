@@ -44,6 +44,14 @@ def test_formats_are_read_as_they_were_written(tmp_path: Path, suffix: str, tole
     assert (info.sample_rate_hz, info.num_channels, info.num_samples, info.duration_s) == (RATE_HZ, 1, 8000, 0.5)
 
 
+@pytest.mark.parametrize("suffix", ["ogg", "flac"])
+def test_a_long_recording_is_written(tmp_path: Path, suffix: str) -> None:
+    """libsndfile ends the process where it is handed as much at once."""
+    path = str(tmp_path / f"a.{suffix}")
+    write_audio(path, tone(170.0), RATE_HZ)
+    assert probe(path).num_samples == 170 * RATE_HZ
+
+
 def test_mp3() -> None:
     data = encoded(tone(2.0), "MP3")
     waveform = read_waveform(data, RATE_HZ)
