@@ -72,10 +72,11 @@ class Heard:
 def joined(utterance: Utterance, heard: Sequence[Heard]) -> Hypothesis:
     """What was recognised in an utterance, out of its segments, one or more."""
     seconds = sum(part.duration_s for part in heard)
+    texts = [part.text for part in heard]
     return Hypothesis(
         utterance_id=utterance.utterance_id,
         user_id=utterance.user_id,
-        text=" ".join(part.text for part in heard if part.text.strip()),
+        text=texts[0] if len(texts) == 1 else " ".join(text.strip() for text in texts if text.strip()),
         score=sum(part.score * (part.duration_s / seconds) for part in heard),
         words=tuple(word for part in heard for word in part.words),
         adapter=heard[0].adapter,
