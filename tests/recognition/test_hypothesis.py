@@ -3,7 +3,7 @@
 import pytest
 from tiny_base import VOCABULARY
 
-from ds2ray.decoding.greedy import Decoded
+from ds2ray.decoding.decoder import Decoded
 from ds2ray.recognition.hypothesis import Heard, Word, joined
 from ds2ray.tables.manifest import Utterance
 

@@ -114,7 +114,8 @@ def sounds_without_speech() -> dict[str, np.ndarray]:
     sounds |= {f"white at {level_db} dB": 10 ** (level_db / 20) * white for level_db in (-80, -60, -40, -20, -10)}
     sounds |= {f"brown at {level_db} dB": 10 ** (level_db / 20) * brown / brown.std() for level_db in (-60, -20)}
     sounds |= {
-        f"hum of {hz} Hz": 0.1 * sum(np.sin(2 * np.pi * hz * k * time_s) / k for k in range(1, 6)) for hz in (50, 120)
+        f"hum of {hz} Hz": 0.1 * np.sum([np.sin(2 * np.pi * hz * k * time_s) / k for k in range(1, 6)], axis=0)
+        for hz in (50, 120)
     }
     return sounds
 
