@@ -1,6 +1,7 @@
-"""What the adapters' stacked step is built on: which product, which optimizer, which stack size is fastest here.
+"""The stacked step of adapters in parts: which product, which update and which stack size is fastest on this machine.
 
-Every figure is the best of several repeats on one thread, of the shapes of `ds2_small` (D=1024, 256 hidden).
+Every figure is the best of several repeats on one thread, at the widths of `ds2_small` after its last layer (D=1024)
+and the default adapter (256 hidden).
 """
 
 import argparse
@@ -8,20 +9,20 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
+from plain_loop import fit_plainly
 from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.common import emit, say
-from ds2ray.config import AdaptConfig, AdapterConfig, Precision, TextConfig
+from ds2ray.config import LAST_LAYER, AdaptConfig, AdapterConfig, Precision, TextConfig
 from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.bank import AdapterBank, BankAdamW
-from ds2ray.training.adapters.fit import UserSpeech, fit_adapter, pad_frames
+from ds2ray.training.adapters.speech import UserSpeech, tokens_of
 from ds2ray.training.adapters.split import split
 from ds2ray.training.adapters.stacked import StackedTraining
-from ds2ray.training.adapters.stored import StoredSpeech
 
 VOCABULARY = Vocabulary.from_transcripts(["abcdefghijklmnopqrstuvwxyz '"], TextConfig())
 
@@ -30,9 +31,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stacks", default="1,2,4,8,16,32", help="users in a stack")
     parser.add_argument("--frames", type=int, default=800, help="frames of a user's step, on average")
-    parser.add_argument("--width", type=int, default=1024, help="of the encodings")
+    parser.add_argument("--width", type=int, default=1024, help="width of the encodings")
     parser.add_argument("--hidden", type=int, default=256, help="width of the adapter's hidden layer")
-    parser.add_argument("--repeats", type=int, default=5, help="of each measurement")
+    parser.add_argument("--repeats", type=int, default=5, help="repeats of each measurement")
     parser.add_argument("--save", action="store_true", help="keep the line in benchmarks/results/")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 class Shape:
-    """A bank of users with unequal numbers of frames."""
+    """A bank of adapters, for users with unequal numbers of frames."""
 
     def __init__(self, users: int, frames: int, width: int, hidden: int, device: torch.device) -> None:
         torch.manual_seed(0)
@@ -72,7 +73,7 @@ class Shape:
 
 
 def product_ms(shape: Shape, repeats: int) -> dict[str, float]:
-    """Forward and backward of all adapters, by way of multiplying."""
+    """Milliseconds per user for forward and backward of all adapters, by way of multiplying."""
     everyone, bank, mlp = list(range(shape.users)), shape.bank, shape.bank.like
     weights = bank.weights()
     assert isinstance(mlp, MLPAdapter)
@@ -93,7 +94,7 @@ def product_ms(shape: Shape, repeats: int) -> dict[str, float]:
 
 
 def grouped(shape: Shape) -> Tensor:
-    """The adapters by torch's grouped product, which takes bfloat16."""
+    """The output of all adapters by torch's grouped product, in bfloat16."""
     bank = shape.bank
     ends = torch.tensor(shape.counts, device=shape.device).cumsum(0).to(torch.int32)
     users = torch.arange(shape.users, device=shape.device).repeat_interleave(
@@ -109,7 +110,7 @@ def grouped(shape: Shape) -> Tensor:
 
 
 def update_ms(shape: Shape, repeats: int) -> dict[str, float]:
-    """AdamW of all users, one by one with the fused kernel or all at once."""
+    """Milliseconds per user for AdamW of all adapters, one by one with the fused kernel or all at once."""
     optimizer = BankAdamW(shape.bank, weight_decay=1e-4, max_grad_norm=5.0)
     gradients = {name: torch.randn_like(shape.bank.stacked(name)) for name in shape.bank.names}
     rates = torch.full((shape.users,), 1e-3, device=shape.device)
@@ -129,7 +130,7 @@ def update_ms(shape: Shape, repeats: int) -> dict[str, float]:
 
 
 def training_ms(shape: Shape, repeats: int) -> dict[str, float]:
-    """An epoch of a user with 30 utterances: the plain loop, the stack, and the stack in bfloat16."""
+    """Milliseconds of an epoch of a user with 30 utterances: the plain loop, the stack, the stack in bfloat16."""
     torch.manual_seed(0)
     model = DeepSpeech2(80, len(VOCABULARY), num_rnn_layers=1, rnn_hidden_dim=shape.width // 2).to(shape.device)
     config = AdaptConfig(num_epochs=3, patience_epochs=3, precision=Precision.float32)
@@ -140,15 +141,7 @@ def training_ms(shape: Shape, repeats: int) -> dict[str, float]:
 
     def plain() -> None:
         for speech in speeches:
-            frames = speech.frames
-            user = UserSpeech(
-                lambda rows, frames=frames: pad_frames([frames[row] for row in rows]),  # type: ignore[misc]
-                [len(rows) for rows in frames],
-                speech.tokens,
-                speech.transcripts,
-                speech.parts,
-            )
-            fit_adapter(model, fresh(), user, VOCABULARY, config, seed=speech.seed)
+            fit_plainly(model, fresh(), speech, VOCABULARY, config, LAST_LAYER)
 
     def stack(precision: Precision) -> Callable[[], None]:
         settings = AdaptConfig(num_epochs=3, patience_epochs=3, precision=precision)
@@ -160,13 +153,13 @@ def training_ms(shape: Shape, repeats: int) -> dict[str, float]:
     return {name: best_ms(way, shape, repeats) / config.num_epochs for name, way in ways.items()}
 
 
-def speech_of(user: int, shape: Shape, config: AdaptConfig) -> StoredSpeech:
+def speech_of(user: int, shape: Shape, config: AdaptConfig) -> UserSpeech:
     generator = torch.Generator().manual_seed(user)
     lengths = torch.randint(60, 140, (30,), generator=generator).tolist()
     frames = [torch.randn(length, shape.width, generator=generator).to(shape.device) for length in lengths]
     texts = ["".join(chr(97 + (user + row + place) % 26) for place in range(25)) for row in range(len(frames))]
-    tokens = [torch.tensor(VOCABULARY.encode_known(text)) for text in texts]
-    return StoredSpeech(frames, tokens, texts, split([str(row) for row in range(len(frames))], config, user), user)
+    parts = split([str(row) for row in range(len(frames))], config, user)
+    return UserSpeech(f"user-{user}", user, frames, tokens_of(VOCABULARY, texts), texts, parts)
 
 
 def best_ms(step: Callable[[], None], shape: Shape, repeats: int) -> float:

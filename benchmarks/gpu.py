@@ -1,8 +1,8 @@
-"""Cohorts on one GPU: users an hour, where the time goes, and how far that is from what the GPU can do.
+"""Cohorts on one GPU: users an hour, time by stage, and shares of the GPU's peaks.
 
 Needs torch, torchaudio, safetensors, pyarrow, fsspec, soundfile and numpy: no Ray, no Hydra. Speech is synthetic and
 lies encoded in host memory, as if it had just been read from storage; weights are random, which changes no timing.
-Everyone trains all epochs. On a machine without a GPU it runs on the CPU, to show that it runs.
+All users train all epochs. On a machine without a GPU it runs on the CPU, only to show that it works.
 
 Each base is measured with adapters after its last layer, and before its first recurrent one, as is the default.
 `speedup` compares with training one user after another by the plain loop, warmed up and in the same precision.
@@ -26,10 +26,10 @@ from benchmarks.speech import MODELS, Speaker, random_base
 from benchmarks.synthetic import VOCABULARY, synthetic_users
 from ds2ray.config import AdaptConfig, AdapterConfig
 from ds2ray.model.weights import Base
-from ds2ray.training.adapters.cohort import adapt_cohort
+from ds2ray.tables.manifest import Utterance
+from ds2ray.training.adapters.cohort import adapt_cohort, results_of
 from ds2ray.training.adapters.encode import Encoder
-from ds2ray.training.adapters.encoded import CohortUser
-from ds2ray.training.adapters.stages import StageClock
+from ds2ray.training.adapters.progress import StageClock
 from ds2ray.training.precision import bfloat16_trunk, uses_bfloat16
 
 STAGES = ("read", "mel", "encode", "train", "gate")
@@ -37,7 +37,7 @@ STAGES = ("read", "mel", "encode", "train", "gate")
 
 @dataclass(frozen=True)
 class Bench:
-    """One base on one device with one place of adapters, and the users' speech."""
+    """The bench: a base on a device with one place for adapters, and the users' speech."""
 
     model_name: str
     base: Base
@@ -46,12 +46,15 @@ class Bench:
     device: str
     limits: Limits
 
-    def users(self, count: int) -> list[CohortUser]:
-        """So many users; several say the same, from the same bytes."""
-        return [CohortUser(f"user-{n}", self.voices[n % len(self.voices)].adapt) for n in range(count)]
+    def users(self, count: int) -> dict[str, Sequence[Utterance]]:
+        """Speech of `count` users by name; several users share the same bytes."""
+        return {f"user-{n}": self.voices[n % len(self.voices)].adapt for n in range(count)}
+
+    def utterances(self, count: int) -> list[Utterance]:
+        return [utterance for own in self.users(count).values() for utterance in own]
 
     def speech_s(self, count: int) -> float:
-        return sum(u.duration_s or 0.0 for user in self.users(count) for u in user.utterances)
+        return sum(utterance.duration_s or 0.0 for utterance in self.utterances(count))
 
     def train(self, count: int, stages: StageClock | None = None, epochs: int = 0) -> float:
         """Seconds to adapt a cohort of so many users."""
@@ -59,25 +62,26 @@ class Bench:
         self.synchronize()
         started_s = time.perf_counter()
         users = self.users(count)
-        for result in adapt_cohort(self.base, users, self.task.adapter, adapt, device=self.device, stages=stages):
+        events = adapt_cohort(self.base, users, self.task.adapter, adapt, device=self.device, stages=stages)
+        for result in results_of(events):
             if result.fit is None:
                 raise RuntimeError(f"{result.user_key} could not be trained: {result.reason}")
         self.synchronize()
         return time.perf_counter() - started_s
 
     def encoder(self) -> Encoder:
-        """As cohorts have it."""
+        """The precision that cohorts use on this device."""
         adapt, place = self.task.adapt, self.task.adapter.after_layer
         return Encoder(self.base, place, adapt.encode_batch_s, self.device, adapt.precision)
 
     def padding_share(self, count: int) -> float:
-        return self.encoder().encode([u for user in self.users(count) for u in user.utterances]).padding
+        return self.encoder().encode(self.utterances(count)).padding
 
     def alone(self, count: int) -> float:
         """Seconds per user of the plain loop, which runs the base in every epoch."""
         base = self.plain_base()
         few = replace(self.voices[0], adapt=self.voices[0].adapt[:4])
-        # what a process does only once belongs to no user
+        # start-up costs of the process are not timed
         train_one(base, few, replace(self.task, adapt=_for_epochs(self.task.adapt, 1)), self.device)
         self.synchronize()
         started_s = time.perf_counter()
@@ -87,7 +91,7 @@ class Bench:
         return (time.perf_counter() - started_s) / min(count, len(self.voices))
 
     def plain_base(self) -> Base:
-        """A copy for the plain loop: as in cohorts, the trunk is in bfloat16 where that is used, and the head never."""
+        """A copy of the base for the plain loop: as in cohorts, the trunk may be in bfloat16, the head never is."""
         model, place = self.base.model, self.task.adapter.after_layer
         if not uses_bfloat16(self.task.adapt.precision, self.device):
             return replace(self.base, model=copy.deepcopy(model))
@@ -123,8 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     voices = synthetic_users(args.voices, args.minutes, args.format)
     limits = measured_limits(device)
     say(f"measured peaks: {limits}")
-    adapt = _for_epochs(AdaptConfig(), args.epochs)
-    adapt.encode_batch_s = args.batch_s
+    adapt = _for_epochs(AdaptConfig(encode_batch_s=args.batch_s), args.epochs)
     results = []
     for name in args.models.split(","):
         base = random_base(name, VOCABULARY)
@@ -148,8 +151,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def measure(bench: Bench, sizes: Sequence[int], args: argparse.Namespace) -> dict[str, object]:
-    """One base and place: every cohort size, the baseline, memory and idle time."""
-    bench.train(2, epochs=1)  # what a process does only once: kernels are loaded, memory is reserved
+    """The figures of one base and place: every cohort size, the baseline, memory and idle time."""
+    bench.train(2, epochs=1)  # start-up costs of the process: kernels are loaded, memory is reserved
     cohorts = list(_cohorts(bench, sizes))
     best = max(row["users_per_hour"] for row in cohorts)
     alone_s = bench.alone(args.baseline_users)
@@ -195,7 +198,7 @@ def _cohorts(bench: Bench, sizes: Sequence[int]) -> Iterator[dict[str, float]]:
 
 
 def _memory_per_user_mb(cohorts: Sequence[dict[str, float]]) -> float | None:
-    """GPU memory that each further user takes, encodings included; None with one cohort size, or without a GPU."""
+    """GPU memory that each further user takes, encodings included; None for a single cohort size, or without a GPU."""
     first, last = cohorts[0], cohorts[-1]
     if last["users"] == first["users"] or not last["peak_gpu_memory_mb"]:
         return None

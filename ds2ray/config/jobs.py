@@ -1,4 +1,4 @@
-"""The settings of each job: sections, and what is the job's own."""
+"""The settings of each job: sections, and settings of its own."""
 
 import math
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ SEGMENT_S = (2.0, 600.0)
 """Less leaves no room for a pause to cut at, and more no room in memory for a batch."""
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainJob:
     """jobs/train.py"""
 
@@ -35,7 +35,7 @@ class TrainJob:
     dry_run: bool = setting(False, "validate the data and print the plan; start nothing")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AdaptJob:
     """jobs/adapt_users.py"""
 
@@ -52,7 +52,7 @@ class AdaptJob:
     dry_run: bool = setting(False, "print the plan; start no Ray and write nothing")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SweepJob:
     """jobs/sweep_adapters.py"""
 
@@ -72,14 +72,14 @@ class Vad(Choice):
     off = "off", "every file is recognised as a whole, silence and noise too, in memory that grows with its length"
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TranscribeJob:
     """jobs/transcribe.py"""
 
     audio: list[str] = setting([], "audio files to recognise, `-` for stdin …")
     from_file: str = setting("", "… also those that this list or playlist names, a path a line; `-` for stdin …")
     manifest: str = setting("", "… or a manifest; transcripts in it are compared with what is recognised")
-    user: str = setting("", "whose adapter to use; empty: the manifest's own user_id, else the base alone")
+    user: str = setting("", "user whose adapter is used; empty: that of each row of the manifest, else the base alone")
     base: str = setting("", "as for adapt_users")
     output: str = setting("", "URI that receives the hypotheses, .jsonl, .csv or .parquet; empty: the terminal")
     batch_s: float = setting(60.0, "seconds of padded audio per batch")
@@ -95,7 +95,7 @@ class TranscribeJob:
         require(least_s <= self.max_segment_s <= most_s, "max_segment_s", self.max_segment_s, allowed)
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PrepareJob:
     """jobs/prepare.py"""
 
@@ -109,7 +109,7 @@ class PrepareJob:
     dry_run: bool = setting(False, "read and check the corpus and print the plan; write nothing")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DemoJob:
     """jobs/demo.py"""
 

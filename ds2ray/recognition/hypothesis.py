@@ -1,17 +1,17 @@
-"""What was recognised in an utterance: text, words with times, and with which adapter."""
+"""Hypotheses: the recognised text of utterances, words with their times, and the adapter that was used."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ds2ray.decoding.greedy import Decoded
+from ds2ray.decoding.decoder import Decoded
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
 
 
 @dataclass(frozen=True)
 class Word:
-    """A recognised word and when it is spoken, in seconds from the start of the audio."""
+    """A recognised word and the time of its speech, in seconds from the start of the audio."""
 
     text: str
     start_s: float
@@ -20,13 +20,13 @@ class Word:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What was recognised in one utterance.
+    """The hypothesis of one utterance.
 
     Attributes:
-        adapter: version of the adapter that was used; empty: the base alone.
-        note: why the base alone was used, and how channels were mixed where that was not ordinary.
         score: mean log-probability of the best path per frame, 0 at best, and where nothing is spoken.
-        error: why the audio could not be recognised; the text is then empty.
+        adapter: version of the adapter that was used; empty: the base alone.
+        note: the reason why the base alone was used, and how channels were mixed where that was not ordinary.
+        error: the reason why the audio could not be recognised; the text is then empty.
     """
 
     utterance_id: str
@@ -39,14 +39,14 @@ class Hypothesis:
     error: str = ""
 
     def to_row(self) -> dict[str, Any]:
-        """As a row of a table."""
+        """The hypothesis as a row of a table."""
         words = [{"text": word.text, "start_s": word.start_s, "end_s": word.end_s} for word in self.words]
         return {**{name: getattr(self, name) for name in self.__dataclass_fields__ if name != "words"}, "words": words}
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What was recognised in one segment of an utterance, with times from the start of the whole; see `Hypothesis`."""
+    """The hypothesis of one segment of an utterance, with times from the start of the whole; see `Hypothesis`."""
 
     text: str
     words: tuple[Word, ...]
@@ -71,12 +71,13 @@ class Heard:
 
 
 def joined(utterance: Utterance, heard: Sequence[Heard]) -> Hypothesis:
-    """What was recognised in an utterance, out of its segments, one or more."""
+    """The hypothesis of an utterance, out of those of its segments, one or more."""
     seconds = sum(part.duration_s for part in heard)
+    texts = [part.text for part in heard]
     return Hypothesis(
         utterance_id=utterance.utterance_id,
         user_id=utterance.user_id,
-        text=" ".join(part.text for part in heard if part.text.strip()),
+        text=texts[0] if len(texts) == 1 else " ".join(text.strip() for text in texts if text.strip()),
         score=sum(part.score * (part.duration_s / seconds) for part in heard),
         words=tuple(word for part in heard for word in part.words),
         adapter=heard[0].adapter,

@@ -12,7 +12,8 @@ import torch
 
 from ds2ray.batching.batches import ahead, batches_by_seconds
 from ds2ray.config import TranscribeJob, Vad
-from ds2ray.decoding.greedy import Decoded, greedy
+from ds2ray.decoding.decoder import Decoded, Decoder
+from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import InputError
 from ds2ray.metrics import Score, score_texts
 from ds2ray.model.stored import open_base
@@ -45,6 +46,7 @@ class Transcriber:
         max_open: users whose adapters are kept in memory.
         vad: whether only speech is recognised, in segments, or every file as a whole.
         max_segment_s: no segment is longer.
+        decoder: finds the tokens in what the base makes of the audio.
     """
 
     store: Store
@@ -54,6 +56,7 @@ class Transcriber:
     max_open: int = MAX_OPEN
     vad: Vad = TranscribeJob.vad
     max_segment_s: float = TranscribeJob.max_segment_s
+    decoder: Decoder = Greedy()
 
     def __post_init__(self) -> None:
         self.speakers = Speakers(self.store, self.base, self.max_open)
@@ -68,6 +71,7 @@ class Transcriber:
         max_open: int = MAX_OPEN,
         vad: Vad = TranscribeJob.vad,
         max_segment_s: float = TranscribeJob.max_segment_s,
+        decoder: Decoder = Greedy(),
     ) -> "Transcriber":
         """Open a store's newest base, or another one by id or URI.
 
@@ -78,13 +82,14 @@ class Transcriber:
             max_open: users whose adapters are kept in memory.
             vad: whether only speech is recognised, in segments, or every file as a whole.
             max_segment_s: no segment is longer.
+            decoder: finds the tokens in what the base makes of the audio.
 
         Raises:
             InputError: there is no such base.
         """
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         opened = Store(store) if isinstance(store, str) else store
-        return cls(opened, open_base(opened, base, chosen), chosen, batch_s, max_open, vad, max_segment_s)
+        return cls(opened, open_base(opened, base, chosen), chosen, batch_s, max_open, vad, max_segment_s, decoder)
 
     def transcribe(self, paths: Sequence[str], user: str = "", tell: TellDone = untold_done) -> list[Hypothesis]:
         """Recognise audio files of any length, in their order, with the user's adapter where there is one.
@@ -127,7 +132,7 @@ class Transcriber:
         return score_texts(references, [hypothesis.text for hypothesis in hypotheses])
 
     def _recognise_parts(self, parts: Sequence[Part], users: Sequence[str]) -> list[Heard]:
-        """What is heard in each part; parts of like length share a batch, whichever utterances they are of."""
+        """The hypothesis of each part; parts of like length share a batch, whichever utterances they are of."""
         results: dict[int, Heard] = {}
         rate_hz, frame_s = self.base.audio.sample_rate_hz, self.base.model.shape.frame_s
         durations_s = [len(part.segment.waveform) / rate_hz for part in parts]
@@ -159,7 +164,7 @@ class Transcriber:
                 rows = torch.tensor([row for row, other in enumerate(users) if other == user], device=self.device)
                 adapters.append((speaker.adapter, speaker.pointer.adapter["after_layer"], rows))
         features, lengths = self.base.model.features(padded, num_samples)
-        return greedy(*self.base.model.forward_rows(features, lengths, adapters))
+        return self.decoder.decode(*self.base.model.forward_rows(features, lengths, adapters))
 
     def _hypothesis(self, utterance: Utterance, user: str, heard: Sequence[Heard], problem: str) -> Hypothesis:
         if problem:

@@ -1,4 +1,4 @@
-"""Where a recording is cut: at pauses, and never inside speech where there is a pause.
+"""Segments of a recording: it is cut at pauses, and never inside speech where there is a pause.
 
 Lengths are in frames of voice activity, 32 ms each, unless their names say seconds.
 """

@@ -1,4 +1,4 @@
-"""Where somebody speaks: the probability of speech in every 32 ms of a waveform, by silero-vad.
+"""Voice activity: the probability of speech in every 32 ms of a waveform, by silero-vad.
 
 The network and its weights are silero-vad's for 16 kHz (MIT, https://github.com/snakers4/silero-vad), out of its wheel.
 That package runs it frame after frame as a jit archive; here a whole stretch goes through at once, with the same

@@ -1,13 +1,16 @@
-"""Optimizers, and learning rates as pure functions of the step: a resumed run needs no schedule state."""
+"""Optimizers, losses, and learning rates as pure functions of the step, so that checkpoints hold no schedule."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 
 from ds2ray.config import OptimizerType, Schedule
 from ds2ray.padding import frame_mask
+
+Criterion = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""(log-probabilities [B, T, V], lengths [B], tokens [B, L], number of tokens [B]) → losses of the rows [B]."""
 
 START_DIVISOR = 25.0
 """The warm-up starts at the highest rate divided by this; from Smith and Topin's one-cycle policy (2018)."""
@@ -72,14 +75,14 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) ->
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tensor:
-    """Scale gradients down to a total norm of `max_norm`; returns the norm before that (not finite if any is not)."""
+    """Scale gradients down to a total norm of `max_norm` at most; returns the norm before, not finite if any is not."""
     return torch.nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None], max_norm)
 
 
 def ctc_losses(log_probs: Tensor, lengths: Tensor, tokens: Tensor, num_tokens: Tensor) -> Tensor:
     """CTC loss of each row, divided by its number of tokens: float32 [B].
 
-    A row whose audio is too short for its tokens counts zero.
+    The loss of a row whose audio is too short for its tokens is 0.
 
     Args:
         log_probs: [B, T, V].
@@ -96,7 +99,7 @@ def ctc_losses(log_probs: Tensor, lengths: Tensor, tokens: Tensor, num_tokens: T
 def kl_divergences(log_probs: Tensor, of_base: Tensor, lengths: Tensor) -> Tensor:
     """KL(base ‖ adapted) of each row, mean over its frames, in nats: float32 [B].
 
-    Yu et al. (2013) keep an adapted model close to its base with it.
+    As a penalty it keeps an adapted model close to its base (Yu et al., 2013).
 
     Args:
         log_probs, of_base: [B, T, V].

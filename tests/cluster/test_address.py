@@ -1,4 +1,4 @@
-"""Which cluster a job goes to, and what a new one is told, on machines of many kinds."""
+"""The address of a job's cluster, and the settings of a new one, on machines of many kinds."""
 
 import os
 import re
@@ -117,7 +117,7 @@ class TestRefusals:
         refuse_another_server(ray_cluster)
         with socket.create_server(("127.0.0.1", 0)) as server:
             address = f"127.0.0.1:{server.getsockname()[1]}"
-            with pytest.raises(ConfigError, match=f"no Ray cluster at '{address}' .what answers there"):
+            with pytest.raises(ConfigError, match=f"no Ray cluster at '{address}' .the server there did not answer"):
                 refuse_another_server(address, timeout_s=0.5)
 
     def test_a_machine_without_loopback(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ def load(path: Path) -> list[Document]:
 
 
 def render(folder: Path) -> list[Document]:
-    """What `kubectl kustomize` makes of a folder, as far as these kustomizations go; anything else fails."""
+    """The resources that `kubectl kustomize` makes of a folder; features that are not used here are refused."""
     (kustomization,) = load(folder / "kustomization.yaml")
     known = {"apiVersion", "kind", "namespace", "resources", "configMapGenerator", "generatorOptions"}
     assert kustomization.keys() <= known

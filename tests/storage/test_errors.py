@@ -1,4 +1,4 @@
-"""What a store that fails is said to have done: one message, within seconds."""
+"""Errors of a store that fails: one message, within seconds."""
 
 import os
 import socket
