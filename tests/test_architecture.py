@@ -33,6 +33,7 @@ ONLY_IN = {
     "s3fs": ("ds2ray/storage/",),
     "torchaudio": ("ds2ray/sound/", "ds2ray/decoding/", "ds2ray/model/conformer/"),
     "soundfile": ("ds2ray/sound/",),
+    "av": ("ds2ray/sound/formats/ffmpeg.py",),
 }
 
 NO_TORCH = (
@@ -250,6 +251,7 @@ def test_every_rule_file_exists() -> None:
         ("ds2ray/commands/train.py", "import ray\n", "ray belongs to"),
         ("ds2ray/store/index.py", "import torch\n", "no torch here"),
         ("ds2ray/tables/rows.py", "import soundfile\n", "soundfile belongs to"),
+        ("ds2ray/sound/audio.py", "def f():\n    import av\n", "av belongs to"),
         ("ds2ray/training/base/loop.py", "import ds2ray.cluster.base_training\n", "higher layer"),
         ("ds2ray/tables/manifest.py", "import fsspec\n", "fsspec belongs to"),
         ("ds2ray/batching/batches.py", "def f():\n    from torchaudio import functional\n", "torchaudio belongs to"),

@@ -5,17 +5,18 @@ Shapes: B utterances of a batch, S samples of the longest, L tokens of the longe
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from ds2ray.config import AudioConfig
-from ds2ray.sound.audio import change_speed, read_waveform
+from ds2ray.sound.audio import read_waveform
 from ds2ray.sound.noise import NoiseFolder
+from ds2ray.sound.resampling import change_speed
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
 
@@ -195,3 +196,13 @@ def prefetched(items: Iterable[Item], load: Callable[[Item], Loaded]) -> Iterato
             pending = following
         if pending is not None:
             yield pending.result()
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The items, each made in a thread while the one before is used."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pending: Future[Item | object] = pool.submit(next, iterator, end)
+        while (item := pending.result()) is not end:
+            pending = pool.submit(next, iterator, end)
+            yield cast(Item, item)

@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -23,6 +23,10 @@ FLAGS = {
     "--cfg": "print the composed settings as YAML",
     "--dry-run": "check everything and print the plan: dry_run=true",
 }
+FROM_FILE = "--from-file"
+"""The one option with a value, as other programs have it: `--from-file LIST` is from_file=LIST."""
+STDIN = "-"
+"""How stdin is named: a path like others."""
 
 
 FILE_SUFFIXES = (
@@ -56,14 +60,14 @@ class Arguments:
         overrides: list[str] = []
         problems: list[str] = []
         positionals: list[str] = []
-        for argument in argv:
+        for argument in _joined(argv):
             match = self._OVERRIDE.fullmatch(argument)
             try:
                 if match and self._is_path(argument, match["key"], match["value"]):
                     positionals.append(argument)
                 elif match:
                     overrides.append(self._override(match["sign"], match["key"], match["value"]))
-                elif argument.startswith("-"):
+                elif argument.startswith("-") and argument != STDIN:
                     overrides += self._flag(argument)
                 elif self._DELETION.fullmatch(argument):
                     raise ConfigError(f"{argument}: settings cannot be removed, only changed: key=value")
@@ -86,7 +90,12 @@ class Arguments:
         return os.path.exists(argument) or (names_a_file(argument) and not self._close(key))
 
     def _flag(self, argument: str) -> list[str]:
-        name = argument.lstrip("-").partition("=")[0].replace("-", "_")
+        flag, _, value = argument.partition("=")
+        name = flag.lstrip("-").replace("-", "_")
+        if flag == FROM_FILE and name in self.settings:
+            if not value:
+                raise ConfigError(f"{FROM_FILE} names no list of files: {FROM_FILE} LIST")
+            return [self._typed_override(self.settings[name], value)]
         if argument == "--dry-run":
             if "dry_run" not in self.settings:
                 raise ConfigError(f"{argument}: this job has no dry run")
@@ -162,6 +171,13 @@ class Arguments:
 def names_a_file(argument: str) -> bool:
     """Whether an argument ends as the name of a table, of a list of files or of audio does."""
     return argument.lower().endswith(FILE_SUFFIXES)
+
+
+def _joined(argv: Iterable[str]) -> Iterator[str]:
+    """The arguments, `--from-file LIST` as one of them: `--from-file=LIST`."""
+    rest = iter(argv)
+    for argument in rest:
+        yield f"{FROM_FILE}={next(rest, '')}" if argument == FROM_FILE else argument
 
 
 _SECRET = r"(?:secret|passwo?r?d|token|credential|(?:access|api|private)_?key)s?"

@@ -5,7 +5,7 @@ import shutil
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from ds2ray.commandline.arguments import FLAGS
+from ds2ray.commandline.arguments import FLAGS, FROM_FILE
 from ds2ray.commandline.composing import flatten
 from ds2ray.commandline.jobs import JOBS
 from ds2ray.commandline.presets import CONF_DIR, groups
@@ -22,9 +22,18 @@ def job_page(job_name: str) -> str:
         spec.schema,
         usage=" ".join(filter(None, [typed(job_name), spec.example, "[key=value …]"])),
         description=spec.description,
-        options={flag: text for flag, text in FLAGS.items() if flag != "--dry-run" or hasattr(config, "dry_run")},
+        options=_options(hasattr(config, "dry_run"), hasattr(config, "from_file")),
         groups=groups(job_name),
         chosen=dict(config.hydra.runtime.choices),
         defaults=flatten(OmegaConf.to_container(config)),
         width=min(140, shutil.get_terminal_size((120, 24)).columns),
+    )
+
+
+def _options(has_dry_run: bool, reads_lists: bool) -> dict[str, str]:
+    options = {flag: text for flag, text in FLAGS.items() if flag != "--dry-run" or has_dry_run}
+    return (
+        {**options, f"{FROM_FILE} LIST": "read the names of files from a list: from_file=LIST"}
+        if reads_lists
+        else options
     )

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -29,6 +30,7 @@ from ds2ray.tables.validation import DURATION_CORRECTED, refuse, validate_many
 
 DROPPED = "dropped.csv"
 _MB = 2**20
+_MAX_NOTES = 10
 
 
 @dataclass
@@ -41,12 +43,14 @@ class Packing:
     num_unchanged: int = 0
     num_written: int = 0
     durations_corrected: int = 0
+    mixed: Counter[str] = field(default_factory=Counter)
 
     def add(self, made: Made) -> None:
         self.problems += made.problems
         self.packed += [made.packed] if made.packed else []
         self.num_written += made.written
         self.durations_corrected += made.durations_corrected
+        self.mixed += made.mixed
 
 
 def run(job: PrepareJob) -> int:
@@ -272,6 +276,8 @@ def _print_result(work: Packing, num_rows: int, dropped_uri: str) -> None:
         display.say(f"  nothing usable in {empty} packs, which have no file")
     if work.durations_corrected:
         display.say(f"  durations of the manifest replaced by the audio's own: {work.durations_corrected}")
+    for note, count in work.mixed.most_common(_MAX_NOTES):
+        display.say(f"  channels of {count}: {note}")
     for line in causes_table(rows):
         display.say(line)
     if rows:

@@ -5,9 +5,11 @@ import io
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ds2ray import display, storage
+from ds2ray.commands.named_audio import NamedAudio, named_audio
 from ds2ray.commands.wanted import stored_base
 from ds2ray.config import AudioConfig, TranscribeJob
 from ds2ray.errors import ConfigError, InputError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from ds2ray.recognition.transcriber import Transcriber
 
 OUTPUT_SUFFIXES = (".jsonl", ".csv", ".parquet")
+_MAX_NOTES = 10
 
 
 def run(job: TranscribeJob) -> int:
@@ -32,13 +35,17 @@ def run(job: TranscribeJob) -> int:
 
 
 def _transcribe(job: TranscribeJob, store: Store) -> int:
-    if bool(job.audio) == bool(job.manifest):
+    if bool(job.audio or job.from_file) == bool(job.manifest):
         raise ConfigError(f"give either audio files, as in `{typed('transcribe')} hello.wav`, or manifest=<table>")
     if job.output and not job.output.endswith(OUTPUT_SUFFIXES):
         raise ConfigError(f"output={job.output!r}: the name must end in {', '.join(OUTPUT_SUFFIXES)}")
     display.doing("looking at the base and the audio")
+    with named_audio(job.audio, job.from_file) as files:
+        return _recognise(job, store, files)
+
+
+def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) -> int:
     base = stored_base(store, job.base)
-    uris = _audio_uris(job)
     manifest = _read_manifest(job)
     if manifest and not manifest.utterances and not manifest.problems:
         require_rows(0, [], job.data, job.manifest)
@@ -50,9 +57,10 @@ def _transcribe(job: TranscribeJob, store: Store) -> int:
     display.doing("opening the base")
     from ds2ray.recognition.transcriber import Transcriber  # imports torch
 
-    transcriber = Transcriber.open(store, job.base, batch_s=job.batch_s)
+    transcriber = Transcriber.open(store, job.base, batch_s=job.batch_s, vad=job.vad, max_segment_s=job.max_segment_s)
     if manifest is None:
-        hypotheses = transcriber.transcribe(uris, user=job.user, tell=_tell)
+        heard = transcriber.transcribe([file.uri for file in files], user=job.user, tell=_tell)
+        hypotheses = [replace(h, utterance_id=file.name) for h, file in zip(heard, files, strict=True)]
     else:
         utterances = utterances or _usable(job, manifest, transcriber.base.audio)
         hypotheses = transcriber.transcribe_utterances(utterances, tell=_tell)
@@ -68,17 +76,6 @@ def _read_manifest(job: TranscribeJob) -> Manifest | None:
     if not job.manifest:
         return None
     return read_manifest(job.manifest, transcripts_required=False, encoding=job.data.encoding)
-
-
-def _audio_uris(job: TranscribeJob) -> list[str]:
-    """The files that are named. Raises InputError where none of them is there; single ones are told with the others."""
-    uris = [storage.absolute(path) for path in job.audio]
-    known = storage.stat_many(
-        uri.partition("#")[0] for uri in uris
-    )  # audio in a shard has a reference: shard#group/row
-    if uris and not any(known.values()):
-        raise InputError(f"{uris[0]}: there is no such file" + (", nor any of the others" if len(uris) > 1 else ""))
-    return uris
 
 
 def _tell(done: int, num_utterances: int) -> None:
@@ -133,8 +130,9 @@ def _print_notes(hypotheses: "Sequence[Hypothesis]") -> None:
     display.say(
         f"{adapted} with the speaker's adapter, {len(recognised) - adapted} by the base alone, {failed} not readable"
     )
-    for note, count in Counter(h.note for h in recognised if h.note).most_common(10):
-        display.say(f"  base alone for {count}: {note}")
+    notes = Counter((bool(h.adapter), h.note) for h in recognised if h.note)
+    for (is_adapted, note), count in notes.most_common(_MAX_NOTES):
+        display.say(f"  {'adapter' if is_adapted else 'base alone'} for {count}: {note}")
 
 
 def _print_errors(

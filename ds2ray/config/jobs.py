@@ -1,5 +1,6 @@
 """The settings of each job: sections, and settings of its own."""
 
+import math
 from dataclasses import dataclass, field
 
 from ds2ray.config.adapt import AdaptConfig
@@ -7,13 +8,16 @@ from ds2ray.config.adapter import AdapterConfig
 from ds2ray.config.audio import AudioConfig
 from ds2ray.config.cluster import ClusterConfig
 from ds2ray.config.data import DataConfig
-from ds2ray.config.fields import require, require_finite, setting
+from ds2ray.config.fields import Choice, require, require_finite, setting
 from ds2ray.config.model import ModelConfig
 from ds2ray.config.prepare import PrepareConfig
 from ds2ray.config.storage import StorageConfig
 from ds2ray.config.sweep import SweepConfig
 from ds2ray.config.text import TextConfig
 from ds2ray.config.train import TrainConfig
+
+SEGMENT_S = (2.0, 600.0)
+"""Less leaves no room for a pause to cut at, and more no room in memory for a batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,22 +76,33 @@ class SweepJob:
         require_finite(self)
 
 
+class Vad(Choice):
+    auto = "auto", "silero-vad finds the speech, and only that is recognised, cut at pauses"
+    off = "off", "every file is recognised as a whole, silence and noise too, in memory that grows with its length"
+
+
 @dataclass(frozen=True, kw_only=True)
 class TranscribeJob:
     """jobs/transcribe.py"""
 
-    audio: list[str] = setting([], "audio files to recognise …")
+    audio: list[str] = setting([], "audio files to recognise, `-` for stdin …")
+    from_file: str = setting("", "… also those that this list or playlist names, a path a line; `-` for stdin …")
     manifest: str = setting("", "… or a manifest; transcripts in it are compared with what is recognised")
     user: str = setting("", "user whose adapter is used; empty: that of each row of the manifest, else the base alone")
     base: str = setting("", "as for adapt_users")
     output: str = setting("", "URI that receives the hypotheses, .jsonl, .csv or .parquet; empty: the terminal")
     batch_s: float = setting(60.0, "seconds of padded audio per batch")
-    data: DataConfig = field(default_factory=DataConfig)
+    vad: Vad = setting(Vad.auto, "voice activity: what of a file is recognised")
+    max_segment_s: float = setting(30.0, "with vad=auto, longer speech is cut at its pauses")
+    data: DataConfig = field(default_factory=lambda: DataConfig(max_duration_s=math.inf))
     storage: StorageConfig = field(default_factory=StorageConfig)
 
     def __post_init__(self) -> None:
         require_finite(self)
         require(self.batch_s > 0, "batch_s", self.batch_s, "above 0")
+        least_s, most_s = SEGMENT_S
+        allowed = f"{least_s:g} to {most_s:g} seconds"
+        require(least_s <= self.max_segment_s <= most_s, "max_segment_s", self.max_segment_s, allowed)
 
 
 @dataclass(frozen=True, kw_only=True)

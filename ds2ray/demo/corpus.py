@@ -14,7 +14,8 @@ import numpy as np
 from ds2ray import storage
 from ds2ray.demo.espeak import Voice, synthesise
 from ds2ray.demo.grammar import ENGLISH, KOREAN, Grammar
-from ds2ray.sound.audio import resample, write_audio
+from ds2ray.sound.audio import write_audio
+from ds2ray.sound.resampling import resample
 from ds2ray.tables.manifest import Utterance, write_manifest
 
 SAMPLE_RATE_HZ = 16000

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from ds2ray.errors import InputError, StorageError
 from ds2ray.packs.files import content_version, encode_pack
 from ds2ray.packs.layout import Member, Pack
 from ds2ray.packs.ledger import Packed
-from ds2ray.sound.audio import probe, read_encoded, read_waveform
+from ds2ray.sound.audio import REPLACE, probe, read_encoded, read_waveform
 from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.problems import Problem, ProblemKind
 from ds2ray.tables.validation import DURATION_CORRECTED, validate
@@ -29,6 +30,15 @@ class Made:
     problems: list[Problem] = field(default_factory=list)
     written: bool = False  # False: the same content is stored already
     durations_corrected: int = 0
+    mixed: Counter[str] = field(default_factory=Counter)  # how channels are mixed, where that is not ordinary
+
+
+@dataclass(frozen=True)
+class _Sound:
+    """An audio file's bytes, and how its channels are mixed where that is not ordinary."""
+
+    data: bytes
+    note: str = ""
 
 
 def make_pack(
@@ -47,10 +57,11 @@ def make_pack(
     problems = [sound for sound in sounds if isinstance(sound, Problem)]
     # lines are numbers of members here: a pack may hold rows of many tables
     readable = [
-        replace(member.utterance, audio=sound, line=number)
+        replace(member.utterance, audio=sound.data, line=number)
         for number, (member, sound) in enumerate(zip(pack.members, sounds, strict=True))
-        if isinstance(sound, bytes)
+        if isinstance(sound, _Sound)
     ]
+    mixed = Counter(sound.note for sound in sounds if isinstance(sound, _Sound) and sound.note)
     del sounds
     checked = validate(
         Manifest("", readable),
@@ -74,7 +85,7 @@ def make_pack(
     is_new = packed.file_name not in stored
     if is_new:
         storage.write_bytes(storage.join(folder_uri, packed.file_name), encode_pack(utterances))
-    return Made(pack, packed, problems, is_new, checked.conversions.get(DURATION_CORRECTED, 0))
+    return Made(pack, packed, problems, is_new, checked.conversions.get(DURATION_CORRECTED, 0), mixed)
 
 
 def make_packs(
@@ -109,18 +120,18 @@ def make_packs(
             raise
 
 
-def _read(member: Member, decode_audio: bool) -> bytes | Problem:
+def _read(member: Member, decode_audio: bool) -> _Sound | Problem:
     audio = member.utterance.audio
+    notes: list[str] = []
     try:
         data = audio if isinstance(audio, bytes) else read_encoded(audio)
         if decode_audio and data:
-            read_waveform(data, probe(data).sample_rate_hz)
-        return data
+            read_waveform(data, probe(data).sample_rate_hz, tell=notes.append)
+        return _Sound(data, "; ".join(notes))
     except FileNotFoundError:
         return _audio_problem(member, "there is no such file", "correct the path, or run again if it was replaced")
     except InputError as error:
-        remedy = "replace the file (wav, flac, ogg, mp3 or 16-bit 16 kHz mono .pcm)"
-        return _audio_problem(member, str(error), remedy)
+        return _audio_problem(member, str(error), REPLACE)
     except StorageError as error:
         if isinstance(audio, str) and storage.is_local(audio):  # permissions of this file, not a server's failure
             return _audio_problem(member, str(error), "make the file readable")

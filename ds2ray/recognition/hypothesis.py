@@ -1,10 +1,11 @@
 """Hypotheses: the recognised text of utterances, words with their times, and the adapter that was used."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ds2ray.decoding.decoder import Decoded
+from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
 
 
@@ -22,9 +23,9 @@ class Hypothesis:
     """The hypothesis of one utterance.
 
     Attributes:
-        score: mean log-probability of the best path per frame, 0 at best.
+        score: mean log-probability of the best path per frame, 0 at best, and where nothing is spoken.
         adapter: version of the adapter that was used; empty: the base alone.
-        note: the reason why the base alone was used.
+        note: the reason why the base alone was used, and how channels were mixed where that was not ordinary.
         error: the reason why the audio could not be recognised; the text is then empty.
     """
 
@@ -41,6 +42,47 @@ class Hypothesis:
         """The hypothesis as a row of a table."""
         words = [{"text": word.text, "start_s": word.start_s, "end_s": word.end_s} for word in self.words]
         return {**{name: getattr(self, name) for name in self.__dataclass_fields__ if name != "words"}, "words": words}
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The hypothesis of one segment of an utterance, with times from the start of the whole; see `Hypothesis`."""
+
+    text: str
+    words: tuple[Word, ...]
+    score: float
+    duration_s: float
+    adapter: str = ""
+    note: str = ""
+
+    @classmethod
+    def of(cls, row: Decoded, vocabulary: Vocabulary, frame_s: float, start_s: float, duration_s: float) -> "Heard":
+        """A decoded row as text and words.
+
+        Args:
+            frame_s: seconds from one encoding frame to the next.
+            start_s: when the segment begins.
+        """
+        words = tuple(
+            Word(word.text, round(start_s + word.start_s, 3), round(start_s + word.end_s, 3))
+            for word in words_of(row, vocabulary, frame_s)
+        )
+        return cls(vocabulary.decode(row.token_ids), words, row.score, duration_s)
+
+
+def joined(utterance: Utterance, heard: Sequence[Heard]) -> Hypothesis:
+    """The hypothesis of an utterance, out of those of its segments, one or more."""
+    seconds = sum(part.duration_s for part in heard)
+    texts = [part.text for part in heard]
+    return Hypothesis(
+        utterance_id=utterance.utterance_id,
+        user_id=utterance.user_id,
+        text=texts[0] if len(texts) == 1 else " ".join(text.strip() for text in texts if text.strip()),
+        score=sum(part.score * (part.duration_s / seconds) for part in heard),
+        words=tuple(word for part in heard for word in part.words),
+        adapter=heard[0].adapter,
+        note=heard[0].note,
+    )
 
 
 def words_of(row: Decoded, vocabulary: Vocabulary, frame_s: float) -> Iterator[Word]:

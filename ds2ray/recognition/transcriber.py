@@ -3,14 +3,15 @@
 Shapes: B utterances, T encoding frames of the longest, D width of the encodings, V size of the vocabulary.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from ds2ray.batching.batches import batches_by_seconds, prefetched
-from ds2ray.config import TranscribeJob
+from ds2ray.batching.batches import ahead, batches_by_seconds
+from ds2ray.config import TranscribeJob, Vad
 from ds2ray.decoding.decoder import Decoded, Decoder
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import InputError
@@ -18,12 +19,17 @@ from ds2ray.metrics import Score, score_texts
 from ds2ray.model.stored import open_base
 from ds2ray.model.weights import Base
 from ds2ray.progress import TellDone, untold_done
-from ds2ray.recognition.hypothesis import Hypothesis, words_of
+from ds2ray.recognition.hypothesis import Heard, Hypothesis, joined
+from ds2ray.recognition.listening import Part, windows
 from ds2ray.recognition.speakers import MAX_OPEN, Speaker, Speakers
-from ds2ray.sound.audio import probe, read_waveform
+from ds2ray.sound.audio import probe
+from ds2ray.sound.segments import SegmentRules
 from ds2ray.store import Store
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import normalise
+
+WINDOW_S = 600.0
+"""Seconds of speech that are read before they are sorted into batches: 38 MB at 16 kHz."""
 
 
 @dataclass
@@ -38,6 +44,8 @@ class Transcriber:
         store: in which users' adapters are looked for.
         batch_s: seconds of padded audio per batch.
         max_open: users whose adapters are kept in memory.
+        vad: whether only speech is recognised, in segments, or every file as a whole.
+        max_segment_s: no segment is longer.
         decoder: finds the tokens in what the base makes of the audio.
     """
 
@@ -46,6 +54,8 @@ class Transcriber:
     device: torch.device
     batch_s: float = TranscribeJob.batch_s
     max_open: int = MAX_OPEN
+    vad: Vad = TranscribeJob.vad
+    max_segment_s: float = TranscribeJob.max_segment_s
     decoder: Decoder = Greedy()
 
     def __post_init__(self) -> None:
@@ -59,6 +69,8 @@ class Transcriber:
         device: torch.device | str | None = None,
         batch_s: float = TranscribeJob.batch_s,
         max_open: int = MAX_OPEN,
+        vad: Vad = TranscribeJob.vad,
+        max_segment_s: float = TranscribeJob.max_segment_s,
         decoder: Decoder = Greedy(),
     ) -> "Transcriber":
         """Open a store's newest base, or another one by id or URI.
@@ -68,6 +80,8 @@ class Transcriber:
             device: None: a GPU where there is one.
             batch_s: seconds of padded audio per batch.
             max_open: users whose adapters are kept in memory.
+            vad: whether only speech is recognised, in segments, or every file as a whole.
+            max_segment_s: no segment is longer.
             decoder: finds the tokens in what the base makes of the audio.
 
         Raises:
@@ -75,15 +89,16 @@ class Transcriber:
         """
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         opened = Store(store) if isinstance(store, str) else store
-        return cls(opened, open_base(opened, base, chosen), chosen, batch_s, max_open, decoder)
+        return cls(opened, open_base(opened, base, chosen), chosen, batch_s, max_open, vad, max_segment_s, decoder)
 
     def transcribe(self, paths: Sequence[str], user: str = "", tell: TellDone = untold_done) -> list[Hypothesis]:
-        """Recognise audio files, in their order, with the user's adapter where there is one.
+        """Recognise audio files of any length, in their order, with the user's adapter where there is one.
 
-        A file that cannot be read gives a hypothesis that says why.
+        Long ones are cut at pauses; times are those of the whole file. A file in which nobody speaks has an empty text,
+        and one that cannot be read a hypothesis that says why.
 
         Args:
-            tell: told after each batch how many files are done, of how many.
+            tell: told after each window how many files are done, of how many.
         """
         utterances = [
             Utterance(utterance_id=path, user_id=user, audio=path, duration_s=_duration_s(path), transcript="", line=n)
@@ -95,34 +110,42 @@ class Transcriber:
         self, utterances: Sequence[Utterance], use_adapters: bool = True, tell: TellDone = untold_done
     ) -> list[Hypothesis]:
         """Recognise utterances of any users, in their order; with `use_adapters=False` by the base alone."""
+        rules = None if self.vad is Vad.off else SegmentRules(max_s=self.max_segment_s)
+        users = [utterance.user_id if use_adapters else "" for utterance in utterances]
         results: list[Hypothesis | None] = [None] * len(utterances)
-        batches = batches_by_seconds([utterance.duration_s or 0.0 for utterance in utterances], self.batch_s)
-
-        def load(indices: list[int]) -> list[tuple[int, np.ndarray | str]]:
-            return [(index, _read(utterances[index], self.base.audio.sample_rate_hz)) for index in indices]
-
+        heard: defaultdict[int, list[Heard]] = defaultdict(list)
         done = 0
-        for loaded in prefetched(batches, load):
+        for window in ahead(windows(utterances, self.base.audio.sample_rate_hz, rules, WINDOW_S)):
             tell(done, len(utterances))
-            done += len(loaded)
-            rows = [(index, waveform) for index, waveform in loaded if not isinstance(waveform, str)]
-            for index, problem in loaded:
-                if isinstance(problem, str):
-                    utterance = utterances[index]
-                    results[index] = Hypothesis(utterance.utterance_id, utterance.user_id, "", error=problem)
-            if not rows:
-                continue
-            users = [utterances[index].user_id if use_adapters else "" for index, _ in rows]
-            speaker_of = {user: self.speakers.find(user) for user in dict.fromkeys(users)}
-            decoded = self._recognise([waveform for _, waveform in rows], users, speaker_of)
-            for (index, _), row, user in zip(rows, decoded, users, strict=True):
-                results[index] = self._hypothesis(utterances[index], row, speaker_of[user])
+            for part, row in zip(window.parts, self._recognise_parts(window.parts, users), strict=True):
+                heard[part.index].append(row)
+            for end in window.ends:
+                of_it = heard.pop(end.index, [])
+                result = self._hypothesis(utterances[end.index], users[end.index], of_it, end.problem)
+                results[end.index] = replace(result, note="; ".join(filter(None, (result.note, end.note))))
+            done += len(window.ends)
         return [result for result in results if result is not None]
 
     def score(self, transcripts: Sequence[str], hypotheses: Sequence[Hypothesis]) -> Score:
         """Errors of hypotheses against transcripts, normalised as the base was trained."""
         references = [normalise(transcript, self.base.vocabulary.config) for transcript in transcripts]
         return score_texts(references, [hypothesis.text for hypothesis in hypotheses])
+
+    def _recognise_parts(self, parts: Sequence[Part], users: Sequence[str]) -> list[Heard]:
+        """The hypothesis of each part; parts of like length share a batch, whichever utterances they are of."""
+        results: dict[int, Heard] = {}
+        rate_hz, frame_s = self.base.audio.sample_rate_hz, self.base.model.shape.frame_s
+        durations_s = [len(part.segment.waveform) / rate_hz for part in parts]
+        for batch in batches_by_seconds(durations_s, self.batch_s):
+            speakers = [users[parts[number].index] for number in batch]
+            speaker_of = {user: self.speakers.find(user) for user in dict.fromkeys(speakers)}
+            decoded = self._recognise([parts[number].segment.waveform for number in batch], speakers, speaker_of)
+            for number, row, user in zip(batch, decoded, speakers, strict=True):
+                start_s, speaker = parts[number].segment.start_s, speaker_of[user]
+                version = speaker.pointer.version if speaker.pointer else ""
+                heard = Heard.of(row, self.base.vocabulary, frame_s, start_s, durations_s[number])
+                results[number] = replace(heard, adapter=version, note=speaker.note)
+        return [results[number] for number in range(len(parts))]
 
     @torch.no_grad()
     def _recognise(
@@ -143,26 +166,14 @@ class Transcriber:
         features, lengths = self.base.model.features(padded, num_samples)
         return self.decoder.decode(*self.base.model.forward_rows(features, lengths, adapters))
 
-    def _hypothesis(self, utterance: Utterance, row: Decoded, speaker: Speaker) -> Hypothesis:
-        frame_s = self.base.model.shape.frame_s
-        return Hypothesis(
-            utterance_id=utterance.utterance_id,
-            user_id=utterance.user_id,
-            text=self.base.vocabulary.decode(row.token_ids),
-            score=row.score,
-            words=tuple(words_of(row, self.base.vocabulary, frame_s)),
-            adapter=speaker.pointer.version if speaker.pointer else "",
-            note=speaker.note,
-        )
-
-
-def _read(utterance: Utterance, sample_rate_hz: int) -> np.ndarray | str:
-    try:
-        return read_waveform(utterance.audio, sample_rate_hz)
-    except FileNotFoundError:
-        return "there is no such file"
-    except InputError as error:
-        return str(error)
+    def _hypothesis(self, utterance: Utterance, user: str, heard: Sequence[Heard], problem: str) -> Hypothesis:
+        if problem:
+            return Hypothesis(utterance.utterance_id, utterance.user_id, "", error=problem)
+        if heard:
+            return joined(utterance, heard)
+        speaker = self.speakers.find(user)
+        version = speaker.pointer.version if speaker.pointer else ""
+        return Hypothesis(utterance.utterance_id, utterance.user_id, "", adapter=version, note=speaker.note)
 
 
 def _duration_s(path: str) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ds2ray import storage
 from ds2ray.config import AudioConfig, BadRows, DataConfig, ProbeAudio, UnknownCharacters
 from ds2ray.errors import InputError, StorageError
-from ds2ray.sound.audio import AudioInfo, probe
+from ds2ray.sound.audio import REPLACE, AudioInfo, probe
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.problems import Problem, ProblemKind, shown
@@ -228,7 +228,7 @@ def _header(audio: str | bytes) -> AudioInfo | _Fault:
     except FileNotFoundError:
         return _audio_fault(audio, "there is no such file", "correct the path; relative ones start from the manifest")
     except InputError as error:
-        return _audio_fault(audio, str(error), "replace the file (wav, flac, ogg, mp3 or 16-bit 16 kHz mono .pcm)")
+        return _audio_fault(audio, str(error), REPLACE)
     except StorageError as error:
         if isinstance(audio, str) and storage.is_local(audio):  # one file's permissions, not the whole store
             return _audio_fault(audio, str(error), "make the file readable")

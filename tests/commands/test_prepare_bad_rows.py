@@ -21,7 +21,7 @@ def bad_corpus(folder: Path) -> str:
     (folder / "empty.wav").touch()
     (folder / "text.wav").write_text("this is no audio at all")
     (folder / "cut.wav").write_bytes((folder / "good.wav").read_bytes()[:5000])
-    (folder / "odd.pcm").write_bytes(b"\0" * 16001)
+    (folder / "odd.pcm").write_bytes(b"x")
     rows = [
         "utterance_id,user_id,audio,duration_s,transcript",
         "good,john,good.wav,,yes",
@@ -51,7 +51,7 @@ REASONS = {
     "empty": "is empty (0 bytes)",
     "text": "cannot be decoded as audio",
     "cut": "is truncated",
-    "odd": "is truncated",
+    "odd": "holds no samples",
     "silent": "is empty",
     "good": "already the id of line 2",
     "nobodys": "no user is named",

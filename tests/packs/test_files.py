@@ -138,8 +138,14 @@ class TestReadEncoded:
         (tmp_path / "a.flac").write_bytes(b"anything")
         assert read_encoded(str(tmp_path / "a.flac")) == b"anything"
 
-    @pytest.mark.parametrize(("content", "message"), [(b"", "is empty"), (b"abc", "3 bytes are not whole")])
-    def test_broken_pcm_is_refused(self, tmp_path: Path, content: bytes, message: str) -> None:
+    @pytest.mark.parametrize(("content", "message"), [(b"", "is empty"), (b"a", "holds no samples")])
+    def test_pcm_without_a_sample_is_refused(self, tmp_path: Path, content: bytes, message: str) -> None:
         (tmp_path / "a.pcm").write_bytes(content)
         with pytest.raises(InputError, match=message):
             read_encoded(str(tmp_path / "a.pcm"))
+
+    def test_an_odd_last_byte_of_pcm_is_left_out(self, tmp_path: Path) -> None:
+        (tmp_path / "a.pcm").write_bytes(b"abcde")
+        assert read_waveform(read_encoded(str(tmp_path / "a.pcm")), 16000).tolist() == [
+            value / 32768 for value in np.frombuffer(b"abcd", "<i2").tolist()
+        ]

@@ -61,6 +61,7 @@ def write_documented(folder: Path, corpus: DemoCorpus, base: RandomBase) -> None
     _write_tables(str(folder), corpus)
     hello = read_manifest(corpus.test_manifest).utterances[0]
     write_audio(str(folder / "hello.wav"), read_waveform(hello.audio, 16000), 16000)
+    (folder / "list.m3u").write_text("#EXTM3U\nhello.wav\n")
     write_kospeech(folder / "data")
     write_common_voice(folder / "cv-corpus" / "en", {"validated.tsv": COMMON_VOICE_ROWS})
     write_librispeech(folder / "LibriSpeech")
