@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-quality bench-real-speech bench-scale bench-gpu \
+.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-real-speech bench-scale bench-gpu \
 	bench-plan bench-train bench-scale-train bench-epoch fix lock clean
 .DEFAULT_GOAL := help
 
@@ -36,6 +36,9 @@ bench-levers: $(VENV)/installed ## a cohort with single settings changed: time b
 
 bench-bank: $(VENV)/installed ## the stacked step: which product, update and stack size is fastest here (2 minutes)
 	@$(BIN)/python -m benchmarks.bank $(BENCH_ARGS)
+
+bench-company: $(VENV)/installed ## the price of adapters that have the same bytes in any company (3 minutes)
+	@$(BIN)/python -m benchmarks.company $(BENCH_ARGS)
 
 bench-quality: $(VENV)/installed ## adapters against full fine-tuning of a copy per user (25 minutes)
 	@$(BIN)/python -m benchmarks.quality $(BENCH_ARGS)

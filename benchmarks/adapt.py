@@ -1,7 +1,7 @@
 """One user per trial, the plain loop and cohorts: what encoding once and training as a stack bring.
 
 The same users, seeds and epochs, three ways: (a) a Tune trial per user, in a fresh process, the frozen base run again
-in every epoch; (b) the same `AdapterTrainer` in a loop in one process; (c) cohorts, as a whole fleet run and, beside
+in every epoch; (b) the same in a loop in one process; (c) cohorts, as a whole fleet run and, beside
 (b), in one process. (a) and (b) are timed on a few of the users and scaled to all.
 
 With E epochs, B seconds to encode a user's speech and A seconds for an epoch of the adapter on stored encodings, the

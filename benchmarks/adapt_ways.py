@@ -10,22 +10,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from plain_loop import fit_plainly
 from torch import Tensor
 
 from benchmarks.speech import Speaker
 from ds2ray import storage, store
 from ds2ray.batching.batches import SpeechDataset, collate, epoch_batches
-from ds2ray.compat.adapter_trainer import AdapterTrainer
 from ds2ray.config import AdaptConfig, AdapterConfig, AdaptJob, ClusterConfig, StorageConfig, to_plain
-from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import ensure_base
 from ds2ray.model.weights import Base, to_bytes
 from ds2ray.store import Store
 from ds2ray.tables.manifest import write_manifest
-from ds2ray.training.adapters.cohort import adapt_cohort
-from ds2ray.training.adapters.encoded import CohortUser, EncodedUser, speech_of
-from ds2ray.training.adapters.fit import AdapterFit, fit_adapter
+from ds2ray.training.adapters.cohort import adapt_cohort, results_of
+from ds2ray.training.adapters.results import AdapterFit
+from ds2ray.training.adapters.speech import UserSpeech, tokens_of
+from ds2ray.training.adapters.split import Part
+from ds2ray.training.adapters.stacked import fresh_adapter
 
 
 @dataclass(frozen=True)
@@ -46,26 +47,34 @@ class Parts:
 
 
 def train_one(base: Base, user: Speaker, task: Task, device: str = "cpu") -> AdapterFit:
-    """One user's adapter by the plain trainer, which runs the frozen base in every epoch."""
-    train, held_out, seed = user.split(task.adapt)
-    torch.manual_seed(seed)
-    base.model.add_adapter(task.adapter)
+    """One user's adapter by the plain loop, which runs the frozen base in every epoch, as the ancestor did."""
+    place = task.adapter.after_layer
+    model = base.model.to(device)
+    dataset = SpeechDataset(user.adapt, base.vocabulary, base.audio)
 
-    def data_set(rows: Sequence[int]) -> SpeechDataset:
-        return SpeechDataset([user.adapt[row] for row in rows], base.vocabulary, base.audio)
+    @torch.no_grad()
+    def encode(rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        batch = collate([dataset[row] for row in rows]).to(device)
+        return model.trunk(*model.features(batch.waveforms, batch.num_samples), place)
 
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = AdapterTrainer(
-            trainset_list=[data_set(train)],
-            validset=data_set(held_out),
-            device=device,
-            vocab=base.vocabulary,
-            adapter_save_dir=folder,
-            config=task.adapt,
-        )
-        trainer.train(base.model, task.adapt.batch_size, len(train), task.adapt.num_epochs, user.user_id)
-    assert trainer.fit is not None
-    return trainer.fit
+    frames = [torch.empty(length, 0) for length in num_frames(base, user)]
+    speech = speech_of(base, user, task.adapt, frames)
+    own = fresh_adapter(model, task.adapter, speech.seed, device)
+    return fit_plainly(model, own, speech, base.vocabulary, task.adapt, place, encode)
+
+
+def num_frames(base: Base, user: Speaker) -> list[int]:
+    """Encoding frames of each of a user's utterances."""
+    rate_hz, encoding_frames = base.audio.sample_rate_hz, base.model.shape.encoding_frames
+    return [encoding_frames(round((u.duration_s or 0.0) * rate_hz)) for u in user.adapt]
+
+
+def speech_of(base: Base, user: Speaker, adapt: AdaptConfig, frames: list[Tensor]) -> UserSpeech:
+    """A user's encodings [T, D] with all that training needs."""
+    train, held_out, seed = user.split(adapt)
+    transcripts = [utterance.transcript for utterance in user.adapt]
+    tokens = tokens_of(base.vocabulary, transcripts)
+    return UserSpeech(user.user_id, seed, frames, tokens, transcripts, [Part(train, held_out)])
 
 
 def publish(root: str, base: Base, user_id: str, fit: AdapterFit, task: Task) -> None:
@@ -105,8 +114,8 @@ def cohort_in_process(task: Task, users: Sequence[Speaker], root: str) -> float:
     base = warm_base(task, users[0])
     ensure_base(Store(root), base, run_id="benchmark")
     started_s = time.perf_counter()
-    cohort = [CohortUser(user.user_id, user.adapt) for user in users]
-    for result in adapt_cohort(base, cohort, task.adapter, task.adapt):
+    cohort = {user.user_id: user.adapt for user in users}
+    for result in results_of(adapt_cohort(base, cohort, task.adapter, task.adapt)):
         if result.fit is None:
             raise RuntimeError(f"{result.user_key} could not be trained: {result.reason}")
         publish(root, base, result.user_key, result.fit, task)
@@ -186,8 +195,7 @@ def parts_of_the_loop(task: Task, user: Speaker) -> Parts:
     base = load_model_file(task.base_path)
     base.model.freeze_base_model()
     train, held_out, seed = user.split(task.adapt)
-    rate_hz, encoding_frames = base.audio.sample_rate_hz, base.model.shape.encoding_frames
-    frames = [encoding_frames(round((u.duration_s or 0.0) * rate_hz)) for u in user.adapt]
+    frames = num_frames(base, user)
     batches = [[train[place] for place in batch] for batch in _batches([frames[row] for row in train], task, seed)]
     batches += [held_out[start : start + 4 * task.adapt.batch_size] for start in range(0, len(held_out), 32)]
     _encode(base, user, batches[:1], task)  # what is done once in a process is not a part of an epoch
@@ -195,19 +203,13 @@ def parts_of_the_loop(task: Task, user: Speaker) -> Parts:
     stored = _encode(base, user, batches, task)
     encode_s = time.perf_counter() - started_s
 
-    rows = range(len(user.adapt))
-    ids, transcripts = [u.utterance_id for u in user.adapt], [u.transcript for u in user.adapt]
-    encoded = EncodedUser(user.user_id, [stored[row] for row in rows], ids, transcripts, {})
-    speech = speech_of(base, encoded, task.adapt, "cpu")
+    speech = speech_of(base, user, task.adapt, [stored[row] for row in range(len(user.adapt))])
 
     def fit(epochs: int) -> float:
-        torch.manual_seed(seed)
-        adapter = build_adapter(base.model.encoding_dim(task.adapter.after_layer), task.adapter)
+        adapter = fresh_adapter(base.model, task.adapter, speech.seed, "cpu")
         config = replace(task.adapt, num_epochs=epochs, patience_epochs=epochs)
         started_s = time.perf_counter()
-        fit_adapter(
-            base.model, adapter, speech, base.vocabulary, config, seed=seed, after_layer=task.adapter.after_layer
-        )
+        fit_plainly(base.model, adapter, speech, base.vocabulary, config, task.adapter.after_layer)
         return time.perf_counter() - started_s
 
     fit(1)

@@ -8,20 +8,20 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
+from plain_loop import fit_plainly
 from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.common import emit, say
-from ds2ray.config import AdaptConfig, AdapterConfig, Precision, TextConfig
+from ds2ray.config import LAST_LAYER, AdaptConfig, AdapterConfig, Precision, TextConfig
 from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.bank import AdapterBank, BankAdamW
-from ds2ray.training.adapters.fit import UserSpeech, fit_adapter, pad_frames
+from ds2ray.training.adapters.speech import UserSpeech, tokens_of
 from ds2ray.training.adapters.split import split
 from ds2ray.training.adapters.stacked import StackedTraining
-from ds2ray.training.adapters.stored import StoredSpeech
 
 VOCABULARY = Vocabulary.from_transcripts(["abcdefghijklmnopqrstuvwxyz '"], TextConfig())
 
@@ -140,15 +140,7 @@ def training_ms(shape: Shape, repeats: int) -> dict[str, float]:
 
     def plain() -> None:
         for speech in speeches:
-            frames = speech.frames
-            user = UserSpeech(
-                lambda rows, frames=frames: pad_frames([frames[row] for row in rows]),  # type: ignore[misc]
-                [len(rows) for rows in frames],
-                speech.tokens,
-                speech.transcripts,
-                speech.parts,
-            )
-            fit_adapter(model, fresh(), user, VOCABULARY, config, seed=speech.seed)
+            fit_plainly(model, fresh(), speech, VOCABULARY, config, LAST_LAYER)
 
     def stack(precision: Precision) -> Callable[[], None]:
         settings = AdaptConfig(num_epochs=3, patience_epochs=3, precision=precision)
@@ -160,13 +152,13 @@ def training_ms(shape: Shape, repeats: int) -> dict[str, float]:
     return {name: best_ms(way, shape, repeats) / config.num_epochs for name, way in ways.items()}
 
 
-def speech_of(user: int, shape: Shape, config: AdaptConfig) -> StoredSpeech:
+def speech_of(user: int, shape: Shape, config: AdaptConfig) -> UserSpeech:
     generator = torch.Generator().manual_seed(user)
     lengths = torch.randint(60, 140, (30,), generator=generator).tolist()
     frames = [torch.randn(length, shape.width, generator=generator).to(shape.device) for length in lengths]
     texts = ["".join(chr(97 + (user + row + place) % 26) for place in range(25)) for row in range(len(frames))]
-    tokens = [torch.tensor(VOCABULARY.encode_known(text)) for text in texts]
-    return StoredSpeech(frames, tokens, texts, split([str(row) for row in range(len(frames))], config, user), user)
+    parts = split([str(row) for row in range(len(frames))], config, user)
+    return UserSpeech(f"user-{user}", user, frames, tokens_of(VOCABULARY, texts), texts, parts)
 
 
 def best_ms(step: Callable[[], None], shape: Shape, repeats: int) -> float:

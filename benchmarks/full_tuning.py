@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from plain_loop import pad_tokens
 from torch import Tensor
 
 from benchmarks.speech import Speaker
@@ -26,7 +27,7 @@ from ds2ray.sound.audio import read_waveform
 from ds2ray.sound.features import spec_augment
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
-from ds2ray.training.adapters.fit import WARMUP_FRACTION, pad_tokens
+from ds2ray.training.adapters.learners import WARMUP_FRACTION
 from ds2ray.training.optim import build_optimizer, clip_gradients, ctc_losses, learning_rate_at, set_learning_rate
 from ds2ray.training.seeds import derive_seed
 

@@ -26,10 +26,10 @@ from benchmarks.speech import MODELS, Speaker, random_base
 from benchmarks.synthetic import VOCABULARY, synthetic_users
 from ds2ray.config import AdaptConfig, AdapterConfig
 from ds2ray.model.weights import Base
-from ds2ray.training.adapters.cohort import adapt_cohort
+from ds2ray.tables.manifest import Utterance
+from ds2ray.training.adapters.cohort import adapt_cohort, results_of
 from ds2ray.training.adapters.encode import Encoder
-from ds2ray.training.adapters.encoded import CohortUser
-from ds2ray.training.adapters.stages import StageClock
+from ds2ray.training.adapters.progress import StageClock
 from ds2ray.training.precision import bfloat16_trunk, uses_bfloat16
 
 STAGES = ("read", "mel", "encode", "train", "gate")
@@ -46,12 +46,15 @@ class Bench:
     device: str
     limits: Limits
 
-    def users(self, count: int) -> list[CohortUser]:
+    def users(self, count: int) -> dict[str, Sequence[Utterance]]:
         """So many users; several say the same, from the same bytes."""
-        return [CohortUser(f"user-{n}", self.voices[n % len(self.voices)].adapt) for n in range(count)]
+        return {f"user-{n}": self.voices[n % len(self.voices)].adapt for n in range(count)}
+
+    def utterances(self, count: int) -> list[Utterance]:
+        return [utterance for own in self.users(count).values() for utterance in own]
 
     def speech_s(self, count: int) -> float:
-        return sum(u.duration_s or 0.0 for user in self.users(count) for u in user.utterances)
+        return sum(utterance.duration_s or 0.0 for utterance in self.utterances(count))
 
     def train(self, count: int, stages: StageClock | None = None, epochs: int = 0) -> float:
         """Seconds to adapt a cohort of so many users."""
@@ -59,7 +62,8 @@ class Bench:
         self.synchronize()
         started_s = time.perf_counter()
         users = self.users(count)
-        for result in adapt_cohort(self.base, users, self.task.adapter, adapt, device=self.device, stages=stages):
+        events = adapt_cohort(self.base, users, self.task.adapter, adapt, device=self.device, stages=stages)
+        for result in results_of(events):
             if result.fit is None:
                 raise RuntimeError(f"{result.user_key} could not be trained: {result.reason}")
         self.synchronize()
@@ -71,7 +75,7 @@ class Bench:
         return Encoder(self.base, place, adapt.encode_batch_s, self.device, adapt.precision)
 
     def padding_share(self, count: int) -> float:
-        return self.encoder().encode([u for user in self.users(count) for u in user.utterances]).padding
+        return self.encoder().encode(self.utterances(count)).padding
 
     def alone(self, count: int) -> float:
         """Seconds per user of the plain loop, which runs the base in every epoch."""

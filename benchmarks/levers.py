@@ -22,9 +22,8 @@ from benchmarks.recipes import Recipe, mean, parse_recipe
 from benchmarks.speech import Speaker, base_corpus, speakers
 from ds2ray.model.stored import ensure_base
 from ds2ray.store import Store
-from ds2ray.training.adapters.cohort import adapt_cohort
-from ds2ray.training.adapters.encoded import CohortUser
-from ds2ray.training.adapters.stages import StageClock
+from ds2ray.training.adapters.cohort import adapt_cohort, results_of
+from ds2ray.training.adapters.progress import StageClock
 
 RECIPES = (
     *("unchanged=", "early_stop=patience_epochs=10", "early_stop_5=patience_epochs=5", "bfloat16=precision=bfloat16"),
@@ -95,8 +94,8 @@ def cohort(task: Task, users: Sequence[Speaker], root: str, threads: int) -> Spe
     ensure_base(Store(root), base, run_id="benchmark")
     clock, epochs = StageClock(), []
     started_s = time.perf_counter()
-    members = [CohortUser(user.user_id, user.adapt) for user in users]
-    for result in adapt_cohort(base, members, task.adapter, task.adapt, stages=clock):
+    members = {user.user_id: user.adapt for user in users}
+    for result in results_of(adapt_cohort(base, members, task.adapter, task.adapt, stages=clock)):
         if result.fit is None:
             raise RuntimeError(f"{result.user_key} could not be trained: {result.reason}")
         epochs.append(result.fit.epochs)

@@ -16,8 +16,7 @@ from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.files import load_model_file
 from ds2ray.model.weights import Base
 from ds2ray.tables.manifest import Utterance
-from ds2ray.training.adapters.cohort import adapt_cohort
-from ds2ray.training.adapters.encoded import CohortUser
+from ds2ray.training.adapters.cohort import adapt_cohort, results_of
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,9 @@ def ordinary_wer(setting: Setting) -> float:
 def adapt_users(setting: Setting, users: Sequence[Speaker], recipe: Recipe) -> list[AdapterScore]:
     """Train the users' adapters as one cohort and score each."""
     base = _base(setting.base_path)
-    cohort = [CohortUser(user.user_id, user.adapt) for user in users]
-    results = {result.user_key: result for result in adapt_cohort(base, cohort, recipe.adapter, recipe.adapt)}
+    cohort = {user.user_id: user.adapt for user in users}
+    events = adapt_cohort(base, cohort, recipe.adapter, recipe.adapt)
+    results = {result.user_key: result for result in results_of(events)}
     scores = []
     for user in users:
         result, heard = results[user.user_id], hear(base, user.test)

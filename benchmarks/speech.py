@@ -22,7 +22,7 @@ from ds2ray.model.files import save_model_file
 from ds2ray.model.weights import Base
 from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
 from ds2ray.text import Vocabulary
-from ds2ray.training.adapters.encoded import user_seed
+from ds2ray.training.adapters.speech import user_seed
 from ds2ray.training.hold_out import hold_out
 
 SECONDS_PER_SENTENCE = 1.6

@@ -27,8 +27,7 @@ from ds2ray.storage import Server
 from ds2ray.store import AdapterPointer, BaseRecord, Store, outcomes, publish_adapter, read_pointer
 from ds2ray.store.outcomes import Outcome, Status
 from ds2ray.tables.problems import listed
-from ds2ray.training.adapters.cohort import CohortResult, cohort_events
-from ds2ray.training.adapters.encoded import CohortUser
+from ds2ray.training.adapters.cohort import CohortResult, adapt_cohort
 from ds2ray.training.adapters.gate import CurrentAdapter
 from ds2ray.training.adapters.progress import CohortProgress, Stage
 from ds2ray.training.adapters.split import split_rule
@@ -139,9 +138,9 @@ class CohortTrial(tune.Trainable):
 
     def results(self, users: Sequence[UserPlan]) -> Iterator[CohortResult | CohortProgress]:
         """Train these users together; each one's result when it is done."""
-        return cohort_events(
+        return adapt_cohort(
             self.base,
-            [CohortUser(user.user_key, user.utterances) for user in users],
+            {user.user_key: user.utterances for user in users},
             self.task.adapter,
             self.task.adapt,
             open_current=self._current,

@@ -4,7 +4,7 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,28 +15,34 @@ from ray import tune
 from ds2ray import display
 from ds2ray.cluster.session import cluster_gpus, quiet_tune
 from ds2ray.config import AdaptConfig, SweepJob
-from ds2ray.errors import InputError
+from ds2ray.errors import InputError, TrainingDivergedError
 from ds2ray.fleet.sweep import SweepPoint, SweepRow
 from ds2ray.metrics import Score
-from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.weights import Base
 from ds2ray.progress import duration_text
 from ds2ray.storage import Server, current_server, using
+from ds2ray.store import user_key
 from ds2ray.tables.users import UserData
 from ds2ray.training.adapters.encode import Encoder
-from ds2ray.training.adapters.encoded import CohortUser, EncodedUser, encode_users, speech_of, user_seed
-from ds2ray.training.adapters.fit import fit_adapter
+from ds2ray.training.adapters.results import AdapterFit
+from ds2ray.training.adapters.speech import UserSpeech, encode_users
+from ds2ray.training.adapters.stacked import StackedTraining, fresh_adapter, stacks
+
+log = logging.getLogger(__name__)
 
 
 def _encode(
     base: Base, users: Sequence[UserData], after_layer: int, adapt: AdaptConfig, outside: Server
-) -> list[EncodedUser]:
+) -> list[UserSpeech]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     encoder = Encoder(base, after_layer, adapt.encode_batch_s, device, adapt.precision)
     with using(outside):
-        encoded = encode_users(encoder, [CohortUser(user.user_id, user.utterances) for user in users])
+        speeches = encode_users(encoder, {user_key(user.user_id): user.utterances for user in users}, adapt)
+    for speech in speeches:
+        if not speech.parts:
+            log.warning("%s is left out: too few usable utterances", speech.user_key)
     # trials read them from shared memory, whatever device they run on
-    return [replace(user, encodings=[rows.cpu() for rows in user.encodings]) for user in encoded]
+    return [replace(speech, frames=[rows.cpu() for rows in speech.frames]) for speech in speeches if speech.parts]
 
 
 def try_points(job: SweepJob, base: Base, users: Sequence[UserData], points: Sequence[SweepPoint]) -> list[SweepRow]:
@@ -98,32 +104,40 @@ class SweepProgress(tune.Callback):
 
 def _trial(config: dict[str, Any], shared: tuple[Any, Any, list[SweepPoint], AdaptConfig]) -> None:
     """Train one shape for every user of the sample, on shared encodings."""
-    base_ref, encoded_ref, points, adapt = shared
+    base_ref, speeches_ref, points, adapt = shared
     base: Base = ray.get(base_ref)
-    users: list[EncodedUser] = ray.get(encoded_ref)
+    # a stack writes to its users' lists of frames, which the next trial of this worker reads again
+    speeches: list[UserSpeech] = [replace(speech, frames=[*speech.frames]) for speech in ray.get(speeches_ref)]
     point = points[config["point"]]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     base.model.to(device)
-    adapt = replace(adapt, learning_rate=point.learning_rate)
-    before, after, loss, num_parameters = Score(), Score(), 0.0, 0
-    for user in users:
-        seed = user_seed(user.user_key, adapt)
-        speech = speech_of(base, user, adapt, device)
-        torch.manual_seed(seed)
-        adapter = build_adapter(base.model.encoding_dim(point.adapter.after_layer), point.adapter).to(device)
-        num_parameters = sum(parameter.numel() for parameter in adapter.parameters())
-        fit = fit_adapter(
-            base.model, adapter, speech, base.vocabulary, adapt, seed=seed, after_layer=point.adapter.after_layer
-        )
-        before, after, loss = before + fit.score_before, after + fit.score_after, loss + fit.loss_after / len(users)
+    if not speeches:
+        raise InputError("no user of the sample has enough usable speech; the reasons are above")
+    fits = list(_fits(base, speeches, point, replace(adapt, learning_rate=point.learning_rate), device))
+    before = sum((fit.score_before for fit in fits), Score())
+    after = sum((fit.score_after for fit in fits), Score())
+    num_parameters = sum(tensor.numel() for tensor in fits[0].state.values())
     row = SweepRow(
         overrides=point.overrides(),
         hidden_dims="-".join(str(width) for width in point.adapter.hidden_dims),
         num_parameters=num_parameters,
         size_bytes=4 * num_parameters,
-        held_out_loss=loss,
+        held_out_loss=sum(fit.loss_after for fit in fits) / len(fits),
         wer_before=before.words.rate(),
         wer_after=after.words.rate(),
         cer_after=after.characters.rate(),
     )
     tune.report(dict(vars(row)))
+
+
+def _fits(
+    base: Base, speeches: Sequence[UserSpeech], point: SweepPoint, adapt: AdaptConfig, device: str
+) -> Iterator[AdapterFit]:
+    """Each user's adapter of this shape. Raises TrainingDivergedError where a user has none."""
+    for stack in stacks(speeches, device):
+        adapters = [fresh_adapter(base.model, point.adapter, speech.seed, device) for speech in stack]
+        training = StackedTraining(base.model, adapters, stack, base.vocabulary, adapt, point.adapter.after_layer)
+        for place, fit in training.run():
+            if isinstance(fit, str):
+                raise TrainingDivergedError(f"{stack[place].user_key}: {fit}")
+            yield fit

@@ -1,7 +1,7 @@
 """AdapterTrainer: one user's adapter, trained on data sets and saved as one file."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
@@ -9,19 +9,24 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from ds2ray.batching.batches import SpeechDataset, collate
+from ds2ray.batching.batches import SpeechDataset, batches_by_seconds, collate
 from ds2ray.compat.adapter_manager import AdapterManager
 from ds2ray.compat.names import check_adapter_name
+from ds2ray.compat.own_optimizer import OwnOptimizer
 from ds2ray.config import AdaptConfig, TrainConfig
 from ds2ray.errors import ConfigError
 from ds2ray.model.acoustic import AcousticModel
+from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.sound.audio import probe
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
-from ds2ray.training.adapters.fit import AdapterFit, Criterion, UserSpeech, fit_adapter
+from ds2ray.training.adapters.bank import AdapterBank
+from ds2ray.training.adapters.memory import CPU_BATCH_S
+from ds2ray.training.adapters.results import AdapterFit
+from ds2ray.training.adapters.speech import UserSpeech, tokens_of, user_seed
 from ds2ray.training.adapters.split import Part
-from ds2ray.training.optim import ctc_losses
-from ds2ray.training.seeds import derive_seed
+from ds2ray.training.adapters.stacked import StackedTraining, StackOptimizer, train_one
+from ds2ray.training.optim import Criterion, ctc_losses
 
 Model = TypeVar("Model", bound=AcousticModel)
 
@@ -29,9 +34,9 @@ log = logging.getLogger(__name__)
 
 
 class AdapterTrainer:
-    """Trains one user's adapter on data sets, with the frozen base run again for every batch.
+    """Trains one user's adapter on data sets, as a stack of one: their speech is encoded once, then trained on.
 
-    The reference for training whole cohorts on stored encodings: the same seed gives the same adapter.
+    The same seed gives the same adapter as a cohort does, within floating-point tolerance.
 
     Args:
         optimizer: over the adapter's parameters; its rate is the highest of a one-cycle schedule. None: AdamW.
@@ -81,7 +86,7 @@ class AdapterTrainer:
         Raises:
             ConfigError: the model has no adapter.
             InputError: `adapter_name` cannot name a file.
-            TrainingDivergedError: see `fit_adapter`.
+            TrainingDivergedError: no step of an epoch had a finite loss and gradient.
         """
         if model.adapter is None:
             raise ConfigError("the model has no adapter: build it with use_adapter=True, or call add_adapter")
@@ -89,20 +94,24 @@ class AdapterTrainer:
         model.to(self.device).freeze_base_model()
         # a model of KoSpeech's face is built without saying how it hears: its data sets say so
         model.shape = replace(model.shape, audio=self.validset.audio)
-        after_layer = model.adapter_layer
-        with ThreadPoolExecutor(self.num_workers) as pool:
-            self.fit = fit_adapter(
+        config = replace(self.config, batch_size=batch_size, num_epochs=num_epochs)
+        if self.optimizer is not None:
+            config = replace(config, learning_rate=self.optimizer.param_groups[0]["lr"])
+        adapter = model.adapter
+        self.fit = train_one(
+            StackedTraining(
                 model,
-                model.adapter,
-                self._speech(model, pool),
+                [adapter],
+                [self._speech(model, adapter_name, user_seed(adapter_name, config))],
                 self.vocab,
-                replace(self.config, batch_size=batch_size, num_epochs=num_epochs),
-                seed=derive_seed(self.config.seed, adapter_name),
-                after_layer=after_layer,
-                optimizer=self.optimizer,
+                config,
+                model.adapter_layer,
+                optimizer=self._own_optimizer(adapter),
                 criterion=self.criterion,
                 max_steps_per_epoch=epoch_time_step,
             )
+        )
+        adapter.load_state_dict(self.fit.state)
         path = AdapterManager().save_adapter(model, self.adapter_save_dir, adapter_name)
         log.info(
             "adapter %s: held-out loss %.3f → %.3f, saved %s",
@@ -113,27 +122,40 @@ class AdapterTrainer:
         )
         return model
 
-    def _speech(self, model: AcousticModel, pool: ThreadPoolExecutor) -> UserSpeech:
+    def _own_optimizer(self, adapter: Adapter) -> Callable[[AdapterBank], StackOptimizer] | None:
+        optimizer = self.optimizer
+        if optimizer is None:
+            return None
+        return lambda bank: OwnOptimizer(optimizer, adapter, bank, self.config.max_grad_norm)
+
+    def _speech(self, model: AcousticModel, user_key: str, seed: int) -> UserSpeech:
         datasets = [*self.trainset_list, self.validset]
-        sample_rate_hz = self.validset.audio.sample_rate_hz
-        places = [(dataset, index) for dataset in datasets for index in range(len(dataset))]
-        utterances = [dataset.utterances[index] for dataset, index in places]
-
-        @torch.no_grad()
-        def encode(rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-            batch = collate(list(pool.map(lambda row: places[row][0][places[row][1]], rows))).to(self.device)
-            encodings, lengths = model.trunk(*model.features(batch.waveforms, batch.num_samples))
-            return encodings, lengths
-
-        num_train = len(utterances) - len(self.validset)
+        num_train = sum(map(len, self.trainset_list))
+        transcripts = [utterance.transcript for dataset in datasets for utterance in dataset.utterances]
         return UserSpeech(
-            encode=encode,
-            # in encoding frames, as a cohort measures its encodings: so both draw the same batches
-            durations=[model.shape.encoding_frames(round(_duration_s(u) * sample_rate_hz)) for u in utterances],
-            tokens=[torch.tensor(self.vocab.encode_known(u.transcript), dtype=torch.int64) for u in utterances],
-            transcripts=[utterance.transcript for utterance in utterances],
-            parts=[Part(range(num_train), range(num_train, len(utterances)))],
+            user_key=user_key,
+            seed=seed,
+            frames=self._encoded(model, datasets),
+            tokens=tokens_of(self.vocab, transcripts),
+            transcripts=transcripts,
+            parts=[Part(range(num_train), range(num_train, len(transcripts)))],
         )
+
+    @torch.no_grad()
+    def _encoded(self, model: AcousticModel, datasets: Sequence[SpeechDataset]) -> list[Tensor]:
+        """Encodings [T, D] of the examples of all data sets, one data set's after the other's."""
+        places = [(dataset, index) for dataset in datasets for index in range(len(dataset))]
+        durations_s = [_duration_s(dataset.utterances[index]) for dataset, index in places]
+        frames: dict[int, Tensor] = {}
+        with ThreadPoolExecutor(self.num_workers) as pool:
+            for rows in batches_by_seconds(durations_s, CPU_BATCH_S):
+                examples = list(pool.map(lambda row: places[row][0][places[row][1]], rows))
+                batch = collate(examples).to(self.device)
+                features, num_frames = model.features(batch.waveforms, batch.num_samples)
+                encodings, lengths = model.trunk(features, num_frames, model.adapter_layer)
+                for row, own, length in zip(rows, encodings, lengths.tolist(), strict=True):
+                    frames[row] = own[:length].clone()
+        return [frames[row] for row in range(len(places))]
 
 
 def _duration_s(utterance: Utterance) -> float:

@@ -10,8 +10,8 @@ from ds2ray.fleet.fingerprints import user_fingerprint
 from ds2ray.model.stored import ensure_base
 from ds2ray.model.weights import Base, to_bytes
 from ds2ray.store import Store, publish_adapter, user_key
-from ds2ray.training.adapters.fit import AdapterFit
 from ds2ray.training.adapters.gate import gate
+from ds2ray.training.adapters.results import AdapterFit
 from ds2ray.training.adapters.split import OWN_MANIFEST
 from ds2ray.training.base.sources import TrainingData
 from ds2ray.training.optim import build_optimizer

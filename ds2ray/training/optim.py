@@ -1,13 +1,16 @@
 """Optimizers, and learning rates as pure functions of the step: a resumed run needs no schedule state."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 
 from ds2ray.config import OptimizerType, Schedule
 from ds2ray.padding import frame_mask
+
+Criterion = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""(log-probabilities [B, T, V], lengths [B], tokens [B, L], number of tokens [B]) → losses of the rows [B]."""
 
 START_DIVISOR = 25.0
 """The warm-up starts at the highest rate divided by this; from Smith and Topin's one-cycle policy (2018)."""

@@ -10,8 +10,7 @@ from base_training import make_task, train
 from toy_speech import make_utterances
 
 from ds2ray.config import AdaptConfig, AdapterConfig, AdapterKind
-from ds2ray.training.adapters.cohort import adapt_cohort
-from ds2ray.training.adapters.encoded import CohortUser
+from ds2ray.training.adapters.cohort import adapt_cohort, results_of
 
 ADAPT = AdaptConfig(num_epochs=10, batch_size=4, learning_rate=0.1, cross_validate_below=0)
 
@@ -23,13 +22,14 @@ def test_a_conformer_learns_as_a_base_and_lhuc_adapts_it_to_users(tmp_path: Path
     assert base.model_config == TOY_CONFORMER
 
     before = {name: tensor.clone() for name, tensor in base.model.base_state().items()}
-    users = [
-        CohortUser(name, make_utterances(tmp_path, 10, seed=seed, pitch=pitch))
+    users = {
+        name: make_utterances(tmp_path, 10, seed=seed, pitch=pitch)
         for seed, (name, pitch) in enumerate((("ann", 1.35), ("bob", 0.75)), start=20)
-    ]
+    }
     for after_layer in (1, -1):
         adapter = AdapterConfig(kind=AdapterKind.lhuc, after_layer=after_layer)
-        fits = {result.user_key: result.fit for result in adapt_cohort(copy.deepcopy(base), users, adapter, ADAPT)}
+        results = results_of(adapt_cohort(copy.deepcopy(base), users, adapter, ADAPT))
+        fits = {result.user_key: result.fit for result in results}
         for fit in fits.values():
             assert fit is not None
             assert set(fit.state) == {"log_odds", "shift"}

@@ -25,7 +25,7 @@ from ds2ray.padding import frame_mask
 from ds2ray.sound.audio import read_waveform
 from ds2ray.tables.manifest import Utterance
 from ds2ray.training.adapters.memory import TYPICAL_ROW_S, auto_batch_s, memory_left
-from ds2ray.training.adapters.stages import StageClock
+from ds2ray.training.adapters.progress import StageClock
 from ds2ray.training.precision import bfloat16_trunk, uses_bfloat16
 
 T = TypeVar("T")
@@ -97,9 +97,14 @@ class Encoder:
         """
         return drained(self.encoding(utterances))
 
-    def encoding(self, utterances: Sequence[Utterance]) -> Generator[int, None, Encoded]:
-        """As `encode`; yields the number of utterances done, after each call of the trunk."""
+    def encoding(self, *groups: Sequence[Utterance]) -> Generator[int, None, Encoded]:
+        """As `encode`, of all groups' utterances; yields the number of utterances done, after each call of the trunk.
+
+        On a CPU no call has utterances of two groups, so that the encodings of a group do not depend on the others:
+        sums are rounded otherwise in batches of another shape. A GPU, which gains most from large calls, gets them.
+        """
         clock = self.stages or StageClock()
+        utterances = [utterance for group in groups for utterance in group]
         batch_s = self.batch_s(max([TYPICAL_ROW_S, *(u.duration_s or 0.0 for u in utterances)]))
         model = self.base.model.to(self.device).eval()
         half = uses_bfloat16(self.precision, self.device)
@@ -115,7 +120,8 @@ class Encoder:
         problems: dict[int, str] = {}
         computed = valid = done = 0
         with ThreadPoolExecutor(read_threads()) as readers:
-            loaded = self._loaded(self._read_batches(utterances, batch_s), utterances, readers)
+            apart = groups if torch.device(self.device).type == "cpu" else [utterances]
+            loaded = self._loaded(self._read_batches(apart, batch_s), utterances, readers)
             while True:
                 with clock("read"):
                     batch = next(loaded, None)
@@ -165,8 +171,16 @@ class Encoder:
 
         return prefetched(batches, load)
 
-    def _read_batches(self, utterances: Sequence[Utterance], batch_s: float) -> Iterator[list[int]]:
-        """Batches of utterances to read, so small that their waveforms fit memory even where durations are unknown."""
+    def _read_batches(self, groups: Iterable[Sequence[Utterance]], batch_s: float) -> Iterator[list[int]]:
+        """Batches of utterances to read, each of one group; they are numbered through."""
+        first = 0
+        for group in groups:
+            for batch in self._read_batches_of(group, batch_s):
+                yield [first + index for index in batch]
+            first += len(group)
+
+    def _read_batches_of(self, utterances: Sequence[Utterance], batch_s: float) -> Iterator[list[int]]:
+        """Batches so small that their waveforms fit memory even where durations are unknown."""
         known = [index for index, utterance in enumerate(utterances) if utterance.duration_s]
         for places in batches_by_seconds([utterances[index].duration_s or 0.0 for index in known], batch_s):
             for start in range(0, len(places), READ_FILES):

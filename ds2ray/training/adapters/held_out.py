@@ -10,16 +10,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ds2ray.config import Precision
+from ds2ray.config import AdaptConfig, Precision
 from ds2ray.decoding.greedy import greedy
 from ds2ray.decoding.scoring import score_decoded
 from ds2ray.metrics import Score
 from ds2ray.model.acoustic import AcousticModel
+from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.bank import AdapterBank
-from ds2ray.training.adapters.fit import Evaluation
-from ds2ray.training.adapters.stored import Rows, SpeechTable, StoredSpeech
-from ds2ray.training.optim import ctc_losses
+from ds2ray.training.adapters.results import Evaluation
+from ds2ray.training.adapters.speech import UserSpeech
+from ds2ray.training.adapters.stored import Rows, SpeechTable
+from ds2ray.training.optim import Criterion, ctc_losses
 from ds2ray.training.precision import products_in
 
 MAX_EVALUATED_VALUES = 2**27
@@ -49,10 +51,11 @@ class Judge:
 
     model: AcousticModel
     table: SpeechTable
-    speeches: Sequence[StoredSpeech]
+    speeches: Sequence[UserSpeech]
     vocabulary: Vocabulary
     precision: Precision
     after_layer: int
+    criterion: Criterion = ctc_losses
 
     @torch.no_grad()
     def evaluate(
@@ -69,7 +72,7 @@ class Judge:
                 with products_in(self.precision, self.table.device):
                     frames = bank(frames, [one.place for one in some], counts, ())
             log_probs = head_log_probs(self.model, rows, frames, self.after_layer)
-            all_losses = iter(ctc_losses(log_probs, rows.lengths, rows.tokens, rows.num_tokens).tolist())
+            all_losses = iter(self.criterion(log_probs, rows.lengths, rows.tokens, rows.num_tokens).tolist())
             decoded = iter(greedy(log_probs, rows.lengths)) if decode else None
             for one in some:
                 losses.setdefault(one.user, []).extend(next(all_losses) for _ in one.rows)
@@ -93,3 +96,17 @@ class Judge:
             piece.append(one)
         if piece:
             yield piece
+
+
+def evaluate_adapter(
+    model: AcousticModel,
+    adapter: Adapter,
+    speech: UserSpeech,
+    vocabulary: Vocabulary,
+    config: AdaptConfig,
+    after_layer: int,
+) -> Evaluation:
+    """Mean loss and errors of one adapter on all held-out utterances of a user."""
+    bank = AdapterBank([adapter])
+    judge = Judge(model, SpeechTable([speech], bank.device), [speech], vocabulary, config.precision, after_layer)
+    return judge.evaluate([Judgement(0, speech.held_out, 0)], bank, decode=True)[0]

@@ -1,9 +1,14 @@
-"""How far the work on a cohort is."""
+"""The progress of a cohort, and the time that its stages take."""
 
-from collections.abc import Callable, Generator
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar, cast
+
+import torch
 
 T = TypeVar("T")
 
@@ -52,3 +57,27 @@ def encoding_progress(done: int, num_utterances: int) -> CohortProgress:
 def training_progress(trained: float, num_utterances: int) -> CohortProgress:
     """The progress of a cohort that has this share of its training done."""
     return CohortProgress(Stage.training, num_utterances, ENCODING_SHARE + (1 - ENCODING_SHARE) * trained)
+
+
+class StageClock:
+    """Sums seconds by stage: `read` (waiting for audio), `mel`, `encode`, `train`, `gate`.
+
+    Args:
+        device: a GPU works on while the host goes on; with one, every stage waits for it, so that each is charged
+            the time that it caused. That costs some overlap, so it is for measuring.
+    """
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Charge the time spent inside the context to `stage`."""
+        started_s = time.perf_counter()
+        try:
+            yield
+        finally:
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+            self.seconds[stage] += time.perf_counter() - started_s

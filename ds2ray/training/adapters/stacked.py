@@ -1,86 +1,56 @@
 """Training a stack of adapters: every step takes one batch of each, and all rows share the frozen head and CTC.
 
-Each adapter keeps an order, schedule, moments, clip, early stop and best weights of its own, so that it equals the
-adapter of `fit_adapter`, within floating-point tolerance, whichever users share the stack. A user has one adapter
-per part of its speech: the first is the user's own, further ones judge it by cross-validation.
+Each adapter keeps an order, schedule, moments, clip, early stop and best weights of its own, so that it is the adapter
+of a training alone, whichever users share the stack: within floating-point tolerance, as sums are rounded otherwise in
+batches of another shape. A user has one adapter per part of its speech: the first is the user's own, further ones
+judge it by cross-validation.
 
 Shapes: R rows (utterances) of a step, T frames of the longest, N frames of all rows, V size of the vocabulary.
 """
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ds2ray.batching.batches import epoch_batches
-from ds2ray.config import AdaptConfig, Schedule
+from ds2ray.config import AdaptConfig, AdapterConfig
+from ds2ray.errors import TrainingDivergedError
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.adapters.adapter import Adapter, dropout_scale
+from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.bank import AdapterBank, BankAdamW
-from ds2ray.training.adapters.fit import WARMUP_FRACTION, AdapterFit, Evaluation
 from ds2ray.training.adapters.held_out import Judge, Judgement, head_log_probs
-from ds2ray.training.adapters.split import Part, part_seed
-from ds2ray.training.adapters.stored import Rows, SpeechTable, StoredSpeech
-from ds2ray.training.optim import ctc_losses, kl_divergences, learning_rate_at
+from ds2ray.training.adapters.learners import Learner, Member
+from ds2ray.training.adapters.results import AdapterFit
+from ds2ray.training.adapters.speech import UserSpeech
+from ds2ray.training.adapters.split import part_seed
+from ds2ray.training.adapters.stored import Rows, SpeechTable
+from ds2ray.training.optim import Criterion, ctc_losses, kl_divergences
 from ds2ray.training.precision import products_in
 from ds2ray.training.seeds import derive_seed
 
+DIVERGED = (
+    "no step of epoch {epoch} had a finite loss and gradient; look for damaged audio, or lower the learning rate "
+    "({rate:g})"
+)
 
-@dataclass
-class _Learner:
-    """One adapter's progress, apart from the weights. At the end of an epoch it waits for the user's others."""
+STACK_USERS = {"cpu": 1}
+"""Users trained in one stack, by type of device; on other types all users together.
 
-    user: int
-    place: int  # in the bank
-    part: Part
-    seed: int
-    config: AdaptConfig
-    lengths: Sequence[int]
-    best: dict[str, Tensor]
-    epoch: int = 0
-    position: int = 0
-    batches: list[list[int]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.steps_per_epoch = math.ceil(len(self.part.train) / self.config.batch_size)
-        self.begin(0)
-
-    def begin(self, epoch: int) -> None:
-        self.epoch, self.position = epoch, 0
-        self.batches = epoch_batches(self.lengths, self.config.batch_size, 1, self.seed, epoch)
-
-    @property
-    def waits(self) -> bool:
-        return self.position == self.steps_per_epoch
-
-    @property
-    def step(self) -> int:
-        return self.epoch * self.steps_per_epoch + self.position
-
-    def learning_rate(self) -> float:
-        total = self.steps_per_epoch * self.config.num_epochs
-        return learning_rate_at(self.step, total, self.config.learning_rate, Schedule.one_cycle, WARMUP_FRACTION)
-
-    def rows(self) -> list[int]:
-        """The utterances of the step."""
-        return [self.part.train[index] for index in self.batches[self.position]]
+A CPU gains next to nothing from more than one, and products of one user's rows alone are rounded alike in any company.
+"""
 
 
-@dataclass
-class _Member:
-    """A user's progress; `learners` belong to the parts of the speech."""
+class StackOptimizer(Protocol):
+    """The optimizer of a stack, as `BankAdamW`."""
 
-    speech: StoredSpeech
-    before: Evaluation
-    learners: list[_Learner]
-    best_loss: float
-    best_epoch: int = -1
-    epoch: int = 0
-    bad_steps: int = 0
-    bad_in_epoch: int = 0
+    def step(self, rates: Tensor, active: Tensor) -> Tensor:
+        """One step of the `active` adapters, bool [U], at their `rates` [U]; returns which stepped, bool [U]."""
+
+    def keep(self, users: Tensor) -> None:
+        """Leave all adapters out but these, int64 [kept]."""
 
 
 class StackedTraining:
@@ -90,43 +60,56 @@ class StackedTraining:
         self,
         model: AcousticModel,
         adapters: Sequence[Adapter],
-        speeches: Sequence[StoredSpeech],
+        speeches: Sequence[UserSpeech],
         vocabulary: Vocabulary,
         config: AdaptConfig,
         after_layer: int,
+        *,
+        optimizer: Callable[[AdapterBank], StackOptimizer] | None = None,
+        criterion: Criterion = ctc_losses,
+        max_steps_per_epoch: int = 0,
     ) -> None:
         """
         Args:
             adapters: each user's fresh one, on the training device.
+            optimizer: makes the stack's; None: AdamW as `config` says.
+            max_steps_per_epoch: 0: all.
+
+        Raises:
+            ValueError: a user has nothing to train on, or nothing held out.
         """
         model.freeze_base_model()
         model.train()
         self.model, self.config, self.after_layer = model, config, after_layer
+        self.criterion, self.max_steps_per_epoch = criterion, max_steps_per_epoch
         self.bank = AdapterBank([a for a, s in zip(adapters, speeches, strict=True) for _ in s.parts])
-        self.optimizer = BankAdamW(self.bank, config.weight_decay, config.max_grad_norm)
-        self.device = self.optimizer.steps.device
+        self.optimizer: StackOptimizer = (
+            optimizer(self.bank) if optimizer else BankAdamW(self.bank, config.weight_decay, config.max_grad_norm)
+        )
+        self.device = self.bank.device
         self.table = SpeechTable(speeches, self.device)
         self.speeches = speeches
         self.widths, self.dropout = adapters[0].scale_widths, adapters[0].config.dropout
-        self.judge = Judge(model, self.table, speeches, vocabulary, config.precision, after_layer)
+        self.judge = Judge(model, self.table, speeches, vocabulary, config.precision, after_layer, criterion)
         befores = self.judge.evaluate(
             [Judgement(u, part.held_out) for u, s in enumerate(speeches) for part in s.parts if part.held_out],
             bank=None,
             decode=True,
         )
-        self.learners: list[_Learner] = []  # in the order of their places
-        self.members: dict[int, _Member] = {}
+        self.learners: list[Learner] = []  # in the order of their places
+        self.members: dict[int, Member] = {}
         for user, speech in enumerate(speeches):
             learners = [self._learner(user, number) for number in range(len(speech.parts))]
-            self.members[user] = _Member(speech, befores[user], learners, befores[user].loss)
+            self.members[user] = Member(befores[user], learners, befores[user].loss)
 
-    def _learner(self, user: int, number: int) -> _Learner:
+    def _learner(self, user: int, number: int) -> Learner:
         speech = self.speeches[user]
         part = speech.parts[number]
         lengths = [self.table.length(user, row) for row in part.train]
         place = len(self.learners)
         seed = part_seed(speech.seed, number)
-        learner = _Learner(user, place, part, seed, self.config, lengths, self.bank.state_of(place))
+        best = self.bank.state_of(place)
+        learner = Learner(user, place, part, seed, self.config, lengths, best, self.max_steps_per_epoch)
         self.learners.append(learner)
         return learner
 
@@ -151,7 +134,7 @@ class StackedTraining:
         rows = self.table.rows([learner.user for learner in learners], rows_of)
         adapted = self._adapted(rows, learners, rows_of)
         log_probs = head_log_probs(self.model, rows, adapted, self.after_layer)
-        losses = ctc_losses(log_probs, rows.lengths, rows.tokens, rows.num_tokens)
+        losses = self.criterion(log_probs, rows.lengths, rows.tokens, rows.num_tokens)
         if self.config.kl_weight:
             with torch.no_grad():
                 of_base = head_log_probs(self.model, rows, rows.frames, self.after_layer)
@@ -176,7 +159,7 @@ class StackedTraining:
         if ended:
             yield from self._end_epoch(ended)
 
-    def _end_epoch(self, ended: dict[int, _Member]) -> Iterator[tuple[int, AdapterFit | str]]:
+    def _end_epoch(self, ended: dict[int, Member]) -> Iterator[tuple[int, AdapterFit | str]]:
         judges = [one for member in ended.values() for one in member.learners if one.part.held_out]
         judgements = [Judgement(one.user, one.part.held_out, one.place) for one in judges]
         evaluations = self.judge.evaluate(judgements, self.bank, decode=False)
@@ -184,8 +167,7 @@ class StackedTraining:
         for user, member in ended.items():
             if member.bad_in_epoch == member.learners[0].steps_per_epoch:
                 del self.members[user]
-                reason = f"no step of epoch {member.epoch + 1} had a finite loss and gradient; look for damaged audio"
-                yield user, reason
+                yield user, DIVERGED.format(epoch=member.epoch + 1, rate=self.config.learning_rate)
                 continue
             if evaluations[user].loss < member.best_loss:
                 member.best_loss, member.best_epoch = evaluations[user].loss, member.epoch
@@ -201,7 +183,7 @@ class StackedTraining:
         if finished:
             yield from self._results(finished)
 
-    def _results(self, finished: dict[int, _Member]) -> Iterator[tuple[int, AdapterFit]]:
+    def _results(self, finished: dict[int, Member]) -> Iterator[tuple[int, AdapterFit]]:
         """The best weights of users that are done, with their errors."""
         judges = [one for member in finished.values() for one in member.learners if one.part.held_out]
         best = AdapterBank.of_states([one.best for one in judges], self.bank)
@@ -234,7 +216,7 @@ class StackedTraining:
         for place, learner in enumerate(self.learners):
             learner.place = place
 
-    def _scales(self, learners: Sequence[_Learner], rows_of: Sequence[Sequence[int]]) -> list[Tensor]:
+    def _scales(self, learners: Sequence[Learner], rows_of: Sequence[Sequence[int]]) -> list[Tensor]:
         """Dropout for each of `widths`, [R, width]: the draws that each adapter's own training makes in this step."""
         if self.dropout == 0:
             return []
@@ -245,10 +227,35 @@ class StackedTraining:
                 scales[layer].append(dropout_scale((len(batch), width), self.dropout, generator))
         return [torch.cat(layer).to(self.device, non_blocking=True) for layer in scales]
 
-    def _adapted(self, rows: Rows, learners: Sequence[_Learner], rows_of: Sequence[Sequence[int]]) -> Tensor:
+    def _adapted(self, rows: Rows, learners: Sequence[Learner], rows_of: Sequence[Sequence[int]]) -> Tensor:
         """The frames of each adapter's rows through it, with dropout: [N, D]."""
         places = [learner.place for learner in learners]
         counts = [self.table.num_frames(one.user, batch) for one, batch in zip(learners, rows_of, strict=True)]
         scales = [scale[rows.row_of_frame] for scale in self._scales(learners, rows_of)]
         with products_in(self.config.precision, self.device):
             return self.bank(rows.frames, places, counts, scales)
+
+
+def stacks(speeches: Sequence[UserSpeech], device: torch.device | str) -> Iterator[Sequence[UserSpeech]]:
+    """Divide users into stacks of the size that suits the device."""
+    size = STACK_USERS.get(torch.device(device).type, len(speeches)) or 1
+    for start in range(0, len(speeches), size):
+        yield speeches[start : start + size]
+
+
+def train_one(stack: StackedTraining) -> AdapterFit:
+    """The adapter of a stack of one user, trained to the end.
+
+    Raises:
+        TrainingDivergedError: no step of an epoch had a finite loss and gradient.
+    """
+    ((_, fit),) = stack.run()
+    if isinstance(fit, str):
+        raise TrainingDivergedError(fit)
+    return fit
+
+
+def fresh_adapter(model: AcousticModel, config: AdapterConfig, seed: int, device: torch.device | str) -> Adapter:
+    """A new adapter for a place of the model; the seed alone decides on its weights."""
+    torch.manual_seed(seed)
+    return build_adapter(model.encoding_dim(config.after_layer), config).to(device)

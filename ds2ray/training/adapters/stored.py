@@ -10,22 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ds2ray.training.adapters.split import Part
-
-
-@dataclass(frozen=True)
-class StoredSpeech:
-    """One user's encodings [T, D] and transcripts; `parts` as `split` gives them."""
-
-    frames: list[Tensor]
-    tokens: Sequence[Tensor]
-    transcripts: Sequence[str]
-    parts: Sequence[Part]
-    seed: int
-
-    def __post_init__(self) -> None:
-        if not all(part.train for part in self.parts) or not any(part.held_out for part in self.parts):
-            raise ValueError("a user needs utterances to train on and held-out ones")
+from ds2ray.training.adapters.speech import UserSpeech
 
 
 @dataclass(frozen=True)
@@ -51,9 +36,15 @@ class SpeechTable:
 
     Encodings that already lie on the device are held once: in the lists of the speeches, views of the table's tensor
     take their places.
+
+    Raises:
+        ValueError: a user has nothing to train on, or nothing held out.
     """
 
-    def __init__(self, speeches: Sequence[StoredSpeech], device: torch.device) -> None:
+    def __init__(self, speeches: Sequence[UserSpeech], device: torch.device) -> None:
+        for speech in speeches:
+            if not all(part.train for part in speech.parts) or not speech.held_out:
+                raise ValueError(f"{speech.user_key} needs utterances to train on and held-out ones")
         utterances = [frames for speech in speeches for frames in speech.frames]
         tokens = [ids for speech in speeches for ids in speech.tokens]
         self.device = device

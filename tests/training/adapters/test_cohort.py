@@ -21,13 +21,13 @@ from ds2ray.config import AdaptConfig, AdapterConfig, ErrorMetric
 from ds2ray.errors import StorageError
 from ds2ray.metrics import ErrorCount, Score
 from ds2ray.model.adapters.mlp import MLPAdapter
-from ds2ray.model.weights import Base
+from ds2ray.model.weights import Base, to_bytes
 from ds2ray.tables.manifest import Utterance
-from ds2ray.training.adapters import cohort
-from ds2ray.training.adapters.cohort import CohortResult, adapt_cohort
-from ds2ray.training.adapters.encoded import CohortUser, EncodedUser
-from ds2ray.training.adapters.fit import AdapterFit
+from ds2ray.training.adapters import cohort, stacked
+from ds2ray.training.adapters.cohort import CohortResult, adapt_cohort, results_of
 from ds2ray.training.adapters.gate import CurrentAdapter, gate
+from ds2ray.training.adapters.results import AdapterFit
+from ds2ray.training.adapters.speech import UserSpeech
 from ds2ray.training.adapters.split import split_rule
 from ds2ray.training.hold_out import hold_out
 from ds2ray.training.seeds import derive_seed
@@ -36,6 +36,7 @@ ADAPTER = AdapterConfig(hidden_dims=[16], after_layer=-1)
 ADAPT = AdaptConfig(
     num_epochs=6, batch_size=4, learning_rate=0.01, patience_epochs=3, held_out_fraction=0.3, cross_validate_below=0
 )
+Fleet = dict[str, list[Utterance]]
 PITCHES = {"ann": 1.3, "bob": 0.8, "홍길동": 1.15}
 
 
@@ -45,17 +46,18 @@ def base(fresh_base: Callable[[], Base]) -> Base:
 
 
 @pytest.fixture(scope="module")
-def users(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CohortUser]:
+def users(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     folder = tmp_path_factory.mktemp("users")
     return {
-        name: CohortUser(name, make_utterances(folder, 10 + seed, seed=seed, pitch=pitch))
+        name: make_utterances(folder, 10 + seed, seed=seed, pitch=pitch)
         for seed, (name, pitch) in enumerate(PITCHES.items())
     }
 
 
-def adapted(base: Base, users: Sequence[CohortUser], **options: Any) -> dict[str, CohortResult]:
-    results = list(adapt_cohort(base, users, options.pop("adapter", ADAPTER), options.pop("adapt", ADAPT), **options))
-    assert sorted(result.user_key for result in results) == sorted(user.user_key for user in users)
+def adapted(base: Base, users: Fleet, **options: Any) -> dict[str, CohortResult]:
+    adapter, adapt = options.pop("adapter", ADAPTER), options.pop("adapt", ADAPT)
+    results = list(results_of(adapt_cohort(base, users, adapter, adapt, **options)))
+    assert sorted(result.user_key for result in results) == sorted(users)
     return {result.user_key: result for result in results}
 
 
@@ -70,29 +72,43 @@ def assert_close(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
         torch.testing.assert_close(tensor, second[name], atol=2e-3, rtol=1e-2)
 
 
+@pytest.mark.parametrize("cross_validate_below", [0, 16])
 @pytest.mark.parametrize(("after_layer", "num_epochs"), [(-1, 6), (0, 2)])
-def test_neither_order_nor_company_changes_an_adapter(
-    base: Base, users: dict[str, CohortUser], after_layer: int, num_epochs: int
+def test_an_adapter_has_the_same_bytes_in_any_company(
+    base: Base, users: Fleet, after_layer: int, num_epochs: int, cross_validate_below: int
 ) -> None:
-    options = {"adapter": replace(ADAPTER, after_layer=after_layer), "adapt": replace(ADAPT, num_epochs=num_epochs)}
-    together = adapted(base, list(users.values()), **options)
-    backwards = adapted(base, list(users.values())[::-1], **options)
-    alone = adapted(base, [users["bob"]], **options)
-    for name in users:
-        assert_close(state_of(together[name]), state_of(backwards[name]))
-    assert_close(state_of(together["bob"]), state_of(alone["bob"]))
+    adapter = replace(ADAPTER, after_layer=after_layer)
+    adapt = replace(ADAPT, num_epochs=num_epochs, cross_validate_below=cross_validate_below)
+    together = adapted(base, users, adapter=adapter, adapt=adapt)
+    backwards = adapted(base, dict(reversed(users.items())), adapter=adapter, adapt=adapt)
+    some = [{"bob": users["bob"]}, {"홍길동": users["홍길동"], "bob": users["bob"]}, {"ann": users["ann"]}]
+    for results in (backwards, *(adapted(base, company, adapter=adapter, adapt=adapt) for company in some)):
+        for name, result in results.items():
+            assert to_bytes(state_of(result)) == to_bytes(state_of(together[name]))
     outputs = [state_of(together[name])["output.weight"] for name in users]
     assert not torch.allclose(outputs[0], outputs[1], atol=2e-3)
 
 
 @pytest.mark.parametrize(("after_layer", "num_epochs"), [(-1, 6), (0, 2)])
+def test_a_stack_of_all_users_gives_each_the_same_adapter(
+    base: Base, users: Fleet, monkeypatch: pytest.MonkeyPatch, after_layer: int, num_epochs: int
+) -> None:
+    options = {"adapter": replace(ADAPTER, after_layer=after_layer), "adapt": replace(ADAPT, num_epochs=num_epochs)}
+    apart = adapted(base, users, **options)
+    monkeypatch.setattr(stacked, "STACK_USERS", {})  # as on a GPU
+    together = adapted(base, users, **options)
+    for name in users:
+        assert_close(state_of(together[name]), state_of(apart[name]))
+
+
+@pytest.mark.parametrize(("after_layer", "num_epochs"), [(-1, 6), (0, 2)])
 def test_the_plain_trainer_gives_the_same_adapter(
-    base: Base, users: dict[str, CohortUser], tmp_path: Path, after_layer: int, num_epochs: int
+    base: Base, users: Fleet, tmp_path: Path, after_layer: int, num_epochs: int
 ) -> None:
     adapter = replace(ADAPTER, after_layer=after_layer)
     adapt = replace(ADAPT, num_epochs=num_epochs)
-    in_cohort = adapted(copy.deepcopy(base), list(users.values()), adapter=adapter, adapt=adapt)["ann"]
-    utterances = users["ann"].utterances
+    in_cohort = adapted(copy.deepcopy(base), users, adapter=adapter, adapt=adapt)["ann"]
+    utterances = users["ann"]
     seed = derive_seed(ADAPT.seed, "ann")
     train, held_out = hold_out([u.utterance_id for u in utterances], ADAPT.held_out_fraction, seed)
     torch.manual_seed(seed)
@@ -123,9 +139,9 @@ def test_the_plain_trainer_gives_the_same_adapter(
     assert_close(dict(saved.adapter.state_dict()), trainer.fit.state)
 
 
-def test_users_are_helped_and_the_base_is_not_touched(base: Base, users: dict[str, CohortUser]) -> None:
+def test_users_are_helped_and_the_base_is_not_touched(base: Base, users: Fleet) -> None:
     before = {name: tensor.clone() for name, tensor in base.model.state_dict().items()}
-    results = adapted(base, list(users.values()), adapt=replace(ADAPT, gate_metric=ErrorMetric.cer, num_epochs=10))
+    results = adapted(base, users, adapt=replace(ADAPT, gate_metric=ErrorMetric.cer, num_epochs=10))
     assert sum(result.better for result in results.values()) >= 2
     for result in results.values():
         assert result.better == (not result.reason)
@@ -133,35 +149,31 @@ def test_users_are_helped_and_the_base_is_not_touched(base: Base, users: dict[st
     assert all(torch.equal(tensor, before[name]) for name, tensor in base.model.state_dict().items())
 
 
-def test_speech_of_finished_users_takes_no_memory(
-    base: Base, users: dict[str, CohortUser], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    encoded: list[EncodedUser] = []
-    monkeypatch.setattr(cohort, "STACK_USERS", {"cpu": 1})
+def test_speech_of_finished_users_takes_no_memory(base: Base, users: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[UserSpeech] = []
     encoding_of_users = cohort.encoding_of_users
 
-    def noted(*args: Any) -> Generator[int, None, list[EncodedUser]]:
+    def noted(*args: Any) -> Generator[int, None, list[UserSpeech]]:
         encoded.extend((yield from encoding_of_users(*args)))
         return encoded
 
     monkeypatch.setattr(cohort, "encoding_of_users", noted)
-    for number, _ in enumerate(adapt_cohort(base, list(users.values()), ADAPTER, replace(ADAPT, num_epochs=1))):
-        assert [len(user.encodings) > 0 for user in encoded] == [place >= number for place in range(3)]
-    assert [user.encodings for user in encoded] == [[], [], []]
+    results = results_of(adapt_cohort(base, users, ADAPTER, replace(ADAPT, num_epochs=1)))
+    for number, _ in enumerate(results):
+        assert [len(speech.frames) > 0 for speech in encoded] == [place >= number for place in range(3)]
+    assert [speech.frames for speech in encoded] == [[], [], []]
 
 
 class TestBadUsers:
-    def test_unusable_audio_is_dropped_and_counted(
-        self, base: Base, users: dict[str, CohortUser], tmp_path: Path
-    ) -> None:
-        utterances = list(users["ann"].utterances)
+    def test_unusable_audio_is_dropped_and_counted(self, base: Base, users: Fleet, tmp_path: Path) -> None:
+        utterances = list(users["ann"])
         shutil.copy(str(utterances[0].audio), tmp_path / "whole.wav")
         utterances[0] = damaged(replace(utterances[0], audio=str(tmp_path / "whole.wav")))
         utterances[1] = replace(utterances[1], audio=str(tmp_path / "none.wav"))
         utterances[2] = replace(utterances[2], audio=str(tmp_path / "loud.wav"))
         loud = np.full(SAMPLE_RATE_HZ, 1e30, dtype=np.float32)
         soundfile.write(str(tmp_path / "loud.wav"), loud, SAMPLE_RATE_HZ, subtype="FLOAT")
-        result = adapted(base, [replace(users["ann"], utterances=utterances)])["ann"]
+        result = adapted(base, {"ann": utterances})["ann"]
         assert result.utterances_used == len(utterances) - 3
         assert sum(result.dropped.values()) == 3
         assert result.dropped["there is no such file"] == 1
@@ -169,64 +181,62 @@ class TestBadUsers:
         assert any("truncated" in reason for reason in result.dropped)
         assert result.fit is not None
 
-    def test_a_user_with_too_little_speech_is_a_result(self, base: Base, users: dict[str, CohortUser]) -> None:
-        silent = CohortUser("silent", [])
-        few = replace(users["bob"], utterances=users["bob"].utterances[:3])
-        results = adapted(base, [silent, few, users["ann"]])
+    def test_a_user_with_too_little_speech_is_a_result(self, base: Base, users: Fleet) -> None:
+        results = adapted(base, {"silent": [], "bob": users["bob"][:3], "ann": users["ann"]})
         for name, count in (("silent", 0), ("bob", 3)):
             result = results[name]
             assert (result.fit, result.better, result.failed) == (None, False, False)
             assert result.reason == f"{count} usable utterances, at least 4 are needed"
         assert results["ann"].fit is not None
 
-    def test_an_error_in_one_users_training_stops_no_other(self, base: Base, users: dict[str, CohortUser]) -> None:
+    def test_an_error_in_one_users_training_stops_no_other(self, base: Base, users: Fleet) -> None:
         def open_current(user_key: str) -> CurrentAdapter | None:
             if user_key == "bob":
                 raise ValueError("no adapter of this shape")
             return None
 
-        results = adapted(base, list(users.values()), open_current=open_current)
+        results = adapted(base, users, open_current=open_current)
         assert results["bob"].failed
         assert results["bob"].reason == "ValueError: no adapter of this shape"
         assert results["bob"].fit is None
         assert all(results[name].fit is not None for name in ("ann", "홍길동"))
 
-    def test_divergence_is_a_failed_user(self, base: Base, users: dict[str, CohortUser]) -> None:
+    def test_divergence_is_a_failed_user(self, base: Base, users: Fleet) -> None:
         adapt = replace(ADAPT, learning_rate=1e30, patience_epochs=6)
-        result = adapted(base, [users["ann"]], adapt=adapt)["ann"]
+        result = adapted(base, {"ann": users["ann"]}, adapt=adapt)["ann"]
         assert result.failed
         assert result.reason.startswith("no step of epoch")
 
-    def test_a_store_that_cannot_be_reached_stops_the_cohort(self, base: Base, users: dict[str, CohortUser]) -> None:
+    def test_a_store_that_cannot_be_reached_stops_the_cohort(self, base: Base, users: Fleet) -> None:
         def open_current(user_key: str) -> CurrentAdapter | None:
             raise StorageError("s3://bucket: access denied")
 
         with pytest.raises(StorageError, match="denied"):
-            adapted(base, [users["ann"]], open_current=open_current)
+            adapted(base, {"ann": users["ann"]}, open_current=open_current)
 
     def test_no_users(self, base: Base) -> None:
-        assert adapted(base, []) == {}
+        assert adapted(base, {}) == {}
 
 
-def test_the_current_adapter_is_compared_on_the_same_speech(base: Base, users: dict[str, CohortUser]) -> None:
-    first = adapted(base, [users["ann"]])["ann"]
+def test_the_current_adapter_is_compared_on_the_same_speech(base: Base, users: Fleet) -> None:
+    first = adapted(base, {"ann": users["ann"]})["ann"]
     current = MLPAdapter.from_config(base.model.encoding_dim(), ADAPTER)
     current.load_state_dict(state_of(first))
     open_current = {"ann": CurrentAdapter(current)}.get
-    second = adapted(base, [users["ann"]], open_current=open_current)["ann"]
+    second = adapted(base, {"ann": users["ann"]}, open_current=open_current)["ann"]
     assert first.fit is not None
     assert first.current_error is None
     assert second.current_error == first.fit.score_after.words.rate()
 
 
-def test_a_current_adapter_is_not_judged_by_what_it_learned_from(base: Base, users: dict[str, CohortUser]) -> None:
+def test_a_current_adapter_is_not_judged_by_what_it_learned_from(base: Base, users: Fleet) -> None:
     adapt = replace(ADAPT, cross_validate_below=100)
-    first = adapted(base, [users["ann"]], adapt=adapt)["ann"]
+    first = adapted(base, {"ann": users["ann"]}, adapt=adapt)["ann"]
     assert first.fit is not None
     current = MLPAdapter.from_config(base.model.encoding_dim(), ADAPTER)
     current.load_state_dict(state_of(first))
     open_current = {"ann": CurrentAdapter(current, error_ratio=0.25)}.get
-    second = adapted(base, [users["ann"]], adapt=adapt, open_current=open_current)["ann"]
+    second = adapted(base, {"ann": users["ann"]}, adapt=adapt, open_current=open_current)["ann"]
     assert second.current_error == 0.25 * first.fit.score_before.words.rate()
 
 
@@ -247,10 +257,10 @@ GROWN = 18
 def test_a_current_adapter_of_another_split_is_judged_by_its_record(
     base: Base, tmp_path: Path, split: str, fair: bool
 ) -> None:
-    grown = CohortUser("dora", make_utterances(tmp_path, GROWN, seed=7, pitch=1.2))
+    grown = {"dora": make_utterances(tmp_path, GROWN, seed=7, pitch=1.2)}
     current = MLPAdapter.from_config(base.model.encoding_dim(), ADAPTER)  # says what the base says
     open_current = {"dora": CurrentAdapter(current, error_ratio=0.25, split=split)}.get
-    result = adapted(base, [grown], adapt=ONE_EPOCH, open_current=open_current)["dora"]
+    result = adapted(base, grown, adapt=ONE_EPOCH, open_current=open_current)["dora"]
     assert result.fit is not None
     before = result.fit.score_before.words.rate()
     assert before > 0
@@ -281,7 +291,7 @@ def test_the_gate(loss_after: float, after: Score, current: Score | None, metric
     assert (found == "") if reason == "" else (reason in found)
 
 
-def test_rows_of_utterances_are_not_changed(base: Base, users: dict[str, CohortUser]) -> None:
-    before: list[Utterance] = list(users["ann"].utterances)
-    adapted(base, [users["ann"]])
-    assert list(users["ann"].utterances) == before
+def test_rows_of_utterances_are_not_changed(base: Base, users: Fleet) -> None:
+    before: list[Utterance] = list(users["ann"])
+    adapted(base, {"ann": users["ann"]})
+    assert list(users["ann"]) == before

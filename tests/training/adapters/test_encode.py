@@ -18,7 +18,7 @@ from ds2ray.model.weights import Base
 from ds2ray.tables.manifest import Utterance
 from ds2ray.training.adapters import encode
 from ds2ray.training.adapters.encode import TOO_LARGE, Encoder
-from ds2ray.training.adapters.stages import StageClock
+from ds2ray.training.adapters.progress import StageClock
 
 
 @pytest.fixture

@@ -9,20 +9,19 @@ import torch
 from architectures import ADAPTERS, AUDIO, MEMBERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_loop import fit_plainly
 
 from ds2ray.config import Activation, AdaptConfig, AdapterConfig, AdapterKind, TextConfig
 from ds2ray.model.acoustic import AcousticModel
-from ds2ray.model.adapters.adapter import Adapter
-from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.building import build_model
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.bank import AdapterBank, BankAdamW
-from ds2ray.training.adapters.fit import AdapterFit, UserSpeech, fit_adapter, pad_frames
+from ds2ray.training.adapters.results import AdapterFit
+from ds2ray.training.adapters.speech import UserSpeech, tokens_of
 from ds2ray.training.adapters.split import split
-from ds2ray.training.adapters.stacked import StackedTraining
-from ds2ray.training.adapters.stored import StoredSpeech
+from ds2ray.training.adapters.stacked import StackedTraining, fresh_adapter
 from ds2ray.training.seeds import derive_seed
 
 VOCABULARY = Vocabulary.from_transcripts(["abcde "], TextConfig())
@@ -44,36 +43,25 @@ def small_model() -> DeepSpeech2:
     return DeepSpeech2(8, len(VOCABULARY), num_rnn_layers=2, rnn_hidden_dim=6, conv_channels=2)
 
 
-def speech_of_user(user: str, num_utterances: int, dim: int, config: AdaptConfig = CONFIG) -> StoredSpeech:
+def speech_of_user(user: str, num_utterances: int, dim: int, config: AdaptConfig = CONFIG) -> UserSpeech:
     draws = random.Random(user)
     seed = derive_seed(0, user)
     generator = torch.Generator().manual_seed(seed)
     frames = [torch.randn(draws.randint(8, 30), dim, generator=generator) for _ in range(num_utterances)]
     texts = ["".join(draws.choices("abcde", k=draws.randint(1, 3))) for _ in frames]
-    tokens = [torch.tensor(VOCABULARY.encode(text)) for text in texts]
     parts = split([f"{user}-{number}" for number in range(num_utterances)], config, seed)
-    return StoredSpeech(frames, tokens, texts, parts, seed)
+    return UserSpeech(user, seed, frames, tokens_of(VOCABULARY, texts), texts, parts)
 
 
-def fresh_adapter(model: AcousticModel, speech: StoredSpeech, config: AdapterConfig) -> Adapter:
-    torch.manual_seed(speech.seed)
-    return build_adapter(model.encoding_dim(config.after_layer), config)
-
-
-def alone(model: AcousticModel, speech: StoredSpeech, adapter: AdapterConfig, config: AdaptConfig) -> AdapterFit:
-    def encode(rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        return pad_frames([speech.frames[row] for row in rows])
-
-    durations = [len(part) for part in speech.frames]
-    user = UserSpeech(encode, durations, speech.tokens, speech.transcripts, speech.parts)
-    own = fresh_adapter(model, speech, adapter)
-    return fit_adapter(model, own, user, VOCABULARY, config, seed=speech.seed, after_layer=adapter.after_layer)
+def alone(model: AcousticModel, speech: UserSpeech, adapter: AdapterConfig, config: AdaptConfig) -> AdapterFit:
+    own = fresh_adapter(model, adapter, speech.seed, "cpu")
+    return fit_plainly(model, own, speech, VOCABULARY, config, adapter.after_layer)
 
 
 def stack_of(
-    model: AcousticModel, speeches: Sequence[StoredSpeech], adapter: AdapterConfig, config: AdaptConfig, at_once: bool
+    model: AcousticModel, speeches: Sequence[UserSpeech], adapter: AdapterConfig, config: AdaptConfig, at_once: bool
 ) -> StackedTraining:
-    adapters = [fresh_adapter(model, speech, adapter) for speech in speeches]
+    adapters = [fresh_adapter(model, adapter, speech.seed, "cpu") for speech in speeches]
     stack = StackedTraining(model, adapters, speeches, VOCABULARY, config, adapter.after_layer)
     stack.bank.at_once = at_once
     return stack
@@ -142,10 +130,11 @@ def test_users_that_stop_early_leave_the_stack_and_the_others_go_on(at_once: boo
     config = dataclasses.replace(CONFIG, num_epochs=15, patience_epochs=1, learning_rate=0.2)
     speeches = [speech_of_user(f"user-{n}", 4 + 2 * n, model.encoding_dim()) for n in range(5)]
     stack = stack_of(model, speeches, adapter, config, at_once)
-    fits, sizes = {}, []
+    fits, sizes, optimizer = {}, [], stack.optimizer
+    assert isinstance(optimizer, BankAdamW)
     for place, fit in stack.run():
         fits[place] = fit
-        assert len(stack.bank) == len(stack.optimizer.steps) == len(stack.learners)
+        assert len(stack.bank) == len(optimizer.steps) == len(stack.learners)
         sizes.append(len(stack.bank))
     assert sizes[0] == 5
     assert sizes[-1] <= 2
