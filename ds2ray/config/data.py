@@ -34,6 +34,9 @@ class DataConfig:
     )
     bad_audio: BadRows = setting(BadRows.drop, "utterances whose audio or transcript cannot be used")
     probe_audio: ProbeAudio = setting(ProbeAudio.near, "which audio headers are opened before the run")
+    silence_rows: float = setting(
+        0.05, "in training, so many rows of silence or noise, in which nobody speaks, to each row of speech"
+    )
     endpoint_url: str = setting(
         "",
         "S3-compatible server of s3:// URIs outside the store: tables, audio, model files and outputs; empty, and "
@@ -44,3 +47,4 @@ class DataConfig:
     def __post_init__(self) -> None:
         allowed = "above data.min_duration_s, which is at least 0"
         require(0 <= self.min_duration_s < self.max_duration_s, "data.max_duration_s", self.max_duration_s, allowed)
+        require(0 <= self.silence_rows <= 1, "data.silence_rows", self.silence_rows, "0 to 1")
