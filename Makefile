@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-real-speech bench-scale bench-gpu \
+.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-real-speech bench-people bench-digits bench-scale bench-gpu \
 	bench-plan bench-train bench-scale-train bench-epoch fix lock clean
 .DEFAULT_GOAL := help
 
@@ -46,6 +46,12 @@ bench-quality: $(VENV)/installed ## adapters against full fine-tuning of a copy 
 
 bench-real-speech: $(VENV)/installed ## a real speaker at 8 kHz: the base, all weights tuned, an adapter (10 minutes)
 	@$(BIN)/python -m benchmarks.real_speech $(BENCH_ARGS)
+
+bench-people: $(VENV)/installed ## real people: a base on some, adapters for others whom it never heard (90 minutes)
+	@$(BIN)/python -m benchmarks.people $(BENCH_ARGS)
+
+bench-digits: $(VENV)/installed ## real people saying digits: one is left out and adapts to more and more speech (40 minutes)
+	@$(BIN)/python -m benchmarks.digits $(BENCH_ARGS)
 
 bench-scale: $(VENV)/installed ## one worker against two, one Ray node against two (15 minutes)
 	@$(BIN)/python -m benchmarks.scale $(BENCH_ARGS)

@@ -21,6 +21,7 @@ from ds2ray.config import AdaptConfig, AugmentConfig, OptimizerType, Schedule
 from ds2ray.decoding.decoder import Decoded
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.decoding.scoring import score_decoded
+from ds2ray.metrics import Score
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.masking import MaskedBatchNorm
 from ds2ray.model.weights import Base
@@ -72,15 +73,21 @@ def hear(base: Base, utterances: Sequence[Utterance]) -> Heard:
     return Heard(features, tokens, [u.transcript for u in utterances])
 
 
-@torch.no_grad()
 def wer_of(model: AcousticModel, heard: Heard, vocabulary: Vocabulary) -> float:
     """WER of greedy decoding, in percent."""
+    return 100 * sum(scores_of(model, heard, vocabulary), Score()).words.rate()
+
+
+@torch.no_grad()
+def scores_of(model: AcousticModel, heard: Heard, vocabulary: Vocabulary) -> tuple[Score, ...]:
+    """Errors of greedy decoding, by utterance."""
     model.eval()
     decoded: dict[int, Decoded] = {}
     for rows in _rows_by_length(heard, range(len(heard.features))):
         decoded.update(zip(rows, Greedy().decode(*model(*heard.batch(rows))), strict=True))
-    hypotheses = [decoded[row] for row in range(len(heard.features))]
-    return 100 * score_decoded(hypotheses, heard.transcripts, vocabulary).words.rate()
+    return tuple(
+        score_decoded([decoded[row]], [transcript], vocabulary) for row, transcript in enumerate(heard.transcripts)
+    )
 
 
 def fine_tune(base: Base, user: Speaker, recipe: FullRecipe, adapt: AdaptConfig) -> tuple[AcousticModel, float]:

@@ -14,7 +14,7 @@ import torch
 from benchmarks.common import say
 from ds2ray import storage
 from ds2ray.config import AdaptConfig, AudioConfig, ModelConfig, TextConfig
-from ds2ray.demo.corpus import ENGLISH_USERS, DemoCorpus, Session, make_corpus, record
+from ds2ray.demo.corpus import ENGLISH_BASE, ENGLISH_USERS, DemoCorpus, Session, make_corpus, record
 from ds2ray.demo.espeak import Voice
 from ds2ray.demo.grammar import ENGLISH
 from ds2ray.model.building import build_model
@@ -120,6 +120,23 @@ def speakers(
         for utterance in _read(uri):
             getattr(by_user[utterance.user_id], part).append(utterance)
     return list(by_user.values())
+
+
+def ordinary_speakers(cache: str, num_test: int, ordinary: DemoCorpus, seed: int = 0) -> list[Speaker]:
+    """The demo's ordinary voices with sentences that the base has not heard, and nothing to adapt to."""
+    ours = [u.transcript for uri in (ordinary.train_manifest, ordinary.valid_manifest) for u in _read(uri)]
+    count = num_test * len(ENGLISH_BASE)
+    pool = [sentence for sentence in ENGLISH.draw(count + len(ours), seed + 1) if sentence not in ours][:count]
+    folder = storage.absolute(storage.join(cache, f"voices-{digest(repr((pool, seed)))}"))
+    manifest = storage.join(folder, "test.parquet")
+    if not storage.exists(manifest):
+        said = [
+            Session("test", name, voice, tuple(pool[place :: len(ENGLISH_BASE)]))
+            for place, (name, voice) in enumerate(ENGLISH_BASE.items())
+        ]
+        write_manifest(manifest, [u for session in said for u in record(session, folder, seed)])
+    rows = _read(manifest)
+    return [Speaker(name, [], [u for u in rows if u.user_id == name]) for name in ENGLISH_BASE]
 
 
 def vocabulary_of(utterances: Sequence[Utterance]) -> Vocabulary:

@@ -35,6 +35,7 @@ class Example:
     waveform: Tensor
     tokens: Tensor
     transcript: str
+    user_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Batch:
     num_samples: Tensor  # int64 [B]
     tokens: Tensor  # int64 [B, L], blank in padding
     num_tokens: Tensor  # int64 [B]
+    user_ids: list[str]
 
     def __len__(self) -> int:
         return len(self.utterance_ids)
@@ -60,6 +62,7 @@ class Batch:
             self.num_samples.to(device, non_blocking=True),
             self.tokens.to(device, non_blocking=True),
             self.num_tokens.to(device, non_blocking=True),
+            self.user_ids,
         )
 
 
@@ -104,7 +107,9 @@ class SpeechDataset(Dataset[Example]):
                 waveform, random.Random(f"{self.seed}/{self.epoch}/{utterance.utterance_id}/noise")
             )
         tokens = torch.tensor(self.vocabulary.encode_known(utterance.transcript), dtype=torch.int64)
-        return Example(utterance.utterance_id, torch.from_numpy(waveform), tokens, utterance.transcript)
+        return Example(
+            utterance.utterance_id, torch.from_numpy(waveform), tokens, utterance.transcript, utterance.user_id
+        )
 
     def durations_s(self) -> list[float]:
         """Seconds of audio of each utterance, as the validated manifest gives them, at this epoch's speed."""
@@ -126,7 +131,7 @@ def collate(examples: Sequence[Example]) -> Batch:
         waveforms[row, : len(example.waveform)] = example.waveform
         tokens[row, : len(example.tokens)] = example.tokens
     ids, transcripts = [e.utterance_id for e in examples], [e.transcript for e in examples]
-    return Batch(ids, transcripts, waveforms, num_samples, tokens, num_tokens)
+    return Batch(ids, transcripts, waveforms, num_samples, tokens, num_tokens, [e.user_id for e in examples])
 
 
 def epoch_batches(

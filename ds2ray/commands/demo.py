@@ -5,22 +5,30 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ds2ray import display, storage
 from ds2ray.commands import adapt_users as adapt
 from ds2ray.commands import train
 from ds2ray.commands.wanted import require_place
 from ds2ray.config import AdaptJob, DataConfig, DemoJob, StorageConfig, TrainJob
-from ds2ray.demo.corpus import DemoCorpus, make_corpus
-from ds2ray.demo.gains import DemoRow, gains_png, gains_table, result_line
+from ds2ray.demo.corpus import DemoCorpus, make_corpus, with_silence
+from ds2ray.demo.gains import Comparison, DemoRow, gains_png, gains_table, result_line
+from ds2ray.metrics import Score
 from ds2ray.naming import typed
 from ds2ray.progress import TellDone
 from ds2ray.shapes.architectures import shape_of
 from ds2ray.store import Store, user_key
 from ds2ray.store.index import read_index
 from ds2ray.store.outcomes import read_outcomes
-from ds2ray.tables.manifest import read_manifest
+from ds2ray.tables.manifest import Utterance, read_manifest
 from ds2ray.tables.users import read_users
+
+if TYPE_CHECKING:
+    from ds2ray.recognition.transcriber import Transcriber
+
+SILENCE_S = 0.5
+"""On each side of a test sentence, in the column that shows it."""
 
 
 def run(job: DemoJob) -> int:
@@ -57,36 +65,48 @@ def run(job: DemoJob) -> int:
     if code:
         return code
     display.say("4/4 recognising test sentences that no training and no gate has seen …")
-    rows = test_users(corpus, Store.of(settings))
+    rows = test_users(corpus, Store.of(settings), storage.join(job.output_dir, "silence"))
     _show(rows, job, corpus, time.monotonic() - started_s)
     return 0
 
 
-def test_users(corpus: DemoCorpus, store: Store) -> list[DemoRow]:
-    """Recognise every user's test sentences by the base alone and with the user's adapter."""
+def test_users(corpus: DemoCorpus, store: Store, silence_folder: str) -> list[DemoRow]:
+    """Recognise every user's test sentences by the base alone and with the user's adapter, as they are and with
+    silence around them; copies of that kind are written to `silence_folder`."""
     from ds2ray.recognition.transcriber import Transcriber  # imports torch
 
     transcriber = Transcriber.open(store)
     utterances = read_manifest(corpus.test_manifest).utterances
-    alone = transcriber.transcribe_utterances(utterances, use_adapters=False, tell=_telling("recognising by the base"))
-    adapted = transcriber.transcribe_utterances(utterances, tell=_telling("recognising with the users' adapters"))
+    plain = _compared(transcriber, utterances, "test sentences")
+    in_silence = _compared(transcriber, with_silence(utterances, silence_folder, SILENCE_S), "them in silence")
     speech = {user.user_id: user.utterances for user in read_users(corpus.users_csv, DataConfig())[0]}
     run_ids = sorted({row.run_id for row in read_index(store).values()})
     outcome_of = {row.user_key: row for run_id in run_ids for row in read_outcomes(store, run_id)}
-    rows = []
-    for user_id in corpus.user_ids:
-        own = [row for row, utterance in enumerate(utterances) if utterance.user_id == user_id]
-        references = [utterances[row].transcript for row in own]
-        rows.append(
-            DemoRow(
-                user_id=user_id,
-                speech_s=sum(utterance.duration_s or 0.0 for utterance in speech[user_id]),
-                before=transcriber.score(references, [alone[row] for row in own]),
-                after=transcriber.score(references, [adapted[row] for row in own]),
-                seconds=outcome_of[user_key(user_id)].seconds,
-            )
+    return [
+        DemoRow(
+            user_id=user_id,
+            speech_s=sum(utterance.duration_s or 0.0 for utterance in speech[user_id]),
+            plain=plain[user_id],
+            in_silence=in_silence[user_id],
+            seconds=outcome_of[user_key(user_id)].seconds,
         )
-    return rows
+        for user_id in corpus.user_ids
+    ]
+
+
+def _compared(transcriber: "Transcriber", utterances: Sequence[Utterance], what: str) -> dict[str, Comparison]:
+    """By user, the errors of the base alone and with the user's adapter."""
+    alone = transcriber.transcribe_utterances(
+        utterances, use_adapters=False, tell=_telling(f"recognising {what} by the base")
+    )
+    adapted = transcriber.transcribe_utterances(utterances, tell=_telling(f"recognising {what} with adapters"))
+    before: dict[str, list[Score]] = {}
+    after: dict[str, list[Score]] = {}
+    for utterance, by_base, by_adapter in zip(utterances, alone, adapted, strict=True):
+        for scores, hypothesis in ((before, by_base), (after, by_adapter)):
+            score = transcriber.score([utterance.transcript], [hypothesis])
+            scores.setdefault(utterance.user_id, []).append(score)
+    return {user_id: Comparison(tuple(before[user_id]), tuple(after[user_id])) for user_id in before}
 
 
 def _telling(phase: str) -> TellDone:
@@ -95,7 +115,7 @@ def _telling(phase: str) -> TellDone:
 
 def _show(rows: Sequence[DemoRow], job: DemoJob, corpus: DemoCorpus, seconds: float) -> None:
     display.idle()
-    display.show(lambda width: gains_table(rows))
+    display.show(lambda width: gains_table(rows, SILENCE_S))
     picture = storage.join(job.output_dir, "gains.png")
     storage.write_bytes(picture, gains_png(rows))
     user_id = corpus.user_ids[0]

@@ -116,6 +116,7 @@ def _train_base(job: TrainJob, store: Store, start: "Base | None", data: Trainin
         valid_utterances=data.valid,
         checkpoint_uri=storage.join(output_dir, "checkpoints"),
         initial_state=start.model.base_state() if start else None,
+        silence_rows=job.data.silence_rows,
     )
     finished = find_finished(task, store) if job.train.resume else None
     if finished:

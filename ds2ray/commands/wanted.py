@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ds2ray import storage
-from ds2ray.config import AdapterConfig, AudioConfig, ModelConfig, from_plain, model_from_plain
+from ds2ray.config import AdapterConfig, AudioConfig, ModelConfig, audio_from_plain, model_from_plain
 from ds2ray.errors import InputError
 from ds2ray.naming import named
 from ds2ray.shapes.architectures import shape_of
@@ -29,7 +29,7 @@ class BaseSettings:
         require_known_version(record.fingerprint_version, record.where)
         return cls(
             model_from_plain(record.model, record.where),
-            from_plain(AudioConfig, record.audio, record.where),
+            audio_from_plain(record.audio, record.where),
             Vocabulary.from_json(record.vocabulary, record.where),
         )
 

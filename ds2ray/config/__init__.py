@@ -13,7 +13,7 @@ from ds2ray.config.adapter import (
     adapter_from_plain,
     adapter_to_plain,
 )
-from ds2ray.config.audio import AudioConfig
+from ds2ray.config.audio import AudioConfig, Statistics, audio_from_plain, audio_to_plain
 from ds2ray.config.cluster import ClusterConfig
 from ds2ray.config.data import BadRows, DataConfig, ProbeAudio, UnknownCharacters
 from ds2ray.config.fields import Choice, from_plain, require, setting, to_plain
@@ -52,6 +52,7 @@ __all__ = [
     "ProbeAudio",
     "RnnType",
     "Schedule",
+    "Statistics",
     "StorageConfig",
     "SweepConfig",
     "SweepJob",
@@ -64,6 +65,8 @@ __all__ = [
     "Vad",
     "adapter_from_plain",
     "adapter_to_plain",
+    "audio_from_plain",
+    "audio_to_plain",
     "from_plain",
     "model_from_plain",
     "model_to_plain",

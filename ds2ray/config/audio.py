@@ -2,8 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
-from ds2ray.config.fields import require, setting
+from ds2ray.config.fields import Choice, from_plain, require, setting, to_plain
+
+
+class Statistics(Choice):
+    speech = "speech", "those about as loud as the utterance's speech: silence around it changes nothing"
+    utterance = "utterance", "all of the utterance's, as in bases of releases without this setting"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +20,8 @@ class AudioConfig:
     num_mels: int = setting(80, "log-mel channels: the model's input_dim")
     window_s: float = setting(0.025, "length of one analysis window")
     hop_s: float = setting(0.010, "distance between windows: one feature frame")
-    normalise: bool = setting(True, "zero mean and unit variance per utterance and mel channel")
+    normalise: bool = setting(True, "zero mean and unit variance per utterance and mel channel …")
+    statistics: Statistics = setting(Statistics.speech, "… and which frames mean and variance are of")
 
     def __post_init__(self) -> None:
         require(self.sample_rate_hz >= 4000, "audio.sample_rate_hz", self.sample_rate_hz, "at least 4000")
@@ -32,3 +39,19 @@ class AudioConfig:
         while self.sample_rate_hz / size > narrowest_hz:
             size *= 2
         return size
+
+
+def audio_to_plain(audio: AudioConfig) -> dict[str, Any]:
+    """JSON-ready: what base.json and model.pt hold; as before there was a choice of statistics where they are of the
+    whole utterance, so that the fingerprints of such bases stay what they are."""
+    plain = to_plain(audio)
+    return {name: value for name, value in plain.items() if (name, value) != ("statistics", "utterance")}
+
+
+def audio_from_plain(values: dict[str, Any], where: str = "stored settings") -> AudioConfig:
+    """The inverse of `audio_to_plain`: a base without the setting was trained with statistics of whole utterances.
+
+    Raises as `from_plain` does.
+    """
+    known = values if not isinstance(values, dict) else {"statistics": Statistics.utterance.value, **values}
+    return from_plain(AudioConfig, known, where)

@@ -38,6 +38,9 @@ class DataConfig:
     )
     allow_empty: bool = setting(False, "a table without rows is no mistake: there is nothing to do")
     probe_audio: ProbeAudio = setting(ProbeAudio.near, "which audio headers are opened before the run")
+    silence_rows: float = setting(
+        0.05, "in training, so many rows of silence or noise, in which nobody speaks, to each row of speech"
+    )
     endpoint_url: str = setting(
         "",
         "S3-compatible server of s3:// URIs outside the store: tables, audio, model files and outputs; empty, and "
@@ -49,6 +52,7 @@ class DataConfig:
         allowed = "above data.min_duration_s, which is at least 0"
         require(0 <= self.min_duration_s < self.max_duration_s, "data.max_duration_s", self.max_duration_s, allowed)
         require(_is_encoding(self.encoding), "data.encoding", self.encoding, "utf-8, cp949, utf-16, cp1252 …, or empty")
+        require(0 <= self.silence_rows <= 1, "data.silence_rows", self.silence_rows, "0 to 1")
 
 
 def _is_encoding(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from ds2ray.config.fields import Choice, require, setting
 
@@ -39,6 +40,17 @@ class AugmentConfig:
     num_mel_masks: int = setting(2, "SpecAugment: masked bands of mel channels")
     max_mel_mask_channels: int = setting(8, "widest masked band, in mel channels")
     speeds: list[float] = setting([1.0], "speed perturbation: one factor is drawn per utterance")
+    pad_share: float = setting(0.5, "share of the batches with silence around their speech …")
+    max_pad_s: float = setting(2.5, "… of so many seconds on each side at most")
+    join_share: float = setting(0.15, "share of the batches in which two to four utterances run together")
+    background_share: float = setting(0.4, "share of the rows with noise from beginning to end …")
+    background_snr_db: list[float] = setting([15.0, 60.0], "… with this lowest and highest speech-to-noise ratio")
+    gain_db: list[float] = setting([-25.0, 5.0], "lowest and highest gain of a row")
+    clip_share: float = setting(0.15, "share of the rows that are clipped …")
+    clip_db: list[float] = setting([3.0, 18.0], "… so far below their peak, at least and at most")
+    telephone_share: float = setting(0.25, "share of the rows at 8 kHz, or as a telephone has them")
+    room_share: float = setting(0.1, "share of the rows with the reverberation of a room …")
+    room_s: list[float] = setting([0.1, 0.5], "… for so many seconds until it is 60 dB weaker")
     noise_dir: str = setting("", "URI of a folder of noise that is mixed into the speech; empty: no noise")
     noise_share: float = setting(0.5, "share of the utterances that noise is mixed into")
     noise_snr_db: list[float] = setting([5.0, 20.0], "lowest and highest speech-to-noise ratio")
@@ -48,9 +60,34 @@ class AugmentConfig:
             require(getattr(self, name) >= 0, f"train.augment.{name}", getattr(self, name), "at least 0")
         ok = bool(self.speeds) and all(0.5 <= s <= 2.0 for s in self.speeds)
         require(ok, "train.augment.speeds", self.speeds, "one or more factors between 0.5 and 2")
-        require(0 <= self.noise_share <= 1, "train.augment.noise_share", self.noise_share, "0 to 1")
-        snr = self.noise_snr_db
-        require(len(snr) == 2 and snr[0] <= snr[1], "train.augment.noise_snr_db", snr, "[lowest, highest]")
+        for name in _SHARES:
+            require(0 <= getattr(self, name) <= 1, f"train.augment.{name}", getattr(self, name), "0 to 1")
+        for name in _RANGES:
+            value = getattr(self, name)
+            require(len(value) == 2 and value[0] <= value[1], f"train.augment.{name}", value, "[lowest, highest]")
+        require(self.max_pad_s > 0, "train.augment.max_pad_s", self.max_pad_s, "above 0; pad_share=0 is none")
+        require(self.clip_db[0] >= 0, "train.augment.clip_db", self.clip_db, "at least 0")
+        require(self.room_s[0] > 0, "train.augment.room_s", self.room_s, "above 0")
+
+
+AS_IT_IS: dict[str, Any] = {
+    **dict.fromkeys(
+        ("pad_share", "join_share", "background_share", "clip_share", "telephone_share", "room_share"), 0.0
+    ),
+    "gain_db": [0.0, 0.0],
+}
+"""The settings with which speech is trained on as it was recorded."""
+
+DETAILS = {
+    "max_pad_s": "pad_share",
+    "background_snr_db": "background_share",
+    "clip_db": "clip_share",
+    "room_s": "room_share",
+}
+"""Settings that mean nothing where the share of another one is 0."""
+
+_SHARES = (*(name for name in AS_IT_IS if name.endswith("_share")), "noise_share")
+_RANGES = ("background_snr_db", "gain_db", "clip_db", "room_s", "noise_snr_db")
 
 
 @dataclass(frozen=True, kw_only=True)

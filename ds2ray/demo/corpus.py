@@ -5,7 +5,7 @@ import hashlib
 import io
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -14,7 +14,7 @@ import numpy as np
 from ds2ray import storage
 from ds2ray.demo.espeak import Voice, synthesise
 from ds2ray.demo.grammar import ENGLISH, KOREAN, Grammar
-from ds2ray.sound.audio import write_audio
+from ds2ray.sound.audio import read_waveform, write_audio
 from ds2ray.sound.resampling import resample
 from ds2ray.tables.manifest import Utterance, write_manifest
 
@@ -197,6 +197,17 @@ def record(session: Session, output_dir: str, seed: int) -> list[Utterance]:
             )
         )
     return utterances
+
+
+def with_silence(utterances: Sequence[Utterance], folder: str, seconds: float) -> list[Utterance]:
+    """Copies of utterances in `folder` (a URI), with digital silence on each side."""
+    copies = []
+    for utterance in utterances:
+        waveform = np.pad(read_waveform(utterance.audio, SAMPLE_RATE_HZ), round(seconds * SAMPLE_RATE_HZ))
+        uri = storage.join(folder, f"{utterance.utterance_id}.flac")
+        write_audio(uri, waveform, SAMPLE_RATE_HZ)
+        copies.append(replace(utterance, audio=uri, duration_s=len(waveform) / SAMPLE_RATE_HZ))
+    return copies
 
 
 def _vary(voice: Voice, rng: random.Random) -> Voice:

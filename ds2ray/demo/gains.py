@@ -3,10 +3,53 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
+import numpy as np
 from rich.table import Table
 
 from ds2ray.metrics import Score
+
+RESAMPLES = 2000
+CHANCE = 0.05
+"""Share of bootstrapped differences that lie outside of their interval, half of it on each side."""
+RISEN, HARMED = "↑", "⇈"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One user's test sentences, by the base alone and with the adapter: a score for each sentence."""
+
+    before: tuple[Score, ...]
+    after: tuple[Score, ...]
+
+    def wer(self) -> tuple[float, float]:
+        """Word errors as fractions, before and after."""
+        before, after = (reduce(add, scores).words.rate() for scores in (self.before, self.after))
+        return before, after
+
+    def cer(self) -> tuple[float, float]:
+        """Character errors as fractions, before and after."""
+        before, after = (reduce(add, scores).characters.rate() for scores in (self.before, self.after))
+        return before, after
+
+    def harmed(self) -> bool:
+        """Whether word errors rose beyond chance.
+
+        A paired bootstrap over sentences (Bisani and Ney, 2004): sentences are drawn with replacement, over and over,
+        and nearly always there are more errors after than before.
+        """
+        rises = np.array([b.words.errors - a.words.errors for a, b in zip(self.before, self.after, strict=True)])
+        drawn = np.random.default_rng(0).integers(0, len(rises), (RESAMPLES, len(rises)))
+        return bool(np.quantile(rises[drawn].sum(1), CHANCE / 2) > 0)
+
+    def mark(self) -> str:
+        """What stands behind the errors in the table: nothing unless they rose."""
+        before, after = self.wer()
+        if after <= before:
+            return ""
+        return f" {HARMED if self.harmed() else RISEN}"
 
 
 @dataclass(frozen=True)
@@ -15,34 +58,42 @@ class DemoRow:
 
     user_id: str
     speech_s: float  # of the adapter's training
-    before: Score
-    after: Score
+    plain: Comparison
+    in_silence: Comparison  # with silence around each sentence
     seconds: float  # of training
 
 
 def result_line(rows: Sequence[DemoRow], seconds: float) -> str:
-    """The demo's last line: mean WER over users in percent, and how many users got worse."""
-    before = sum(100 * row.before.words.rate() for row in rows) / len(rows)
-    after = sum(100 * row.after.words.rate() for row in rows) / len(rows)
-    worse = sum(row.after.words.rate() > row.before.words.rate() for row in rows)
+    """The demo's last line: mean WER over users in percent, of the sentences as they are, and for how many users it
+    rose beyond chance, with silence around the sentences or without."""
+    before, after = (sum(100 * row.plain.wer()[side] for row in rows) / len(rows) for side in (0, 1))
+    worse = sum(row.plain.harmed() or row.in_silence.harmed() for row in rows)
     return f"demo: users={len(rows)} wer_before={before:.1f} wer_after={after:.1f} worse={worse} seconds={seconds:.0f}"
 
 
-def gains_table(rows: Sequence[DemoRow]) -> Table:
-    """The result as a table for the terminal."""
-    table = Table(title="errors on test sentences, by the base alone → with the user's own adapter")
+def gains_table(rows: Sequence[DemoRow], silence_s: float) -> Table:
+    """The result as a table for the terminal; `silence_s` is how much of it lies on each side of a sentence."""
+    table = Table(
+        title="errors on test sentences, by the base alone → with the user's own adapter",
+        caption=f"{RISEN} rose, {HARMED} rose beyond chance (paired bootstrap over sentences, {1 - CHANCE:.0%})",
+    )
     table.add_column("user")
-    for name in ("minutes of speech", "WER", "CER", "seconds"):
+    for name in ("minutes of speech", "WER", f"WER, {silence_s:g} s of silence around", "CER", "seconds"):
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
             row.user_id,
             f"{row.speech_s / 60:.1f}",
-            f"{row.before.words.rate():.1%} → {row.after.words.rate():.1%}",
-            f"{row.before.characters.rate():.1%} → {row.after.characters.rate():.1%}",
+            f"{_change(row.plain.wer())}{row.plain.mark()}",
+            f"{_change(row.in_silence.wer())}{row.in_silence.mark()}",
+            _change(row.plain.cer()),
             f"{row.seconds:.1f}",
         )
     return table
+
+
+def _change(rates: tuple[float, float]) -> str:
+    return f"{rates[0]:.1%} → {rates[1]:.1%}"
 
 
 def gains_png(rows: Sequence[DemoRow]) -> bytes:
@@ -54,8 +105,8 @@ def gains_png(rows: Sequence[DemoRow]) -> bytes:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     places = range(len(rows))
-    before = [100 * row.before.words.rate() for row in rows]
-    after = [100 * row.after.words.rate() for row in rows]
+    before = [100 * row.plain.wer()[0] for row in rows]
+    after = [100 * row.plain.wer()[1] for row in rows]
     for place, start, end in zip(places, before, after, strict=True):
         axes.annotate("", (end, place), (start, place), arrowprops={"arrowstyle": "->", "color": "0.6"})
     axes.scatter(before, places, color="0.45", label="the base alone", zorder=3)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ds2ray import storage
-from ds2ray.config import AudioConfig, from_plain, model_from_plain, model_to_plain, to_plain
+from ds2ray.config import audio_from_plain, audio_to_plain, model_from_plain, model_to_plain
 from ds2ray.errors import ArtifactCorruptError, ConfigError, InputError, NewerReleaseError
 from ds2ray.model.weights import Base, build_base
 from ds2ray.naming import named
@@ -26,7 +26,7 @@ def save_model_file(uri: str, base: Base) -> None:
         "fingerprint": base.fingerprint,
         "fingerprint_version": base.fingerprint_version,
         "model": model_to_plain(base.model_config),
-        "audio": to_plain(base.audio),
+        "audio": audio_to_plain(base.audio),
         "vocabulary": base.vocabulary.to_json(),
         "state": {name: tensor.detach().cpu() for name, tensor in base.model.base_state().items()},
     }
@@ -42,7 +42,7 @@ def load_model_file(uri: str, device: torch.device | str = "cpu") -> Base:
         fingerprint, state = content["fingerprint"], content["state"]
         version = int(content.get("fingerprint_version", 1))
         model_config = model_from_plain(content["model"], uri)
-        audio = from_plain(AudioConfig, content["audio"], uri)
+        audio = audio_from_plain(content["audio"], uri)
         vocabulary = Vocabulary.from_json(content["vocabulary"], uri)
     base = build_base(model_config, audio, vocabulary, state, uri, version)
     if base.fingerprint != fingerprint:

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from ds2ray.config import AudioConfig, adapter_from_plain, from_plain, model_from_plain, model_to_plain, to_plain
+from ds2ray.config import adapter_from_plain, audio_from_plain, audio_to_plain, model_from_plain, model_to_plain
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError
 from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.adapters.kinds import build_adapter
@@ -53,7 +53,7 @@ def _record(base: Base, weights: bytes, run_id: str, metrics: dict[str, Any]) ->
         sha256=sha256(weights),
         size_bytes=len(weights),
         model=model_to_plain(base.model_config),
-        audio=to_plain(base.audio),
+        audio=audio_to_plain(base.audio),
         vocabulary=base.vocabulary.to_json(),
         run_id=run_id,
         metrics=metrics,
@@ -86,7 +86,7 @@ def base_from_bytes(record: BaseRecord, weights: bytes, device: torch.device | s
     where = f"base {record.base_id}"
     base = build_base(
         model_from_plain(record.model, record.where),
-        from_plain(AudioConfig, record.audio, record.where),
+        audio_from_plain(record.audio, record.where),
         Vocabulary.from_json(record.vocabulary, record.where),
         from_bytes(weights, where),
         where,

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ds2ray.config import AudioConfig, ModelConfig, model_to_plain, to_plain
+from ds2ray.config import AudioConfig, ModelConfig, audio_to_plain, model_to_plain
 from ds2ray.errors import ArtifactCorruptError
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.building import build_model
@@ -75,7 +75,7 @@ def base_fingerprint(
     """
     if not 1 <= version <= FINGERPRINT_VERSION:
         raise ValueError(f"fingerprints of version {version} are not known")
-    parts = [to_plain(audio), vocabulary.to_json(), model_to_plain(model_config)]
+    parts = [audio_to_plain(audio), vocabulary.to_json(), model_to_plain(model_config)]
     described = json.dumps(parts[:2] if version == 1 else parts, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(f"{weights_fingerprint(state)}|{described}".encode()).hexdigest()
 

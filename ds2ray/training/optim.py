@@ -80,9 +80,9 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tenso
 
 
 def ctc_losses(log_probs: Tensor, lengths: Tensor, tokens: Tensor, num_tokens: Tensor) -> Tensor:
-    """CTC loss of each row, divided by its number of tokens: float32 [B].
+    """CTC loss of each row, divided by its number of tokens, or of frames where it has no token: float32 [B].
 
-    The loss of a row whose audio is too short for its tokens is 0.
+    The loss of a row whose audio is too short for its tokens is 0. In a row without tokens nobody speaks.
 
     Args:
         log_probs: [B, T, V].
@@ -93,7 +93,7 @@ def ctc_losses(log_probs: Tensor, lengths: Tensor, tokens: Tensor, num_tokens: T
     losses = nn.functional.ctc_loss(
         log_probs.transpose(0, 1), tokens, lengths, num_tokens, blank=0, reduction="none", zero_infinity=True
     )
-    return losses / num_tokens.clamp(min=1)
+    return losses / torch.where(num_tokens > 0, num_tokens, lengths)
 
 
 def kl_divergences(log_probs: Tensor, of_base: Tensor, lengths: Tensor) -> Tensor:

@@ -5,37 +5,59 @@ import io
 import pytest
 from rich.console import Console
 
-from ds2ray.demo.gains import DemoRow, gains_png, gains_table, result_line
+from ds2ray.demo.gains import Comparison, DemoRow, gains_png, gains_table, result_line
 from ds2ray.metrics import Score, score_texts
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SAID = "turn on the light"
 
 
-def score(*hypotheses: str) -> Score:
-    return score_texts(["turn on the light"] * len(hypotheses), list(hypotheses))
+def scores(*hypotheses: str) -> tuple[Score, ...]:
+    return tuple(score_texts([SAID], [hypothesis]) for hypothesis in hypotheses)
+
+
+def comparison(before: str, after: str) -> Comparison:
+    return Comparison(scores(before), scores(after))
 
 
 @pytest.fixture
 def rows() -> list[DemoRow]:
-    return [
-        DemoRow("winston", 90.0, score("turn of a light"), score("turn on the light"), 7.25),
-        DemoRow("fiona", 60.0, score("turn on the light"), score("turn on the night"), 6.0),
-    ]
+    better, worse = comparison("turn of a light", SAID), comparison(SAID, "turn on the night")
+    return [DemoRow("winston", 90.0, better, better, 7.25), DemoRow("fiona", 60.0, worse, better, 6.0)]
 
 
-def test_the_last_line_holds_means_over_users_and_who_got_worse(rows: list[DemoRow]) -> None:
+def rows_of(rows: list[DemoRow]) -> dict[str, list[str]]:
+    console = Console(file=io.StringIO(), width=140)
+    with console.capture() as capture:
+        console.print(gains_table(rows, 0.5))
+    lines = [line for line in capture.get().splitlines() if "│" in line]
+    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+    return {row[0]: row[1:] for row in cells}
+
+
+def test_the_last_line_holds_means_over_users_and_for_whom_errors_rose_beyond_chance(rows: list[DemoRow]) -> None:
+    # one sentence is all that there is: drawn again and again, it always has more errors
     assert result_line(rows, 164.6) == "demo: users=2 wer_before=25.0 wer_after=12.5 worse=1 seconds=165"
 
 
-def test_the_table_has_a_row_for_each_user(rows: list[DemoRow]) -> None:
-    console = Console(file=io.StringIO(), width=120)
-    with console.capture() as capture:
-        console.print(gains_table(rows))
-    lines = capture.get().splitlines()
-    (winston,) = (line for line in lines if "winston" in line)
-    cells = [cell.strip() for cell in winston.strip("│").split("│")]
-    assert cells == ["winston", "1.5", "50.0% → 0.0%", "23.5% → 0.0%", "7.2"]
-    assert any("fiona" in line and "0.0% → 25.0%" in line for line in lines)
+@pytest.mark.parametrize(
+    ("risen", "fallen", "harmed"),
+    [(1, 0, False), (3, 0, False), (4, 0, True), (3, 2, False), (12, 2, True), (2, 12, False), (0, 0, False)],
+)
+def test_a_rise_of_a_few_words_may_be_chance(risen: int, fallen: int, harmed: bool) -> None:
+    worse, better, same = (SAID, "turn on the night"), ("turn on the night", SAID), (SAID, SAID)
+    sentences = [worse] * risen + [better] * fallen + [same] * (25 - risen - fallen)
+    compared = Comparison(scores(*(s[0] for s in sentences)), scores(*(s[1] for s in sentences)))
+    assert compared.harmed() == harmed
+    assert compared.mark() == (" ⇈" if harmed else " ↑" if risen > fallen else "")
+    row = DemoRow("fiona", 60.0, comparison(SAID, SAID), compared, 1.0)
+    assert f"worse={int(harmed)} " in result_line([row], 1.0)  # with silence around them counts as well
+
+
+def test_the_table_has_a_row_for_each_user_and_a_column_for_silence(rows: list[DemoRow]) -> None:
+    cells = rows_of(rows)
+    assert cells["winston"] == ["1.5", "50.0% → 0.0%", "50.0% → 0.0%", "23.5% → 0.0%", "7.2"]
+    assert cells["fiona"][1:3] == ["0.0% → 25.0% ⇈", "50.0% → 0.0%"]
 
 
 def test_the_picture_is_a_png_that_shows_what_the_rows_say(rows: list[DemoRow]) -> None:
@@ -46,5 +68,5 @@ def test_the_picture_is_a_png_that_shows_what_the_rows_say(rows: list[DemoRow]) 
 
 
 def test_a_user_without_errors_is_drawn_too() -> None:
-    faultless = DemoRow("john", 60.0, score("turn on the light"), score("turn on the light"), 1.0)
-    assert gains_png([faultless]).startswith(PNG_SIGNATURE)
+    faultless = comparison(SAID, SAID)
+    assert gains_png([DemoRow("john", 60.0, faultless, faultless, 1.0)]).startswith(PNG_SIGNATURE)

@@ -20,9 +20,10 @@ from fleet_runs import RandomBase
 from pages import PAGES, ROOT, Block, anchors, blocks, commands, inline_code, inline_settings, links, make_targets
 from s3_server import S3Server
 
+from ds2ray.commands.demo import SILENCE_S
 from ds2ray.config import AdaptJob, DemoJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
 from ds2ray.demo.corpus import DemoCorpus
-from ds2ray.demo.gains import DemoRow, gains_table, result_line
+from ds2ray.demo.gains import Comparison, DemoRow, gains_table, result_line
 from ds2ray.metrics import Score
 from ds2ray.reference import sections, settings
 
@@ -190,8 +191,9 @@ def test_the_tree_has_a_line_for_every_room() -> None:
 
 def test_the_readme_shows_what_the_demo_prints() -> None:
     shown_there = next(block.text for block in blocks(PAGES[0]) if "WER" in block.text)
-    row = DemoRow("winston", 90.0, Score(), Score(), 7.3)
-    table = gains_table([row])
+    nothing = Comparison((Score(),), (Score(),))
+    row = DemoRow("winston", 90.0, nothing, nothing, 7.3)
+    table = gains_table([row], SILENCE_S)
     assert str(table.title) in shown_there
     headings = re.findall(r"[┃] ([^┃]+?) +(?=┃)", shown_there.splitlines()[2])
     assert [heading.strip() for heading in headings] == [column.header for column in table.columns]

@@ -1,11 +1,13 @@
 """Log-mel features and SpecAugment."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2ray.config import AudioConfig, AugmentConfig
+from ds2ray.config import AudioConfig, AugmentConfig, Statistics
 from ds2ray.padding import frame_mask
 from ds2ray.sound.audio import num_feature_frames
 from ds2ray.sound.features import LogMel, spec_augment
@@ -20,11 +22,14 @@ def noise(*lengths: int, padded_to: int = 0, seed: int = 0) -> tuple[torch.Tenso
     return waveforms, torch.tensor(lengths)
 
 
-@pytest.mark.parametrize("normalise", [True, False])
+KINDS = [{"normalise": False}, {"statistics": Statistics.utterance}, {"statistics": Statistics.speech}]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=["raw", "utterance", "speech"])
 @settings(max_examples=25)
 @given(lengths=st.lists(st.integers(1, 5000), min_size=1, max_size=4), extra=st.integers(0, 4000))
-def test_padding_changes_no_frame(normalise: bool, lengths: list[int], extra: int) -> None:
-    log_mel = LogMel(AudioConfig(num_mels=16, normalise=normalise))
+def test_padding_changes_no_frame(kind: dict[str, Any], lengths: list[int], extra: int) -> None:
+    log_mel = LogMel(AudioConfig(num_mels=16, **kind))
     waveforms, num_samples = noise(*lengths, padded_to=max(lengths) + extra)
     features, frames = log_mel(waveforms, num_samples)
     for row, length in enumerate(lengths):
@@ -35,8 +40,8 @@ def test_padding_changes_no_frame(normalise: bool, lengths: list[int], extra: in
         assert features[row, count:].abs().sum() == 0
 
 
-def test_normalised_features_have_zero_mean_and_unit_variance_over_speech_alone() -> None:
-    log_mel = LogMel(AudioConfig(num_mels=16))
+def test_statistics_of_the_utterance_are_zero_mean_and_unit_variance_over_its_own_frames() -> None:
+    log_mel = LogMel(AudioConfig(num_mels=16, statistics=Statistics.utterance))
     features, frames = log_mel(*noise(16000, 8000))
     for row, count in enumerate(frames.tolist()):
         speech = features[row, :count]
@@ -44,8 +49,43 @@ def test_normalised_features_have_zero_mean_and_unit_variance_over_speech_alone(
         torch.testing.assert_close(speech.square().mean(0), torch.ones(16), atol=1e-3, rtol=0)
 
 
-def test_loudness_does_not_matter_and_silence_is_finite() -> None:
+def speech_like(num_samples: int = 16000, level: float = 0.2) -> torch.Tensor:
+    """Noise that comes and goes four times a second over 40 dB, float32 [num_samples]."""
+    generator = torch.Generator().manual_seed(1)
+    turns = 2 * torch.pi * 4 * torch.arange(num_samples) / 16000
+    return level * 10 ** (turns.cos() - 1) * torch.randn(num_samples, generator=generator)
+
+
+@pytest.mark.parametrize("around", [0.0, 0.001], ids=["silence", "faint noise"])
+@pytest.mark.parametrize("seconds", [0.25, 1.0, 4.0])
+def test_what_is_around_the_speech_changes_nothing_of_it(around: float, seconds: float) -> None:
     log_mel = LogMel(AudioConfig(num_mels=16))
+    speech, pad = speech_like(), round(seconds * 16000)
+    sides = around * torch.randn(2, pad, generator=torch.Generator().manual_seed(2))
+    padded = torch.cat([sides[0], speech, sides[1]])
+    inside = slice(pad // 160 + 3, (pad + 16000) // 160 - 3)  # windows that see nothing of the sides
+    alone, _ = log_mel(speech[None], torch.tensor([16000]))
+    within, _ = log_mel(padded[None], torch.tensor([len(padded)]))
+    assert (within[0, inside] - alone[0, 3:-4][: inside.stop - inside.start]).abs().max() < 0.03
+    assert within[0, : pad // 160 - 3].mean() < -1  # silence is quiet, and so it stays
+    of_utterance = LogMel(AudioConfig(num_mels=16, statistics=Statistics.utterance))
+    if seconds > 0.5:  # which the statistics of the whole utterance do not give
+        alone, _ = of_utterance(speech[None], torch.tensor([16000]))
+        within, _ = of_utterance(padded[None], torch.tensor([len(padded)]))
+        assert (within[0, inside] - alone[0, 3:-4][: inside.stop - inside.start]).abs().max() > 0.3
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-5, 1e-3, 0.1])
+def test_where_nobody_speaks_nothing_is_made_loud(level: float) -> None:
+    features, _ = LogMel(AudioConfig(num_mels=16))(level * noise(80000)[0], torch.tensor([80000]))
+    assert features.std() < 0.4
+    assert features.mean().abs() < 0.1
+    assert level > 0 or features.abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("statistics", Statistics)
+def test_loudness_does_not_matter_and_silence_is_finite(statistics: Statistics) -> None:
+    log_mel = LogMel(AudioConfig(num_mels=16, statistics=statistics))
     waveforms, lengths = noise(16000)
     torch.testing.assert_close(log_mel(waveforms, lengths)[0], log_mel(5 * waveforms, lengths)[0], atol=0.02, rtol=0.02)
     assert log_mel(torch.zeros(1, 16000), lengths)[0].isfinite().all()

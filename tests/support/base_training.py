@@ -22,6 +22,7 @@ import torch.distributed as dist
 from toy_speech import AUDIO, MODEL, VOCABULARY, make_utterances
 
 from ds2ray.config import AugmentConfig, TrainConfig, from_plain
+from ds2ray.config.train import AS_IT_IS
 from ds2ray.errors import ArtifactCorruptError, InterruptedRunError
 from ds2ray.model.files import save_model_file
 from ds2ray.model.weights import Base
@@ -30,7 +31,7 @@ from ds2ray.training.base.loop import train_base
 from ds2ray.training.base.reports import EpochReport, Observer
 from ds2ray.training.base.task import BaseTask
 
-NO_AUGMENT = AugmentConfig(num_time_masks=0, num_mel_masks=0)
+NO_AUGMENT = AugmentConfig(num_time_masks=0, num_mel_masks=0, **AS_IT_IS)
 TASK_FILE = "task.json"
 
 
@@ -69,7 +70,7 @@ class TrainedBase:
 
 def train_toy_base(folder: Path) -> TrainedBase:
     """A base that has learned toy speech of ordinary pitch, in some seconds."""
-    augment = AugmentConfig(max_time_mask_frames=5, num_mel_masks=0, speeds=[0.95, 1.0, 1.05])
+    augment = AugmentConfig(max_time_mask_frames=5, num_mel_masks=0, speeds=[0.95, 1.0, 1.05], **AS_IT_IS)
     return TrainedBase(*train(make_task(folder, num_train=64, num_epochs=20, num_valid=8, augment=augment)))
 
 

@@ -12,6 +12,7 @@ from ds2ray.batching.batches import Batch
 from ds2ray.config import TrainConfig
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.sound.features import spec_augment
+from ds2ray.training.base.augmenting import Augmenting
 from ds2ray.training.base.ranks import data_parallel, rank_and_world_size
 from ds2ray.training.optim import build_optimizer, clip_gradients, ctc_losses, set_learning_rate
 from ds2ray.training.precision import products_in
@@ -22,11 +23,20 @@ class Learner:
 
     Args:
         model: trained in place, on `device`.
+        silence_rows: rows in which nobody speaks, as a share of a batch's; see `Augmenting`, as for `space`.
     """
 
-    def __init__(self, model: AcousticModel, config: TrainConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        model: AcousticModel,
+        config: TrainConfig,
+        device: torch.device,
+        silence_rows: float = 0.0,
+        space: int = 0,
+    ) -> None:
         self.model, self.wrapped = model, data_parallel(model)
         self.config, self.device = config, device
+        self.augmenting = Augmenting(config.augment, model.shape.audio.sample_rate_hz, silence_rows, space)
         self.world_size = rank_and_world_size()[1]
         self.optimizer = build_optimizer(
             model.parameters(), config.optimizer, config.learning_rate, config.weight_decay
@@ -40,7 +50,7 @@ class Learner:
         return self.model if self.average is None else self.average
 
     def accumulate(self, batch: Batch, num_utterances: int, *, weight: float = 1.0, last: bool = True) -> Tensor:
-        """Add a batch's gradient to that of its step; returns the sum of its losses, float32 [].
+        """Add a batch's gradient to that of its step; returns the sum of its utterances' losses, float32 [].
 
         Args:
             num_utterances: of the whole step, over all ranks and batches; the gradient is that of their mean loss.
@@ -50,16 +60,17 @@ class Learner:
         wait = (
             nullcontext() if last or not isinstance(self.wrapped, DistributedDataParallel) else self.wrapped.no_sync()
         )
-        batch = batch.to(self.device)
-        features, lengths = self.model.features(batch.waveforms, batch.num_samples)
+        rows = self.augmenting(batch.to(self.device))
+        features, lengths = self.model.features(rows.waveforms, rows.num_samples)
         features = spec_augment(features, lengths, self.config.augment)
         with wait:
             with products_in(self.config.precision, self.device):
                 log_probs, lengths = self.wrapped(features, lengths)
-            loss = ctc_losses(log_probs, lengths, batch.tokens, batch.num_tokens).sum() * weight
+            losses = ctc_losses(log_probs, lengths, rows.tokens, rows.num_tokens) * weight
+            loss = (losses * rows.utterances.clamp(min=1)).sum()
             # DDP averages over ranks; scaled so, the gradient is that of the mean over all ranks' utterances
             (loss * (self.world_size / num_utterances)).backward()
-        return loss.detach()
+        return (losses.detach() * rows.utterances).sum()
 
     def update(self, learning_rate: float) -> bool:
         """Change the weights by the accumulated gradient; False, and nothing changed, where that is not finite."""

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from ds2ray.config import AudioConfig, ModelConfig, TrainConfig, model_to_plain, to_plain
+from ds2ray.config import AudioConfig, ModelConfig, TrainConfig, audio_to_plain, model_to_plain, to_plain
+from ds2ray.config.train import AS_IT_IS, DETAILS
 from ds2ray.packs.references import row_groups_of
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
@@ -34,6 +35,7 @@ class BaseTask:
     Attributes:
         initial_state: weights to fine-tune; None: from scratch.
         checkpoint_uri: folder that receives checkpoints.
+        silence_rows: rows in which nobody speaks, as a share of those of speech.
     """
 
     model: ModelConfig
@@ -44,6 +46,7 @@ class BaseTask:
     valid_utterances: Sequence[Utterance]
     checkpoint_uri: str
     initial_state: dict[str, torch.Tensor] | None = None
+    silence_rows: float = 0.0
 
     @cached_property
     def fingerprint(self) -> str:
@@ -58,7 +61,8 @@ def settings_fingerprint(task: BaseTask) -> str:
     it where it decides which epoch's base is published.
     """
     train = {name: value for name, value in to_plain(task.train).items() if name not in PATHS | OUTPUTS | PACE}
-    described = [_model(task.model), to_plain(task.audio), task.vocabulary.to_json(), train]
+    train["augment"] = _augment(train["augment"], task.silence_rows)
+    described = [_model(task.model), audio_to_plain(task.audio), task.vocabulary.to_json(), train]
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     for utterance in task.train_utterances:
         digest.update(_row(utterance))
@@ -72,6 +76,14 @@ def settings_fingerprint(task: BaseTask) -> str:
     for name, tensor in sorted((task.initial_state or {}).items()):
         digest.update(name.encode() + tensor.cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _augment(augment: dict[str, Any], silence_rows: float) -> dict[str, Any]:
+    """As it was before speech was changed into other recordings, where it is not: its checkpoints, likewise."""
+    off = {name for name, value in AS_IT_IS.items() if augment[name] == value}
+    off |= {name for name, share in DETAILS.items() if share in off}
+    plain = {name: value for name, value in augment.items() if name not in off}
+    return {**plain, "silence_rows": silence_rows} if silence_rows else plain
 
 
 def _model(model: ModelConfig) -> dict[str, Any]:

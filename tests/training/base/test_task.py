@@ -9,7 +9,8 @@ from base_training import make_task
 from shards import pack
 from toy_speech import make_utterances
 
-from ds2ray.config import AudioConfig, ModelConfig, TextConfig, TrainConfig
+from ds2ray.config import AudioConfig, AugmentConfig, ModelConfig, Statistics, TextConfig, TrainConfig
+from ds2ray.config.train import AS_IT_IS
 from ds2ray.packs import files
 from ds2ray.packs.references import read_packed_manifest
 from ds2ray.text import Vocabulary
@@ -38,8 +39,23 @@ def test_speech_packed_into_other_row_groups_is_another_task(tmp_path: Path, mon
 def test_checkpoints_of_before_there_were_architectures_are_gone_on_from() -> None:
     vocabulary = Vocabulary.from_transcripts(["abc"], TextConfig())
     model = ModelConfig(conv_channels=4, num_rnn_layers=1, rnn_hidden_dim=24)
-    task = BaseTask(model, AudioConfig(num_mels=16), vocabulary, TrainConfig(), [], [], "")
+    audio = AudioConfig(num_mels=16, statistics=Statistics.utterance)
+    task = BaseTask(model, audio, vocabulary, TrainConfig(augment=AugmentConfig(**AS_IT_IS)), [], [], "")
     assert settings_fingerprint(task) == "811d7e9aeb039f8a4271c6c7c12770038af52ae353f8c9a71059d361f6abe42e"
+    details = AugmentConfig(**AS_IT_IS, max_pad_s=1.0, clip_db=[1.0, 2.0])
+    assert settings_fingerprint(replace(task, train=TrainConfig(augment=details))) == settings_fingerprint(task)
+
+
+@pytest.mark.parametrize("changed", [*AS_IT_IS, "silence_rows", "statistics"])
+def test_how_training_speech_is_changed_is_part_of_the_task(changed: str, tmp_path: Path) -> None:
+    task = make_task(tmp_path, num_train=2)
+    other = replace(task, silence_rows=0.1)
+    if changed == "statistics":
+        other = replace(task, audio=replace(task.audio, statistics=Statistics.utterance))
+    elif changed in AS_IT_IS:
+        value = getattr(AugmentConfig(), changed)
+        other = replace(task, train=replace(task.train, augment=replace(task.train.augment, **{changed: value})))
+    assert settings_fingerprint(other) != settings_fingerprint(task)
 
 
 @pytest.mark.parametrize("patience", [0, 2])
