@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-real-speech bench-scale bench-gpu \
+.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-real-speech bench-robust bench-scale bench-gpu \
 	bench-plan bench-train bench-scale-train bench-epoch fix lock clean
 .DEFAULT_GOAL := help
 
@@ -45,6 +45,9 @@ bench-quality: $(VENV)/installed ## adapters against full fine-tuning of a copy 
 
 bench-real-speech: $(VENV)/installed ## a real speaker at 8 kHz: the base, all weights tuned, an adapter (10 minutes)
 	@$(BIN)/python -m benchmarks.real_speech $(BENCH_ARGS)
+
+bench-robust: $(VENV)/installed ## speech as it is recorded: silence around it, telephones, clipping, ten minutes (10 minutes)
+	@$(BIN)/python -m benchmarks.robust $(BENCH_ARGS)
 
 bench-scale: $(VENV)/installed ## one worker against two, one Ray node against two (15 minutes)
 	@$(BIN)/python -m benchmarks.scale $(BENCH_ARGS)

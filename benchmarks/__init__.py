@@ -1,4 +1,4 @@
-"""Benchmarks: each prints one JSON line, and compares in one run what it compares."""
+"""Benchmarks: each prints one JSON line, and takes both sides of every comparison in the same run."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One user per trial, the plain loop and cohorts: what encoding once and training as a stack bring.
+"""Cohorts against a trial per user and the plain loop: the gain of encoding once and of training as a stack.
 
 The same users, seeds and epochs, three ways: (a) a Tune trial per user, in a fresh process, the frozen base run again
 in every epoch; (b) the same in a loop in one process; (c) cohorts, as a whole fleet run and, beside
@@ -25,7 +25,7 @@ from ds2ray.recognition.transcriber import Transcriber
 from ds2ray.store import Store, user_key
 
 TRAINING = ("train.num_epochs=8", "train.learning_rate=0.001")
-"""Of a trained base, beside `train=demo`: larger shapes learn the demo's voices in fewer epochs, at a lower rate."""
+"""Settings of a trained base, beside `train=demo`: larger models learn in fewer epochs, at a lower rate."""
 
 NAMED = ("random", "trained")
 """Bases that need no file."""
@@ -33,7 +33,7 @@ NAMED = ("random", "trained")
 
 @dataclass(frozen=True)
 class Workload:
-    """The users, what they are adapted with, and on how many of them each way is timed."""
+    """The users, the task that each way does, and the numbers of users that each way is timed on."""
 
     task: Task
     users: list[Speaker]
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", default="40,10", help="numbers of epochs to compare at; the first is the headline")
     parser.add_argument("--model", default="ds2_small", help="shape of the base")
     parser.add_argument("--base", default="random", help="`random`, `trained` on the demo's voices, or a model.pt")
-    parser.add_argument("--base-sentences", type=int, default=400, help="that a trained base has learned from")
+    parser.add_argument("--base-sentences", type=int, default=400, help="sentences that a trained base learns from")
     parser.add_argument("--after-layer", type=int, default=-1, help="the adapters' place; -1: after the last layer")
     parser.add_argument("--baseline-users", type=int, default=2, help="users that (a) and (b) are timed on")
     parser.add_argument("--training-users", type=int, default=8, help="users that the cohort beside (b) is timed on")
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="ds2ray-bench-") as folder:
         base_path = base_named(args.base, args.model, args.cache, ordinary, users, folder)
         work = Workload(
-            # the plain loop holds utterances out, so that is what all do
+            # without cross-validation, which the plain loop does not have
             task=Task(base_path, AdapterConfig(after_layer=args.after_layer), AdaptConfig(cross_validate_below=0)),
             users=users,
             minutes=args.minutes,
@@ -114,7 +114,7 @@ def base_named(name: str, model: str, cache: str, ordinary: DemoCorpus, users: S
 
 
 def compare(work: Workload, epochs: int) -> dict[str, object]:
-    """All ways at one number of epochs, all of which everyone trains."""
+    """The figures of all ways at one number of epochs, without early stopping."""
     config = replace(work.task.adapt, num_epochs=epochs, patience_epochs=epochs)
     task = replace(work.task, adapt=config)
     folder = f"{work.folder}/{epochs}"

@@ -31,7 +31,7 @@ from ds2ray.training.adapters.stacked import fresh_adapter
 
 @dataclass(frozen=True)
 class Task:
-    """What every way shares."""
+    """The task that every way does: the base, the adapter and the training."""
 
     base_path: str
     adapter: AdapterConfig
@@ -40,14 +40,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a user's epoch in the plain loop is made of: seconds."""
+    """The parts of a user's epoch in the plain loop, in seconds."""
 
     encode_s: float  # B: reading and encoding the user's speech
     epoch_s: float  # A: an epoch of the adapter on stored encodings, with its held-out loss
 
 
 def train_one(base: Base, user: Speaker, task: Task, device: str = "cpu") -> AdapterFit:
-    """One user's adapter by the plain loop, which runs the frozen base in every epoch, as the ancestor did."""
+    """An adapter trained by the plain loop, which runs the frozen base in every epoch, as KoSpeech does."""
     place = task.adapter.after_layer
     model = base.model.to(device)
     dataset = SpeechDataset(user.adapt, base.vocabulary, base.audio)
@@ -93,14 +93,14 @@ def publish(root: str, base: Base, user_id: str, fit: AdapterFit, task: Task) ->
 
 
 def warm_base(task: Task, user: Speaker) -> Base:
-    """The base, after what a process does only once when it trains: that belongs to no user."""
+    """The base after a short training, so that the start-up costs of a process's first training are not timed."""
     base = load_model_file(task.base_path)
     train_one(base, replace(user, adapt=user.adapt[:4]), replace(task, adapt=replace(task.adapt, num_epochs=1)))
     return base
 
 
 def loop(task: Task, users: Sequence[Speaker], root: str) -> float:
-    """(b) One user after the other in this process; seconds."""
+    """Seconds of (b): one user after another in this process."""
     base = warm_base(task, users[0])
     ensure_base(Store(root), base, run_id="benchmark")
     started_s = time.perf_counter()
@@ -110,7 +110,7 @@ def loop(task: Task, users: Sequence[Speaker], root: str) -> float:
 
 
 def cohort_in_process(task: Task, users: Sequence[Speaker], root: str) -> float:
-    """(c) All users at once in this process; seconds."""
+    """Seconds of (c) in this process: all users at once."""
     base = warm_base(task, users[0])
     ensure_base(Store(root), base, run_id="benchmark")
     started_s = time.perf_counter()
@@ -123,7 +123,7 @@ def cohort_in_process(task: Task, users: Sequence[Speaker], root: str) -> float:
 
 
 def fleet_run(task: Task, users: Sequence[Speaker], root: str, cluster: ClusterConfig, workers: int) -> float:
-    """(c) End to end: seconds of a whole fleet run, from reading the users to the summary, in a store of its own."""
+    """Seconds of (c) end to end: a whole fleet run, from reading the users to the summary, in a store of its own."""
     from ds2ray.commands import adapt_users as adapt
 
     manifest = storage.join(root, "users.parquet")
@@ -145,7 +145,7 @@ def fleet_run(task: Task, users: Sequence[Speaker], root: str, cluster: ClusterC
 
 
 def trial_per_user(task: Task, users: Sequence[Speaker], root: str, cluster: ClusterConfig, workers: int) -> float:
-    """(a) A Tune trial for every user, each in a fresh process; seconds from the first to the last of them."""
+    """Seconds of (a), from the first trial to the last: a Tune trial for every user, each in a fresh process."""
     from ray import tune
 
     from ds2ray.cluster.session import connected, quiet_tune
@@ -198,7 +198,7 @@ def parts_of_the_loop(task: Task, user: Speaker) -> Parts:
     frames = num_frames(base, user)
     batches = [[train[place] for place in batch] for batch in _batches([frames[row] for row in train], task, seed)]
     batches += [held_out[start : start + 4 * task.adapt.batch_size] for start in range(0, len(held_out), 32)]
-    _encode(base, user, batches[:1], task)  # what is done once in a process is not a part of an epoch
+    _encode(base, user, batches[:1], task)  # start-up costs of a process's first call are no part of an epoch
     started_s = time.perf_counter()
     stored = _encode(base, user, batches, task)
     encode_s = time.perf_counter() - started_s

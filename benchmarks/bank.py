@@ -1,6 +1,7 @@
-"""What the adapters' stacked step is built on: which product, which optimizer, which stack size is fastest here.
+"""The stacked step of adapters in parts: which product, which update and which stack size is fastest on this machine.
 
-Every figure is the best of several repeats on one thread, of the shapes of `ds2_small` (D=1024, 256 hidden).
+Every figure is the best of several repeats on one thread, at the widths of `ds2_small` after its last layer (D=1024)
+and the default adapter (256 hidden).
 """
 
 import argparse
@@ -30,9 +31,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stacks", default="1,2,4,8,16,32", help="users in a stack")
     parser.add_argument("--frames", type=int, default=800, help="frames of a user's step, on average")
-    parser.add_argument("--width", type=int, default=1024, help="of the encodings")
+    parser.add_argument("--width", type=int, default=1024, help="width of the encodings")
     parser.add_argument("--hidden", type=int, default=256, help="width of the adapter's hidden layer")
-    parser.add_argument("--repeats", type=int, default=5, help="of each measurement")
+    parser.add_argument("--repeats", type=int, default=5, help="repeats of each measurement")
     parser.add_argument("--save", action="store_true", help="keep the line in benchmarks/results/")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 class Shape:
-    """A bank of users with unequal numbers of frames."""
+    """A bank of adapters, for users with unequal numbers of frames."""
 
     def __init__(self, users: int, frames: int, width: int, hidden: int, device: torch.device) -> None:
         torch.manual_seed(0)
@@ -72,7 +73,7 @@ class Shape:
 
 
 def product_ms(shape: Shape, repeats: int) -> dict[str, float]:
-    """Forward and backward of all adapters, by way of multiplying."""
+    """Milliseconds per user for forward and backward of all adapters, by way of multiplying."""
     everyone, bank, mlp = list(range(shape.users)), shape.bank, shape.bank.like
     weights = bank.weights()
     assert isinstance(mlp, MLPAdapter)
@@ -93,7 +94,7 @@ def product_ms(shape: Shape, repeats: int) -> dict[str, float]:
 
 
 def grouped(shape: Shape) -> Tensor:
-    """The adapters by torch's grouped product, which takes bfloat16."""
+    """The output of all adapters by torch's grouped product, in bfloat16."""
     bank = shape.bank
     ends = torch.tensor(shape.counts, device=shape.device).cumsum(0).to(torch.int32)
     users = torch.arange(shape.users, device=shape.device).repeat_interleave(
@@ -109,7 +110,7 @@ def grouped(shape: Shape) -> Tensor:
 
 
 def update_ms(shape: Shape, repeats: int) -> dict[str, float]:
-    """AdamW of all users, one by one with the fused kernel or all at once."""
+    """Milliseconds per user for AdamW of all adapters, one by one with the fused kernel or all at once."""
     optimizer = BankAdamW(shape.bank, weight_decay=1e-4, max_grad_norm=5.0)
     gradients = {name: torch.randn_like(shape.bank.stacked(name)) for name in shape.bank.names}
     rates = torch.full((shape.users,), 1e-3, device=shape.device)
@@ -129,7 +130,7 @@ def update_ms(shape: Shape, repeats: int) -> dict[str, float]:
 
 
 def training_ms(shape: Shape, repeats: int) -> dict[str, float]:
-    """An epoch of a user with 30 utterances: the plain loop, the stack, and the stack in bfloat16."""
+    """Milliseconds of an epoch of a user with 30 utterances: the plain loop, the stack, the stack in bfloat16."""
     torch.manual_seed(0)
     model = DeepSpeech2(80, len(VOCABULARY), num_rnn_layers=1, rnn_hidden_dim=shape.width // 2).to(shape.device)
     config = AdaptConfig(num_epochs=3, patience_epochs=3, precision=Precision.float32)

@@ -1,8 +1,8 @@
-"""What all benchmarks share: the JSON line, the machine's description, and work in processes of their own.
+"""The common parts of all benchmarks: the JSON line, the machine's description, and work in processes of its own.
 
-A benchmark prints one JSON line on stdout, says how far it is on stderr, and with `--save` keeps its line in
-`benchmarks/results/`. It is started as a module, so that processes which it starts find its functions:
-`python -m benchmarks.adapt`.
+A benchmark prints one JSON line on stdout, tells its progress on stderr, and with `--save` keeps its line in
+`benchmarks/results/`. It is started as a module, `python -m benchmarks.adapt`, so that the processes that it starts
+can import its functions.
 """
 
 import json
@@ -22,14 +22,14 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 RESULTS = Path(__file__).resolve().parent / "results"
 CACHE = "build/benchmarks"
-"""Below the working directory: what a benchmark finds again the next time, such as corpora and bases."""
+"""The folder, below the working directory, of corpora and bases that later runs of a benchmark use again."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def say(text: str) -> None:
-    """Progress, for whoever waits."""
+    """Print a line of progress on stderr."""
     print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
 
 
@@ -69,13 +69,13 @@ def machine_slug(described: Mapping[str, object]) -> str:
 
 
 def peak_memory_mb() -> float:
-    """The most memory that this process has held so far, resident, in 10^6 bytes."""
+    """The peak of this process's resident memory so far, in 10^6 bytes."""
     return _peak_memory_bytes() / 1e6
 
 
 @dataclass(frozen=True)
 class Measured(Generic[T]):
-    """What a function returned in a process of its own; seconds are those of the function alone."""
+    """The result of a function in a process of its own, with its peak memory, and the seconds of the function alone."""
 
     value: T
     seconds: float
@@ -89,13 +89,13 @@ def measured_apart(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
         function: of a module, and with a result, that pickle can take.
 
     Raises:
-        RuntimeError: the process ended without a result; what went wrong is on stderr.
+        RuntimeError: the process ended without a result; the reason is on stderr.
     """
     return start_apart(function, *args, **kwargs)()
 
 
 def start_apart(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Callable[[], Measured[T]]:
-    """As `measured_apart`, but returns at once: what it returns waits for the result."""
+    """A function that waits for the result of `measured_apart`, whose process is already running."""
     context = multiprocessing.get_context("spawn")
     receiving, sending = context.Pipe(duplex=False)
     threads = os.environ.get("OMP_NUM_THREADS")
@@ -153,7 +153,7 @@ def _version(package: str) -> str | None:
 
 
 def _rounded(value: Any) -> Any:
-    """Floats with four significant digits: more would be noise."""
+    """The values with floats rounded to four significant digits, as the rest is noise."""
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, Mapping):

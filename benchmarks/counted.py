@@ -1,4 +1,4 @@
-"""A store that counts what is asked of it: `counted:///folder` is a local folder behind requests like those of S3."""
+"""A store that counts requests: `counted:///folder` is a local folder behind requests like those of S3."""
 
 import os
 from collections import Counter
@@ -8,11 +8,11 @@ import fsspec
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 REQUESTS: Counter[str] = Counter()
-"""Requests of this process so far, by what a server would call them: GET, PUT, HEAD, LIST, DELETE."""
+"""Requests of this process so far, by their names on S3: GET, PUT, HEAD, LIST, DELETE."""
 
 
 class CountedFileSystem(AbstractFileSystem):
-    """Each method is one request; an opened file makes one for its size, and one for each range that is fetched."""
+    """A filesystem with one request per method; an opened file makes one for its size and one for each range read."""
 
     protocol = "counted"
 

@@ -1,7 +1,7 @@
-"""The epochs of a thousand hours: reading a manifest of a million utterances, and planning an epoch of it.
+"""An epoch of a thousand hours: reading a manifest of a million utterances, and planning an epoch of it.
 
-The manifest is that of a packed corpus, whose audio stays where it is; everything that a base's run does before its
-first batch is done: reading, validation, the vocabulary, the split, the plan. `peak_memory_mb` is that of all of it,
+The manifest is that of a packed corpus, whose audio is not read. All work of base training before the first batch is
+done: reading, validation, the vocabulary, the split and the plan. `peak_memory_mb` is the peak over all of it,
 `seconds` are those of reading and planning together.
 """
 
@@ -25,12 +25,12 @@ from ds2ray.training.base.sources import load_training_data
 
 MEAN_S, SHORTEST_S, LONGEST_S = 3.6, 0.5, 25.0
 GROUP_ROWS, SHARD_GROUPS = 140, 16
-"""Utterances of a row group and row groups of a shard: some 8 MB and 128 MB of flac."""
+"""Utterances in a row group and row groups in a shard: some 8 MB and 128 MB of flac."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """Seconds of each part, and what the plan is like; `resume_s` is planning the rest of an epoch for other ranks."""
+    """Seconds of each part, and figures of the plan; `resume_s` is planning the rest of an epoch for other ranks."""
 
     read_s: float
     plan_s: float
@@ -91,7 +91,7 @@ def write_utterances(uri: str, count: int) -> None:
 
 
 def plan(manifest: str, workers: int, batch_s: float) -> Planned:
-    """Read a manifest as a base's run does, plan its first epoch, and go on in the middle of it on one rank more."""
+    """Read a manifest as base training does, plan its first epoch, and go on in the middle of it on one rank more."""
     times_s = [time.perf_counter()]
     train, audio = TrainConfig(manifest=manifest, valid_fraction=0.01, batch_s=batch_s), AudioConfig()
     data = load_training_data(train, DataConfig(), TextConfig(), shape_of(ModelConfig(), audio))

@@ -1,6 +1,6 @@
 """Full fine-tuning of a copy of the base per user: the ceiling that adapters are compared with.
 
-The same utterances, epochs, batches, schedule and early stopping as an adapter has, but all weights train.
+Utterances, epochs, batches, schedule and early stopping are those of an adapter, but all weights train.
 
 Shapes: F feature frames of an utterance, M mel channels.
 """
@@ -18,10 +18,11 @@ from torch import Tensor
 from benchmarks.speech import Speaker
 from ds2ray.batching.batches import epoch_batches
 from ds2ray.config import AdaptConfig, AugmentConfig, OptimizerType, Schedule
-from ds2ray.decoding.greedy import Decoded, greedy
+from ds2ray.decoding.decoder import Decoded
+from ds2ray.decoding.greedy import Greedy
 from ds2ray.decoding.scoring import score_decoded
 from ds2ray.model.acoustic import AcousticModel
-from ds2ray.model.layers import MaskedBatchNorm
+from ds2ray.model.masking import MaskedBatchNorm
 from ds2ray.model.weights import Base
 from ds2ray.sound.audio import read_waveform
 from ds2ray.sound.features import spec_augment
@@ -32,14 +33,14 @@ from ds2ray.training.optim import build_optimizer, clip_gradients, ctc_losses, l
 from ds2ray.training.seeds import derive_seed
 
 MASKS = AugmentConfig(num_time_masks=1, max_time_mask_frames=10, num_mel_masks=1, max_mel_mask_channels=5)
-"""SpecAugment as the demo's base is trained with."""
+"""SpecAugment with the settings of the demo's base."""
 
 EVALUATION_ROWS = 32
 
 
 @dataclass(frozen=True)
 class FullRecipe:
-    """How all weights are trained."""
+    """Settings of full fine-tuning."""
 
     learning_rate: float
     update_statistics: bool = False  # whether batch norm goes on following the speech, or keeps the base's statistics
@@ -77,7 +78,7 @@ def wer_of(model: AcousticModel, heard: Heard, vocabulary: Vocabulary) -> float:
     model.eval()
     decoded: dict[int, Decoded] = {}
     for rows in _rows_by_length(heard, range(len(heard.features))):
-        decoded.update(zip(rows, greedy(*model(*heard.batch(rows))), strict=True))
+        decoded.update(zip(rows, Greedy().decode(*model(*heard.batch(rows))), strict=True))
     hypotheses = [decoded[row] for row in range(len(heard.features))]
     return 100 * score_decoded(hypotheses, heard.transcripts, vocabulary).words.rate()
 

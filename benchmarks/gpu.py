@@ -1,8 +1,8 @@
-"""Cohorts on one GPU: users an hour, where the time goes, and how far that is from what the GPU can do.
+"""Cohorts on one GPU: users an hour, time by stage, and shares of the GPU's peaks.
 
 Needs torch, torchaudio, safetensors, pyarrow, fsspec, soundfile and numpy: no Ray, no Hydra. Speech is synthetic and
 lies encoded in host memory, as if it had just been read from storage; weights are random, which changes no timing.
-Everyone trains all epochs. On a machine without a GPU it runs on the CPU, to show that it runs.
+All users train all epochs. On a machine without a GPU it runs on the CPU, only to show that it works.
 
 Each base is measured with adapters after its last layer, and before its first recurrent one, as is the default.
 `speedup` compares with training one user after another by the plain loop, warmed up and in the same precision.
@@ -37,7 +37,7 @@ STAGES = ("read", "mel", "encode", "train", "gate")
 
 @dataclass(frozen=True)
 class Bench:
-    """One base on one device with one place of adapters, and the users' speech."""
+    """The bench: a base on a device with one place for adapters, and the users' speech."""
 
     model_name: str
     base: Base
@@ -47,7 +47,7 @@ class Bench:
     limits: Limits
 
     def users(self, count: int) -> dict[str, Sequence[Utterance]]:
-        """So many users; several say the same, from the same bytes."""
+        """Speech of `count` users by name; several users share the same bytes."""
         return {f"user-{n}": self.voices[n % len(self.voices)].adapt for n in range(count)}
 
     def utterances(self, count: int) -> list[Utterance]:
@@ -70,7 +70,7 @@ class Bench:
         return time.perf_counter() - started_s
 
     def encoder(self) -> Encoder:
-        """As cohorts have it."""
+        """The precision that cohorts use on this device."""
         adapt, place = self.task.adapt, self.task.adapter.after_layer
         return Encoder(self.base, place, adapt.encode_batch_s, self.device, adapt.precision)
 
@@ -81,7 +81,7 @@ class Bench:
         """Seconds per user of the plain loop, which runs the base in every epoch."""
         base = self.plain_base()
         few = replace(self.voices[0], adapt=self.voices[0].adapt[:4])
-        # what a process does only once belongs to no user
+        # start-up costs of the process are not timed
         train_one(base, few, replace(self.task, adapt=_for_epochs(self.task.adapt, 1)), self.device)
         self.synchronize()
         started_s = time.perf_counter()
@@ -91,7 +91,7 @@ class Bench:
         return (time.perf_counter() - started_s) / min(count, len(self.voices))
 
     def plain_base(self) -> Base:
-        """A copy for the plain loop: as in cohorts, the trunk is in bfloat16 where that is used, and the head never."""
+        """A copy of the base for the plain loop: as in cohorts, the trunk may be in bfloat16, the head never is."""
         model, place = self.base.model, self.task.adapter.after_layer
         if not uses_bfloat16(self.task.adapt.precision, self.device):
             return replace(self.base, model=copy.deepcopy(model))
@@ -127,8 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     voices = synthetic_users(args.voices, args.minutes, args.format)
     limits = measured_limits(device)
     say(f"measured peaks: {limits}")
-    adapt = _for_epochs(AdaptConfig(), args.epochs)
-    adapt.encode_batch_s = args.batch_s
+    adapt = _for_epochs(AdaptConfig(encode_batch_s=args.batch_s), args.epochs)
     results = []
     for name in args.models.split(","):
         base = random_base(name, VOCABULARY)
@@ -152,8 +151,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def measure(bench: Bench, sizes: Sequence[int], args: argparse.Namespace) -> dict[str, object]:
-    """One base and place: every cohort size, the baseline, memory and idle time."""
-    bench.train(2, epochs=1)  # what a process does only once: kernels are loaded, memory is reserved
+    """The figures of one base and place: every cohort size, the baseline, memory and idle time."""
+    bench.train(2, epochs=1)  # start-up costs of the process: kernels are loaded, memory is reserved
     cohorts = list(_cohorts(bench, sizes))
     best = max(row["users_per_hour"] for row in cohorts)
     alone_s = bench.alone(args.baseline_users)
@@ -199,7 +198,7 @@ def _cohorts(bench: Bench, sizes: Sequence[int]) -> Iterator[dict[str, float]]:
 
 
 def _memory_per_user_mb(cohorts: Sequence[dict[str, float]]) -> float | None:
-    """GPU memory that each further user takes, encodings included; None with one cohort size, or without a GPU."""
+    """GPU memory that each further user takes, encodings included; None for a single cohort size, or without a GPU."""
     first, last = cohorts[0], cohorts[-1]
     if last["users"] == first["users"] or not last["peak_gpu_memory_mb"]:
         return None

@@ -1,4 +1,4 @@
-"""What a device can do at best, what a trunk needs, and how long a GPU stood idle."""
+"""Limits of a device: its measured peaks, the operations of a trunk, and the idle time of a GPU."""
 
 import time
 from collections.abc import Callable
@@ -57,7 +57,7 @@ def _fastest(work: Callable[[], object], on_gpu: bool) -> float:
 def trunk_flops(base: Base, after_layer: int, speech_s: float) -> float:
     """Floating point operations that the trunk needs for so much speech, without padding."""
     model = base.model
-    assert isinstance(model, DeepSpeech2)  # whose layers are counted here
+    assert isinstance(model, DeepSpeech2)  # the only architecture whose layers are counted here
     frames_per_s = 1 / model.shape.frame_s
     # a convolution multiplies and adds each weight of a channel once per output, a recurrence each weight per frame
     height, per_frame = base.audio.num_mels, 0.0

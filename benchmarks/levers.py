@@ -1,9 +1,10 @@
-"""What each setting brings to the training of a cohort, and what it costs in errors.
+"""Levers: single settings of a cohort's training, each with the time that it saves and the errors that it costs.
 
 The same users are trained as one cohort, first with the settings as they are and then with one of them changed, each
 time in a fresh process. Seconds are per user: `encode_s` to read and encode the speech (B), `train_s` for all epochs,
-from which `epoch_s` (A) comes. `speedup` is the whole's, against the first recipe. All train on one thread but the
-last row, which is the first recipe on `--threads` of them: to be compared with what as many processes gain.
+and `epoch_s` (A), which is `train_s` per epoch. `speedup` is that of all seconds, against the first recipe. All recipes
+train on one thread; the last row is the first recipe on `--threads` threads, to be compared with the gain of as many
+processes.
 """
 
 import argparse
@@ -34,7 +35,7 @@ RECIPES = (
 
 @dataclass(frozen=True)
 class Spent:
-    """Of one cohort: seconds of the whole and by stage, and the epochs that each user trained."""
+    """The time that one cohort took: seconds in all and by stage, and the epochs that each user trained."""
 
     seconds: float
     stages: dict[str, float]
@@ -45,10 +46,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=8, help="users of the cohort")
     parser.add_argument("--minutes", type=float, default=1.0, help="speech per user")
-    parser.add_argument("--epochs", type=int, default=40, help="that a user trains at most")
+    parser.add_argument("--epochs", type=int, default=40, help="epochs of a user, at most")
     parser.add_argument("--after-layer", type=int, default=-1, help="the adapters' place; -1: after the last layer")
-    parser.add_argument("--recipes", nargs="+", default=RECIPES, help="name=key=value,…; the first is the measure")
-    parser.add_argument("--threads", type=int, default=2, help="of the last row; 1: leave it out")
+    parser.add_argument(
+        "--recipes", nargs="+", default=RECIPES, help="name=key=value,…; the others are compared with the first"
+    )
+    parser.add_argument("--threads", type=int, default=2, help="threads of the last row; 1: leave it out")
     parser.add_argument("--model", default="ds2_small", help="shape of the base")
     parser.add_argument("--base", default="trained", help="`random`, `trained` on the demo's voices, or a model.pt")
     parser.add_argument("--test-sentences", type=int, default=10, help="per user, for the WER")
@@ -72,14 +75,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def task_of(recipe: Recipe, base_path: str, epochs: int, after_layer: int) -> Task:
-    """What a recipe trains: where it does not say otherwise all epochs, judged by held-out utterances."""
+    """The task of a recipe; unless it says otherwise, all epochs are trained, judged by held-out utterances."""
     common: dict[str, Any] = {"num_epochs": epochs, "patience_epochs": epochs, "cross_validate_below": 0}
     common = {name: value for name, value in common.items() if name not in recipe.changed}
     return Task(base_path, replace(recipe.adapter, after_layer=after_layer), replace(recipe.adapt, **common))
 
 
 def row(recipe: Recipe, task: Task, users: Sequence[Speaker], folder: str, threads: int = 1) -> dict[str, Any]:
-    """A cohort by one recipe: its figures, per user."""
+    """The figures of a cohort trained by one recipe, per user."""
     name = recipe.name if threads == 1 else f"{recipe.name}_{threads}_threads"
     spent = measured_apart(cohort, task, users, f"{folder}/{name}", threads).value
     figures = {**described(spent, len(users)), "wer": mean_wer(users, f"{folder}/{name}")}
@@ -104,7 +107,7 @@ def cohort(task: Task, users: Sequence[Speaker], root: str, threads: int) -> Spe
 
 
 def described(spent: Spent, num_users: int) -> dict[str, float]:
-    """Seconds per user, by what they were spent on, and how many epochs were trained in them."""
+    """Seconds per user by stage, and the number of epochs."""
     epochs = mean([float(count) for count in spent.epochs])
     train_s = spent.stages["train"] / num_users
     return {

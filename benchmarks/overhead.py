@@ -1,9 +1,9 @@
-"""What the driver of a fleet run costs per user: everything that a run does but the training itself.
+"""The cost per user of the driver of a fleet run: all work of a run but training and publishing.
 
-The real Tune driver works off the cohorts of a fleet of users whose training is a no-op: plans are cut into cohorts,
+The real Tune driver works off the cohorts of a fleet of users whose training is a no-op: a plan is cut into cohorts,
 cohorts travel through the object store, trials start on reused actors, and each writes the outcomes of its users to
-local storage, as in any run. Nothing is published, since nothing is trained: publishing is two small objects a user,
-whoever drives.
+local storage, as in any run. Since nothing is trained, nothing is published: that would be two small objects per user,
+which trials write, not the driver.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from ds2ray.fleet.plan import Change, Plan, UserPlan
 from ds2ray.model.building import build_model
 from ds2ray.model.stored import publish_base
 from ds2ray.model.weights import Base
-from ds2ray.store import BaseRecord, Store, read_base_record
+from ds2ray.store import BaseRecord, Store, read_base
 from ds2ray.store.layout import outcomes_uri
 from ds2ray.store.outcomes import read_outcomes
 from ds2ray.tables.manifest import Utterance
@@ -37,14 +37,14 @@ from ds2ray.training.adapters.cohort import CohortResult
 NUM_USERS = 100_000
 RUN_ID = "overhead"
 WARM_UP_COHORTS = 200
-"""Cohorts after which everything that is loaded once is; of a small fleet, half of them."""
+"""Cohorts after which all modules are loaded and memory is counted; of a small fleet, half of its cohorts."""
 
 NUM_UTTERANCES = 10
 UTTERANCE_S = 6.0
 
 
 class NoOpTrial(CohortTrial):
-    """Reads its cohort and reports its users as any trial does, and trains nobody."""
+    """A trial that reads its cohort and reports its users as any trial does, but trains nobody."""
 
     def results(self, users: Sequence[UserPlan]) -> Iterator[CohortResult]:
         for user in users:
@@ -52,20 +52,20 @@ class NoOpTrial(CohortTrial):
 
 
 def measure(num_users: int = NUM_USERS) -> dict[str, object]:
-    """Drive a fleet of so many users whose training is a no-op.
+    """The figures of driving a fleet of `num_users` users whose training is a no-op.
 
-    Memory is the driver's own (anonymous, resident), in 10^6 bytes: what it shares with others through the object
-    store, the plan's speech among it, is not counted. Its growth is that per cohort after the first ones.
+    Memory is the driver's own (anonymous, resident), in 10^6 bytes, without the object store, which it shares with
+    other processes and which holds the plan's users. Its growth is that per cohort after the first ones.
     """
     with tempfile.TemporaryDirectory(prefix="ds2ray-overhead-") as root:
         job, store = AdaptJob(cluster=ClusterConfig(address="local")), Store(root)
-        record = _publish_base(store)
+        record, weights = _publish_base(store)
         with connected(job.cluster):
             room = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial)
             plan = _plan(num_users, job, room)
             start_mb, started_s = _own_memory_mb(), time.perf_counter()
             with _warmed_up(store, min(WARM_UP_COHORTS, len(plan.cohorts) // 2)) as warm:
-                train_cohorts(job, store, plan, RUN_ID, record, lambda: None, trial=NoOpTrial)
+                train_cohorts(job, store, plan, RUN_ID, record, weights, lambda: None, trial=NoOpTrial)
                 seconds, end_mb = time.perf_counter() - started_s, _own_memory_mb()
         written = len(read_outcomes(store, RUN_ID))
     if written != num_users:
@@ -84,7 +84,7 @@ def measure(num_users: int = NUM_USERS) -> dict[str, object]:
 
 @dataclass
 class _Warm:
-    """The driver's memory after so many cohorts."""
+    """The driver's memory after `cohorts` cohorts."""
 
     cohorts: int = 0
     memory_mb: float = 0.0
@@ -92,7 +92,7 @@ class _Warm:
 
 @contextmanager
 def _warmed_up(store: Store, num_cohorts: int) -> Iterator[_Warm]:
-    """Note the memory as soon as that many cohorts have written their outcomes, each of which is one object."""
+    """A context that takes the memory as soon as `num_cohorts` cohorts have written their outcomes, one object each."""
     warm, done = _Warm(memory_mb=_own_memory_mb()), threading.Event()
 
     def watch() -> None:
@@ -111,14 +111,14 @@ def _warmed_up(store: Store, num_cohorts: int) -> Iterator[_Warm]:
         watcher.join()
 
 
-def _publish_base(store: Store) -> BaseRecord:
+def _publish_base(store: Store) -> tuple[BaseRecord, bytes]:
     audio = AudioConfig(num_mels=16)
     shape = ModelConfig(conv_channels=4, num_rnn_layers=1, rnn_hidden_dim=24)
     vocabulary = Vocabulary.from_transcripts(["abcd "], TextConfig())
     torch.manual_seed(0)
     model = build_model(shape, audio, len(vocabulary)).eval()
     publish_base(store, Base.of(model, shape, audio, vocabulary), run_id=RUN_ID, metrics={})
-    return read_base_record(store)
+    return read_base(store)
 
 
 def _plan(num_users: int, job: AdaptJob, room: Room) -> Plan:

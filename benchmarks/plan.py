@@ -1,9 +1,9 @@
-"""One night of a large fleet without its training: the plan of a million users of whom few have changed.
+"""A night of a large fleet without its training: the plan of a million users, one in twenty of whom has changed.
 
-The users stand in a sealed table, the index is that of a first night in which everybody was adapted. The night is
+All rows of the users table are sealed; the index is that of a first night in which everybody was adapted. The night is
 planned and settled twice, each time in a fresh process: on a local folder, and through a store that counts requests.
-Every user whom the plan names is settled as if adapted at once. What lies between, the driver's work, is measured on a
-smaller fleet (see benchmarks/overhead.py).
+Every user to train is settled as if adapted at once. The work of the driver, which lies between plan and settling, is
+measured on a smaller fleet (see benchmarks/overhead.py).
 """
 
 import argparse
@@ -36,7 +36,7 @@ CHANGED_EVERY = 20  # 5 % of the users
 
 @dataclass(frozen=True)
 class Night:
-    """What a run costs beside its training. Requests are counted where the store counts them."""
+    """The cost of a run beside its training. Requests are 0 for a store that does not count them."""
 
     users: int
     changed: int
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def plan_fields(folder: str, num_users: int) -> dict[str, object]:
-    """The fields of the JSON line; the fleet is kept in `folder` meanwhile."""
+    """The fields of the JSON line; `folder` holds the tables and stores."""
     yesterday, today = storage.join(folder, "yesterday.parquet"), storage.join(folder, "users.parquet")
     say(f"the first night of {num_users} users, whose outcomes become the index")
     write_users(yesterday, num_users, changed_every=0)
@@ -90,7 +90,7 @@ def plan_fields(folder: str, num_users: int) -> dict[str, object]:
 
 
 def write_users(uri: str, num_users: int, changed_every: int) -> None:
-    """A sealed table; every so many users have another version than with `changed_every=0`."""
+    """Write a users table of sealed rows; every `changed_every`-th has another version than with `changed_every=0`."""
     versions = []
     for number in range(num_users):
         changed = changed_every and number % changed_every == 0
@@ -106,7 +106,7 @@ def write_users(uri: str, num_users: int, changed_every: int) -> None:
 
 
 def one_night(users_uri: str, store: Store, run_id: str) -> Night:
-    """Plan a run, take every user to train for adapted, and settle the run."""
+    """Plan a run, count every user to train as adapted, and settle the run."""
     job = AdaptJob(users=users_uri)
     record = _base()
     started_s, requests = time.perf_counter(), REQUESTS.total()
@@ -154,7 +154,7 @@ def _adapted(user_key: str, fingerprint: str) -> Outcome:
 
 
 def _base() -> BaseRecord:
-    """A base of which only what planning looks at is there."""
+    """The record of a base, with the fields that planning reads."""
     return BaseRecord(
         base_id="0" * 16,
         fingerprint="0" * 64,

@@ -1,9 +1,9 @@
-"""DeepSpeech2 laid out as the public implementations have it, to train beside ours: restated from its description.
+"""The public layout of DeepSpeech2, as KoSpeech, OpenSpeech and deepspeech.pytorch have it, to train beside ours.
 
-Recurrent layers are modules of one layer each, in both directions, with batch norm and a clipped rectifier before and
-packing and unpacking around them; after every module of the front end padding is masked by a mask of the activations'
-own shape, made row by row on the host; batch norm counts padding as it comes; all is float32. So are KoSpeech,
-OpenSpeech and deepspeech.pytorch.
+It is written anew from its description. Recurrent layers are modules of one layer each, in both directions, with batch
+norm and a rectifier before them and packing and unpacking around them. After every module of the front end, padding is
+masked by a mask of the activations' own shape, made row by row on the host. Batch norm counts padding, too. All is
+float32.
 
 Shapes: B utterances, F feature frames, T = ⌈F/2⌉ encoding frames, M mel channels, V size of the vocabulary.
 """
@@ -14,12 +14,12 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ds2ray.batching.batches import Batch
 from ds2ray.config import AudioConfig, AugmentConfig, ModelConfig, TrainConfig
-from ds2ray.model.layers import RNN_CLASSES
+from ds2ray.model.deepspeech2.layers import RNN_CLASSES
 from ds2ray.sound.features import LogMel, spec_augment
 
 
 class PublicDeepSpeech2(nn.Module):
-    """The same layers and widths as `ds2ray.model.deepspeech2.DeepSpeech2`."""
+    """The public layout, with the layers and widths of `ds2ray.model.deepspeech2.DeepSpeech2`."""
 
     def __init__(self, config: ModelConfig, num_mels: int, num_classes: int) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class PublicTraining:
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate)
 
     def step(self, batch: Batch) -> float:
-        """One step on a batch whose longest utterance comes first; its loss."""
+        """Train one step on a batch whose longest utterance comes first; returns the loss."""
         batch = batch.to(self.device)
         features, lengths = self.log_mel(batch.waveforms, batch.num_samples)
         features = spec_augment(features, lengths, self.augment)

@@ -1,4 +1,5 @@
-"""How much of what full fine-tuning gains adapters recover, for whom, from how much speech, and what is forgotten.
+"""The quality of adapters: their share of the gain of full fine-tuning, by recipe and minutes of speech, the users who
+are worse off, and the errors on ordinary speech.
 
 Users speak with the demo's accents. WERs are on test sentences that neither training nor the gate saw. The ceiling is
 a copy of the base per user with all weights trained: same utterances, epochs and early stopping; its rate, its batch
@@ -43,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=24, help="users of the default recipe")
     parser.add_argument("--full-users", type=int, default=8, help="of these, users of full fine-tuning and the recipes")
-    parser.add_argument("--pilots", type=int, default=2, help="of these, users that full fine-tuning is chosen on")
+    parser.add_argument(
+        "--pilots", type=int, default=2, help="of these, users that the settings of full fine-tuning are chosen on"
+    )
     parser.add_argument("--minutes", default="2,0.5,1,5", help="speech per user; the first is the headline")
     parser.add_argument("--few-users", type=int, default=4, help="users for the other amounts of speech")
     parser.add_argument(
@@ -54,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--full-rates", default="0.0003,0.001,0.003", help="learning rates that full tuning tries")
     parser.add_argument("--test-sentences", type=int, default=25, help="per user")
-    parser.add_argument("--base-sentences", type=int, default=400, help="that the base is trained on")
+    parser.add_argument("--base-sentences", type=int, default=400, help="sentences that the base is trained on")
     parser.add_argument("--base", default="", help="a model.pt; empty: the demo's base, trained if need be")
     parser.add_argument("--workers", type=int, default=2, help="processes, of one thread each")
     parser.add_argument("--quick", action="store_true", help="8 users, 2 of full fine-tuning, 2 minutes, no recipes")
@@ -81,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 class Quality:
-    """The comparison, with its work done by a pool of processes."""
+    """The comparison of adapters with full fine-tuning, done by a pool of processes."""
 
     def __init__(self, setting: Setting, users: list[Speaker], default: Recipe, workers: int, pool: Executor) -> None:
         self.setting, self.users, self.default = setting, users, default
@@ -90,7 +93,7 @@ class Quality:
     def compare(
         self, args: argparse.Namespace, recipes: Sequence[Recipe], minutes: Sequence[float], rates: Sequence[float]
     ) -> dict[str, object]:
-        """All fields of the result."""
+        """The fields of the JSON line."""
         tuned = self.users[: args.full_users]
         full_recipe = self.choose_full_recipe(tuned[: args.pilots], minutes[0], rates)
         full = self.tune(tuned, minutes[0], full_recipe)
@@ -115,7 +118,7 @@ class Quality:
         }
 
     def choose_full_recipe(self, pilots: Sequence[Speaker], minutes: float, rates: Sequence[float]) -> FullRecipe:
-        """The best by held-out loss: first the rate, then whether statistics follow, then whether masks help."""
+        """The settings with the best held-out loss: the rate is chosen first, then the statistics, then masking."""
 
         def loss(recipe: FullRecipe) -> float:
             return mean([score.held_out_loss for score in self.tune(pilots, minutes, recipe)])
@@ -127,7 +130,7 @@ class Quality:
         return best
 
     def tune(self, users: Sequence[Speaker], minutes: float, recipe: FullRecipe) -> list[FullScore]:
-        """Full fine-tuning of a copy for each user."""
+        """The scores of a fully tuned copy of the base for each user."""
         work = [
             self.pool.submit(tune_fully, self.setting, user.with_minutes(minutes), recipe, self.default.adapt)
             for user in users
@@ -139,7 +142,7 @@ class Quality:
     def row(
         self, recipe: Recipe, users: Sequence[Speaker], minutes: float, full: Sequence[FullScore], wer_ordinary: float
     ) -> dict[str, object]:
-        """One line of the table."""
+        """A recipe's row of the table."""
         spoken = [user.with_minutes(minutes) for user in users]
         shares = [spoken[start :: self.workers] for start in range(self.workers)]
         work = [self.pool.submit(adapt_users, self.setting, share, recipe) for share in shares if share]

@@ -1,4 +1,4 @@
-"""What the processes of `benchmarks.quality` do: adapters and fully tuned copies, scored on speech that neither saw."""
+"""The work of the processes of `benchmarks.quality`: adapters and fully tuned copies, scored on unseen speech."""
 
 import json
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from ds2ray.training.adapters.cohort import adapt_cohort, results_of
 
 @dataclass(frozen=True)
 class Setting:
-    """What all work shares: the base, and speech of the ordinary voices that the base was validated on."""
+    """The setting of all work: the base, and speech of the ordinary voices that the base was validated on."""
 
     base_path: str
     ordinary: tuple[Utterance, ...]
@@ -30,7 +30,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class AdapterScore:
-    """One user with the adapter that would be published; WERs in percent, on test sentences and ordinary speech."""
+    """The score of a user with the adapter that would be published; WERs in percent, on test and ordinary speech."""
 
     user_id: str
     wer_base: float
@@ -46,7 +46,7 @@ class AdapterScore:
 
 @dataclass(frozen=True)
 class FullScore:
-    """One user with a fully tuned copy of the base; WERs in percent."""
+    """The score of a user with a fully tuned copy of the base; WERs in percent."""
 
     user_id: str
     held_out_loss: float
@@ -55,7 +55,7 @@ class FullScore:
 
 
 def one_thread() -> None:
-    """Work that runs beside other work."""
+    """Prepare a process of the pool for work beside other processes: one thread."""
     torch.set_num_threads(1)
 
 
@@ -93,7 +93,7 @@ def adapt_users(setting: Setting, users: Sequence[Speaker], recipe: Recipe) -> l
 
 
 def tune_fully(setting: Setting, user: Speaker, recipe: FullRecipe, adapt: AdaptConfig) -> FullScore:
-    """Tune a copy of the base for one user and score it; what was tuned before is read from the cache."""
+    """Tune a copy of the base for one user and score it; a copy that was tuned before is read from the cache."""
     base = _base(setting.base_path)
     uri = storage.join(setting.cache, "full", f"{_key(base, user, recipe, adapt)}.json")
     if storage.exists(uri):

@@ -1,4 +1,4 @@
-"""A real speaker's recordings for a benchmark: what is usable, how it is divided, how much of it is silence."""
+"""A real speaker's recordings for a benchmark: the usable ones, their division, and the silence in them."""
 
 import itertools
 import re
@@ -35,14 +35,14 @@ _REMARK = re.compile(r"\([^)]*\)")
 
 @dataclass(frozen=True)
 class Recordings:
-    """What there is of a speaker for a base.
+    """The recordings of a speaker, as a base can use them.
 
     Attributes:
         usable: one recording of each sentence.
-        silent: recordings in which nothing is said, as their transcripts have it.
-        dropped: recordings that are not among the usable ones, by reason.
-        lacking: of those dropped for LACKING, how many have each character.
-        changed: usable recordings that are not used as they are, by what is changed.
+        silent: recordings in which nothing is said, according to their transcripts.
+        dropped: numbers of the recordings left out, by reason.
+        lacking: of the recordings left out for LACKING, numbers by character that the vocabulary lacks.
+        changed: numbers of usable recordings that were converted, by the conversion.
     """
 
     user_id: str
@@ -55,7 +55,7 @@ class Recordings:
 
 @dataclass(frozen=True)
 class Parts:
-    """Utterances to train on, to stop and to judge by, and to test on: no sentence is in two of them."""
+    """Training, held-out and test utterances; no sentence is in two of them."""
 
     train: list[Utterance]
     held_out: list[Utterance]
@@ -64,7 +64,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Silence:
-    """Frames of a recording: all, the silent ones, those before and after the speech, the longest stretch of them."""
+    """Frames of a recording, counted: all, the silent ones, those before and after the speech, the longest silence."""
 
     frames: int
     quiet: int
@@ -90,7 +90,7 @@ class Silence:
 
 
 def read_recordings(uri: str, base: Base) -> Recordings:
-    """Read and check a speaker's manifest as a job does, with transcripts as they are said.
+    """The recordings of a speaker's manifest, read and checked as in a job, with transcripts as they are said.
 
     Raises:
         InputError: there are several speakers.
@@ -124,12 +124,12 @@ def read_recordings(uri: str, base: Base) -> Recordings:
 
 
 def spelled_out(transcript: str) -> str:
-    """A transcript as it is said: remarks in brackets are left out, single digits and telephone keys are words."""
+    """A transcript as it is said: without remarks in brackets, with single digits and telephone keys as words."""
     return _SYMBOL.sub(lambda symbol: f" {SYMBOLS[symbol[0]]} ", _REMARK.sub(" ", transcript))
 
 
 def one_of_each(utterances: Sequence[Utterance], text: TextConfig) -> list[Utterance]:
-    """The first recording of each sentence; two that are learnt as the same text are the same."""
+    """The first recording of each sentence; texts that are equal after normalisation are the same sentence."""
     first: dict[str, Utterance] = {}
     for utterance in utterances:
         first.setdefault(normalise(utterance.transcript, text), utterance)
@@ -137,7 +137,7 @@ def one_of_each(utterances: Sequence[Utterance], text: TextConfig) -> list[Utter
 
 
 def divide(recordings: Recordings, test_fraction: float, seed: int) -> Parts:
-    """Draw the test; the rest is divided as a fleet run with the same speech does it."""
+    """Draw the test utterances; the others are divided into training and held-out speech as in a fleet run."""
     usable = recordings.usable
     rest, test = hold_out([u.utterance_id for u in usable], test_fraction, seed)
     speaker = Speaker(recordings.user_id, [usable[row] for row in rest], [usable[row] for row in test])

@@ -1,11 +1,11 @@
 """Real speech of one person: the demo's base as it is, with all of its weights tuned, and with the user's adapter.
 
 By default it is the speech that lies beside the checkout: prompts of a telephone system at 8 kHz, with pauses and whole
-recordings of silence. It goes the way of any user's: transcripts are normalised and held against the base's vocabulary,
-what cannot be used is left out and counted, `jobs/train.py` tunes a copy of the base, a fleet run adapts the user, and
-`Transcriber` recognises. Training, held-out and test utterances have no sentence in common: of a sentence that is said
-more than once only the first recording is used. Errors are in percent, of words and characters of the test sentences;
-`little` and `much` are the halves of the test with less and more silence.
+recordings of silence. It is treated as any user's: transcripts are normalised and checked against the base's
+vocabulary, unusable recordings are left out and counted, `jobs/train.py` tunes a copy of the base, a fleet run adapts
+the user, and `Transcriber` recognises. Training, held-out and test utterances have no sentence in common: of a sentence
+that is said more than once only the first recording is used. Errors are in percent, of words and characters of the test
+sentences; `little` and `much` are the halves of the test with less and more silence.
 """
 
 import argparse
@@ -37,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--speech", default=str(SPEECH), help="a manifest of one speaker (default: %(default)s)")
     parser.add_argument("--test-fraction", type=float, default=0.2, help="share of the sentences that only test")
     parser.add_argument("--epochs", type=int, default=40, help="of full fine-tuning, at most")
-    parser.add_argument("--patience", type=int, default=10, help="its epochs without a better one, after which it ends")
+    parser.add_argument("--patience", type=int, default=10, help="epochs without a better one after which it ends")
     parser.add_argument("--rate", type=float, default=1e-3, help="its highest learning rate")
     parser.add_argument("--recipes", nargs="+", default=RECIPES, help="adapters: name=key=value,…; the first counts")
-    parser.add_argument("--base-sentences", type=int, default=400, help="that the base is trained on")
+    parser.add_argument("--base-sentences", type=int, default=400, help="sentences that the base is trained on")
     parser.add_argument("--base", default="", help="a model.pt; empty: the demo's base, trained if need be")
     parser.add_argument("--seed", type=int, default=0, help="draws the test sentences")
     parser.add_argument("--cluster-address", default="local", help="Ray's address; local: one for this run")
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 class Comparison:
-    """What is trained from one base and one speaker, and how well each of it recognises the test."""
+    """The comparison for one base and one speaker: models are trained, and each recognises the test sentences."""
 
     def __init__(self, base_path: str, recordings: Recordings, parts: Parts, folder: str) -> None:
         self.base_path, self.recordings, self.parts, self.folder = base_path, recordings, parts, folder
@@ -71,7 +71,7 @@ class Comparison:
         self.heard: dict[str, list[Hypothesis]] = {}
 
     def run(self, args: argparse.Namespace, recipes: Sequence[Recipe]) -> dict[str, object]:
-        """All fields of the result. Full fine-tuning and the adapters train side by side, with a thread each."""
+        """The fields of the JSON line. Full fine-tuning and the adapters train side by side, with a thread each."""
         described = self.describe()
         say("; ".join(f"{name}: {described[name]}" for name in ("utterances", "dropped", "lacking", "changed")))
         settings = [
@@ -91,7 +91,7 @@ class Comparison:
         }
 
     def describe(self) -> dict[str, object]:
-        """What is trained and tested on, what was left out of it, and how much of it is silence."""
+        """The fields about the speech: its division, the recordings left out, and the share of silence."""
         parts = {"train": self.parts.train, "held_out": self.parts.held_out, "test": self.parts.test}
         silences, silent = list(self.silence.values()), self.recordings.silent
         return {
@@ -138,7 +138,7 @@ class Comparison:
         }
 
     def errors(self, name: str, transcriber: Transcriber) -> dict[str, float]:
-        """Errors in percent, and the letters that are heard where nothing is said."""
+        """The errors in percent, and the number of letters that are recognised where nothing is said."""
         heard = self.heard[name] = transcriber.transcribe_utterances(self.test)
         transcripts, half = [u.transcript for u in self.test], len(self.test) // 2
         score = transcriber.score(transcripts, heard)
@@ -156,7 +156,7 @@ class Comparison:
         return row
 
     def show_examples(self, adapter: str) -> None:
-        """Some of the test, from little to much silence, as each of the three heard it."""
+        """Examples from the test, from little to much silence, as each of the three models recognised them."""
         for place in range(0, len(self.test), max(1, len(self.test) // EXAMPLES)):
             texts = [f"{name} {self.heard[name][place].text!r}" for name in ("base", "full", adapter)]
             say(f"{normalise(self.test[place].transcript, self.base.vocabulary.config)!r} → {', '.join(texts)}")

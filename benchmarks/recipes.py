@@ -1,4 +1,4 @@
-"""Recipes for adapters on a command line: `name=key=value,key=value`, by the fields of the two configs."""
+"""Recipes for adapters on a command line: `name=key=value,key=value`, with fields of AdapterConfig and AdaptConfig."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -11,7 +11,7 @@ from ds2ray.errors import ConfigError
 
 @dataclass(frozen=True)
 class Recipe:
-    """A shape of adapter and how it is trained."""
+    """A recipe: the settings of an adapter and of its training."""
 
     name: str
     adapter: AdapterConfig
@@ -20,7 +20,7 @@ class Recipe:
 
 
 def parse_recipe(text: str) -> Recipe:
-    """`early=after_layer=0,hidden_dims=256x128`: what is not named is as the configs have it.
+    """A recipe from `early=after_layer=0,hidden_dims=256x128`; settings that are not named have their defaults.
 
     Raises:
         ConfigError: a key is no setting of AdapterConfig or AdaptConfig, or its value does not fit.
@@ -40,7 +40,7 @@ def _pair(part: str) -> tuple[str, str]:
 
 
 def _typed(config: Any, changed: dict[str, str]) -> dict[str, Any]:
-    """Those of the values that are settings of this config, each of the type of its default."""
+    """The values that are settings of this config, each in the type of its default."""
     return {
         field.name: _value(field.name, changed[field.name], getattr(config, field.name))
         for field in fields(config)
@@ -62,10 +62,10 @@ def _value(name: str, text: str, default: Any) -> Any:
 
 
 def numbers(text: str) -> list[float]:
-    """`0.5,1,2` → [0.5, 1.0, 2.0]."""
+    """The numbers of a list as text: `0.5,1,2` → [0.5, 1.0, 2.0]."""
     return [float(part) for part in text.split(",") if part]
 
 
 def mean(values: Sequence[float]) -> float:
-    """The mean; 0 of nothing."""
+    """The mean of some values; 0 where there are none."""
     return sum(values) / len(values) if values else 0.0

@@ -1,7 +1,7 @@
-"""The same fleet by one worker and by two, and on one Ray node and on two, each of one thread.
+"""Scaling of fleet runs: the same fleet by one worker and by two, and on one Ray node and on two, each of one thread.
 
-Two processors of one core share its arithmetic: what two independent processes of one thread gain over one, on the
-same work and without Ray, is measured beside it, as `hardware_limit`.
+Where two processors are threads of one core, they share its arithmetic. `hardware_limit` is therefore measured beside
+it: the gain of two independent processes of one thread over one, on the same work and without Ray.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def hardware_limit(task: Task, users: Sequence[Speaker], folder: str) -> float:
-    """How many times as much two processes of one thread do as one, each with a cohort of its own."""
+    """The work of two processes of one thread, each with a cohort of its own, as a multiple of one process's."""
     alone_s = measured_apart(cohort_in_process, task, users, f"{folder}/limit").value
     both = [start_apart(cohort_in_process, task, users, f"{folder}/limit-{n}") for n in (1, 2)]
     return 2 * alone_s / max([measured().value for measured in both])

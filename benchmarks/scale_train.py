@@ -1,8 +1,8 @@
-"""Base training by one DDP worker and by two, of one thread each, on Ray; and the loader against the training step.
+"""Scaling of base training: one DDP worker and two, of one thread each, on Ray; and the speed of the loader alone.
 
-`speech_per_time` is hours of audio per hour in the last epoch of a run, without its start. Two processors of one core
-share its arithmetic: what two processes of one thread each, that know nothing of each other, gain over one on the same
-work is measured beside it, as `hardware_limit`.
+`speech_per_time` is hours of audio per hour in the last epoch of a training, without its start. Where two processors
+are threads of one core, they share its arithmetic. `hardware_limit` is therefore measured beside it: the gain of two
+independent processes of one thread over one, on the same work.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def make_task(args: argparse.Namespace, folder: str) -> BaseTask:
-    """A base on ordinary voices of the demo's."""
+    """The task of training a base on ordinary voices of the demo."""
     corpus = base_corpus(args.cache, args.sentences, 5)
     train, valid = (read_manifest(uri).utterances for uri in (corpus.train_manifest, corpus.valid_manifest))
     model, audio = MODELS[args.model]
@@ -86,7 +86,7 @@ def make_task(args: argparse.Namespace, folder: str) -> BaseTask:
 
 
 def in_folder(task: BaseTask, folder: str) -> BaseTask:
-    """The same task with everything that it writes in this folder."""
+    """A copy of the task that writes all its outputs to this folder."""
     train = replace(task.train, output_dir=f"{folder}/outputs")
     return replace(task, train=train, checkpoint_uri=f"{folder}/checkpoints")
 
@@ -110,7 +110,7 @@ def train_by_workers(task: BaseTask, folder: str, cluster: ClusterConfig) -> flo
 
 
 def loader_speed(task: BaseTask) -> float:
-    """Hours of audio per hour that the loader decodes when nobody trains on it."""
+    """Hours of audio per hour that the loader decodes alone, without training."""
     config = task.train
     dataset = SpeechDataset(task.train_utterances, task.vocabulary, task.audio)
     durations_s = np.array(dataset.durations_s(), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""What benchmarks train on: many users with the demo's accents, and bases, kept below `build/` between runs."""
+"""Speech and bases of benchmarks: many users with the demo's accents, kept below `build/` between runs."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ from ds2ray.training.adapters.speech import user_seed
 from ds2ray.training.hold_out import hold_out
 
 SECONDS_PER_SENTENCE = 1.6
-"""Less than any voice of the demo takes on average, so that what is spoken is enough."""
+"""Seconds of a sentence, less than the average of any of the demo's voices, so that enough sentences are spoken."""
 
 MODELS = {
     "tiny": (ModelConfig(conv_channels=16, num_rnn_layers=2, rnn_hidden_dim=160), AudioConfig(num_mels=40)),
@@ -34,7 +34,7 @@ MODELS = {
     "ds2": (ModelConfig(num_rnn_layers=5), AudioConfig()),
     "ds2_large": (ModelConfig(num_rnn_layers=5, rnn_hidden_dim=1024), AudioConfig()),
 }
-"""The shapes that conf/model/ names, with their audio."""
+"""The presets of conf/model/: settings of model and audio by name."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Speaker:
     test: list[Utterance]
 
     def with_minutes(self, minutes: float) -> "Speaker":
-        """The user with only as many utterances as come to so much speech."""
+        """A copy of the user with only as many utterances as make up `minutes` of speech."""
         chosen: list[Utterance] = []
         seconds = 0.0
         for utterance in self.adapt:
@@ -57,7 +57,7 @@ class Speaker:
         return replace(self, adapt=chosen)
 
     def split(self, adapt: AdaptConfig) -> tuple[list[int], list[int], int]:
-        """Which of `adapt` are trained on and which held out, and the user's seed: as a fleet run has them."""
+        """Indices of `adapt` that are trained on and that are held out, and the user's seed, as in a fleet run."""
         seed = user_seed(self.user_id, adapt)
         return *hold_out([u.utterance_id for u in self.adapt], adapt.held_out_fraction, seed), seed
 
@@ -79,7 +79,7 @@ def virtual_voices(count: int) -> dict[str, Voice]:
 
 
 def base_corpus(cache: str, num_train: int, num_valid: int, seed: int = 0) -> DemoCorpus:
-    """The demo's ordinary voices: what a base is trained and validated on."""
+    """The corpus of the demo's ordinary voices, which a base is trained and validated on."""
     folder = storage.absolute(storage.join(cache, f"ordinary-{num_train}-{num_valid}-{seed}"))
     return make_corpus(
         folder,
@@ -94,7 +94,7 @@ def base_corpus(cache: str, num_train: int, num_valid: int, seed: int = 0) -> De
 def speakers(
     cache: str, count: int, minutes: float, num_test: int, ordinary: DemoCorpus, seed: int = 0
 ) -> list[Speaker]:
-    """Users with at least `minutes` of speech each; no sentence of theirs is the base's, none is said twice by one."""
+    """Users with at least `minutes` of speech each; they say no sentence of the base's corpus, and none twice."""
     voices = virtual_voices(count)
     num_adapt = max(6, round(60 * minutes / SECONDS_PER_SENTENCE) + 1)
     ours = [u.transcript for uri in (ordinary.train_manifest, ordinary.valid_manifest) for u in _read(uri)]
@@ -140,12 +140,12 @@ def ordinary_speakers(cache: str, num_test: int, ordinary: DemoCorpus, seed: int
 
 
 def vocabulary_of(utterances: Sequence[Utterance]) -> Vocabulary:
-    """The characters of these transcripts."""
+    """The vocabulary of these transcripts."""
     return Vocabulary.from_transcripts((u.transcript for u in utterances), TextConfig())
 
 
 def random_base(model_name: str, vocabulary: Vocabulary, seed: int = 0) -> Base:
-    """A base of a named shape that has learned nothing: as quick as a trained one."""
+    """A base with random weights, by the name of a preset; it takes the same time as a trained one."""
     model_config, audio = MODELS[model_name]
     torch.manual_seed(seed)
     model = build_model(model_config, audio, len(vocabulary)).eval()
@@ -153,18 +153,18 @@ def random_base(model_name: str, vocabulary: Vocabulary, seed: int = 0) -> Base:
 
 
 def saved_random_base(model_name: str, vocabulary: Vocabulary, folder: str) -> str:
-    """A random base as a file; its path."""
+    """Write a random base to a file; returns its path."""
     path = storage.join(folder, f"random-{model_name}.pt")
     save_model_file(path, random_base(model_name, vocabulary))
     return path
 
 
 def trained_base(cache: str, ordinary: DemoCorpus, settings: Sequence[str] = (), model: str = "tiny") -> str:
-    """Train a base on the demo's ordinary voices, unless that is done already; the path of its model.pt.
+    """Train a base on the demo's ordinary voices, unless the cache has it; returns the path of its model.pt.
 
     Args:
         settings: overrides of jobs/train.py.
-        model: its shape, by the names in conf/model/; the demo's own is `tiny`.
+        model: name of a preset in conf/model/; the demo's is `tiny`.
     """
     described = (ordinary.root, *settings, model)
     folder = storage.absolute(storage.join(cache, f"base-{digest(repr(described))}"))
@@ -178,14 +178,14 @@ def trained_base(cache: str, ordinary: DemoCorpus, settings: Sequence[str] = (),
 
 
 def run_training(*settings: str) -> None:
-    """jobs/train.py in a process of its own and without Ray; what it prints goes to stderr."""
+    """Run jobs/train.py in a process of its own and without Ray; its output goes to stderr."""
     root = Path(__file__).resolve().parent.parent
     command = [sys.executable, str(root / "jobs" / "train.py"), "cluster.num_workers=0", *settings]
     subprocess.run(command, check=True, stdout=sys.stderr, cwd=root)
 
 
 def digest(text: str) -> str:
-    """A short name for what is described."""
+    """A short name for a description, by its digest."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -1,4 +1,4 @@
-"""Sounds that cost as much to read and to train on as speech, for machines without a synthesiser."""
+"""Synthetic sounds that take as long to read and to train on as speech, for machines without a synthesiser."""
 
 import io
 import random
@@ -20,7 +20,7 @@ SHORTEST_S, LONGEST_S = 1.0, 15.0
 
 
 def synthetic_users(count: int, minutes: float, file_format: str) -> list[Speaker]:
-    """Users with so much speech each, as encoded bytes in memory; no test sentences."""
+    """Users with `minutes` of speech each, as encoded bytes in memory, and without test sentences."""
     return [Speaker(f"user-{number}", _speech(number, 60 * minutes, file_format), []) for number in range(count)]
 
 

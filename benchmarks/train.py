@@ -1,7 +1,7 @@
-"""Training steps of a base against the public layout of DeepSpeech2, and against its own loader and epoch plans.
+"""Training steps of a base against the public layout of DeepSpeech2.
 
-Both take the same batches of the same audio, turn and turn about, with features, masking, CTC, clipping and the
-optimizer's step; the fastest step of each counts. `speech_per_time` is hours of audio per hour.
+Both layouts take the same batches of the same audio in turn, with features, masking, CTC, clipping and the optimizer's
+step; the fastest step of each counts. `speech_per_time` is hours of audio per hour.
 """
 
 import argparse
@@ -56,12 +56,12 @@ def make_batch(size: int, shortest_s: float, longest_s: float) -> Batch:
 
 
 def speech_s(batch: Batch) -> float:
-    """Seconds of audio, padding not counted."""
+    """Seconds of audio of a batch, without padding."""
     return float(batch.num_samples.sum()) / SAMPLE_RATE_HZ
 
 
 def compare(name: str, batch: Batch, steps: int, device: torch.device, threads: int) -> dict[str, object]:
-    """Hours of audio per hour of both layouts, for one shape."""
+    """The figures of both layouts for one preset: hours of audio per hour."""
     shape, audio = MODELS[name]
     config = TrainConfig(learning_rate=1e-4)
     torch.manual_seed(0)
@@ -91,7 +91,7 @@ def compare(name: str, batch: Batch, steps: int, device: torch.device, threads: 
 
 
 def fastest_in_turn(steps: Sequence[Callable[[], float]], repeats: int, device: torch.device) -> list[float]:
-    """Seconds of each one's fastest call, called in turn; the first turn is not counted."""
+    """Seconds of the fastest call of each function; they are called in turn, and the first turn does not count."""
     seconds: list[list[float]] = [[] for _ in steps]
     for _ in range(repeats + 1):
         for step, own in zip(steps, seconds, strict=True):

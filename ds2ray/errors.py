@@ -1,4 +1,4 @@
-"""What can go wrong, in the few kinds that a caller treats differently.
+"""The errors of ds2ray, in the few kinds that a caller treats differently.
 
 Every message says what is wrong, where, why, and what to do. `exit_code` is what a job ends with:
 2 wrong configuration or input (nothing was started), 5 storage or credentials (nothing was lost, run again),
@@ -7,7 +7,7 @@ Every message says what is wrong, where, why, and what to do. `exit_code` is wha
 
 
 class Ds2RayError(Exception):
-    """Anything that ds2ray itself refuses or reports."""
+    """An error that ds2ray itself raises, with a message for people; the base class of all others."""
 
     exit_code = 1
 
@@ -29,7 +29,7 @@ class BaseMismatchError(InputError):
 
 
 class NewerReleaseError(InputError):
-    """Something stored was written by a newer release of ds2ray, and holds what this one does not know."""
+    """A stored file was written by a newer release of ds2ray, with fields or values that this one does not know."""
 
 
 class StorageError(Ds2RayError):
@@ -39,7 +39,7 @@ class StorageError(Ds2RayError):
 
 
 class ArtifactCorruptError(StorageError):
-    """Stored bytes do not match their recorded size, checksum, names, shapes or types."""
+    """A stored file is missing, or does not match the recorded size, checksum, names, shapes or types."""
 
 
 class TrainingDivergedError(Ds2RayError):
@@ -47,6 +47,6 @@ class TrainingDivergedError(Ds2RayError):
 
 
 class InterruptedRunError(Ds2RayError):
-    """The run was asked to stop, or another run holds the lease; running again does what is unfinished."""
+    """The job was asked to stop, Ray failed, or another run holds the lease; run again, it does what is unfinished."""
 
     exit_code = 75

@@ -17,7 +17,7 @@ class ErrorCount:
 
     @property
     def errors(self) -> int:
-        """All edits."""
+        """The number of all edits."""
         return self.substitutions + self.deletions + self.insertions
 
     def rate(self) -> float:

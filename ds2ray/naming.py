@@ -1,13 +1,13 @@
-"""What a person types to start a job: messages and pages that advise a command name it as it was started here."""
+"""Names of jobs as a person types them: messages and pages name a job in the way in which this one was started."""
 
 from pathlib import Path
 
 _scripts = (Path(__file__).resolve().parents[1] / "jobs").is_dir()
-"""Whether scripts of a checkout are named, and not the installed command."""
+"""Whether messages name the scripts of a checkout, `jobs/train.py`, or else the installed command, `ds2ray train`."""
 
 
 def started_as(command: str) -> None:
-    """Name jobs from now on as this command is one: `ds2ray train`, or `jobs/train.py`."""
+    """Name jobs from now on in the way of this command, `ds2ray train` or `jobs/train.py`."""
     global _scripts
     _scripts = command.endswith(".py")
 
@@ -22,5 +22,5 @@ def typed(job_name: str, python: str = "python") -> str:
 
 
 def named(job_name: str) -> str:
-    """The same in a sentence: without the interpreter."""
+    """The name of `typed` without the interpreter, for use in a sentence."""
     return typed(job_name, "").strip()

@@ -1,4 +1,4 @@
-"""How far something long has come: a line every half minute."""
+"""The progress of long work: a line every half minute."""
 
 import time
 from collections.abc import Callable
@@ -6,23 +6,24 @@ from collections.abc import Callable
 INTERVAL_S = 30.0
 
 Tell = Callable[[str], None]
-"""Takes a line that says how far something is; called far more often than anybody wants to read."""
+"""Takes a line of progress; called far more often than anybody wants to read."""
 
 
 TellDone = Callable[[int, int], None]
-"""(what is done, all of it)"""
+"""Takes progress as two numbers: items that are done, and all items."""
 
 
 def untold_done(done: int, total: int) -> None:
-    """Progress that nobody asked for."""
+    """A `TellDone` that drops what it is told."""
 
 
 def untold(line: str) -> None:
-    """Progress that nobody asked for."""
+    """A `Tell` that drops what it is told."""
 
 
 def paced(tell: Tell, interval_s: float = INTERVAL_S) -> Tell:
-    """Passes a line on where the last one, or the beginning, is at least so many seconds ago."""
+    """A `Tell` that passes on to `tell` one line every `interval_s` seconds, the first one after as long, and drops the
+    others."""
     last_s = time.monotonic()
 
     def tell_in_time(line: str) -> None:
@@ -35,7 +36,7 @@ def paced(tell: Tell, interval_s: float = INTERVAL_S) -> Tell:
 
 
 def duration_text(seconds: float) -> str:
-    """`45s`, `17m`, `2h05m`, `3d04h`: as much as one wants to know."""
+    """A duration in its one or two largest units: `45s`, `17m`, `2h05m`, `3d04h`."""
     if seconds < 59.5:
         return f"{seconds:.0f}s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""The settings of a job as a table: what `--help` prints and what mistakes are compared with."""
+"""The settings of a job as a table: `--help` prints it, and arguments are checked against it."""
 
 import inspect
 import textwrap
@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One field of a job's settings."""
+    """A setting: one field of a job's dataclass or of one of its sections."""
 
     key: str  # dotted, as it is overridden
     type: Any  # the annotation: bool, int, float, str, an Enum, or a list of these
@@ -17,17 +17,17 @@ class Setting:
 
     @property
     def type_name(self) -> str:
-        """For people: int, [float], …; an Enum is a choice."""
+        """The type's name as `--help` prints it: int, [float], …; an Enum is a choice."""
         return _type_name(self.type)
 
     @property
     def choices(self) -> list[str]:
-        """Names of the allowed values, where they are few; else empty."""
+        """Names of the allowed values of an Enum; empty for other types."""
         return [member.name for member in self._element] if issubclass(self._element, Enum) else []
 
     @property
     def wanted(self) -> str:
-        """What a value has to look like."""
+        """The form that a value must have, in words for a message."""
         if get_origin(self.type) is list:
             examples = {"[int]": "[64,32]", "[[int]]": "[[64],[64,32]]", "[float]": "[0.9,1.1]"}
             example = "a list in brackets, as " + examples.get(self.type_name, "[a,b]")
@@ -46,7 +46,7 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """The settings of one dataclass: `name` is the dotted prefix, empty for the job's own."""
+    """A section: the settings of one dataclass. `name` is their dotted prefix, empty for the job's own."""
 
     name: str
     meaning: str
@@ -54,7 +54,7 @@ class Section:
 
 
 def sections(schema: type, name: str = "") -> list[Section]:
-    """All settings below a config dataclass, the job's own first."""
+    """The sections of a config dataclass: its own settings first, then those of the dataclasses in it."""
     hints = get_type_hints(schema)
     meanings = {field.name: str(field.metadata.get("help", "")) for field in fields(schema)}
     prefix = f"{name}." if name else ""
@@ -86,10 +86,10 @@ def help_page(
     """The page that `--help` prints.
 
     Args:
-        options: flags and what they do.
-        groups: group → option → what it is.
-        chosen: group → the option that is taken where nothing is said.
-        defaults: dotted key → value where nothing is said.
+        options: flag → its meaning.
+        groups: group of presets → preset → its meaning.
+        chosen: group → the preset that is used by default.
+        defaults: dotted key → default value.
         width: characters per line.
     """
     parts = [textwrap.fill(description, width), f"usage: {usage}", "Options\n" + _columns(list(options.items()), width)]

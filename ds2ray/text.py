@@ -26,7 +26,7 @@ _JOINERS = "\u200c\u200d"  # invisible, but part of the spelling of Persian and 
 
 
 class _Invisible(dict[int, str | None]):
-    """Translation table that leaves out what cannot be seen: marks of byte order, direction and hyphenation."""
+    """Translation table that leaves out invisible characters: marks of byte order, direction and hyphenation."""
 
     def __missing__(self, codepoint: int) -> str | None:
         character = chr(codepoint)
@@ -154,7 +154,7 @@ class Vocabulary:
         return self.encode_and_tell(transcript)[1]
 
     def encode_and_tell(self, transcript: str) -> tuple[list[int], list[str]]:
-        """Both in one pass: `encode_known` and `unknown_characters`."""
+        """The results of `encode_known` and of `unknown_characters`, in one pass."""
         units = self._units(transcript)
         if self._characters.issuperset(units):
             return [self._ids[character] for character in units], []
@@ -197,7 +197,7 @@ class Vocabulary:
 
 
 def describe_character(character: str) -> str:
-    """A character with its code point, as in `'é' (U+00E9)`: many look alike."""
+    """A character with its code point, as in `'é' (U+00E9)`, since many characters look alike."""
     return f"{character!r} (U+{ord(character):04X})"
 
 

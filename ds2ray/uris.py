@@ -42,7 +42,7 @@ def parent(uri: str) -> str:
 
 
 def absolute(uri: str) -> str:
-    """The same place for processes with another working directory: local paths are made absolute."""
+    """The URI as processes with another working directory can use it: a local path is made absolute."""
     return os.path.abspath(local_path(uri)) if is_local(uri) and "://" not in uri else uri
 
 

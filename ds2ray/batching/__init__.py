@@ -1,1 +1,1 @@
-"""Which utterances share a batch and a step, and batches of them."""
+"""Batches of utterances, and the plan of an epoch: which utterances share a batch and a step."""

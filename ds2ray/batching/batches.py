@@ -1,4 +1,4 @@
-"""From utterances to batches: examples, padding, and which utterances a rank sees in which step.
+"""Utterances to batches: examples, padding, and the choice of utterances that share a batch.
 
 Shapes: B utterances of a batch, S samples of the longest, L tokens of the longest.
 """
@@ -23,12 +23,12 @@ Item = TypeVar("Item")
 Loaded = TypeVar("Loaded")
 
 NOISE = 0.05
-"""Durations are taken this share longer or shorter in sorting, so that neighbours differ between epochs."""
+"""Sorting takes each duration up to this share longer or shorter, at random, so that neighbours differ by epoch."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One utterance, decoded: waveform float32 [S] and its tokens int64 [L]."""
+    """An utterance whose audio is decoded: waveform float32 [S], and the transcript's tokens int64 [L]."""
 
     utterance_id: str
     waveform: Tensor
@@ -39,7 +39,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded examples."""
+    """A batch: examples padded to the longest."""
 
     utterance_ids: list[str]
     transcripts: list[str]
@@ -53,7 +53,7 @@ class Batch:
         return len(self.utterance_ids)
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same batch with its tensors on `device`."""
+        """A copy of the batch with its tensors on `device`."""
         return Batch(
             self.utterance_ids,
             self.transcripts,
@@ -70,8 +70,8 @@ class SpeechDataset(Dataset[Example]):
 
     Args:
         speeds: factors of speed perturbation; one is drawn per utterance and epoch.
-        seed: of that draw, and of that of the noise.
-        noise: mixed into the speech, by utterance and epoch.
+        seed: of the draws of speed and of noise.
+        noise: source of the noise that is mixed into the speech, drawn by utterance and epoch; None: no noise.
     """
 
     def __init__(
@@ -136,14 +136,14 @@ def collate(examples: Sequence[Example]) -> Batch:
 def epoch_batches(
     durations_s: Sequence[float], batch_size: int, world_size: int, seed: int, epoch: int, in_order: bool = False
 ) -> list[list[int]]:
-    """Which utterances each step of an epoch sees, over all ranks together.
+    """The batches of an epoch, each for one step of all ranks together.
 
     Utterances of like duration share a batch; which ones, and the order of the batches, change with every epoch.
-    Each utterance stands in exactly one batch. Every batch has at least `world_size` of them, so that no rank is
+    Each utterance stands in exactly one batch. Every batch has at least `world_size` utterances, so that no rank is
     without work (fewer only where the whole data set is smaller).
 
     Args:
-        in_order: from short utterances to long ones instead.
+        in_order: sort batches from short utterances to long ones, without the random order.
 
     Returns:
         utterance indices per step; rank r takes `[r::world_size]` of each.
@@ -164,7 +164,7 @@ def epoch_batches(
 
 
 MAX_PADDING = 0.08
-"""Share of padding from which a batch is closed, once it has `FEW_ROWS`: fewer would leave the processor idle."""
+"""Share of padding at which a batch is closed once it has `FEW_ROWS` rows: fewer rows leave the processor idle."""
 
 FEW_ROWS = 8
 
@@ -190,7 +190,7 @@ def batches_by_seconds(durations_s: Sequence[float], max_padded_s: float) -> lis
 
 
 def prefetched(items: Iterable[Item], load: Callable[[Item], Loaded]) -> Iterator[Loaded]:
-    """`load` each item one ahead in a thread, so that reading the next overlaps with computing on the last."""
+    """The loaded items in their order; a thread loads each while the caller computes on the one before."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         pending = None
         for item in items:

@@ -1,4 +1,4 @@
-"""Which utterances each rank sees in each step of an epoch: pure planning, and the position in such a plan.
+"""The plan of an epoch: which utterances each rank sees in each step. Pure; a run goes on from a position in it.
 
 Words: a *batch* is what one rank computes on at once; a *round* is one batch for every rank; a *step* is the rounds
 whose gradients make one update of the weights (`accumulate_steps` of them, fewer at an epoch's end).
@@ -16,10 +16,10 @@ from ds2ray.batching.batches import NOISE, epoch_batches
 
 @dataclass(frozen=True)
 class Batching:
-    """How an epoch is cut into steps.
+    """The settings by which an epoch is cut into steps.
 
     Attributes:
-        batch_s: seconds of padded audio that a batch holds at most; 0: `batch_size` utterances.
+        batch_s: seconds of padded audio that a batch holds at most; 0: a batch is `batch_size` utterances.
         accumulate_steps: rounds per step.
         sorta_grad: the first epoch goes from short utterances to long ones, within each window.
         window_groups: groups of utterances that share a window (see `plan_epoch`).
@@ -45,7 +45,7 @@ class EpochPlan:
         batch_starts: where each batch starts in `order`, int64 [number of batches + 1].
         step_starts: each step's first batch, int64 [number of steps + 1]; a step's batches are dealt out to the ranks
             in turn.
-        window_starts: the first step of each window, out of whose utterances its batches are drawn, ascending.
+        window_starts: the first step of each window, ascending.
     """
 
     world_size: int
@@ -67,9 +67,9 @@ class EpochPlan:
         return int(self.batch_starts[self.step_starts[step + 1]] - self.batch_starts[self.step_starts[step]])
 
     def windows_from(self, step: int) -> np.ndarray:
-        """The utterances of the window that begins with `step`, then those of the next one.
+        """The utterances of the window that begins with `step`, then those of the window after it, int64 [n].
 
-        None where no window begins there, or the last.
+        Empty where no window begins with `step`, and for the last window, which no other follows.
         """
         if step not in self.window_starts[:-1]:
             return self.order[:0]
@@ -85,11 +85,11 @@ class EpochPlan:
 
 @dataclass(frozen=True)
 class Course:
-    """An epoch from where a run goes on: its plan, and the first step of the plan that is still to be done.
+    """The rest of an epoch: its plan, and the first step of the plan that is still to be done.
 
     Attributes:
-        steps_before: steps that the plan's number of ranks would have needed for the batches done before, perhaps by
-            another number of ranks.
+        steps_before: steps that the utterances outside the plan, done by another number of ranks, count for: as many
+            as the plan's ranks would have taken for them. 0 where the whole epoch is planned.
     """
 
     plan: EpochPlan
@@ -110,7 +110,7 @@ def epoch_course(
     world_size: int,
     groups: np.ndarray | None = None,
 ) -> Course:
-    """The epoch from the position `done`, so that each of its utterances is seen exactly once.
+    """The rest of an epoch after the parts in `done`, so that the epoch sees each utterance exactly once.
 
     Args:
         durations_s: of all utterances, float64 [N].
@@ -145,9 +145,9 @@ def plan_epoch(
     Utterances of like duration share a batch; which ones, and the order, change with the epoch.
 
     Args:
-        groups: number of what is read at once of each of all utterances, int64 [N]. Batches are then drawn out of
-            windows of `batching.window_groups` groups, so that a reader needs no more than these in memory; which
-            groups share a window changes with the epoch. None: out of everything.
+        groups: the group that each utterance is read with, by number, int64 [N]: for packed speech its row group.
+            Batches are then drawn out of windows of `batching.window_groups` groups, so that a reader needs no more
+            than these in memory; which groups share a window changes with the epoch. None: one window of everything.
     """
     plan = _plan_by_seconds if batching.batch_s > 0 else _plan_by_count
     if groups is None:
@@ -182,7 +182,7 @@ def _joined(plans: Sequence[EpochPlan], world_size: int) -> EpochPlan:
 def _plan_by_count(
     durations_s: np.ndarray, utterances: np.ndarray, batching: Batching, epoch: int, world_size: int
 ) -> EpochPlan:
-    """A step of k batches of b is the step of one batch of k·b, cut into k."""
+    """The plan where a batch is `batch_size` utterances: a step of k batches of b is one batch of k·b, cut into k."""
     of_step = batching.batch_size * batching.accumulate_steps
     in_order = batching.sorta_grad and epoch == 0
     steps = epoch_batches(durations_s[utterances].tolist(), of_step, world_size, batching.seed, epoch, in_order)
@@ -202,6 +202,7 @@ def _plan_by_count(
 def _plan_by_seconds(
     durations_s: np.ndarray, utterances: np.ndarray, batching: Batching, epoch: int, world_size: int
 ) -> EpochPlan:
+    """The plan where a batch is `batch_s` seconds of padded audio."""
     # seeded by text as everywhere, so that neighbouring seeds and epochs have nothing in common
     draws = np.random.default_rng(random.Random(f"{batching.seed}/{epoch}").getrandbits(64))
     noise = draws.uniform(1 - NOISE, 1 + NOISE, len(utterances))
@@ -211,7 +212,7 @@ def _plan_by_seconds(
     bounds = _cut(durations_s[by_duration].tolist(), batching.batch_s)
     bounds = _divisible(bounds, world_size)
     starts, counts = bounds[:-1], np.diff(bounds)
-    # ranks wait for each other, so the batches of a round are neighbours: as long, and as many frames to go through
+    # ranks wait for each other, so a round takes neighbouring batches, which are about equally long
     rounds = np.arange(len(counts)).reshape(-1, world_size)
     if not in_order:
         rounds = rounds[draws.permutation(len(rounds))]
@@ -223,7 +224,7 @@ def _plan_by_seconds(
 
 
 def _cut(durations_s: Sequence[float], batch_s: float) -> np.ndarray:
-    """Bounds of batches of neighbours that hold at most `batch_s` padded; what is longer has a batch of its own."""
+    """Bounds of batches of neighbours, each of at most `batch_s` padded seconds, or of one longer utterance."""
     bounds = [0]
     longest_s = 0.0
     for place, duration_s in enumerate(durations_s):
@@ -237,14 +238,14 @@ def _cut(durations_s: Sequence[float], batch_s: float) -> np.ndarray:
 
 
 def _divisible(bounds: np.ndarray, world_size: int) -> np.ndarray:
-    """Bounds of as many batches as the ranks can share: the largest are halved; then empty ones are added."""
+    """Bounds of a multiple of `world_size` batches: the largest are halved; half of a single utterance is empty."""
     missing = -(len(bounds) - 1) % world_size
     largest = [(start - end, start) for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
     heapq.heapify(largest)
     added = []
     for _ in range(missing):
         size, start = -largest[0][0], largest[0][1]
-        half = size // 2  # of one utterance: an empty batch before it
+        half = size // 2  # 0 of one utterance: an empty batch before it
         heapq.heapreplace(largest, (half - size, start + half))
         heapq.heappush(largest, (-half, start))
         added.append(start + half)

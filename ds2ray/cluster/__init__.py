@@ -1,1 +1,1 @@
-"""What runs on Ray: training of a base, trials of cohorts and of sweeps, and how the cluster is reached."""
+"""Ray: training of a base, trials of cohorts and of sweeps, and the connection to the cluster."""

@@ -1,4 +1,4 @@
-"""Which Ray cluster a job goes to, looked at before Ray is asked: it waits minutes for one that is gone."""
+"""The address of a job's Ray cluster, tested before Ray connects: Ray waits minutes for a cluster that is gone."""
 
 import logging
 import os
@@ -26,9 +26,11 @@ AUTO = "auto"
 
 SHORT_TEMP_DIR = "/tmp/ray"
 LONGEST_SOCKET = "/session_2000-01-01_00-00-00_000000_4194304/sockets/plasma_store.1"
-"""What Ray puts below its folder for temporary files, and as long as it gets."""
+"""The longest name of a socket that Ray makes below its folder for temporary files."""
+
 
 MAX_SOCKET_BYTES = 107
+"""Bytes of a socket's path at most, by Linux."""
 
 _VERSIONS = re.compile(r"Ray: (\S+)\s+Python: (\S+)")
 
@@ -37,10 +39,10 @@ def cluster_address(setting: str) -> str:
     """`host:port` of a head node that answers, `auto` for one of this machine, or `local` for a new cluster.
 
     Args:
-        setting: cluster.address; where it is empty, RAY_ADDRESS and the cluster that was started here last count.
+        setting: cluster.address; empty: RAY_ADDRESS, else the cluster that was started last on this machine.
 
     Raises:
-        ConfigError: what was named is no address, or nobody answers there.
+        ConfigError: the setting or RAY_ADDRESS is no address, or no head node answers there.
     """
     name, address = "cluster.address", setting
     variable = os.environ.get("RAY_ADDRESS", "").strip()
@@ -53,13 +55,13 @@ def cluster_address(setting: str) -> str:
         if reason:
             raise no_cluster(address, f"{name}: {reason}")
         return address
-    # `ray start` writes it down, and a cluster that was killed, or a machine that was switched off, leaves it behind
+    # `ray start` leaves the address in a file, where it outlives a cluster that was killed
     started_here = find_bootstrap_address(None)
     if not started_here:
         return address or LOCAL
     reason = _unanswered(started_here)
     if not reason:
-        return AUTO  # not by its address: Ray gives its token only where it has found the cluster itself
+        return AUTO  # not the address: Ray uses the cluster's token only where it has found the cluster itself
     where = f"{started_here}, where one was started on this machine, does not answer: {reason}"
     if address == AUTO:
         raise no_cluster(address, where)
@@ -68,7 +70,7 @@ def cluster_address(setting: str) -> str:
 
 
 def no_cluster(address: str, reason: str) -> ConfigError:
-    """Nobody answers at an address, or not as Ray's head node."""
+    """The error for an address where no head node of Ray answers."""
     return ConfigError(
         f"no Ray cluster at {address!r} ({reason}); correct cluster.address or RAY_ADDRESS, start a cluster "
         "with `ray start --head`, or set cluster.address=local for one of this job's own"
@@ -76,7 +78,7 @@ def no_cluster(address: str, reason: str) -> ConfigError:
 
 
 def refused(address: str, error: BaseException) -> ConfigError:
-    """What Ray says when it cannot connect to a cluster, as an error of ours."""
+    """An error that Ray raised on connecting to a cluster, as an error of ours with a remedy."""
     versions = _VERSIONS.findall(str(error))
     if len(versions) == 2:
         (theirs, their_python), (ours, our_python) = versions
@@ -91,7 +93,7 @@ def refused(address: str, error: BaseException) -> ConfigError:
 
 
 def not_started(error: BaseException) -> ConfigError:
-    """What Ray says when it cannot start a cluster on this machine, as an error of ours."""
+    """An error that Ray raised on starting a cluster on this machine, as an error of ours with a remedy."""
     folder = Path(_temp_dir() or get_default_ray_temp_dir())
     there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
     free_mb = shutil.disk_usage(there).free / 1e6
@@ -106,7 +108,7 @@ def one_line(error: BaseException) -> str:
 
 
 def local_settings() -> dict[str, Any]:
-    """What a new cluster on this machine needs to be told, for `ray.init`."""
+    """The arguments of `ray.init` for a new cluster on this machine."""
     settings: dict[str, Any] = {
         "include_dashboard": False,
         # not the machine's address in its network, which changes while a laptop sleeps or moves
@@ -115,13 +117,13 @@ def local_settings() -> dict[str, Any]:
     }
     python = shlex.quote(sys.executable)
     if python != sys.executable:
-        # Ray starts workers by a line of bash, in which the path would fall apart
+        # Ray starts workers by a line of bash, which would split the path at its spaces
         settings["runtime_env"] = {"py_executable": python}
     return settings
 
 
 def refuse_another_server(address: str, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
-    """Ray waits minutes for an answer of what is no head node, such as its own dashboard."""
+    """Raise a ConfigError where another server than a head node answers, such as Ray's dashboard: Ray waits minutes."""
     if os.environ.get("RAY_USE_TLS", "0") != "0":
         return
     with grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
@@ -129,13 +131,14 @@ def refuse_another_server(address: str, timeout_s: float = CONNECT_TIMEOUT_S) ->
             grpc.channel_ready_future(channel).result(timeout_s)
         except grpc.FutureTimeoutError as error:
             reason = (
-                f"what answers there for {timeout_s:.0f} s is no head node, whose port is 6379 unless set otherwise"
+                f"the server there did not answer as a head node within {timeout_s:.0f} s; a head node's port is 6379 "
+                "unless set otherwise"
             )
             raise no_cluster(address, reason) from error
 
 
 def refuse_without_loopback() -> None:
-    """Ray looks for minutes for the processes that it has started on this machine where they cannot be reached."""
+    """Raise a ConfigError where this machine cannot reach itself: Ray looks for its own processes there for minutes."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
             socket.create_connection(server.getsockname(), LOOPBACK_TIMEOUT_S).close()
@@ -147,7 +150,7 @@ def refuse_without_loopback() -> None:
 
 
 def keep_token_in_environment() -> None:
-    """Give Ray's processes their common token by the environment where there is no home that Ray could keep it in."""
+    """Give Ray's processes their common token by the environment where there is no home folder to keep it in."""
     try:
         home = Path.home()
     except RuntimeError:  # neither HOME nor an entry of this user
@@ -158,7 +161,7 @@ def keep_token_in_environment() -> None:
 
 
 def _temp_dir() -> str | None:
-    """Where Ray keeps its sockets and logs: None for where it does so itself, unless sockets cannot have such names."""
+    """Folder of Ray's sockets and logs: None for Ray's own, or a short one where its sockets' paths are too long."""
     temp_dir = get_default_ray_temp_dir()
     if len(os.fsencode(Path(temp_dir).absolute())) + len(LONGEST_SOCKET) <= MAX_SOCKET_BYTES:
         return None
@@ -166,7 +169,7 @@ def _temp_dir() -> str | None:
 
 
 def _not_an_address(address: str) -> str:
-    """Why a text is no address of a head node; empty if it may be one."""
+    """The reason why a text cannot be the address of a head node; empty if it can."""
     if address.startswith("ray://"):
         return (
             "jobs do not run by Ray Client; start this one on a machine of the cluster, with the host:port of its "
@@ -179,7 +182,7 @@ def _not_an_address(address: str) -> str:
 
 
 def _unanswered(address: str) -> str:
-    """Why there is no connection to host:port; empty if there is one."""
+    """The reason why there is no connection to host:port; empty if there is one."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S).close()

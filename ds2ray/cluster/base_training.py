@@ -39,7 +39,7 @@ from ds2ray.training.base.task import BaseTask
 MODEL_FILE = "model.pt"
 
 LIVE_EVERY_S = 0.5
-"""Seconds between two looks of somebody who watches."""
+"""Seconds between two updates of a live display."""
 
 RAY_SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # seconds between looks at the workers, and so until their end is seen
@@ -48,12 +48,12 @@ RAY_SETTINGS = {
     # a worker on a machine that is taken away fails, and training goes on from the newest checkpoint
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
-"""How Ray Train runs, unless the environment says otherwise."""
+"""Settings of Ray Train, for variables that the environment does not set."""
 
 
 @dataclass(frozen=True)
 class FinishedBase:
-    """Where a trained base lies."""
+    """A trained base: its id, the URI of its model.pt and that of its folder in the store (empty but on rank 0)."""
 
     base_id: str
     model_uri: str
@@ -64,7 +64,7 @@ class FinishedBase:
 
 
 def run_id_of(task: BaseTask) -> str:
-    """The run that a base names as its origin: the same for the same settings and data."""
+    """The id of the training that a base's record names: the same for the same settings and data."""
     return f"train-{task.fingerprint[:16]}"
 
 
@@ -78,7 +78,7 @@ def train_on_ray(task: BaseTask, store: Store, cluster: ClusterConfig) -> Finish
         task: with absolute URIs.
 
     Raises:
-        InterruptedRunError: it was asked to stop, and its state is saved.
+        InterruptedRunError: the job was asked to stop, and the training's state is saved.
         Ds2RayError: training failed on the workers, with their reason.
     """
     if cluster.num_workers == 0:
@@ -132,7 +132,7 @@ def train_on_ray(task: BaseTask, store: Store, cluster: ClusterConfig) -> Finish
 
 
 class _Trainer(TorchTrainer):
-    """TorchTrainer without what does not suit a job that may have started its cluster itself."""
+    """TorchTrainer without two of its parts, which fail or harm where the job has started its cluster itself."""
 
     def _create_default_callbacks(self) -> list[Any]:
         # the cleaner asks the dashboard, which local clusters lack, and complains every second; placement groups end
@@ -145,7 +145,7 @@ class _Trainer(TorchTrainer):
 
 
 class _StopAtOurErrors(UserCallback):
-    """Ends the run at an error that would come again, where Ray would start the workers anew."""
+    """Ends the training at an error that would come again; Ray would start the workers anew."""
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         for exception in worker_exceptions.values():
@@ -156,11 +156,11 @@ class _StopAtOurErrors(UserCallback):
 
 @contextmanager
 def _shown() -> Iterator[Queue]:
-    """A queue of what a worker says and does, shown by this process without the prefixes of Ray's own logs."""
+    """A queue of the workers' lines and progress, which this process shows: without the prefixes of Ray's own logs."""
     queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": beside_driver()})
 
     def show() -> None:
-        with suppress(RayError):  # whoever waits for the workers is told
+        with suppress(RayError):  # the main thread, which waits for the workers, raises the same error
             while (news := queue.get()) is not None:
                 _tell(news)
 
@@ -169,14 +169,14 @@ def _shown() -> Iterator[Queue]:
     try:
         yield queue
     finally:
-        with suppress(RayError):  # why the training ended is worth more than that its queue is gone, too
+        with suppress(RayError):  # must not hide the error that ended the training
             queue.put(None)
         thread.join()
         queue.shutdown()
 
 
 def _tell(news: "str | Doing") -> None:
-    """Show a line that stays, or what is going on."""
+    """Show a line that stays, or progress."""
     if isinstance(news, Doing):
         display.doing(news.phase, *news.facts, share=news.share)
     else:
@@ -184,7 +184,7 @@ def _tell(news: "str | Doing") -> None:
 
 
 def _worker(config: dict[str, Any]) -> FinishedBase:
-    """What each Ray Train worker runs."""
+    """The training function of each Ray Train worker."""
     task, store, outside = ray.get(config["settings"])
     context = ray.train.get_context()
     rank, started, wanted = context.get_world_rank(), context.get_world_size(), config["num_workers"]
@@ -204,11 +204,11 @@ def _train_and_publish(
     is_live: bool,
     stopped: Callable[[], bool],
 ) -> FinishedBase:
-    """Train on this rank; rank 0 tells what happens and writes model.pt, TensorBoard files and the published base.
+    """Train on this rank; rank 0 tells the progress and writes model.pt, TensorBoard files and the published base.
 
     Args:
-        tell: takes lines that stay, and what is going on.
-        is_live: whether somebody watches: they are shown the latest steps, a log a line of many.
+        tell: takes lines that stay, and progress.
+        is_live: whether the driver's display is live: it shows progress every half second, a log a line now and then.
     """
     with ExitStack() as resources:
         board = resources.enter_context(Board(task.train.output_dir, tell)) if rank == 0 else None

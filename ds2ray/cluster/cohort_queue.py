@@ -1,4 +1,4 @@
-"""How Tune works off any number of cohorts: their trials are made one by one, and forgotten when finished."""
+"""A queue of any number of cohorts for Tune: their trials are made one by one, and forgotten when finished."""
 
 import itertools
 from typing import Any
@@ -10,7 +10,7 @@ from ray.tune.search import Searcher
 
 
 class CohortByCohort(Searcher):
-    """Suggests cohort 0, 1, …; `num_samples` ends it. Of a grid Tune would make a copy for each cohort beforehand."""
+    """Suggests cohort 0, 1, … until Tune has `num_samples`. A grid search would make all trials beforehand."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,15 +23,15 @@ class CohortByCohort(Searcher):
         pass
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: outcomes tell which cohorts are done."""
+        """Write nothing: outcomes tell which cohorts are done."""
 
 
 class ForgetfulScheduler(FIFOScheduler):
-    """Runs trials in their order, and has Tune forget all that came to a good end but the last of them."""
+    """Runs trials in their order, and makes Tune forget every completed trial but the last."""
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        # Tune keeps every trial for a table of results that nobody reads here, and offers no way to drop one. `trial`
-        # is still running: those that finished before it are of no use to Tune any more.
+        # Tune keeps every trial for a table of results that is not used here, and offers no way to drop one. `trial`
+        # itself still counts as running; Tune needs those that finished before it no more.
         finished = tune_controller._stopped_trials
         for earlier in finished:
             tune_controller.get_trials().remove(earlier)
@@ -40,7 +40,7 @@ class ForgetfulScheduler(FIFOScheduler):
 
 
 class NoTrialProgress(TrialProgressCallback):
-    """Takes the place of Tune's own, which notes every trial for good even where it prints nothing."""
+    """Replaces Tune's own progress callback, which keeps a record of every trial even where it prints nothing."""
 
     def on_trial_result(self, *args: Any, **info: Any) -> None:
         pass

@@ -44,12 +44,12 @@ NOT_BEGUN = CohortProgress(Stage.starting, 0, 0.0)
 
 @dataclass(frozen=True)
 class FleetTask:
-    """What all trials of a run share. It travels once per node, through the object store.
+    """The task that all trials of a run share. It travels once per node, through Ray's object store.
 
     Attributes:
-        outside: the server of speech, which lies outside the store.
+        outside: the server of `s3://` URIs outside the store, such as those of speech.
         base_record, base_weights: the frozen base; the weights as a reference to uint8 [size_bytes].
-        slice_s: between two reports of a trial.
+        slice_s: seconds between two reports of a trial.
         cohorts: one reference per trial to the cohort's users.
     """
 
@@ -68,11 +68,12 @@ class FleetTask:
 
 @dataclass(frozen=True)
 class CohortStart:
-    """A trial's config: the cohort, and which start of it this is.
+    """A trial's config: the cohort, and the attempt at it.
 
     Attributes:
-        attempt: 1 for the first.
-        suspected: what ended the worker of the attempt before, where the reason may be a user of the cohort.
+        cohort: its place in the plan, from 0.
+        attempt: counted from 1.
+        suspected: the error that ended the worker of the attempt before, where a user of the cohort may be the cause.
     """
 
     cohort: int
@@ -87,7 +88,7 @@ class CohortTrial(tune.Trainable):
     events: Iterator[Outcome | CohortProgress]
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        # Ray ends a worker by SIGTERM, and its handler raises in whatever is running, which prints a trace
+        # Ray ends a worker by SIGTERM; Ray's own handler raises in the running code, which prints a trace
         signal.signal(signal.SIGTERM, _end_now)
         super().__init__(*args, **options)
 
@@ -137,7 +138,7 @@ class CohortTrial(tune.Trainable):
         }
 
     def results(self, users: Sequence[UserPlan]) -> Iterator[CohortResult | CohortProgress]:
-        """Train these users together; each one's result when it is done."""
+        """Train these users together; yields progress, and each user's result when it is there."""
         return adapt_cohort(
             self.base,
             {user.user_key: user.utterances for user in users},
@@ -149,7 +150,7 @@ class CohortTrial(tune.Trainable):
         )
 
     def _take_up(self, config: dict[str, Any]) -> None:
-        """Note the cohort. All that may fail is left to the first step: Tune does not repeat a failed reset."""
+        """Prepare for the cohort. The first step does all that may fail: Tune does not repeat a failed reset."""
         self.start = CohortStart(**config)
         self.part = 0
         self.progress = NOT_BEGUN
@@ -181,7 +182,7 @@ class CohortTrial(tune.Trainable):
                 yield from self._work_on([user])
 
     def _left_behind(self, users: dict[str, UserPlan]) -> Iterator[Outcome]:
-        """Take out of `users` whom an earlier attempt finished; yields those whose outcomes it did not write."""
+        """Remove the users that an earlier attempt finished from `users`; yields the outcomes that it did not write."""
         while (part := outcomes.read_part(self.task.store, self.task.run_id, self._part_name())) is not None:
             for outcome in part:
                 users.pop(outcome.user_key, None)
@@ -190,7 +191,7 @@ class CohortTrial(tune.Trainable):
             try:
                 pointer = read_pointer(self.task.store, user.user_key)
             except ArtifactCorruptError:
-                continue  # publishing comes upon it, and says so
+                continue  # publishing finds the damage again, and reports it
             if pointer is not None and pointer.run_id == self.task.run_id:
                 yield _published_already(users.pop(user.user_key), pointer)
 
@@ -203,11 +204,11 @@ class CohortTrial(tune.Trainable):
         return f"{self.start.cohort:06d}-{self.part:04d}"
 
     def _current(self, user_key: str) -> CurrentAdapter | None:
-        """The adapter that the user has now, where it can be compared on the same encodings."""
+        """The user's current adapter, or None without one or with one that cannot be compared on the same encodings."""
         try:
             found = open_adapter(self.task.store, user_key, self.base)
         except (BaseMismatchError, ArtifactCorruptError, NewerReleaseError) as error:
-            # neither can be compared with; the new adapter takes its place if it is no worse than the base
+            # such an adapter cannot be compared with; the new one replaces it if it is no worse than the base
             log.warning("%s", error)
             return None
         if found is None:
@@ -219,7 +220,7 @@ class CohortTrial(tune.Trainable):
         return CurrentAdapter(adapter, _error_ratio(pointer), pointer.split)
 
     def _settle(self, result: CohortResult, user: UserPlan) -> Outcome:
-        """Publish what passed the gate, and say what became of the user."""
+        """The user's outcome; an adapter that passed the gate is published."""
         task = self.task
         metric = task.adapt.gate_metric
         before, after = _errors(result, metric)
@@ -242,7 +243,7 @@ class CohortTrial(tune.Trainable):
             except ArtifactCorruptError as error:
                 # this user's pointer is damaged, not the store: the others go on
                 result = replace(result, failed=True, reason=str(error))
-        # of sealed users nobody has been told yet what is wrong with their rows
+        # problems in the manifests of sealed users, which the plan did not read, are first reported here
         left_out = f"left out: {listed(user.reasons)}" if user.row and user.reasons else ""
         return Outcome(
             user_key=result.user_key,
@@ -261,7 +262,7 @@ class CohortTrial(tune.Trainable):
 
 
 def _error_ratio(pointer: AdapterPointer) -> float:
-    """What an adapter left of the base's held-out error when it was published."""
+    """The held-out error of an adapter when it was published, as a share of the base's."""
     if not pointer.error_before or pointer.error_after is None:
         return 1.0
     return pointer.error_after / pointer.error_before

@@ -19,13 +19,13 @@ from ds2ray.fleet.plan import Plan
 from ds2ray.fleet.settling import CohortStarts
 from ds2ray.fleet.tally import Tally
 from ds2ray.storage import current_server
-from ds2ray.store import BaseRecord, Store, read_base
+from ds2ray.store import BaseRecord, Store
 
 MIN_SLICE_S, MAX_SLICE_S = 1.0, 5.0
-"""A trial reports, and writes the outcomes of its finished users, this often at most and at least."""
+"""Shortest and longest seconds from one report of a trial, and its part of outcomes, to the next."""
 
 REPORTS_PER_S = 20
-"""That all trials together make: each costs the driver milliseconds."""
+"""Reports per second of all trials together: each costs the driver milliseconds."""
 
 
 def train_cohorts(
@@ -34,22 +34,23 @@ def train_cohorts(
     plan: Plan,
     run_id: str,
     record: BaseRecord,
+    weights: bytes,
     keep_alive: Callable[[], None],
     trial: type[CohortTrial] = CohortTrial,
 ) -> Mapping[int, CohortStarts]:
     """Train every cohort of the plan on the connected cluster; trials publish adapters and write outcomes themselves.
 
     Args:
+        weights: the base's, as the store has them.
         keep_alive: called every half minute.
-        trial: what works on a cohort.
+        trial: class of the trials.
 
     Returns:
-        what became of the cohorts whose trials did not go through at once.
+        starts and last error of each cohort that was started again or given up.
 
     Raises:
         StorageError: a trial could not reach the store.
     """
-    weights = read_base(store, record.base_id)[1]
     trials_at_once = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial).trials
     with quiet_tune(trials_at_once=trials_at_once):
         gpus = job.adapt.gpus_per_trial if cluster_gpus() > 0 else 0.0
@@ -65,13 +66,13 @@ def train_cohorts(
             data=job.data,
             gpus_per_trial=gpus,
             slice_s=slice_of(trials_at_once),
-            # all of them now: they are no larger than the plan, in shared memory that Ray empties onto the disk
+            # all at once: they are no larger than the plan, and Ray moves what does not fit its shared memory to disk
             cohorts=[ray.put([plan.users[number] for number in cohort]) for cohort in plan.cohorts],
         )
         trainable = tune.with_resources(
             tune.with_parameters(trial, task=task), {"cpu": job.adapt.cpus_per_trial, "gpu": gpus}
         )
-        # Tune's own state is a cache: published adapters and written outcomes are what counts
+        # Tune's own state is a cache: only published adapters and written outcomes count
         tune_state_dir = tempfile.mkdtemp(prefix="ds2ray-adapt-")
         progress = FleetProgress(tally_of(plan), keep_alive, job.adapt.max_attempts)
         try:
@@ -107,7 +108,7 @@ def train_cohorts(
 
 
 def tally_of(plan: Plan) -> Tally:
-    """Nothing of the plan's cohorts done yet."""
+    """The tally of a run at its beginning, with all cohorts of the plan still to do."""
     cohorts = [[plan.users[number] for number in cohort] for cohort in plan.cohorts]
     return Tally(
         num_users=sum(map(len, cohorts)),

@@ -27,7 +27,7 @@ class FleetProgress(Callback):
     """Counts users as Tune reports them, keeps the run's lease alive, and says how a failed trial starts again.
 
     Args:
-        tally: is told what trials report.
+        tally: counts what trials report.
         keep_alive: called every half minute while the run goes on.
         max_attempts: starts of a cohort in a row that bring nothing, after which it is given up (see `Patience`).
     """
@@ -36,13 +36,13 @@ class FleetProgress(Callback):
         self.tally = tally
         self.keep_alive = paced(lambda line: keep_alive())
         self.max_attempts = max_attempts
-        self.recoveries: Counter[int] = Counter()  # by cohort: how often its trial was started again, …
-        self.patience: dict[int, Patience] = {}  # … how often it may be, if it ever was, …
+        self.recoveries: Counter[int] = Counter()  # by cohort: how often its trial was started again
+        self.patience: dict[int, Patience] = {}  # by cohort that was started again: how often it still may be
+        self.errors: dict[int, BaseException | None] = {}  # by cohort that was given up: its trial's last error
         self.shown_s = 0.0
-        self.errors: dict[int, BaseException | None] = {}  # … and the last error of a trial that was given up
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its callbacks into a state that nobody reads, and not all of this can be pickled."""
+        """An empty state: Tune pickles its callbacks for a restore that is never made, and not all fields can be."""
         return {}
 
     def on_trial_result(
@@ -89,8 +89,8 @@ class FleetProgress(Callback):
 
 
 def last_error(trial: Any) -> BaseException | None:
-    """What ended a trial's last attempt."""
-    # Trial.get_pickled_error reads what Tune has copied to its storage, which is not there yet
+    """The error that ended a trial's last attempt; None where it is not known."""
+    # not Trial.get_pickled_error: it reads the copy in Tune's storage, which is written later
     path = trial.pickled_error_file
     if path is None or not os.path.exists(path):
         return None
@@ -100,7 +100,7 @@ def last_error(trial: Any) -> BaseException | None:
 
 
 def node_died(error: BaseException | None) -> bool:
-    """Whether a worker is gone because its whole node is."""
+    """Whether a worker ended because its whole node did."""
     return isinstance(error, RayActorError) and (error.preempted or "node has died" in str(error))
 
 
@@ -111,7 +111,7 @@ def our_error(error: BaseException | None) -> Ds2RayError | None:
         cause: BaseException | None = failure
         while cause is not None:
             if isinstance(cause, Ds2RayError):
-                # Ray's own class, which is of both kinds, tells the whole trace
+                # Ray raises a class derived from ours and its own, whose text is the whole trace; `cause` is ours
                 wrapped = getattr(cause, "cause", None)
                 return wrapped if isinstance(wrapped, Ds2RayError) else cause
             cause = getattr(cause, "cause", None) or cause.__cause__

@@ -1,4 +1,4 @@
-"""Reaching Ray: one connection per process, and what the cluster has."""
+"""The connection of a process to Ray, and the resources of the cluster."""
 
 import logging
 import math
@@ -30,7 +30,7 @@ from ds2ray.errors import InterruptedRunError
 from ds2ray.fleet.cohorts import Room
 
 SHOWN_CHARACTERS = 300
-"""Of what Ray says; its own guesses at a cause fill half a page."""
+"""Characters of a message of Ray's that are shown; its guesses at a cause fill half a page."""
 
 MIN_PENDING_TRIALS = 4
 """Trials that Tune keeps waiting at least, so that the next one is there when one ends."""
@@ -44,7 +44,7 @@ def connected(cluster: ClusterConfig) -> Iterator[None]:
 
     Raises:
         ConfigError: there is no cluster at `cluster.address`, it refuses this process, or none can be started here.
-        InterruptedRunError: Ray failed under whoever is connected.
+        InterruptedRunError: Ray failed while it was in use.
     """
     if ray.is_initialized():
         yield
@@ -65,7 +65,7 @@ def connected(cluster: ClusterConfig) -> Iterator[None]:
         yield
     except RayError as error:
         if isinstance(error, RayTaskError):
-            raise  # what went wrong in our own code
+            raise  # an error of our own code on a worker
         raise InterruptedRunError(
             f"Ray failed while the job was at work ({type(error).__name__}: {one_line(error)[:SHOWN_CHARACTERS]}); "
             "nothing that is finished is lost: run it again"
@@ -92,18 +92,18 @@ def _own_sigterm() -> Iterator[None]:
 
 
 def _start() -> None:
-    """A cluster on this machine."""
+    """Start a cluster on this machine and connect to it."""
     refuse_without_loopback()
     keep_token_in_environment()
     try:
         ray.init(LOCAL, logging_level=logging.WARNING, **local_settings())
-    except Exception as error:  # of any type: Ray has none of its own for what a machine lacks
-        ray.shutdown()  # ends what has been started already
+    except Exception as error:  # of any type: Ray has no error of its own for a machine that lacks something
+        ray.shutdown()  # ends the processes that have been started already
         raise not_started(error) from error
 
 
 def _connect(address: str) -> None:
-    """To a cluster that is there."""
+    """Connect to a running cluster."""
     if address != AUTO:
         refuse_another_server(address)
     try:
@@ -119,10 +119,11 @@ def cluster_gpus() -> float:
 
 
 def room_for_trials(cpus: float, gpus: float) -> Room:
-    """For how many trials of this size the cluster has room at once, at least one, and the least memory of one.
+    """The room of the cluster for trials of this size: how many at once, at least one, and the memory of the smallest.
 
     Args:
-        gpus: per trial, where the cluster has GPUs.
+        cpus: CPUs per trial.
+        gpus: GPUs per trial, where the cluster has GPUs.
     """
     on_gpus = cluster_gpus() > 0
     trials, memory_bytes = 0, math.inf
@@ -142,23 +143,23 @@ def quiet_tune(keep_results: bool = False, trials_at_once: int = 1) -> Iterator[
     """Tune without its own signal handling, which is ours, and without its console output.
 
     Args:
-        keep_results: let Tune write the files that its results are read from; else trials write what counts.
-        trials_at_once: for which the cluster has room.
+        keep_results: whether Tune writes the files that its results are read from.
+        trials_at_once: trials that the cluster has room for.
     """
     settings = {
         "TUNE_DISABLE_SIGINT_HANDLER": "1",
         "RAY_AIR_NEW_OUTPUT": "0",
-        # each trial that waits holds a placement group, which costs the cluster's head all the time; as many as run
-        # let a cluster that grows by itself double
+        # each waiting trial holds a placement group, which costs the cluster's head time; as many waiting as running
+        # let an autoscaled cluster double
         "TUNE_MAX_PENDING_TRIALS_PG": str(max(MIN_PENDING_TRIALS, trials_at_once)),
     }
     if not keep_results:
         settings["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
         settings["TUNE_PRINT_ALL_TRIAL_ERRORS"] = "0"  # outcomes tell what went wrong, Ray's logs have the traces
-        settings["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"  # nobody reads what Tune writes of thousands of trials
+        settings["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"  # Tune's own state of thousands of trials is never read
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
-    # without result files Tune warns of every trial that it cannot read them; of those that failed outcomes tell
+    # without result files Tune warns of every trial that it cannot read them; failed trials are told by outcomes
     quiet = {"ray.tune.analysis.experiment_analysis": logging.ERROR, "ray.tune.tune": logging.CRITICAL}
     levels = {name: logging.getLogger(name).level for name in quiet}
     for name, level in quiet.items():
@@ -176,5 +177,5 @@ def quiet_tune(keep_results: bool = False, trials_at_once: int = 1) -> Iterator[
 
 
 def beside_driver() -> NodeAffinitySchedulingStrategy:
-    """For an actor that the driver cannot do without: on its own node, so that no other node's end takes it away."""
+    """Placement of an actor on the driver's own node, so that the end of another node does not end it."""
     return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)

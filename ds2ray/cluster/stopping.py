@@ -12,19 +12,21 @@ import ray
 from ray.exceptions import RayError
 
 GRACE_S = 25.0
-"""How long a state may take to be saved: Kubernetes ends a pod 30 seconds after SIGTERM."""
+"""Seconds that saving a state may take: Kubernetes ends a pod 30 seconds after SIGTERM."""
 
 ASK_EVERY_S = 0.5
 
 
 @contextmanager
 def stop_on_signal(tell: Callable[[], bool], say: Callable[[str], None]) -> Iterator[threading.Event]:
-    """Turn the first SIGTERM or SIGINT into an event; a second one, or `GRACE_S` after it, raises KeyboardInterrupt.
+    """Turn the first SIGTERM or SIGINT into an event; KeyboardInterrupt follows on a second one, or after `GRACE_S`.
 
     Outside of the main thread, which alone receives signals, nothing is changed.
 
     Args:
-        tell: called in a thread after the first signal; False: nobody is there to stop, so interrupt at once.
+        tell: called in a thread after the first signal; returns False where no training would see the event, and
+            KeyboardInterrupt then follows at once.
+        say: told that the state is going to be saved.
     """
     asked, over = threading.Event(), threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -59,13 +61,13 @@ def stop_on_signal(tell: Callable[[], bool], say: Callable[[str], None]) -> Iter
 
 @ray.remote(num_cpus=0)
 class StopFlag:
-    """What the driver tells all workers, wherever they run."""
+    """A flag by which the driver tells the workers on all nodes to stop."""
 
     def __init__(self) -> None:
         self.stopped = self.asked = False
 
     def stop(self) -> bool:
-        """Whether a worker has ever asked."""
+        """Set the flag; returns whether a worker has ever asked for it."""
         self.stopped = True
         return self.asked
 
@@ -75,7 +77,7 @@ class StopFlag:
 
 
 def told_to_stop(flag: Any) -> bool:
-    """Set a StopFlag; whether a worker has ever asked for it."""
+    """Set a StopFlag; returns whether a worker has ever asked for it."""
     try:
         return bool(ray.get(flag.stop.remote(), timeout=GRACE_S))
     except RayError:
@@ -84,7 +86,7 @@ def told_to_stop(flag: Any) -> bool:
 
 @contextmanager
 def asking(flag: Any) -> Iterator[Callable[[], bool]]:
-    """In a worker: a quick answer to whether the driver wants it to stop."""
+    """A context in a worker; yields a quick answer to whether the driver has set the flag, asked for in a thread."""
     stopped, over = threading.Event(), threading.Event()
 
     def ask() -> None:

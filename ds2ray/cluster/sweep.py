@@ -1,4 +1,4 @@
-"""The trials of a sweep. The users' speech is encoded once; all of them share the encodings in Ray's object store."""
+"""The trials of a sweep. The users' speech is encoded once; all trials share the encodings in Ray's object store."""
 
 import logging
 import shutil
@@ -41,7 +41,7 @@ def _encode(
     for speech in speeches:
         if not speech.parts:
             log.warning("%s is left out: too few usable utterances", speech.user_key)
-    # trials read them from shared memory, whatever device they run on
+    # on the CPU, so that trials on any device can read them from shared memory
     return [replace(speech, frames=[rows.cpu() for rows in speech.frames]) for speech in speeches if speech.parts]
 
 
@@ -82,7 +82,7 @@ def try_points(job: SweepJob, base: Base, users: Sequence[UserData], points: Seq
 
 
 class SweepProgress(tune.Callback):
-    """Tells how many trials are done."""
+    """Shows how many trials of a sweep are done."""
 
     def __init__(self, num_trials: int) -> None:
         self.num_trials, self.done, self.started_s = num_trials, 0, time.monotonic()
@@ -103,7 +103,7 @@ class SweepProgress(tune.Callback):
 
 
 def _trial(config: dict[str, Any], shared: tuple[Any, Any, list[SweepPoint], AdaptConfig]) -> None:
-    """Train one shape for every user of the sample, on shared encodings."""
+    """A trial: train an adapter of one shape for every user of the sample, on the shared encodings."""
     base_ref, speeches_ref, points, adapt = shared
     base: Base = ray.get(base_ref)
     # a stack writes to its users' lists of frames, which the next trial of this worker reads again

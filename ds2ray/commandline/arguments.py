@@ -1,4 +1,4 @@
-"""Reads a job's command line: which arguments are settings, which are paths, and what is wrong with them."""
+"""The arguments of a job: settings, groups and paths are told apart, and mistakes are collected."""
 
 import difflib
 import re
@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ds2ray.commandline.jobs import JOBS
 from ds2ray.commandline.presets import groups
+from ds2ray.commandline.schemas import open_schema
 from ds2ray.errors import ConfigError
 from ds2ray.reference import Setting, settings
 
@@ -24,11 +25,11 @@ FLAGS = {
 
 
 for _name, _spec in JOBS.items():
-    ConfigStore.instance().store(name=f"{_name}_schema", node=_spec.schema)
+    ConfigStore.instance().store(name=f"{_name}_schema", node=open_schema(_spec.schema))
 
 
 class Arguments:
-    """Reads one job's arguments against its settings and groups."""
+    """The arguments that one job takes, by its settings and groups."""
 
     _OVERRIDE = re.compile(r"(?P<sign>\+{0,2})(?P<key>[A-Za-z_][\w.@]*)=(?P<value>.*)", re.DOTALL)
     _DELETION = re.compile(r"~[A-Za-z_][\w.@]*(=.*)?", re.DOTALL)
@@ -39,10 +40,10 @@ class Arguments:
         self.groups = groups(job_name)
         self.sections = {key.rpartition(".")[0] for key in self.settings} - {""}
         self.parser = OverridesParser.create()
-        self.typed = OmegaConf.structured(self.spec.schema)
+        self.typed = open_schema(self.spec.schema)
 
     def read(self, argv: list[str]) -> tuple[list[str], list[str]]:
-        """Hydra overrides, and every mistake found on the way."""
+        """The overrides for Hydra that these arguments mean, and a message for every mistake in them."""
         overrides: list[str] = []
         problems: list[str] = []
         positionals: list[str] = []
@@ -140,6 +141,7 @@ _SECRET_VALUE = re.compile(
 
 
 def refuse_secrets(arguments: Iterable[str]) -> None:
+    """Raise a ConfigError at the first argument that looks like a secret; the message does not repeat its value."""
     for argument in arguments:
         name, equals, _ = argument.partition("=")
         if (equals and _SECRET_NAME.search(name) and "/" not in name) or _SECRET_VALUE.search(argument):
@@ -160,6 +162,7 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def raise_all(problems: Iterable[str]) -> None:
+    """Raise one ConfigError that lists all problems, if there are any."""
     listed = list(problems)
     if listed:
         raise ConfigError("\n  ".join(["wrong settings:", *listed] if len(listed) > 1 else listed))

@@ -1,7 +1,7 @@
-"""Composes a job's settings out of presets and arguments, and turns every mistake into one message.
+"""The settings of a job, composed of presets and arguments; all mistakes make one message.
 
-Hydra's compose API is used, not its command line: nothing is written to disk, and mistakes are found before anything
-is imported or started.
+Hydra's compose API is used, not its command line: nothing is written to disk, and mistakes are found before torch or
+Ray is imported.
 """
 
 import re
@@ -19,7 +19,7 @@ from ds2ray.errors import ConfigError
 from ds2ray.reference import settings
 
 REQUIRED = "???"
-"""How a preset says that a setting has to be given."""
+"""The value by which a preset says that a setting has to be given."""
 
 
 def compose_job(job_name: str, argv: list[str]) -> object:
@@ -40,7 +40,7 @@ def composed(job_name: str, argv: list[str]) -> DictConfig:
 
 
 def _with_required(config: DictConfig) -> DictConfig:
-    """Without Hydra's own part, and with `???` again where a preset says so: over a default, merging loses it."""
+    """The config without Hydra's section, with each `???` of a preset set again: merging over a default loses it."""
     choices = config.hydra.runtime.choices
     with open_dict(config):
         del config["hydra"]
@@ -54,14 +54,14 @@ def _with_required(config: DictConfig) -> DictConfig:
 
 
 def to_dataclass(job_name: str, config: DictConfig) -> object:
-    """The composed settings as the job's dataclass. Raises ConfigError for what is missing or impossible."""
+    """The composed settings as the job's dataclass. Raises ConfigError for missing and impossible settings."""
     known = settings(JOBS[job_name].schema)
     given = flatten(OmegaConf.to_container(config))
     raise_all(f"{key} has to be given: {known[key].meaning}" for key, value in given.items() if value == REQUIRED)
     try:
         resolved = flatten(OmegaConf.to_container(config, resolve=True))
         refuse_secrets(f"{key}={value}" for key, value in resolved.items() if isinstance(value, str))
-        # Section by section first: each tells of its own impossible value.
+        # section by section first, as each section's check raises at its first impossible value
         problems = []
         for name in config:
             try:

@@ -14,7 +14,7 @@ from ds2ray.reference import help_page
 
 
 def job_page(job_name: str) -> str:
-    """What a job is for, how it is started, and all its presets and settings."""
+    """The page of a job: its purpose, its usage, and all its presets and settings."""
     spec = JOBS[job_name]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         config = compose(job_name, return_hydra_config=True)

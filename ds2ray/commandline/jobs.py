@@ -1,6 +1,6 @@
-"""The jobs: the settings of each, what it is for, and the function that does it.
+"""The jobs: the settings of each, its purpose, and the function that does its work.
 
-The functions import their work when they are called, so that `--help` and mistakes are answered at once.
+The functions import the commands when they are called, so that `--help` and mistakes are answered at once.
 """
 
 from collections.abc import Callable
@@ -16,10 +16,10 @@ class JobSpec:
 
     Attributes:
         schema: the dataclass of its settings; `run` takes one and returns the exit code.
-        summary: its line in the list of all jobs.
-        description: the first lines of its own help.
-        positional: the setting that arguments without a key fill; None: there is none.
-        example: such an argument, as the line of usage shows it.
+        summary: its line in the list of all commands.
+        description: the first lines of its help page.
+        positional: the setting that takes arguments without a key; None: such arguments are refused.
+        example: such an argument, as the usage line shows it.
     """
 
     schema: type
@@ -73,8 +73,8 @@ JOBS = {
         summary="pack a corpus into Parquet files that hold the audio",
         description=(
             "Read a corpus (any manifest, KoSpeech, LibriSpeech, Common Voice, or audio files with text files beside "
-            "them) and pack its speech into Parquet files: one per user, or shards of equal size. Run it again to do "
-            "what is unfinished or has changed."
+            "them) and pack its speech into Parquet files: one per user, or shards of about equal size. Run it again "
+            "to do what is unfinished or has changed."
         ),
         positional="source",
         example="[corpus]",
@@ -84,8 +84,8 @@ JOBS = {
         run=_train,
         summary="train a base from scratch, fine-tune it, or train one user's adapter",
         description=(
-            "Train a base model. From scratch where neither of these is given, fine-tuning all weights of "
-            "train.pretrained_model_path, or training one user's adapter on train.base_model_path."
+            "Train a base: with train.pretrained_model_path by fine-tuning all weights of that model.pt, else from "
+            "scratch. With train.base_model_path train one user's adapter on that base instead."
         ),
     ),
     "adapt_users": JobSpec(
@@ -131,4 +131,4 @@ JOBS = {
         ),
     ),
 }
-"""By name: that of the script in jobs/ and of the root in conf/."""
+"""The jobs by name, which is that of the script in jobs/ and of the root in conf/."""

@@ -11,7 +11,7 @@ from ds2ray.commandline.start import guarded, run_job
 from ds2ray.errors import ConfigError
 
 COMMANDS = {name.replace("_", "-"): name for name in JOBS}
-"""What is typed, and the job's name."""
+"""Jobs by the words that are typed for them: `adapt-users` → `adapt_users`."""
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
 
 def _answer(typed: str) -> int:
-    """The list of commands, the version, or a ConfigError that says which commands there are."""
+    """Print the list of commands or the version; returns the exit code. Raises ConfigError for any other word."""
     if typed in ("--help", "-h"):
         display.page(commands_page())
         return 0
@@ -39,7 +39,7 @@ def _answer(typed: str) -> int:
 
 
 def commands_page() -> str:
-    """Every command with a line that says what it does."""
+    """The list of all commands, each with its summary."""
     width = max(map(len, COMMANDS))
     listed = [f"  {typed:<{width}}  {JOBS[name].summary}" for typed, name in COMMANDS.items()]
     return "\n".join(

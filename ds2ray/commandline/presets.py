@@ -9,7 +9,7 @@ CONF_DIR = next(folder for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf
 
 
 def groups(job_name: str) -> dict[str, dict[str, str]]:
-    """Group → option → the first comment of its file, for the groups that the job's root in conf/ names."""
+    """Group → preset → the first comment of the preset's file, for the groups that the job's root in conf/ names."""
     defaults = OmegaConf.load(CONF_DIR / f"{job_name}.yaml").defaults
     names = [str(group) for entry in defaults if OmegaConf.is_dict(entry) for group in entry]
     # an optional entry follows the choice of a group and is none itself

@@ -1,4 +1,4 @@
-"""Starts a job: every error becomes one message and an exit code, and a signal unwinds what is under way."""
+"""The start of a job: every error becomes one message and an exit code, and a signal unwinds the work."""
 
 import logging
 import os
@@ -29,8 +29,8 @@ def run_job(
     Args:
         job_name: one of `JOBS`.
         argv: arguments without the program's name; by default those of this process.
-        command: what was typed to start it, `jobs/train.py` or `ds2ray train`: messages begin with it.
-        work: what is done with the settings instead of the job's own work.
+        command: the command as it was typed, `jobs/train.py` or `ds2ray train`: messages begin with it.
+        work: function that takes the settings in place of the job's own.
     """
     arguments = sys.argv[1:] if argv is None else argv
     started_as(command)
@@ -70,13 +70,17 @@ def guarded(command: str, work: Callable[[], int]) -> int:
 
 
 def _interrupting() -> list[signal.Signals]:
-    """The signals that end a job, but for those that it was started to ignore (`nohup`, a shell's `&`)."""
+    """The signals that interrupt a job, except those that it was started to ignore (`nohup`, a shell's `&`)."""
     wanted = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
     return [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _interrupt_of(open_terminals: list[int]) -> Callable[[int, FrameType | None], NoReturn]:
-    """What a signal does to a process with these descriptors on a terminal: it unwinds."""
+    """A signal handler that unwinds the job by KeyboardInterrupt.
+
+    Args:
+        open_terminals: descriptors on a terminal, from which output is taken away when the terminal is gone.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         if number == signal.SIGHUP:  # the terminal is gone
@@ -104,14 +108,14 @@ def _run(job_name: str, work: Callable[[Any], int], argv: list[str]) -> int:
 
 
 class _AboveDisplay(logging.Handler):
-    """Writes to what stderr is at the time: a live display takes its place, and shows such lines above itself."""
+    """Writes log records to `sys.stderr` as it is at the time: a live display replaces it and prints them above."""
 
     def emit(self, record: logging.LogRecord) -> None:
         display.complain(self.format(record))
 
 
 def _output_is_closed() -> bool:
-    """Whether whoever read our output went away (`| head`); then the rest goes nowhere, without a complaint at exit."""
+    """Whether the reader of stdout has left (`| head`); if so, it points stdout at /dev/null."""
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
     if not any(event & select.POLLERR for _, event in poll.poll(0)):

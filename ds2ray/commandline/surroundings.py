@@ -1,4 +1,4 @@
-"""What a job needs of the machine and the shell that it is started in."""
+"""The surroundings of a job: a home, a user's name, a working directory, space on the disk."""
 
 import errno
 import getpass
@@ -14,13 +14,13 @@ EXHAUSTED = {
     errno.EDQUOT: "free some space, or name a folder of another disk by TMPDIR",
     errno.EROFS: "name a folder that may be written to by TMPDIR",
     errno.EMFILE: "raise the limit of open files: ulimit -n 8192",
-    errno.ENFILE: "this machine has too many open files: end what is not needed",
+    errno.ENFILE: "this machine has too many open files: end programs that are not needed",
 }
-"""Errors of this machine that no setting of a job causes, and what helps."""
+"""Errors of this machine that no setting of a job causes, and their remedies."""
 
 
 def look_around() -> None:
-    """Make up for what a user who is not in the system's list lacks, as in many containers.
+    """Give the process a home and a user's name where its user is not in the system's list, as in many containers.
 
     Raises:
         ConfigError: there is no working directory.
@@ -40,7 +40,7 @@ def look_around() -> None:
 
 
 def exhausted(error: OSError) -> StorageError | None:
-    """An error of ours for a disk that is full, or whatever else this machine has run out of; None for others."""
+    """A StorageError for a full disk or another resource that this machine has run out of; None for other errors."""
     if error.errno not in EXHAUSTED:
         return None
     where = f"{error.filename}: " if error.filename else ""

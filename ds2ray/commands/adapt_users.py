@@ -6,9 +6,8 @@ Ray and torch are imported only when there is something to train: a plan, or a n
 import os
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from ds2ray import display, storage
@@ -21,7 +20,7 @@ from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_te
 from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle
 from ds2ray.naming import typed
 from ds2ray.progress import Tell, duration_text, paced, untold
-from ds2ray.store import BaseRecord, Store, lease, read_base_record, server_outside
+from ds2ray.store import BaseRecord, Store, adopt_base, lease, read_base, read_complete_record, server_outside
 from ds2ray.store.index import close_run, open_run, read_fingerprints, recover_runs
 from ds2ray.store.layout import plan_uri, run_uri, summary_uri
 from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
@@ -43,12 +42,39 @@ def run(job: AdaptJob) -> int:
         return _adapt(job, Store.of(job.storage))
 
 
+@dataclass(frozen=True)
+class _Run:
+    """A run that holds the store's lease.
+
+    Attributes:
+        keep_alive: renews the lease.
+    """
+
+    job: AdaptJob
+    store: Store
+    run_id: str
+    record: BaseRecord
+    keep_alive: Callable[[], None]
+    started_s: float
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A run's training when it is over, or was stopped.
+
+    Attributes:
+        plan: with the cohorts that were trained.
+        starts: what became of the cohorts whose trials did not go through at once.
+        stopped: why training did not come to its end.
+    """
+
+    plan: Plan
+    starts: Mapping[int, CohortStarts] = field(default_factory=dict)
+    stopped: BaseException | None = None
+
+
 def _adapt(job: AdaptJob, store: Store) -> int:
-    if not job.users:
-        raise ConfigError(f"users is missing: give a table `user_id,manifest`: {typed('adapt_users')} users.csv")
-    run_id = job.run_id or f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
-    if job.run_id and store.exists(plan_uri(store, run_id)):
-        raise ConfigError(f"run_id={run_id}: {store} has a run of this name; give another one, or leave it empty")
+    run_id = _new_run_id(job, store)
     display.doing("reading the base")
     record = base_record(job, store)
     if job.dry_run:
@@ -56,75 +82,134 @@ def _adapt(job: AdaptJob, store: Store) -> int:
         return 0
     started_s = time.monotonic()
     with lease.held(store, run_id) as keep_alive:
-        for recovered in recover_runs(store):
-            display.say(f"took over the outcomes of run {recovered}, which had not come to its end")
-        stay_alive = paced(lambda line: keep_alive())  # planning may take longer than a lease lasts
+        run = _Run(job, store, run_id, record, keep_alive, started_s)
+        trained = _train(run, _prepare(run))
+        code = _finish(run, trained)  # also when the run was stopped: what is finished counts
+        if trained.stopped is not None:
+            raise trained.stopped
+    return code
 
-        def tell(line: str) -> None:
-            display.doing("planning", line)
-            stay_alive(line)
 
-        plan = make_plan(job, store, record, tell)
-        display.say(plan_text(plan, job.users, store.root_uri))
-        stopped: BaseException | None = None
-        starts: Mapping[int, CohortStarts] = {}
-        with ExitStack() as cluster:
-            if plan.cohorts:
-                from ds2ray.cluster.session import connected, room_for_trials  # imports Ray
+def _new_run_id(job: AdaptJob, store: Store) -> str:
+    if not job.users:
+        raise ConfigError(f"users is missing: give a table `user_id,manifest`: {typed('adapt_users')} users.csv")
+    if not job.run_id:
+        return f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    if store.exists(plan_uri(store, job.run_id)):
+        raise ConfigError(f"run_id={job.run_id}: {store} has a run of this name; give another one, or leave it empty")
+    return job.run_id
 
-                cluster.enter_context(connected(job.cluster))
-                # the plan assumed a cluster of this machine's size
-                room = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial)
-                packed = cohorts_of(plan.users, size_of_cohorts(job, record, room))
-                if len(packed) != len(plan.cohorts):
-                    display.say(f"  {repacked_text(packed, plan, room)}")
-                plan = replace(plan, cohorts=packed)
-            open_run(store, run_id)
-            store.write_table(plan_uri(store, run_id), plan_table(plan))
-            try:
-                if plan.cohorts:
-                    from ds2ray.cluster.fleet import train_cohorts  # imports torch
 
-                    starts = train_cohorts(job, store, plan, run_id, record, keep_alive)
-            except BaseException as error:
-                stopped = error
-                raise
-            finally:
-                # also when the run is stopped: what is finished counts
-                cluster.close()
-                display.doing("writing outcomes")
-                trained = read_outcomes(store, run_id)
-                least = job.adapt.min_utterances
-                rows = settle(plan, trained, starts, finished=stopped is None, min_utterances=least)
-                write_part(store, run_id, SETTLED_PART, rows, plan.unchanged)
-                close_run(store, run_id, rows)
-                num_unchanged = plan.count(Change.unchanged)
-                code = exit_code(rows, job.adapt.max_failed_ratio, num_unchanged)
-                code = code if stopped is None else _exit_code_of(stopped)
-                summary = summarise(
-                    rows,
-                    run_id=run_id,
-                    base_fingerprint=record.fingerprint,
-                    seconds=time.monotonic() - started_s,
-                    max_failed_ratio=job.adapt.max_failed_ratio,
-                    interrupted=stopped is not None,
-                    unchanged=plan.unchanged,
-                )
-                store.write_json(summary_uri(store, run_id), {**summary, "exit_code": code})
-                _print_outcomes(rows, plan, run_uri(store, run_id), summary["seconds"])
+def _prepare(run: _Run) -> Plan:
+    """Take over what crashed runs have left, and plan."""
+    for recovered in recover_runs(run.store):
+        display.say(f"took over the outcomes of run {recovered}, which had not come to its end")
+    stay_alive = paced(lambda line: run.keep_alive())  # planning may take longer than a lease lasts
+
+    def tell(line: str) -> None:
+        display.doing("planning", line)
+        stay_alive(line)
+
+    plan = make_plan(run.job, run.store, run.record, tell)
+    display.say(plan_text(plan, run.job.users, run.store.root_uri))
+    return plan
+
+
+def _train(run: _Run, plan: Plan) -> _Trained:
+    """Train the plan's cohorts, if there are any, on the cluster. Raises only what keeps the run from beginning."""
+    if not plan.cohorts:
+        _begin(run, plan)
+        return _Trained(plan)
+    weights = _checked_weights(run)
+    from ds2ray.cluster.session import connected  # imports Ray
+
+    begun: Plan | None = None
+    try:
+        with connected(run.job.cluster):
+            from ds2ray.cluster.fleet import train_cohorts  # imports torch
+
+            plan = _packed_for_cluster(run, plan)
+            _begin(run, plan)
+            begun = plan
+            starts = train_cohorts(run.job, run.store, plan, run.run_id, run.record, weights, run.keep_alive)
+    except BaseException as error:
+        if begun is None:
+            raise
+        return _Trained(begun, stopped=error)
+    return _Trained(plan, starts)
+
+
+def _checked_weights(run: _Run) -> bytes:
+    """The base's weights, of which it is certain that they and the record make a base: trials would all fail else."""
+    display.doing("reading the base")
+    from ds2ray.model.stored import base_from_bytes  # imports torch
+
+    _, weights = read_base(run.store, run.record.base_id)
+    base_from_bytes(run.record, weights)
+    return weights
+
+
+def _packed_for_cluster(run: _Run, plan: Plan) -> Plan:
+    """The plan with cohorts for the connected cluster; it was made for one of this machine's size."""
+    from ds2ray.cluster.session import room_for_trials
+
+    room = room_for_trials(run.job.adapt.cpus_per_trial, run.job.adapt.gpus_per_trial)
+    packed = cohorts_of(plan.users, size_of_cohorts(run.job, run.record, room))
+    if len(packed) != len(plan.cohorts):
+        display.say(f"  {repacked_text(packed, plan, room)}")
+    return replace(plan, cohorts=packed)
+
+
+def _begin(run: _Run, plan: Plan) -> None:
+    """Mark the run as begun, and write its plan. From here on it has outcomes."""
+    open_run(run.store, run.run_id)
+    run.store.write_table(plan_uri(run.store, run.run_id), plan_table(plan))
+
+
+def _finish(run: _Run, trained: _Trained) -> int:
+    """Settle every user's outcome, write outcomes and summary, and show them; returns the exit code."""
+    display.doing("writing outcomes")
+    plan, adapt, finished = trained.plan, run.job.adapt, trained.stopped is None
+    rows = settle(
+        plan,
+        read_outcomes(run.store, run.run_id),
+        trained.starts,
+        finished=finished,
+        min_utterances=adapt.min_utterances,
+    )
+    write_part(run.store, run.run_id, SETTLED_PART, rows, plan.unchanged)
+    close_run(run.store, run.run_id, rows)
+    if trained.stopped is None:
+        code = exit_code(rows, adapt.max_failed_ratio, plan.count(Change.unchanged))
+    else:
+        code = _exit_code_of(trained.stopped)
+    summary = summarise(
+        rows,
+        run_id=run.run_id,
+        base_fingerprint=run.record.fingerprint,
+        seconds=time.monotonic() - run.started_s,
+        max_failed_ratio=adapt.max_failed_ratio,
+        interrupted=not finished,
+        unchanged=plan.unchanged,
+    )
+    run.store.write_json(summary_uri(run.store, run.run_id), {**summary, "exit_code": code})
+    _print_outcomes(rows, plan, run_uri(run.store, run.run_id), summary["seconds"])
     return code
 
 
 def base_record(job: AdaptJob, store: Store) -> BaseRecord:
-    """The base to adapt to; that of a model.pt is published in the store first, so that recognition finds it.
+    """The base to adapt to; that of a model.pt or another store is published first, so that recognition finds it.
 
     Raises:
         ConfigError: the base has no place for the adapter.
         InputError: there is no such base, or it comes from a newer release.
+        ArtifactCorruptError: the base is damaged.
     """
     if not job.base.endswith(MODEL_FILE_SUFFIX):
-        record = read_base_record(store, job.base)
+        record = read_complete_record(store, job.base)
         require_place(job.adapter, BaseSettings.of(record).shape)
+        if "/" in job.base and not job.dry_run:
+            adopt_base(store, job.base)
         return record
     require_model_file(job.base)
     read_fleet(job.users, job.data)  # what is wrong with the table is told before torch is imported

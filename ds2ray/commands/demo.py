@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ds2ray import display, storage
@@ -45,9 +46,15 @@ def run(job: DemoJob) -> int:
     )
     settings = StorageConfig(root=_store_root(job))
     display.say("2/4 training a base on ordinary voices …")
-    job.train.manifest, job.train.valid_manifest = corpus.train_manifest, corpus.valid_manifest
-    job.train.output_dir = storage.join(job.output_dir, "outputs")
-    code = train.run(TrainJob(model=job.model, audio=job.audio, train=job.train, storage=settings, cluster=job.cluster))
+    train_settings = replace(
+        job.train,
+        manifest=corpus.train_manifest,
+        valid_manifest=corpus.valid_manifest,
+        output_dir=_training_folder(job),
+    )
+    code = train.run(
+        TrainJob(model=job.model, audio=job.audio, train=train_settings, storage=settings, cluster=job.cluster)
+    )
     if code:
         return code
     display.say("3/4 adapting eight users who speak differently …")
@@ -115,7 +122,7 @@ def _show(rows: Sequence[DemoRow], job: DemoJob, corpus: DemoCorpus, seconds: fl
     example = next(u for u in read_manifest(corpus.test_manifest).utterances if u.user_id == user_id)
     audio, root, python = (_shown(path) for path in (str(example.audio), _store_root(job), sys.executable))
     display.say(f"wrote {corpus.root}  the corpus: FLAC files and manifests")
-    display.say(f"      {job.train.output_dir}  model.pt, checkpoints, TensorBoard files")
+    display.say(f"      {_training_folder(job)}  model.pt, checkpoints, TensorBoard files")
     display.say(f"      {root}  the store: the base, each user's adapter, runs and their outcomes")
     display.say(f"      {picture}  the table's WER as a picture")
     display.say("try next:")
@@ -123,6 +130,10 @@ def _show(rows: Sequence[DemoRow], job: DemoJob, corpus: DemoCorpus, seconds: fl
     display.say(f"  {typed('adapt_users', python)} {corpus.users_csv} storage.root={root} --dry-run")
     display.say(f"  {typed('sweep_adapters', python)} {corpus.users_csv} storage.root={root}")
     display.say(result_line(rows, seconds))
+
+
+def _training_folder(job: DemoJob) -> str:
+    return storage.join(job.output_dir, "outputs")
 
 
 def _store_root(job: DemoJob) -> str:

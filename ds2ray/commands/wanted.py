@@ -7,8 +7,9 @@ from ds2ray.config import AdapterConfig, AudioConfig, ModelConfig, audio_from_pl
 from ds2ray.errors import InputError
 from ds2ray.naming import named
 from ds2ray.shapes.architectures import shape_of
+from ds2ray.shapes.fingerprints import require_known_version
 from ds2ray.shapes.shape import Shape
-from ds2ray.store import BaseRecord, Store, read_base_record
+from ds2ray.store import BaseRecord, Store, read_complete_record
 from ds2ray.text import Vocabulary
 
 MODEL_FILE_SUFFIX = ".pt"
@@ -25,6 +26,7 @@ class BaseSettings:
     @classmethod
     def of(cls, record: BaseRecord) -> "BaseSettings":
         """Those of a stored base. Raises NewerReleaseError or ArtifactCorruptError, naming its file."""
+        require_known_version(record.fingerprint_version, record.where)
         return cls(
             model_from_plain(record.model, record.where),
             audio_from_plain(record.audio, record.where),
@@ -41,12 +43,13 @@ def stored_base(store: Store, base: str) -> BaseSettings | None:
     """The settings of the base that a job names; None for a model.pt, which only torch can read.
 
     Raises:
-        InputError: there is no such base, or no such file.
+        InputError: there is no such base, or no such file, or it comes from a newer release.
+        ArtifactCorruptError: the base is damaged.
     """
     if base.endswith(MODEL_FILE_SUFFIX):
         require_model_file(base)
         return None
-    return BaseSettings.of(read_base_record(store, base))
+    return BaseSettings.of(read_complete_record(store, base))
 
 
 def require_model_file(uri: str) -> None:

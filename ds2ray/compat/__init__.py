@@ -1,1 +1,1 @@
-"""KoSpeech's faces: its classes and its job for a single user, over the modules that do the work."""
+"""KoSpeech's interfaces: its classes and its job for a single user, on top of the modules that do the work."""

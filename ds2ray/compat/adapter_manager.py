@@ -1,4 +1,4 @@
-"""AdapterManager: one user's adapter as a single file, as KoSpeech keeps it."""
+"""AdapterManager: an adapter as a single file, as in KoSpeech."""
 
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ class AdapterManager:
         """Write the model's adapter; returns the file's path.
 
         Raises:
-            InputError: the model has none, or the name cannot be that of a file.
+            InputError: the model has no adapter, or the name cannot name a file and a user.
         """
         check_adapter_name(adapter_name)
         if model.adapter is None:

@@ -92,7 +92,7 @@ class AdapterTrainer:
             raise ConfigError("the model has no adapter: build it with use_adapter=True, or call add_adapter")
         check_adapter_name(adapter_name)
         model.to(self.device).freeze_base_model()
-        # a model of KoSpeech's face is built without saying how it hears: its data sets say so
+        # KoSpeech's constructor takes no audio settings: those of the data sets count
         model.shape = replace(model.shape, audio=self.validset.audio)
         config = replace(self.config, batch_size=batch_size, num_epochs=num_epochs)
         if self.optimizer is not None:
@@ -163,7 +163,7 @@ def _duration_s(utterance: Utterance) -> float:
 
 
 def _rows_of(criterion: nn.CTCLoss) -> Criterion:
-    """A CTC criterion as losses by row: one that reduces itself gives one loss for the batch."""
+    """A CTC criterion as losses by row; a criterion that reduces over the batch gives every row the same loss."""
 
     def losses(log_probs: Tensor, lengths: Tensor, tokens: Tensor, num_tokens: Tensor) -> Tensor:
         loss: Tensor = criterion(log_probs.transpose(0, 1), tokens, lengths, num_tokens)

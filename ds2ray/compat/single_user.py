@@ -1,4 +1,4 @@
-"""KoSpeech's job for a single user: an adapter trained in this process, as a file, and published."""
+"""KoSpeech's job for a single user: the adapter is trained in this process, saved as a file and published."""
 
 import torch
 
@@ -19,7 +19,7 @@ from ds2ray.training.seeds import derive_seed
 
 
 def train_one_adapter(job: TrainJob, store: Store, base: Base, data: TrainingData) -> int:
-    """One user's adapter, in this process."""
+    """Train, save and, where the gate allows it, publish the adapter of `train.adapter_name`; returns the exit code."""
     model, train = base.model, job.train
     torch.manual_seed(derive_seed(train.seed, train.adapter_name))
     model.add_adapter(job.adapter)
@@ -52,7 +52,7 @@ def train_one_adapter(job: TrainJob, store: Store, base: Base, data: TrainingDat
 
 
 def publish_one_adapter(job: TrainJob, store: Store, base: Base, fit: AdapterFit, data: TrainingData) -> str:
-    """Put an adapter that passes the gate into the store under its user's key; says what was done."""
+    """Publish an adapter that passes the gate under its user's key; returns a line that says what was done."""
     metric = job.train.metric
     reason = gate(fit, None, metric)
     if reason:

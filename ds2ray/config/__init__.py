@@ -1,6 +1,6 @@
-"""Every setting, with its type, its default and what it means: the only place where defaults stand. A file per section.
+"""Every setting, with its type, default and meaning: the only place where defaults stand. A file per section.
 
-`conf/` holds the presets that differ from these defaults. The jobs compose both with Hydra into these plain
+`conf/` holds the presets that differ from these defaults. The jobs compose both with Hydra into these frozen
 dataclasses; nothing below the jobs sees a Hydra object.
 """
 

@@ -6,7 +6,7 @@ from ds2ray.config.fields import require, setting
 from ds2ray.config.train import ErrorMetric, Precision
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AdaptConfig:
     """Training of many users' adapters against one frozen base."""
 
@@ -18,29 +18,29 @@ class AdaptConfig:
     patience_epochs: int = setting(10, "a user stops after this many epochs without a better held-out loss")
     held_out_fraction: float = setting(0.2, "share of a user's utterances that only early stopping and the gate see")
     gate_metric: ErrorMetric = setting(
-        ErrorMetric.wer, "held-out error that must not rise for an adapter to be published"
+        ErrorMetric.wer, "held-out error that the gate compares: an adapter is published if it does not rise"
     )
     min_utterances: int = setting(4, "a user with fewer is skipped (skipped_no_data)")
     cross_validate_below: int = setting(
         16, "users with fewer utterances train on all of them, judged by cross-validation …"
     )
-    num_folds: int = setting(4, "… in this many parts")
+    num_folds: int = setting(4, "… over this many folds")
     kl_weight: float = setting(0.0, "pull towards the base's own posteriors, per frame; 0: none")
     encode_batch_s: float = setting(
         0.0, "seconds of padded audio per call of the frozen trunk; 0: 60 on CPUs, more on GPUs"
     )
-    precision: Precision = setting(Precision.auto, "of the trunk, of stored encodings and of the adapters' products")
+    precision: Precision = setting(Precision.auto, "type of the trunk, of encodings and of the adapters' products")
     max_cohort_users: int = setting(0, "users trained in one trial, at most; 0: 64 on CPUs, 512 on GPUs …")
     max_cohort_s: float = setting(
-        0.0, "… and seconds of their speech; 0: what memory has room for, on CPUs 7200 at most"
+        0.0, "… and seconds of their speech; 0: as many as memory has room for, on CPUs at most 7200"
     )
-    gpus_per_trial: float = setting(0.25, "share of a GPU per trial, where the cluster has GPUs")
+    gpus_per_trial: float = setting(0.25, "GPUs, or a share of one, per trial, where the cluster has GPUs")
     cpus_per_trial: float = setting(1.0, "CPUs per trial")
-    max_concurrent_trials: int = setting(0, "0: as many as the cluster's CPUs and GPUs allow")
+    max_concurrent_trials: int = setting(0, "trials at once; 0: as many as the cluster's CPUs and GPUs allow")
     max_failed_ratio: float = setting(0.01, "more failed users than this share end the run with exit code 3")
-    max_attempts: int = setting(3, "attempts at a cohort whose workers die, in a row and without any user done")
+    max_attempts: int = setting(3, "attempts at a cohort whose worker dies, in a row without any user being done")
     force: bool = setting(False, "train unchanged users, too")
-    seed: int = setting(0, "with the user's id it seeds the adapter, its data order and dropout")
+    seed: int = setting(0, "seeds, with the user's key, the adapter, its data order and dropout")
 
     def __post_init__(self) -> None:
         for name in ("num_epochs", "batch_size", "patience_epochs", "max_attempts"):

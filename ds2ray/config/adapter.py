@@ -7,7 +7,7 @@ from typing import Any
 from ds2ray.config.fields import Choice, from_plain, refuse_foreign, require, setting, to_plain
 
 LAST_LAYER = -1
-"""`after_layer` value that means: after the last recurrent layer."""
+"""The value of `after_layer` for the place after the base's last layer."""
 
 
 class AdapterKind(Choice):
@@ -22,16 +22,16 @@ class Activation(Enum):
     tanh = "tanh"
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AdapterConfig:
     """The kind of a user's adapter and its settings."""
 
-    kind: AdapterKind = setting(AdapterKind.mlp, "what it is made of")
+    kind: AdapterKind = setting(AdapterKind.mlp, "kind of the adapter")
     hidden_dims: list[int] = setting([256], "mlp: widths of one to three hidden layers")
-    activation: Activation = setting(Activation.relu, "mlp: between the linear layers")
-    dropout: float = setting(0.1, "mlp: after each activation, in training")
+    activation: Activation = setting(Activation.relu, "mlp: activation between the linear layers")
+    dropout: float = setting(0.1, "mlp: dropout after each activation, in training")
     after_layer: int = setting(
-        0, "after which recurrent layer (1 = the first); 0 before the first, -1 the last: far faster"
+        0, "place, by the recurrent or Conformer layers before it: 0 before the first, -1 after the last, far faster"
     )
 
     def __post_init__(self) -> None:
@@ -50,13 +50,13 @@ _OF_KIND: dict[AdapterKind, set[str]] = {
     AdapterKind.mlp: {"hidden_dims", "activation", "dropout"},
     AdapterKind.lhuc: set(),
 }
-"""The settings that a kind has, besides the shared ones."""
+"""The settings of each kind, besides the shared ones."""
 
 
 def adapter_to_plain(adapter: AdapterConfig) -> dict[str, Any]:
-    """The kind's name and its own settings, JSON-ready: what pointers, files and fingerprints hold.
+    """The kind's name and its own settings, JSON-ready, as pointers, files and fingerprints hold them.
 
-    An MLP goes without its name, as before there were other kinds.
+    An MLP goes without the kind's name, so that the fingerprints of stores written before there were kinds stay equal.
     """
     plain = to_plain(adapter)
     if adapter.kind is AdapterKind.mlp:

@@ -1,4 +1,4 @@
-"""How sound becomes features."""
+"""Settings of features."""
 
 import math
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ class Statistics(Choice):
     utterance = "utterance", "all of the utterance's, as in bases of releases without this setting"
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AudioConfig:
-    """How sound becomes features. Part of the base's fingerprint: training and recognition share it."""
+    """Sound to features. Part of the base's fingerprint: training and recognition share these settings."""
 
     sample_rate_hz: int = setting(16000, "waveforms are resampled to this rate")
     num_mels: int = setting(80, "log-mel channels: the model's input_dim")

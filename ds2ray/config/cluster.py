@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from ds2ray.config.fields import require, setting
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ClusterConfig:
-    """How to reach Ray, and how much of it base training takes."""
+    """The address of Ray, and the resources of base training."""
 
     address: str = setting(
         "", "Ray's address; empty: RAY_ADDRESS, a running local cluster, else a new one on this machine"
     )
     num_workers: int = setting(1, "processes that train the base; 0 trains inside this process, without Ray")
-    min_workers: int = setting(0, "begin and go on with as few, where the cluster has no room for all; 0: wait for all")
+    min_workers: int = setting(0, "fewest processes to train with while the cluster lacks room; 0: wait for all")
     gpus_per_worker: float = setting(1.0, "GPUs per process that trains the base, where the cluster has GPUs")
     cpus_per_worker: float = setting(1.0, "CPUs per process that trains the base")
     max_failures: int = setting(3, "times that a failed worker group is started again")

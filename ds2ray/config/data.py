@@ -1,4 +1,4 @@
-"""Which utterances are usable, and where they lie."""
+"""The choice of usable utterances, and their server."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from ds2ray.config.fields import Choice, require, setting
 
 
 class UnknownCharacters(Choice):
-    refuse = "refuse", "the utterance is a bad row"
+    refuse = "refuse", "the utterance cannot be used; see bad_audio"
     drop = "drop", "the character is left out, counted and reported"
 
 
@@ -22,9 +22,9 @@ class ProbeAudio(Choice):
     none = "none", "trust the manifest; a bad file then shows up when it is decoded"
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which utterances are usable, what happens to the others, and the server that they lie on."""
+    """The choice of usable utterances, the treatment of the others, and the server of all data outside the store."""
 
     min_duration_s: float = setting(0.1, "shorter audio is bad")
     max_duration_s: float = setting(30.0, "longer audio is bad")

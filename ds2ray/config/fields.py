@@ -1,4 +1,4 @@
-"""What all sections of the settings are made of: fields and choices that say what they mean, checks, plain values."""
+"""The parts of every section of settings: fields and choices with their meanings, checks, and plain values."""
 
 import copy
 from collections.abc import Collection
@@ -25,7 +25,7 @@ def setting(default: T, meaning: str) -> T:
 
 
 class Choice(Enum):
-    """An Enum whose members are a value and, where it does not speak for itself, a sentence that says what it means."""
+    """An Enum whose members have a value and, where it does not speak for itself, a sentence with its meaning."""
 
     meaning: str
 
@@ -37,17 +37,17 @@ class Choice(Enum):
 
 
 def require(condition: bool, field_name: str, value: object, allowed: str) -> None:
-    """Raise a ConfigError that names the field, its value and what is allowed."""
+    """Raise a ConfigError that names the field, its value and the allowed values, unless `condition` holds."""
     if not condition:
         raise ConfigError(f"{field_name}={value!r} is not possible: {allowed}")
 
 
 def refuse_foreign(config: Any, section: str, own: Collection[str], chosen: str) -> None:
-    """Raise a ConfigError for a setting outside of `own` that was changed, as nothing would come of it.
+    """Raise a ConfigError for a changed setting outside of `own`, since it would have no effect.
 
     Args:
         config: a dataclass with defaults for all fields.
-        chosen: the setting that makes the others foreign.
+        chosen: the setting by which the others have no effect, for the message.
     """
     for field_ in fields(config):
         default = field_.default if field_.default_factory is MISSING else field_.default_factory()
@@ -70,7 +70,7 @@ def to_plain(config: Any) -> dict[str, Any]:
 
 
 def from_plain(config_class: type[T], values: dict[str, Any], where: str = "stored settings") -> T:
-    """The inverse of `to_plain`; a field that is not there has its default.
+    """The inverse of `to_plain`; a missing field gets its default.
 
     Args:
         where: the file that holds the values, for messages.
@@ -103,7 +103,7 @@ def _built(config_class: type[T], values: dict[str, Any], section: str) -> T:
 
 
 def _typed(types: dict[str, Any], section: str, name: str, value: Any) -> Any:
-    """A stored value as the field's type wants it: choices are stored by their value, sections by their fields."""
+    """A stored value in the field's type: choices are stored by their value, sections by their fields."""
     if name not in types:
         raise _UnknownError(f"field {section}.{name}")
     wanted = types[name]

@@ -1,4 +1,4 @@
-"""The settings of each job: sections, and what is the job's own."""
+"""The settings of each job: sections, and settings of its own."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ from ds2ray.config.text import TextConfig
 from ds2ray.config.train import TrainConfig
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainJob:
     """jobs/train.py"""
 
@@ -31,7 +31,7 @@ class TrainJob:
     dry_run: bool = setting(False, "validate the data and print the plan; start nothing")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AdaptJob:
     """jobs/adapt_users.py"""
 
@@ -48,7 +48,7 @@ class AdaptJob:
     dry_run: bool = setting(False, "print the plan; start no Ray and write nothing")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SweepJob:
     """jobs/sweep_adapters.py"""
 
@@ -63,13 +63,13 @@ class SweepJob:
     dry_run: bool = setting(False, "print the trials; start no Ray")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TranscribeJob:
     """jobs/transcribe.py"""
 
     audio: list[str] = setting([], "audio files to recognise …")
     manifest: str = setting("", "… or a manifest; transcripts in it are compared with what is recognised")
-    user: str = setting("", "whose adapter to use; empty: the manifest's own user_id, else the base alone")
+    user: str = setting("", "user whose adapter is used; empty: that of each row of the manifest, else the base alone")
     base: str = setting("", "as for adapt_users")
     output: str = setting("", "URI that receives the hypotheses, .jsonl, .csv or .parquet; empty: the terminal")
     batch_s: float = setting(60.0, "seconds of padded audio per batch")
@@ -80,7 +80,7 @@ class TranscribeJob:
         require(self.batch_s > 0, "batch_s", self.batch_s, "above 0")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PrepareJob:
     """jobs/prepare.py"""
 
@@ -94,7 +94,7 @@ class PrepareJob:
     dry_run: bool = setting(False, "read and check the corpus and print the plan; write nothing")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DemoJob:
     """jobs/demo.py"""
 

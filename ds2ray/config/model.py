@@ -18,12 +18,12 @@ class RnnType(Enum):
     rnn = "rnn"
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ConformerConfig:
     """The Conformer layers of a base."""
 
     num_layers: int = setting(8, "Conformer layers")
-    width: int = setting(256, "of what passes from layer to layer")
+    width: int = setting(256, "width of the encodings between layers")
     num_heads: int = setting(4, "heads of each attention; they divide the width")
     ffn_dim: int = setting(1024, "width inside the feed-forward parts")
     kernel_size: int = setting(31, "frames that a layer's convolution sees: an odd number")
@@ -36,17 +36,17 @@ class ConformerConfig:
         require(self.kernel_size % 2 == 1, "model.conformer.kernel_size", self.kernel_size, "an odd number")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """The architecture of a base and its settings. Part of the base's fingerprint."""
 
-    architecture: Architecture = setting(Architecture.deepspeech2, "what the base is made of")
+    architecture: Architecture = setting(Architecture.deepspeech2, "architecture of the base")
     conv_channels: int = setting(32, "channels of both convolutions")
     rnn_type: RnnType = setting(RnnType.gru, "deepspeech2: the recurrent cell")
     num_rnn_layers: int = setting(3, "deepspeech2: recurrent layers")
     rnn_hidden_dim: int = setting(512, "deepspeech2: width of one direction")
     bidirectional: bool = setting(True, "deepspeech2: read the utterance in both directions")
-    dropout: float = setting(0.1, "after each layer, while the base trains")
+    dropout: float = setting(0.1, "dropout after each layer, while the base trains")
     conformer: ConformerConfig = field(default_factory=ConformerConfig)
 
     def __post_init__(self) -> None:
@@ -62,17 +62,17 @@ _OF_ARCHITECTURE: dict[Architecture, set[str]] = {
     Architecture.deepspeech2: {"rnn_type", "num_rnn_layers", "rnn_hidden_dim", "bidirectional"},
     Architecture.conformer: {"conformer"},
 }
-"""The settings that an architecture has, besides the shared ones."""
+"""The settings of each architecture, besides the shared ones."""
 
 
 def model_to_plain(model: ModelConfig) -> dict[str, Any]:
-    """The architecture's name and its own settings, JSON-ready: what base.json and model.pt hold."""
+    """The architecture's name and its own settings, JSON-ready, as base.json and model.pt hold them."""
     own = _OF_ARCHITECTURE[model.architecture] | _SHARED
     return {name: value for name, value in to_plain(model).items() if name in own}
 
 
 def model_from_plain(values: dict[str, Any], where: str = "stored settings") -> ModelConfig:
-    """The inverse of `model_to_plain`; without a name the architecture is DeepSpeech2, as before there were others.
+    """The inverse of `model_to_plain`; files without a name are older than the choice, and of DeepSpeech2.
 
     Raises as `from_plain` does.
     """

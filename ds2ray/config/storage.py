@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from ds2ray.config.fields import setting
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StorageConfig:
-    """Where bases, adapters, runs and the index live."""
+    """The store of bases, adapters, runs and the index: its root and its server."""
 
     root: str = setting("./store", "any fsspec URI: a folder, s3://bucket/prefix, memory://…")
     endpoint_url: str = setting(

@@ -6,15 +6,15 @@ from ds2ray.config.adapter import Activation
 from ds2ray.config.fields import require, setting
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SweepConfig:
     """A search over adapter shapes on a few users."""
 
     hidden_dims: list[list[int]] = setting([[32], [128], [512], [512, 256]], "shapes to try")
-    learning_rates: list[float] = setting([], "empty: only adapt.learning_rate")
-    dropouts: list[float] = setting([], "empty: only adapter.dropout")
-    activations: list[Activation] = setting([], "empty: only adapter.activation")
-    num_users: int = setting(4, "users of the table that the sweep looks at, drawn by adapt.seed")
+    learning_rates: list[float] = setting([], "learning rates to try; empty: only adapt.learning_rate")
+    dropouts: list[float] = setting([], "dropouts to try; empty: only adapter.dropout")
+    activations: list[Activation] = setting([], "activations to try; empty: only adapter.activation")
+    num_users: int = setting(4, "users of the table that every shape is tried on, drawn by adapt.seed")
     output_dir: str = setting("./outputs/sweep", "receives sweep.csv and sweep.png")
 
     def __post_init__(self) -> None:

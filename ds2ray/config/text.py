@@ -1,4 +1,4 @@
-"""How transcripts become tokens."""
+"""Settings of tokens."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ class TextUnit(Choice):
     jamo = "jamo", "Hangul syllables are split into their letters"
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TextConfig:
-    """How transcripts become tokens. Stored with the vocabulary."""
+    """Transcripts to tokens. Stored with the vocabulary."""
 
-    unit: TextUnit = setting(TextUnit.character, "what one token is")
-    lower_case: bool = setting(True, "fold case")
+    unit: TextUnit = setting(TextUnit.character, "unit of text that one token stands for")
+    lower_case: bool = setting(True, "turn transcripts to lower case")
     strip_punctuation: bool = setting(True, "leave punctuation out, but for apostrophes inside words")

@@ -31,14 +31,14 @@ class Precision(Choice):
     bfloat16 = "bfloat16"
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """Changes to the training audio, never to what is recognised."""
+    """Changes to the training audio; speech that is recognised or validated on stays as it is."""
 
     num_time_masks: int = setting(2, "SpecAugment: masked stretches of time")
-    max_time_mask_frames: int = setting(20, "longest of them, in feature frames")
+    max_time_mask_frames: int = setting(20, "longest masked stretch, in feature frames")
     num_mel_masks: int = setting(2, "SpecAugment: masked bands of mel channels")
-    max_mel_mask_channels: int = setting(8, "widest of them")
+    max_mel_mask_channels: int = setting(8, "widest masked band, in mel channels")
     speeds: list[float] = setting([1.0], "speed perturbation: one factor is drawn per utterance")
     pad_share: float = setting(0.5, "share of the batches with silence around their speech …")
     max_pad_s: float = setting(2.5, "… of so many seconds on each side at most")
@@ -51,8 +51,8 @@ class AugmentConfig:
     telephone_share: float = setting(0.25, "share of the rows at 8 kHz, or as a telephone has them")
     room_share: float = setting(0.1, "share of the rows with the reverberation of a room …")
     room_s: list[float] = setting([0.1, 0.5], "… for so many seconds until it is 60 dB weaker")
-    noise_dir: str = setting("", "URI of a folder of audio that is mixed into the speech; empty: none")
-    noise_share: float = setting(0.5, "share of the utterances that it is mixed into")
+    noise_dir: str = setting("", "URI of a folder of noise that is mixed into the speech; empty: no noise")
+    noise_share: float = setting(0.5, "share of the utterances that noise is mixed into")
     noise_snr_db: list[float] = setting([5.0, 20.0], "lowest and highest speech-to-noise ratio")
 
     def __post_init__(self) -> None:
@@ -90,7 +90,7 @@ _SHARES = (*(name for name in AS_IT_IS if name.endswith("_share")), "noise_share
 _RANGES = ("background_snr_db", "gain_db", "clip_db", "room_s", "noise_snr_db")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Training of a base: from scratch, fine-tuning, or (base_model_path) one user's adapter."""
 
@@ -111,22 +111,22 @@ class TrainConfig:
     num_epochs: int = setting(20, "passes over the training data")
     batch_size: int = setting(16, "utterances per batch and worker")
     batch_s: float = setting(
-        0.0, "seconds of padded audio per batch and worker, instead of batch_size; 0: batch_size counts"
+        0.0, "seconds of padded audio per batch and worker, in place of batch_size; 0: batch_size counts"
     )
     accumulate_steps: int = setting(1, "batches per worker whose gradients make one step")
     sorta_grad: bool = setting(False, "the first epoch goes from short utterances to long ones")
     precision: Precision = setting(
-        Precision.auto, "of convolutions and the output layer in training; all else is float32"
+        Precision.auto, "type of convolutions and linear layers in training; all else is float32"
     )
-    optimizer: OptimizerType = setting(OptimizerType.adamw, "what updates the weights")
+    optimizer: OptimizerType = setting(OptimizerType.adamw, "optimizer of the weights")
     learning_rate: float = setting(1e-3, "the highest that the schedule reaches")
-    schedule: Schedule = setting(Schedule.one_cycle, "how the learning rate goes over all steps")
+    schedule: Schedule = setting(Schedule.one_cycle, "course of the learning rate over all steps")
     warmup_fraction: float = setting(0.1, "share of all steps in which the rate rises")
     hold_fraction: float = setting(0.4, "share of all steps in which tri_stage keeps the highest rate")
-    weight_decay: float = setting(1e-5, "decoupled with adamw, else L2")
+    weight_decay: float = setting(1e-5, "weight decay: decoupled with adamw, else as L2 penalty")
     max_grad_norm: float = setting(5.0, "gradients are clipped to this norm")
     ema_decay: float = setting(
-        0.0, "weights are averaged over steps with this decay, and the average is what counts; 0: off"
+        0.0, "weights are averaged over steps with this decay, and the average is validated and published; 0: off"
     )
     metric: ErrorMetric = setting(ErrorMetric.wer, "validation error by which epochs are compared; reported first")
     patience_epochs: int = setting(0, "stop after so many epochs without a better one, and publish the best; 0: off")
@@ -142,7 +142,7 @@ class TrainConfig:
     keep_checkpoints: int = setting(2, "newest checkpoints that are kept, beside the best and those of other settings")
     max_bad_steps: int = setting(20, "steps in a row without a finite loss, after which training stops")
     log_every_s: float = setting(30.0, "seconds between two lines of progress")
-    seed: int = setting(0, "weights, data order, dropout and augmentation")
+    seed: int = setting(0, "seeds weights, data order, dropout and augmentation")
 
     def __post_init__(self) -> None:
         for name in (

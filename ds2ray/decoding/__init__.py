@@ -1,1 +1,1 @@
-"""From log-probabilities to token ids, and the errors in what was decoded."""
+"""Decoders, from log-probabilities to token ids, and the errors of decoded rows."""

@@ -1,27 +1,24 @@
-"""From log-probabilities to token ids: greedy CTC decoding."""
+"""Greedy CTC decoding: the best token of every frame."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
+from ds2ray.decoding.decoder import Decoded
 from ds2ray.text import BLANK_ID
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """One row's best path, collapsed: repeats merged, blanks removed.
+class Greedy:
+    """The decoder that takes the best token of every frame and collapses the path, as CTC defines it.
 
-    Attributes:
-        token_ids: what was decoded.
-        first_frames, last_frames: encoding frames in which each token stands, both inclusive.
-        score: mean log-probability of the best path per frame, 0 at best.
+    https://www.cs.toronto.edu/~graves/icml_2006.pdf, section 3.2: best path decoding.
     """
 
-    token_ids: list[int]
-    first_frames: list[int]
-    last_frames: list[int]
-    score: float
+    def decode(self, log_probs: Tensor, lengths: Tensor) -> list[Decoded]:
+        """The best path of each row; log_probs [B, T, V], lengths [B]."""
+        return greedy(log_probs, lengths)
 
 
 def greedy(log_probs: Tensor, lengths: Tensor) -> list[Decoded]:

@@ -1,4 +1,4 @@
-"""A corpus to try everything on: spoken commands of a few base speakers and of users who speak differently."""
+"""The demo's corpus: spoken commands of a few base speakers, and of users who speak differently."""
 
 import csv
 import hashlib
@@ -50,7 +50,7 @@ KOREAN_USERS = {
 
 @dataclass(frozen=True)
 class DemoCorpus:
-    """Where the parts of a corpus are, as URIs. No sentence is in two parts."""
+    """The demo's corpus: URIs of its parts. No sentence is in two parts."""
 
     root: str
     train_manifest: str  # the base speakers
@@ -62,7 +62,7 @@ class DemoCorpus:
 
 @dataclass(frozen=True)
 class Session:
-    """What one speaker says for one part of the corpus."""
+    """The sentences that one speaker says for one part of the corpus."""
 
     part: str  # train, valid, adapt or test
     speaker: str
@@ -91,7 +91,7 @@ def make_corpus(
     korean: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> DemoCorpus:
-    """Write a corpus of FLAC files and manifests to `output_dir` (a URI), unless the very same one is there.
+    """Write a corpus of FLAC files and manifests to `output_dir` (a URI), unless the same corpus is there.
 
     Args:
         num_train_sentences: of all base speakers together; num_valid_sentences likewise.
@@ -157,7 +157,7 @@ def _write_tables(corpus: DemoCorpus, written: list[tuple[Session, list[Utteranc
 def _sessions(
     grammar: Grammar, base: dict[str, Voice], users: dict[str, Voice], counts: dict[str, int], seed: int
 ) -> list[Session]:
-    """Who says what. Every sentence is said once."""
+    """The sessions of all speakers; every sentence is in one of them."""
     num_shared = counts["train"] + counts["valid"]
     num_per_user = counts["adapt"] + counts["test"]
     sentences = grammar.draw(num_shared + len(users) * num_per_user, seed)
@@ -210,7 +210,7 @@ def with_silence(utterances: Sequence[Utterance], folder: str, seconds: float) -
 
 
 def _vary(voice: Voice, rng: random.Random) -> Voice:
-    """Nobody says two sentences at quite the same speed and pitch."""
+    """The voice at a slightly different speed and pitch: nobody says two sentences quite alike."""
     pitch = min(99, max(0, voice.pitch + rng.randint(-4, 4)))
     return replace(voice, rate_wpm=round(voice.rate_wpm * rng.uniform(0.93, 1.07)), pitch=pitch)
 

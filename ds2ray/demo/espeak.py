@@ -43,7 +43,7 @@ def synthesise(requests: Iterable[tuple[str, Voice]]) -> tuple[list[np.ndarray],
     lines = []
     for text, voice in requests:
         if voice.variant and not (Path(data_path) / "voices" / "!v" / voice.variant).is_file():
-            raise InputError(f"espeak-ng has no voice variant {voice.variant!r}")  # it would speak without one
+            raise InputError(f"espeak-ng has no voice variant {voice.variant!r}")  # it would leave the variant out
         name = f"{voice.language}+{voice.variant}" if voice.variant else voice.language
         lines.append(json.dumps([text, name, voice.rate_wpm, voice.pitch, voice.pitch_range]) + "\n")
     worker = subprocess.run(

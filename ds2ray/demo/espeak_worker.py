@@ -1,8 +1,8 @@
 """The program of the process that speaks: one JSON request a line on stdin, PCM on stdout. Standard library only.
 
 espeak-ng keeps state between utterances (flutter, echo, noise), not all of which its own reset reaches. Every
-utterance is therefore spoken by a fork of a process that has never spoken: what it sounds like depends on its
-request alone. The process has one thread, so forking it is safe, and a crash in the library ends only a fork.
+utterance is therefore spoken by a fork of a process that has never spoken: its sound depends on its request alone.
+The process has one thread, so forking it is safe, and a crash in the library ends only a fork.
 
 A request is `[text, voice name, rate in words a minute, pitch, pitch range]`; a reply is the number of bytes
 (uint32, little-endian) and as many bytes of 16-bit little-endian mono PCM. The first reply, before any request, is

@@ -1,4 +1,4 @@
-"""The demo's result: what each user gained, as a table, as a picture and as the last line."""
+"""The demo's result: the gain of each user, as a table, as a picture and as the last line."""
 
 import io
 from collections.abc import Sequence
@@ -54,10 +54,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class DemoRow:
-    """One user of the result: errors are those of the test sentences."""
+    """A user's row of the result; errors are those of the test sentences."""
 
     user_id: str
-    speech_s: float  # that the adapter was trained on
+    speech_s: float  # of the adapter's training
     plain: Comparison
     in_silence: Comparison  # with silence around each sentence
     seconds: float  # of training

@@ -1,4 +1,4 @@
-"""What the demo speakers say: small grammars of home and office commands."""
+"""The sentences of the demo: small grammars of home and office commands."""
 
 import random
 import re
@@ -17,7 +17,7 @@ class Grammar:
     slots: Mapping[str, tuple[str, ...]]
 
     def num_sentences(self) -> int:
-        """How many sentences there are, those counted twice that two templates give."""
+        """The number of sentences; a sentence of two templates counts twice."""
         return sum(prod(len(self.slots[s]) for s in re.findall(r"{(\w+)}", t)) for t in self.templates)
 
     def draw(self, count: int, seed: int) -> list[str]:
@@ -26,7 +26,7 @@ class Grammar:
         Raises:
             InputError: the grammar is too small for so many.
         """
-        most = self.num_sentences() * 3 // 4  # drawing the last ones would take long
+        most = self.num_sentences() * 3 // 4  # a random draw rarely hits the last unused ones
         if count > most:
             raise InputError(f"{count} different sentences are asked for; the demo grammar gives up to {most}")
         rng = random.Random(f"{seed}/sentences")
@@ -37,7 +37,7 @@ class Grammar:
         return list(drawn)
 
 
-# Few words, each said often: what a base can learn from minutes of speech on two processor cores.
+# few words, each said often, so that a base learns them from minutes of speech on two processor cores
 ENGLISH = Grammar(
     templates=(
         "{switch} the {room} {device} {when}",

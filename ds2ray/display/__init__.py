@@ -1,11 +1,11 @@
-"""What a job says to the terminal or log that it was started from: the only place that prints.
+"""The display of a job, on the terminal or in the log that it was started from: the only room that prints.
 
-`say` prints a line that stays, `show` a table. `doing` tells what is going on: on a terminal one display at the bottom
-that is always up to date, in a log a line every half minute.
+`say` prints a line that stays, `show` a table. `doing` tells the progress: on a terminal one display at the bottom that
+is always up to date, in a log a line every half minute.
 
 The display is live where a person can see it: on stdout if that is a terminal, else on stderr if stdout goes into a
-file. Where stdout is a pipe its reader may be using the terminal (`| less`), so there are lines only; so there are with
-`TERM=dumb` and with `CI`.
+file. Where stdout is a pipe, its reader may be using the terminal (`| less`), so there are lines only, as there are
+with `TERM=dumb` and with `CI`.
 """
 
 import math
@@ -23,7 +23,7 @@ _display: Display = LogDisplay()
 
 
 def say(line: str = "") -> None:
-    """Print a line, or several, that stay. Control characters, which a terminal would obey, are shown as such."""
+    """Print one or several lines that stay. Control characters, which a terminal would obey, are shown as escapes."""
     _display.say(visible(line))
 
 
@@ -38,12 +38,12 @@ def page(text: str) -> None:
 
 
 def complain(line: str) -> None:
-    """Print a line on what stderr is at the time, which a live display takes the place of."""
+    """Print a line to `sys.stderr` as it is at the time: a live display puts a stream there that prints above it."""
     print(visible(line), file=sys.stderr, flush=True)
 
 
 def doing(phase: str, *facts: str, share: float | None = None, every_s: float = INTERVAL_S) -> None:
-    """Tell what is going on; may be called far more often than anybody wants to read.
+    """Tell the progress; may be called far more often than anybody wants to read.
 
     Args:
         facts, share: see `Doing`.
@@ -53,23 +53,23 @@ def doing(phase: str, *facts: str, share: float | None = None, every_s: float = 
 
 
 def idle() -> None:
-    """Nothing is going on any more: lines that are said from now on are the last ones."""
+    """Take the progress away: only the job's last lines follow."""
     _display.doing(Doing(""), math.inf)
 
 
 def telling(phase: str) -> Tell:
-    """`doing` for a phase whose facts come as one line."""
+    """A function that takes a line of progress and tells it as the facts of this phase."""
     return lambda fact: doing(phase, fact)
 
 
 def is_live() -> bool:
-    """Whether somebody watches: then news every second are welcome."""
+    """Whether the display is live, so that news every second are seen; a log takes a line every half minute."""
     return _display.live
 
 
 @contextmanager
 def opened() -> Iterator[None]:
-    """The display that suits the process's terminal, until the end of the context."""
+    """A context with the display that suits the process's streams."""
     global _display
     before, stream = _display, live_stream()
     if stream is None:

@@ -1,4 +1,4 @@
-"""What a display shows, and what any display can do."""
+"""Progress as a display shows it, and the methods of every display."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Drawn = Callable[[int], "RenderableType"]
-"""Columns that there are → what is shown in them."""
+"""Takes the number of columns; returns a table that fits them."""
 
 
 @dataclass(frozen=True)
 class Doing:
-    """What is going on.
+    """The progress of a job at a moment.
 
     Attributes:
-        phase: in a few words: `starting Ray`.
-        facts: how far it is: `3/8 users`, `eta 2m`.
-        share: of the work that is done, 0 to 1; None where nobody knows.
+        phase: the current work in a few words: `starting Ray`.
+        facts: numbers that tell how far the work is: `3/8 users`, `eta 2m`.
+        share: share of the work that is done, 0 to 1; None where it is not known.
     """
 
     phase: str
@@ -31,7 +31,7 @@ class Doing:
 
 
 class Display(Protocol):
-    """Where a job's words go."""
+    """A display: it prints lines and tables that stay, and shows progress."""
 
     live: bool
 

@@ -1,4 +1,4 @@
-"""The live display of a terminal: what is going on, at the bottom, below the lines that stay."""
+"""The live display of a terminal: progress at the bottom, below the lines that stay."""
 
 import os
 import sys
@@ -26,9 +26,9 @@ BAR_FROM = 72
 
 
 class _Console(Console):
-    """A console that leaves the cursor as it is: however the process ends, the terminal has one.
+    """A console that never hides the cursor, so that the terminal still has one however the process ends.
 
-    Its size is that of its own stream at the time; rich asks the process's others first.
+    Its size is that of its own stream at the time; rich would ask the process's other streams first.
     """
 
     @property  # type: ignore[misc]  # rich lets it be set, too
@@ -44,7 +44,7 @@ class _Console(Console):
 
 
 class _Above(FileProxy):
-    """Takes the place of a stream that is the terminal: whole lines appear above the display."""
+    """A stream that replaces stdout or stderr on the terminal: whole lines appear above the display."""
 
     def __init__(self, console: Console, stream: TextIO, lock: threading.RLock) -> None:
         super().__init__(console, stream)
@@ -60,9 +60,9 @@ class _Above(FileProxy):
 
 
 class LiveDisplay:
-    """Lines that stay, and below them what is going on.
+    """A display with lines that stay, and the progress below them.
 
-    Whatever is written passes one lock: rich lets a thread draw by a place of the cursor that another has changed.
+    All output takes one lock, since rich would let one thread draw at a cursor that another has moved.
 
     Args:
         stream: the terminal.
@@ -73,13 +73,13 @@ class LiveDisplay:
     def __init__(self, stream: TextIO) -> None:
         # lines belong to stdout, wherever the display is
         self.stdout, self.on_stdout = sys.stdout, stream is sys.stdout
-        # forced: FORCE_COLOR and the like would speak for any stream
+        # forced, so that variables such as FORCE_COLOR do not decide
         terminal = cast(TextIO, Surviving(stream))
         self.console = _Console(file=terminal, force_terminal=True, force_interactive=True)
         self.spinner = Spinner("dots" if self.console.encoding.startswith("utf") else "line", style="cyan")
         self.now = Doing("")
         self.since_s = time.monotonic()
-        self.lock = threading.RLock()  # a signal handler may come upon its own thread
+        self.lock = threading.RLock()  # a signal handler may run in the thread that holds it
         self.ended = threading.Event()
         self.drawing = Live(
             get_renderable=self.drawn,
@@ -126,7 +126,7 @@ class LiveDisplay:
             self.redirected.close()
 
     def _begin(self) -> None:
-        # what others print, Ray for one, appears above
+        # output of other code, such as Ray's, appears above
         if self.on_stdout:
             self.redirected.enter_context(redirect_stdout(_Above(self.console, sys.stdout, self.lock)))
         if is_terminal(sys.stderr):
@@ -141,7 +141,7 @@ class LiveDisplay:
                 self.drawing.refresh()
 
     def drawn(self) -> RenderableType:
-        """Phase, time and bar in a line, facts in those below."""
+        """The progress as it is drawn: phase, time and bar in a line, facts in the line below."""
         now = self.now
         if not now.phase:
             return Text()

@@ -11,7 +11,7 @@ from ds2ray.display.streams import Surviving, columns
 
 @dataclass
 class LogDisplay:
-    """Lines on stdout."""
+    """A display that prints lines to stdout."""
 
     live: bool = False
     last_s: float = field(default_factory=time.monotonic)

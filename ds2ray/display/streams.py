@@ -1,4 +1,4 @@
-"""Which of a process's streams are terminals, and what happens when one of them is closed."""
+"""The standard streams of a process: which of them are terminals, and output to a stream that has been closed."""
 
 import errno
 import io
@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 LOG_WIDTH = 160
-"""Columns of a table where nobody knows how wide a line may be."""
+"""Columns of a table where the width of a line is not known."""
 
 
 def make_whole() -> None:
     """Give a process the three streams that it may have been started without (`>&-`), and let them print anything.
 
-    What a terminal's encoding lacks is printed as a question mark. Without a file on descriptor 1, whatever is opened
-    next, a socket even, would receive what is printed.
+    A character that the terminal's encoding lacks is printed as a question mark. Without a file on descriptor 1, the
+    file or socket that is opened next would get that number and receive the output.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
@@ -36,7 +36,7 @@ def terminals() -> list[int]:
 
 
 def send_nowhere(descriptors: Iterable[int]) -> None:
-    """What is printed there from now on is lost, as it would be, without the error that a closed terminal gives."""
+    """Point descriptors at /dev/null: output to a closed terminal is then lost without an error."""
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in descriptors:
         os.dup2(null, descriptor)
@@ -54,7 +54,7 @@ def live_stream() -> TextIO | None:
 
 
 def columns() -> int:
-    """How wide a table may be: as the terminal, if there is one that will show it, else LOG_WIDTH."""
+    """The width of a table in columns: that of the terminal, if one will show it, else LOG_WIDTH."""
     given = os.environ.get("COLUMNS", "")
     if given.isdigit() and int(given):
         return int(given)
@@ -66,7 +66,7 @@ def columns() -> int:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether the stream is one; a closed one is not."""
+    """Whether the stream is a terminal; a closed stream is none."""
     try:
         return stream is not None and stream.isatty()
     except ValueError:
@@ -74,7 +74,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def _is_file(stream: TextIO | None) -> bool:
-    """Whether what is written there is a file's, or nobody's, rather than another program's."""
+    """Whether output to the stream goes into a file or to /dev/null, and not to another program."""
     try:
         mode = os.fstat(stream.fileno()).st_mode if stream is not None else 0
     except (OSError, ValueError):
@@ -83,7 +83,7 @@ def _is_file(stream: TextIO | None) -> bool:
 
 
 class Surviving:
-    """A stream whose reader may go (`| head`, a closed terminal): what is written then goes nowhere."""
+    """A stream whose reader may leave (`| head`, a closed terminal): later output is then lost without an error."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream

@@ -1,5 +1,5 @@
-"""The seam between acoustic models and all that trains and uses them: a stem, stages with places for adapters between
-them, and what turns the last stage's output into scores of tokens.
+"""The seam between acoustic models and the code that trains and uses them: a stem, stages with places for adapters
+between them, and a classifier that turns the last stage's output into scores of tokens.
 
 Shapes: B utterances, S samples, F feature frames, M mel channels, T encoding frames, D width of the encodings at a
 place, V size of the vocabulary with the blank.
@@ -25,12 +25,16 @@ ADAPTER_PREFIX = "adapter."
 class AcousticModel(nn.Module, ABC):
     """Features → stem → stages → log-probabilities for CTC (blank id 0), with an optional adapter at one place.
 
-    The *trunk* is everything before the adapter, the *head* everything after it. A member gives `stages`, `stem` and
-    `classify`, which must let padding change no row: stem and stages zero whatever lies after a row's end, and stages
-    in evaluation mode take no notice of what lies there.
+    The *trunk* is everything before the adapter, the *head* everything after it. A subclass has `stages`, `stem` and
+    `classify`, which must let padding change no row: the outputs of stem and stages are zero after a row's end, and
+    stages in evaluation mode ignore their input there.
 
     Attributes:
-        shape: what planning knows of the model, and how it hears.
+        shape: the model's sizes by arithmetic alone, with its settings and those of its features.
+        num_classes: size of the vocabulary with the blank.
+        adapter: the adapter that is trained or used; None: the base alone.
+        adapter_enabled: whether `forward` uses the adapter.
+        adapter_layer: place of the adapter: the number of stages before it.
         bfloat16_in: classes of modules that may compute in bfloat16 while frozen; see `in_bfloat16`.
     """
 
@@ -52,11 +56,11 @@ class AcousticModel(nn.Module, ABC):
 
     @abstractmethod
     def stem(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """What comes before the first stage: features [B, F, M] and lengths [B] → [B, T, D] and lengths [B]."""
+        """The layers before the first stage: features [B, F, M] and lengths [B] → [B, T, D] and lengths [B]."""
 
     @abstractmethod
     def classify(self, x: Tensor) -> Tensor:
-        """What comes after the last stage, frame by frame: [B, T, D] → scores of the tokens [B, T, V]."""
+        """The layers after the last stage, frame by frame: [B, T, D] → scores of the tokens [B, T, V]."""
 
     def features(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
         """Waveforms float32 [B, S], zero after each row's end, and their lengths [B] → features [B, F, M] and lengths
@@ -72,7 +76,7 @@ class AcousticModel(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights lie."""
+        """The device of the weights."""
         return next(self.parameters()).device
 
     def layer_index(self, after_layer: int) -> int:
@@ -88,7 +92,7 @@ class AcousticModel(nn.Module, ABC):
         return self.shape.width(after_layer)
 
     def add_adapter(self, config: AdapterConfig) -> None:
-        """Put a fresh adapter in, in place of the one before."""
+        """Put a fresh adapter into the model; it replaces the one before."""
         self.adapter_layer = self.layer_index(config.after_layer)
         adapter = build_adapter(self.encoding_dim(config.after_layer), config)
         self.adapter = adapter.to(self.device)
@@ -110,7 +114,7 @@ class AcousticModel(nn.Module, ABC):
     def forward_rows(
         self, features: Tensor, lengths: Tensor, adapters: Sequence[tuple[Adapter, int, Tensor]]
     ) -> tuple[Tensor, Tensor]:
-        """As `forward` in evaluation mode, with other adapters for other rows, in one pass.
+        """Log-probabilities and lengths as of `forward` in evaluation mode, with an adapter per row, in one pass.
 
         Args:
             adapters: (adapter, its `after_layer`, int64 row indices); rows in none of them pass the base alone.
@@ -125,7 +129,7 @@ class AcousticModel(nn.Module, ABC):
         return self.head(x, lengths, after_layer=LAST_LAYER), lengths
 
     def trunk(self, features: Tensor, lengths: Tensor, after_layer: int | None = None) -> tuple[Tensor, Tensor]:
-        """Everything before the adapter (or `after_layer`): encodings [B, T, D] and their lengths [B]."""
+        """The trunk up to the adapter (or `after_layer`): encodings [B, T, D] and their lengths [B]."""
         end = self.adapter_layer if after_layer is None else self.layer_index(after_layer)
         x, lengths = self.stem(features, lengths)
         for stage in self.stages[:end]:
@@ -133,7 +137,7 @@ class AcousticModel(nn.Module, ABC):
         return x, lengths
 
     def head(self, encodings: Tensor, lengths: Tensor, after_layer: int | None = None) -> Tensor:
-        """Everything after the adapter (or `after_layer`): encodings [B, T, D] → log-probabilities [B, T, V].
+        """The head from the adapter (or `after_layer`) on: encodings [B, T, D] → log-probabilities [B, T, V].
 
         Frames after a row's end do not change those before it while the head is in evaluation mode.
         """
@@ -144,7 +148,7 @@ class AcousticModel(nn.Module, ABC):
         return torch.log_softmax(self.classify(x).float(), dim=2)
 
     def freeze_base_model(self) -> None:
-        """Only the adapter trains from here on: no gradient, no statistic and no dropout of the base changes."""
+        """Freeze the base: it gets no gradients and stays in evaluation mode, so that only the adapter trains."""
         self.base_frozen = True
         for parameter in self.base_parameters():
             parameter.requires_grad_(False)
@@ -158,7 +162,7 @@ class AcousticModel(nn.Module, ABC):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """As for any module, but a frozen base stays in evaluation mode."""
+        """Set the mode, as of any module, but keep a frozen base in evaluation mode."""
         super().train(mode)
         if self.base_frozen:
             for name, module in self.named_children():

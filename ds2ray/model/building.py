@@ -1,4 +1,4 @@
-"""The model of every architecture. What planning knows of them stands in `ds2ray.shapes.architectures`."""
+"""The model of every architecture; `ds2ray.shapes.architectures` has their shapes."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ BUILDERS: dict[Architecture, Builder] = {
 
 
 def build_model(config: ModelConfig, audio: AudioConfig, num_classes: int) -> AcousticModel:
-    """A model of the given settings, without an adapter, with weights of torch's generator.
+    """A model of the given settings, without an adapter, with random weights from torch's generator.
 
     Args:
         num_classes: size of the vocabulary with the blank.

@@ -1,5 +1,5 @@
-"""Single files of tensors and plain values, `model.pt` among them: opened with `weights_only=True`, so that no code of
-a file is ever run."""
+"""Single files of tensors and plain values, such as `model.pt`: opened with `weights_only=True`, so that no code in a
+file is ever run."""
 
 import io
 import pickle
@@ -53,7 +53,7 @@ def load_model_file(uri: str, device: torch.device | str = "cpu") -> Base:
 
 @contextmanager
 def complete(uri: str) -> Iterator[None]:
-    """What a file lacks, or holds in another form than it should, is an ArtifactCorruptError."""
+    """A context that turns errors from missing or malformed values of a file into an ArtifactCorruptError."""
     try:
         yield
     except NewerReleaseError:
@@ -70,7 +70,12 @@ def write_tensor_file(uri: str, content: dict[str, Any]) -> None:
 
 
 def read_tensor_file(uri: str, expected_format: str, remedy: str) -> dict[str, Any]:
-    """What `write_tensor_file` wrote. Raises InputError for another file, ArtifactCorruptError for a damaged one."""
+    """The content that `write_tensor_file` wrote. Raises InputError for another file, ArtifactCorruptError for damage.
+
+    Args:
+        expected_format: the value of "format" in the content.
+        remedy: the last part of the message of an InputError.
+    """
     try:
         content = torch.load(io.BytesIO(storage.read_bytes(uri)), map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

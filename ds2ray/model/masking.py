@@ -37,7 +37,7 @@ class MaskedBatchNorm(nn.Module):
 
     def _batch_statistics(self, x: Tensor, mask: Tensor, channel_dim: int) -> tuple[Tensor, Tensor]:
         others = [dim for dim in range(x.dim()) if dim != channel_dim]
-        x = x.float()  # eight bits of a bfloat16 cannot count the frames of a batch, and variances need more, too
+        x = x.float()  # the eight bits of a bfloat16 are too few to count frames and for variances
         per_channel = mask.float().sum() * (x.numel() / x.shape[channel_dim] / mask.numel())
         sums = torch.stack([x.sum(others), x.square().sum(others), per_channel.expand(x.shape[channel_dim])])
         if dist.is_initialized() and dist.get_world_size() > 1:
@@ -47,7 +47,7 @@ class MaskedBatchNorm(nn.Module):
         with torch.no_grad():
             count = sums[2]
             unbiased = var * (count / (count - 1).clamp(min=1))
-            # a batch that is not finite is skipped by the trainer, and must leave no trace here either
+            # the trainer skips the step of a batch that is not finite: its statistics are left out, too
             finite = sums.isfinite().all()
             self.running_mean.copy_(torch.where(finite, self.running_mean.lerp(mean, self.momentum), self.running_mean))
             self.running_var.copy_(

@@ -1,4 +1,4 @@
-"""Bases and adapters between the store, which holds bytes, and torch, which holds modules."""
+"""Bases and adapters as modules of torch, read from the store, which holds bytes, and written to it."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def publish_base(store: Store, base: Base, run_id: str, metrics: dict[str, Any])
 
 
 def ensure_base(store: Store, base: Base, run_id: str) -> None:
-    """See that the store has this base. It becomes the newest only where there was none."""
+    """Write the base unless the store has it. It becomes the newest only where the store had no base."""
     known = list_bases(store)
     if base.base_id not in known:
         weights = to_bytes(base.model.base_state())
@@ -69,7 +69,7 @@ def open_base(store: Store, base: str = "", device: torch.device | str = "cpu") 
 
     Raises:
         InputError: there is no such base.
-        ArtifactCorruptError: what is stored is not what was published.
+        ArtifactCorruptError: its files are missing or have changed since they were published.
     """
     if base.endswith(MODEL_FILE_SUFFIX):
         opened = load_model_file(base, device)
@@ -102,7 +102,7 @@ def open_adapter(store: Store, user_key: str, base: Base) -> tuple[AdapterPointe
 
     Raises:
         BaseMismatchError: it belongs to another base; both are named.
-        ArtifactCorruptError: what is stored is not what was published.
+        ArtifactCorruptError: its files are missing or have changed since they were published.
     """
     pointer = read_pointer(store, user_key)
     if pointer is None:

@@ -11,19 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from ds2ray.config import AudioConfig, ModelConfig, audio_to_plain, model_to_plain
-from ds2ray.errors import ArtifactCorruptError, NewerReleaseError
+from ds2ray.errors import ArtifactCorruptError
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.building import build_model
 from ds2ray.shapes.architectures import shape_of
+from ds2ray.shapes.fingerprints import FINGERPRINT_VERSION, require_known_version
 from ds2ray.text import Vocabulary
-
-FINGERPRINT_VERSION = 2
-"""How the fingerprints of new bases are computed: 1 was without the model's settings. A base keeps its own."""
 
 
 @dataclass(frozen=True)
 class Base:
-    """A base with everything that it needs to recognise speech."""
+    """A base: the model, its settings, those of its features, and the vocabulary."""
 
     model: AcousticModel
     model_config: ModelConfig
@@ -41,7 +39,7 @@ class Base:
         vocabulary: Vocabulary,
         fingerprint_version: int = FINGERPRINT_VERSION,
     ) -> "Base":
-        """A base from its parts, of which the model hears as `audio` says from here on; computes the fingerprint."""
+        """A base from its parts, with its fingerprint; the model's features are set to those of `audio`."""
         model.shape = shape_of(model_config, audio)
         state = model.base_state()
         fingerprint = base_fingerprint(state, model_config, audio, vocabulary, fingerprint_version)
@@ -54,7 +52,7 @@ class Base:
 
 
 def weights_fingerprint(state: Mapping[str, Tensor]) -> str:
-    """sha256 over names, types, shapes and bytes, in the order of the names."""
+    """sha256 over the names, types, shapes and bytes of weights, in the order of the names."""
     digest = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()
@@ -124,14 +122,7 @@ def build_base(
     fingerprint_version: int = FINGERPRINT_VERSION,
 ) -> Base:
     """A base from configs and weights, strictly checked. Raises NewerReleaseError or ArtifactCorruptError."""
-    if fingerprint_version > FINGERPRINT_VERSION:
-        raise NewerReleaseError(
-            f"{where}: fingerprints of version {fingerprint_version} are not known: it was written by a newer release "
-            "of ds2ray; install that one, or write it again with this one"
-        )
+    require_known_version(fingerprint_version, where)
     model = build_model(model_config, audio, len(vocabulary))
     load_strictly(model, state, where)
-    try:
-        return Base.of(model, model_config, audio, vocabulary, fingerprint_version)
-    except ValueError as error:
-        raise ArtifactCorruptError(f"{where}: {error}") from error
+    return Base.of(model, model_config, audio, vocabulary, fingerprint_version)

@@ -1,4 +1,4 @@
-"""What was left out and why: counts by cause, and a table of every row."""
+"""Rows that were left out of packs: their number by cause, and a table of all of them with their problems."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ _MAX_CAUSES = 20
 
 
 def dropped_rows(problems: Iterable[Problem]) -> list[list[Problem]]:
-    """Problems by row: a row may have several."""
+    """The problems of each row that was left out: a row may have several."""
     rows: dict[tuple[str, int, str], list[Problem]] = {}
     for problem in problems:
         # two users may share a manifest, whose rows are each read for both
@@ -22,7 +22,7 @@ def dropped_rows(problems: Iterable[Problem]) -> list[list[Problem]]:
 
 
 def write_dropped(uri: str, problems: Iterable[Problem]) -> None:
-    """Write a line for each problem, in the order of tables and their lines."""
+    """Write a CSV with a line for each problem, in the order of tables and their lines."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -33,7 +33,7 @@ def write_dropped(uri: str, problems: Iterable[Problem]) -> None:
 
 
 def causes_table(rows: Sequence[Sequence[Problem]]) -> list[str]:
-    """Lines of a table: how many rows were left out for which cause, with an example. A row counts by its first."""
+    """The lines of a table: the rows left out, by cause, with an example. The first problem of a row is its cause."""
     if not rows:
         return []
     counts = Counter(cause(row[0]) for row in rows)

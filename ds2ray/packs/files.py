@@ -1,4 +1,4 @@
-"""Packs: Parquet files of utterances with the bytes of their audio, as a manifest that holds everything.
+"""Packs: Parquet files of utterances with the bytes of their audio, each a manifest that holds everything.
 
     columns      utterance_id, user_id, audio (binary: a whole audio file), duration_s, transcript
     row groups   of about 8 MB of audio, so that a reader needs that much memory, whatever the size of the file
@@ -30,7 +30,7 @@ _ROW_COLUMNS = ("utterance_id", "user_id", "duration_s", "transcript")
 
 
 def content_version(utterances: Iterable[Utterance]) -> str:
-    """What a pack holds, in 32 hex digits: ids, transcripts and bytes of audio, in whatever order they come.
+    """The version of a pack: 32 hex digits of a digest over ids, transcripts and bytes of audio, in any order.
 
     Durations are left out, because the audio decides them. The encoding as Parquet has no part in it: the same speech
     packed by another release has the same version.
@@ -77,11 +77,11 @@ def read_shard(uri: str, row_groups: Iterable[int] | None = None) -> Iterator[Ut
     """The utterances of a pack with their audio's bytes, in its order; only one row group is in memory at a time.
 
     Args:
-        row_groups: which to read, in this order; None: all. `manifest.parquet` says where an utterance lies.
+        row_groups: the row groups to read, in this order; None: all. `manifest.parquet` has each utterance's.
 
     Raises:
-        FileNotFoundError: there is no such pack.
-        InputError: it is none.
+        FileNotFoundError: there is no such file.
+        InputError: the file is no pack.
     """
     with _opened(uri) as file:
         groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
@@ -95,7 +95,7 @@ def read_shard(uri: str, row_groups: Iterable[int] | None = None) -> Iterator[Ut
 
 
 def pack_rows(uri: str) -> "pa.Table":
-    """What a pack holds without its audio, which is not fetched.
+    """The rows of a pack without their audio, which is not fetched.
 
     Returns:
         Columns utterance_id, user_id, duration_s, transcript, row_group (from 0) and row (in the pack, from 1).
@@ -111,7 +111,7 @@ def pack_rows(uri: str) -> "pa.Table":
 
 @contextmanager
 def _opened(uri: str) -> "Iterator[pq.ParquetFile]":
-    """A pack whose parts are fetched as they are read. Raises InputError where it is none."""
+    """A context with a pack whose parts are fetched as they are read. Raises InputError where the file is no pack."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

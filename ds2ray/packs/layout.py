@@ -1,4 +1,4 @@
-"""Which utterances go into which pack. Pure: it opens nothing."""
+"""The division of utterances among packs. Pure: no file is opened."""
 
 import hashlib
 import json
@@ -13,14 +13,14 @@ from ds2ray.tables.manifest import Utterance
 from ds2ray.tables.problems import Problem, ProblemKind, shown
 
 LAYOUT_VERSION = 1
-"""Part of every source: packs are made anew where the way of making them changes."""
+"""Part of every source, so that all packs are made anew when the way of making them changes."""
 
 _MIN_FILL, _MAX_FILL = 0.5, 2.0  # shares of the wanted size beyond which a shard is divided among others
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An utterance to pack, and where it comes from."""
+    """An utterance to pack, and the table that it is from."""
 
     utterance: Utterance
     manifest_uri: str
@@ -28,7 +28,7 @@ class Member:
     version_tag: str  # changes when the audio does
 
     def refused(self, column: str, value: object, reason: str, remedy: str) -> Problem:
-        """Why its row cannot be packed."""
+        """The problem of a row that cannot be packed."""
         u, kind = self.utterance, ProblemKind.row
         place = (self.manifest_uri, u.line, kind, column, shown(value))
         return Problem(*place, reason, remedy, u.utterance_id, u.user_id)
@@ -36,7 +36,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Pack:
-    """A file to be: `source` tells whether it has to be made anew, before any audio is read."""
+    """A pack that is to be made. Its `source` tells, before any audio is read, whether an earlier one will do."""
 
     name: str
     user_id: str  # empty for shards
@@ -49,10 +49,10 @@ class Pack:
 
 
 def packs_by_user(members: Iterable[Member], settings: Mapping[str, Any]) -> tuple[list[Pack], list[Problem]]:
-    """A pack per user, in the order of their ids, and the rows that belong to no usable user or repeat an id.
+    """A pack per user, in the order of user ids, and problems of the rows that name no usable user or repeat an id.
 
     Args:
-        settings: that decide which audio is usable: sources hold them, too.
+        settings: the settings that decide which audio is usable, as part of each source.
 
     Raises:
         InputError: two users would share a file.
@@ -88,11 +88,11 @@ def packs_by_shard(
     """Packs of about the same size; an utterance stays in the shard where it was.
 
     Args:
-        previous: the shard's number by utterance id, as it was packed before.
-        settings: that decide which audio is usable: sources hold them, too.
+        previous: number of the shard by utterance id, as packed before.
+        settings: the settings that decide which audio is usable, as part of each source.
 
     Returns:
-        The packs by number, and the rows that repeat an id. Where users share utterance ids, those become
+        The packs by number, and problems of the rows that repeat an id. Where users share utterance ids, those become
         `<user>/<utterance>`, so that every id is unique among all shards.
     """
     listed = list(members)
@@ -152,7 +152,7 @@ def assign_shards(
 
 
 def source_of(members: Sequence[Member], settings: Mapping[str, Any]) -> str:
-    """What a pack is made from, in 32 hex digits, as far as it is known without reading any audio."""
+    """The source of a pack: 32 hex digits of a digest over all that it is made from, as known without reading audio."""
     rows = sorted(
         (u.utterance_id, u.user_id, u.audio if isinstance(u.audio, str) else "", member.version_tag, u.transcript)
         for member in members
@@ -171,7 +171,7 @@ def _qualified(member: Member) -> Member:
 
 
 def _unique(members: Iterable[Member]) -> tuple[list[Member], list[Problem]]:
-    """Members whose id is not used before, and the problems of the others."""
+    """The members whose id no member before has, and the problems of the others."""
     first: dict[str, Member] = {}
     problems = []
     for member in members:

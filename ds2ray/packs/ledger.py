@@ -1,4 +1,4 @@
-"""What was packed from what, so that a further run reads only what has changed.
+"""The ledger of packs and their sources, so that the next run reads only audio that has changed.
 
 <folder>/<name>.<version>.parquet     the packs: immutable, named by their content
 <folder>/packed.parquet               a row per pack: name, source, version, num_utterances, speech_s, size_bytes
@@ -40,7 +40,7 @@ class Packed:
 
 
 class Ledger:
-    """The packs of a folder. `packs` are the file names that were there when it was opened."""
+    """The ledger of a folder. `packs` are the file names of its packs at the time of opening."""
 
     def __init__(self, folder_uri: str) -> None:
         self.folder_uri = folder_uri
@@ -58,12 +58,12 @@ class Ledger:
                 continue  # written by another release or damaged: its packs are read again, nothing is lost
 
     def find(self, name: str, source: str) -> Packed | None:
-        """The stored pack that was made from this very source."""
+        """The stored pack of this name and source; None where there is none."""
         packed = self._known.get((name, source))
         return packed if packed and packed.file_name in self.packs else None
 
     def write_part(self, rows: Iterable[Packed]) -> None:
-        """Note packs while a run is under way."""
+        """Write packs down while a run is under way, for a run after an interruption."""
         listed = list(rows)
         if listed:
             self._num_parts += 1
@@ -72,7 +72,7 @@ class Ledger:
             storage.write_table(storage.join(self.folder_uri, part), _table(listed))
 
     def close(self, rows: Iterable[Packed]) -> None:
-        """Write the packs of a complete run in place of everything noted before."""
+        """Write the packs of a complete run; they replace everything written down before."""
         storage.write_table(storage.join(self.folder_uri, _LEDGER), _table(rows))
         for part in self._parts:
             storage.delete(storage.join(self.folder_uri, part))

@@ -1,4 +1,4 @@
-"""Making packs: audio is read, checked, and written with its transcripts; several at once, in bounded memory."""
+"""The making of packs: audio is read, checked and written with its transcripts, in bounded memory."""
 
 import math
 import time
@@ -17,12 +17,12 @@ from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.problems import Problem, ProblemKind
 from ds2ray.tables.validation import DURATION_CORRECTED, validate
 
-_COPIES = 4  # of a pack's audio that are in memory at once, about, as measured: as read, in the encoder, as written
+_COPIES = 4  # of a pack's audio in memory at once, as measured: as read, in the encoder, as written
 
 
 @dataclass(frozen=True)
 class Made:
-    """What became of a pack. `packed` is None where none of it could be used."""
+    """A pack as it was made. `packed` is None where no utterance could be used."""
 
     pack: Pack
     packed: Packed | None
@@ -38,7 +38,7 @@ def make_pack(
 
     Args:
         stored: file names of the packs in the folder.
-        readers: reads the audio files; not the pool that this function runs in.
+        readers: threads that read audio files; not the pool that this function runs in.
 
     Raises:
         StorageError: the store cannot be reached or refuses the credentials.
@@ -80,9 +80,9 @@ def make_pack(
 def make_packs(
     packs: Sequence[Pack], make: Callable[[Pack], Made], *, threads: int, memory_bytes: float, tick_s: float
 ) -> Generator[Made | None]:
-    """Make packs, as many at once as threads and memory allow; yields each as it is done, and None every `tick_s`.
+    """Make packs, as many at once as threads and memory allow; yields each when it is made, and None every `tick_s`.
 
-    A pack that needs more memory than is allowed is made alone. Where one raises, no further one is begun.
+    A pack that needs more than `memory_bytes` is made alone. After an error no further pack is begun.
     """
     waiting = sorted(packs, key=lambda pack: -pack.size_bytes)  # the largest first, so that none is left for the end
     running: dict[Future[Made], float] = {}
@@ -122,7 +122,7 @@ def _read(member: Member, decode_audio: bool) -> bytes | Problem:
         remedy = "replace the file (wav, flac, ogg, mp3 or 16-bit 16 kHz mono .pcm)"
         return _audio_problem(member, str(error), remedy)
     except StorageError as error:
-        if isinstance(audio, str) and storage.is_local(audio):  # one file's permissions, not the whole store
+        if isinstance(audio, str) and storage.is_local(audio):  # permissions of this file, not a server's failure
             return _audio_problem(member, str(error), "make the file readable")
         raise
 
@@ -134,7 +134,7 @@ def _audio_problem(member: Member, reason: str, remedy: str) -> Problem:
 
 
 def _in_its_place(problem: Problem, member: Member) -> Problem:
-    """A problem that was found in a pack, as one of the row that the utterance is from."""
+    """A problem found in a pack, with the table and line that the utterance is from."""
     u = member.utterance
     value = _shown_audio(u) if problem.column == "audio" else problem.value
     return replace(problem, manifest_uri=member.manifest_uri, line=u.line, value=value)

@@ -1,8 +1,7 @@
-"""Audio in shards, by reference: `<URI of a shard>#<row group>/<row>`, as manifest.parquet of a packed corpus says.
+"""Audio in shards, by reference: `<URI of a shard>#<row group>/<row>`, made from manifest.parquet of a packed corpus.
 
-A row group is fetched whole when its first audio is wanted, and the last `KEPT_GROUPS` stay in memory, or as many as
-`keep_mb` says: about 8 MB each.
-Whoever reads utterances of few row groups at a time therefore fetches each once.
+A row group, about 8 MB, is fetched whole when its first audio is wanted, and the last `KEPT_GROUPS`, or as many as
+`keep_mb` allows, stay in memory. A reader that keeps to few row groups at a time therefore fetches each of them once.
 """
 
 import functools
@@ -20,20 +19,20 @@ from ds2ray.packs.files import read_shard
 from ds2ray.tables.manifest import Manifest, Utterance
 
 WINDOW_GROUPS = 32
-"""Row groups out of which the batches of training are drawn at a time: some 250 MB of audio."""
+"""Row groups of a window, out of which the batches of training are drawn: some 250 MB of audio."""
 
 KEPT_GROUPS = 2 * WINDOW_GROUPS + 8
-"""The window that is trained on, and the next one, which is read meanwhile."""
+"""Row groups that stay in memory: the window under way, the next one, which is read meanwhile, and a few more."""
 
 GROUP_MB = 8
-"""Megabytes of audio in a row group, about."""
+"""Megabytes of audio in a row group, approximately."""
 
 REFERENCE = re.compile(r"(.+\.parquet)#(\d+)/(\d+)")
 PACKED_COLUMNS = ("utterance_id", "user_id", "shard", "row_group", "row", "duration_s", "transcript")
 
 
 def is_packed(audio: str | bytes) -> bool:
-    """Whether an utterance's audio is such a reference."""
+    """Whether an utterance's audio is a reference into a shard."""
     return isinstance(audio, str) and REFERENCE.fullmatch(audio) is not None
 
 
@@ -48,7 +47,7 @@ def read_packed_manifest(uri: str) -> Manifest | None:
         try:
             names = pq.read_schema(source).names
         except pa.ArrowException:
-            return None  # whoever reads manifests says what is wrong with it
+            return None  # `read_manifest`, which comes next, reports the damage
     if not set(PACKED_COLUMNS) <= set(names):
         return None
     table = storage.read_table(uri, list(PACKED_COLUMNS))
@@ -77,8 +76,8 @@ def read_packed(audio: str) -> bytes:
     """The bytes of an audio file in a shard.
 
     Raises:
-        FileNotFoundError: there is no such shard.
-        InputError: it is none, or has no such row.
+        FileNotFoundError: there is no such file.
+        InputError: the file is no shard, or has no such row.
     """
     match = REFERENCE.fullmatch(audio)
     if match is None:
@@ -91,19 +90,19 @@ def read_packed(audio: str) -> bytes:
 
 
 def read_ahead(audio: Sequence[str | bytes]) -> None:
-    """Fetch the row groups that some audio lie in, one after another."""
+    """Fetch the row groups of these references, one after another."""
     matches = (REFERENCE.fullmatch(each) for each in audio if isinstance(each, str))
     for uri, group in dict.fromkeys((match[1], int(match[2])) for match in matches if match):
         _CACHE.rows(uri, group)
 
 
 def keep_mb(megabytes: float) -> None:
-    """Keep so much of shards in this process's memory from now on, in whole row groups, and one at least."""
+    """Keep at most so many megabytes of shards in this process's memory, in whole row groups, but at least one."""
     _CACHE.keep(max(1, int(megabytes / GROUP_MB)))
 
 
 class RowGroups:
-    """The rows of row groups by their number in the shard; threads that want the same one share one request."""
+    """A cache of row groups; threads that want the same one share one request."""
 
     def __init__(self, max_groups: int) -> None:
         self.max_groups = max_groups
@@ -111,7 +110,7 @@ class RowGroups:
         self.lock = threading.Lock()
 
     def keep(self, max_groups: int) -> None:
-        """Keep so many, and forget those beyond that were longest not asked for."""
+        """Keep at most `max_groups` from now on; those that were used longest ago are dropped."""
         with self.lock:
             self.max_groups = max_groups
             self._forget()
@@ -121,7 +120,7 @@ class RowGroups:
             self.groups.popitem(last=False)
 
     def rows(self, uri: str, group: int) -> dict[int, bytes]:
-        """The audio of a row group. Raises what reading it raised; it is then tried again the next time."""
+        """The audio of a row group by row in the shard. An error is raised, and the next call reads again."""
         key = (uri, group)
         with self.lock:
             known = self.groups.get(key)

@@ -1,11 +1,11 @@
-"""The tables that name the packs. Writing one is the commit: readers see all packs of a run or those of the one before.
+"""The tables that name the packs. Writing one is the commit: a reader sees all packs of one run or of the one before.
 
     <output>/users.parquet      user_id, manifest, version, speech_s, num_utterances; packs in users/
     <output>/manifest.parquet   utterance_id, user_id, shard, row_group, row, duration_s, transcript; packs in shards/
 
-`manifest` and `shard` are relative to the table. A pack's version stands in its name, so that packs never change:
-whoever goes by an older table still finds what it names, a run that is killed leaves the table before it whole, and
-what is stored under a version need not be looked at again.
+`manifest` and `shard` are relative to the table. A pack's version is part of its file name, so that a pack never
+changes: a reader of an older table still finds the packs that it names, a killed run leaves the table before it whole,
+and a stored version need not be read again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FOLDER = {PackBy.user: "users", PackBy.shard: "shards"}
 TABLE = {PackBy.user: "users.parquet", PackBy.shard: "manifest.parquet"}
 _PACK_COLUMN = {PackBy.user: "manifest", PackBy.shard: "shard"}
-_THREADS = 16  # packs whose rows are being read at once
+_THREADS = 16  # packs whose rows are read at once
 
 
 def table_uri(output_uri: str, by: PackBy) -> str:
@@ -32,7 +32,7 @@ def table_uri(output_uri: str, by: PackBy) -> str:
 
 
 def named_packs(output_uri: str, by: PackBy) -> set[str]:
-    """File names of the packs in the table that is there; without one, none."""
+    """File names of the packs that the stored table names; empty without a table."""
     uri = table_uri(output_uri, by)
     if not storage.exists(uri):
         return set()
@@ -41,7 +41,7 @@ def named_packs(output_uri: str, by: PackBy) -> set[str]:
 
 
 def shard_of_utterance(output_uri: str) -> dict[str, int]:
-    """The number of the shard that holds each utterance, by the manifest that is there; without one, none."""
+    """Number of the shard by utterance id, from the stored manifest.parquet; empty without one."""
     uri = table_uri(output_uri, PackBy.shard)
     if not storage.exists(uri):
         return {}
@@ -85,7 +85,7 @@ def write_manifest(output_uri: str, packs: Sequence[Packed]) -> str:
         try:
             rows = list(pool.map(lambda packed: _rows_of_shard(output_uri, packed), packs))
         except BaseException:
-            pool.shutdown(cancel_futures=True)  # a store that does not answer is not asked for all the others
+            pool.shutdown(cancel_futures=True)  # so that a store that fails is not asked for all the others
             raise
     uri = table_uri(output_uri, PackBy.shard)
     storage.write_table(uri, pa.concat_tables(rows))

@@ -1,16 +1,16 @@
-"""What was recognised in an utterance: text, words with times, and with which adapter."""
+"""Hypotheses: the recognised text of utterances, words with their times, and the adapter that was used."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ds2ray.decoding.greedy import Decoded
+from ds2ray.decoding.decoder import Decoded
 from ds2ray.text import Vocabulary
 
 
 @dataclass(frozen=True)
 class Word:
-    """A recognised word and when it is spoken, in seconds from the start of the audio."""
+    """A recognised word and the time of its speech, in seconds from the start of the audio."""
 
     text: str
     start_s: float
@@ -19,12 +19,13 @@ class Word:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What was recognised in one utterance.
+    """The hypothesis of one utterance.
 
     Attributes:
-        adapter: version of the adapter that was used; empty: the base alone, for `note`.
         score: mean log-probability of the best path per frame, 0 at best.
-        error: why the audio could not be recognised; the text is then empty.
+        adapter: version of the adapter that was used; empty: the base alone.
+        note: the reason why the base alone was used.
+        error: the reason why the audio could not be recognised; the text is then empty.
     """
 
     utterance_id: str
@@ -37,7 +38,7 @@ class Hypothesis:
     error: str = ""
 
     def to_row(self) -> dict[str, Any]:
-        """As a row of a table."""
+        """The hypothesis as a row of a table."""
         words = [{"text": word.text, "start_s": word.start_s, "end_s": word.end_s} for word in self.words]
         return {**{name: getattr(self, name) for name in self.__dataclass_fields__ if name != "words"}, "words": words}
 

@@ -1,4 +1,4 @@
-"""The adapters of the users that are recognised, of whom the last few stay open."""
+"""The adapters of the users whose speech is recognised: those that were used last stay open."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from ds2ray.model.weights import Base
 from ds2ray.store import AdapterPointer, Store, user_key
 
 MAX_OPEN = 512
-"""Users whose adapters stay in memory: of the default shape they take some 700 MB."""
+"""Users whose adapters stay in memory: 512 of the default shape take some 700 MB."""
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """A user's adapter, or why the base alone is used."""
+    """A user's adapter and its pointer, or a note why the base alone is used."""
 
     pointer: AdapterPointer | None = None
     adapter: Adapter | None = None
@@ -23,7 +23,7 @@ class Speaker:
 
 
 class Speakers:
-    """Opens users' adapters in a store; of those opened, the `max_open` that were last asked for are kept."""
+    """The speakers of a store: opens users' adapters, and keeps the `max_open` that were used last."""
 
     def __init__(self, store: Store, base: Base, max_open: int = MAX_OPEN) -> None:
         self.store = store
@@ -32,7 +32,7 @@ class Speakers:
         self._kept: OrderedDict[str, Speaker] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many are kept."""
+        """The number of speakers that are kept."""
         return len(self._kept)
 
     def find(self, user: str) -> Speaker:

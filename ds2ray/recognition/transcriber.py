@@ -11,7 +11,8 @@ import torch
 
 from ds2ray.batching.batches import batches_by_seconds, prefetched
 from ds2ray.config import TranscribeJob
-from ds2ray.decoding.greedy import Decoded, greedy
+from ds2ray.decoding.decoder import Decoded, Decoder
+from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import InputError
 from ds2ray.metrics import Score, score_texts
 from ds2ray.model.stored import open_base
@@ -37,6 +38,7 @@ class Transcriber:
         store: in which users' adapters are looked for.
         batch_s: seconds of padded audio per batch.
         max_open: users whose adapters are kept in memory.
+        decoder: finds the tokens in what the base makes of the audio.
     """
 
     store: Store
@@ -44,6 +46,7 @@ class Transcriber:
     device: torch.device
     batch_s: float = TranscribeJob.batch_s
     max_open: int = MAX_OPEN
+    decoder: Decoder = Greedy()
 
     def __post_init__(self) -> None:
         self.speakers = Speakers(self.store, self.base, self.max_open)
@@ -56,6 +59,7 @@ class Transcriber:
         device: torch.device | str | None = None,
         batch_s: float = TranscribeJob.batch_s,
         max_open: int = MAX_OPEN,
+        decoder: Decoder = Greedy(),
     ) -> "Transcriber":
         """Open a store's newest base, or another one by id or URI.
 
@@ -64,13 +68,14 @@ class Transcriber:
             device: None: a GPU where there is one.
             batch_s: seconds of padded audio per batch.
             max_open: users whose adapters are kept in memory.
+            decoder: finds the tokens in what the base makes of the audio.
 
         Raises:
             InputError: there is no such base.
         """
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         opened = Store(store) if isinstance(store, str) else store
-        return cls(opened, open_base(opened, base, chosen), chosen, batch_s, max_open)
+        return cls(opened, open_base(opened, base, chosen), chosen, batch_s, max_open, decoder)
 
     def transcribe(self, paths: Sequence[str], user: str = "", tell: TellDone = untold_done) -> list[Hypothesis]:
         """Recognise audio files, in their order, with the user's adapter where there is one.
@@ -136,7 +141,7 @@ class Transcriber:
                 rows = torch.tensor([row for row, other in enumerate(users) if other == user], device=self.device)
                 adapters.append((speaker.adapter, speaker.pointer.adapter["after_layer"], rows))
         features, lengths = self.base.model.features(padded, num_samples)
-        return greedy(*self.base.model.forward_rows(features, lengths, adapters))
+        return self.decoder.decode(*self.base.model.forward_rows(features, lengths, adapters))
 
     def _hypothesis(self, utterance: Utterance, row: Decoded, speaker: Speaker) -> Hypothesis:
         frame_s = self.base.model.shape.frame_s

@@ -1,1 +1,1 @@
-"""The shapes of acoustic models: what planning knows of them, without torch."""
+"""The shapes of acoustic models, by which a plan is made without torch."""

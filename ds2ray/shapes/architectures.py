@@ -1,4 +1,4 @@
-"""The shape of every architecture. What builds their models stands in `ds2ray.model.building`."""
+"""The shape of every architecture; `ds2ray.model.building` has their models."""
 
 from ds2ray.config import Architecture, AudioConfig, ModelConfig
 from ds2ray.shapes.conformer import ConformerShape

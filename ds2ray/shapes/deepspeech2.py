@@ -6,7 +6,7 @@ from ds2ray.config import RnnType
 from ds2ray.shapes.shape import Shape
 
 GATES = {RnnType.gru: 3, RnnType.lstm: 4, RnnType.rnn: 1}
-"""Products of a frame in a recurrent cell, each as wide as its output."""
+"""Gates of a recurrent cell: matrix products per frame, each as wide as the cell's output."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class Shape(ABC):
     A place is the number of stages before it. `after_layer`, as settings have it, is a place or -1 for the last.
 
     Attributes:
-        stages_are: what messages call the stages.
+        stages_are: name of the stages in messages.
         time_reduction: feature frames per encoding frame, rounded up.
     """
 
@@ -44,8 +44,8 @@ class Shape(ABC):
 
     @abstractmethod
     def _values_per_frame(self, place: int, num_frames: float) -> float:
-        """float32 values that are there at the same time, per encoding frame of a row with so many, where the trunk
-        up to `place` takes the most; without what a library takes inside."""
+        """The most float32 values that the trunk up to `place` holds at the same time, per encoding frame of a row of
+        `num_frames` frames; without the working memory inside a library."""
 
     def place(self, after_layer: int) -> int:
         """The number of stages before the adapter. Raises ConfigError where the model has fewer."""
@@ -63,7 +63,7 @@ class Shape(ABC):
         return self.width_at(self.place(after_layer))
 
     def encoding_frames(self, num_samples: int) -> int:
-        """Frames of the encodings of a waveform: those that CTC aligns with."""
+        """Encoding frames of a waveform: the frames that CTC aligns tokens with."""
         return -(-num_feature_frames(num_samples, self.audio) // self.time_reduction)
 
     @property
@@ -72,7 +72,7 @@ class Shape(ABC):
         return self.time_reduction * self.audio.hop_s
 
     def batch_bytes(self, num_rows: int, row_s: float, after_layer: int) -> float:
-        """Memory that features and trunk take for a batch of rows of `row_s` seconds each, where they take the most."""
+        """Peak memory, in bytes, of features and trunk for a batch of `num_rows` rows of `row_s` seconds each."""
         num_frames = row_s / self.frame_s
         # features: windowed frames, their complex spectrum and its power, more often than encoding frames
         features = self.time_reduction * 3.0 * self.audio.fft_size

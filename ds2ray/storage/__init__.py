@@ -1,4 +1,4 @@
-"""Bytes, JSON and tables by URI: the only place that knows how an address is read and written."""
+"""Bytes, JSON and tables by URI: the only room that reads and writes storage."""
 
 from typing import TYPE_CHECKING
 

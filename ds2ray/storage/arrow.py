@@ -1,4 +1,4 @@
-"""pyarrow's view of a remote store, made so that every S3-compatible server understands it."""
+"""Storage as a pyarrow filesystem that sends only requests which every S3-compatible server accepts."""
 
 import os
 
@@ -10,10 +10,7 @@ from ds2ray.uris import is_local, local_path
 
 
 class ObjectByObject(FSSpecHandler):
-    """Deletes folders object by object.
-
-    The bulk request that S3 filesystems send otherwise is refused by servers that ask for its MD5.
-    """
+    """A filesystem that deletes folders object by object: some servers refuse s3fs's bulk request, which has no MD5."""
 
     def delete_dir(self, path: str) -> None:
         self.delete_dir_contents(path)

@@ -9,7 +9,7 @@ from ds2ray.storage.server import Server, current_server
 from ds2ray.uris import protocol
 
 MAX_REQUESTS = 32
-"""Requests of a process that are under way at once."""
+"""Requests that a process sends at once, at most."""
 
 _CREDENTIAL_VARIABLES = (
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_CONFIG_FILE"),
@@ -46,7 +46,7 @@ def connect(uri: str, server: Server | None = None) -> tuple[Any, str]:
     """The fsspec instance for a URI, and the path in it.
 
     Args:
-        server: that `s3://` URIs lie on; None: the process's current one.
+        server: of `s3://` URIs; None: the process's current one.
     """
     scheme = protocol(uri)
     credentials = hash(tuple(os.environ.get(name) for name in _CREDENTIAL_VARIABLES))

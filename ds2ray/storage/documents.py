@@ -1,4 +1,4 @@
-"""JSON documents and Parquet tables by URI, on a server that is named or the process's current one."""
+"""JSON documents and Parquet tables by URI, on the given server or the process's current one."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def read_json(uri: str, server: Server | None = None) -> Any:
-    """The decoded JSON document. Raises ArtifactCorruptError where it is none."""
+    """The decoded JSON document. Raises ArtifactCorruptError where the object is not one."""
     data = read_bytes(uri, server)
     try:
         return json.loads(data)
@@ -26,7 +26,7 @@ def write_json(uri: str, document: Any, server: Server | None = None) -> None:
 
 
 def read_table(uri: str, columns: list[str] | None = None, server: Server | None = None) -> "pa.Table":
-    """A Parquet table, or some of its columns (only these are fetched). Raises InputError where it is none."""
+    """A Parquet table, or some of its columns (only these are fetched). Raises InputError where the object is none."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""What storage libraries raise, turned into the two errors that callers know: FileNotFoundError and StorageError."""
+"""Errors of storage libraries, turned into the two that callers know: FileNotFoundError and StorageError."""
 
 import errno
 import io
@@ -13,10 +13,11 @@ from ds2ray.uris import is_local
 
 @contextmanager
 def reporting(uri: str, action: str, server: Server | None = None) -> Iterator[None]:
-    """Turn what the storage libraries raise into FileNotFoundError or StorageError; a defect keeps its own type.
+    """Turn errors of storage libraries into FileNotFoundError or StorageError; an error that tells of a defect stays.
 
     Args:
-        server: that the object lies on; None: the process's current one.
+        action: the request, as the message names it after "cannot".
+        server: of the object; None: the process's current one.
     """
     try:
         yield
@@ -36,16 +37,16 @@ def reporting(uri: str, action: str, server: Server | None = None) -> Iterator[N
 
 
 def is_of_storage(error: Exception) -> bool:
-    """Whether an error says something of the storage.
+    """Whether the cause of an error lies in the storage, not in a program.
 
-    The operating system raises OSError, a library ValueError for a name that cannot be or an error class of its own.
-    Python's other errors (TypeError, AttributeError, …) tell of a defect in a program, which running again never mends.
+    The operating system raises OSError; a library raises ValueError for an impossible name, or an error class of its
+    own. Python's other errors (TypeError, AttributeError, …) tell of a defect, which running again never mends.
     """
     return isinstance(error, OSError | ValueError) or type(error).__module__ != "builtins"
 
 
 def server_code(error: BaseException) -> str:
-    """The code of the server's answer that an error stands for, such as NoSuchBucket; else empty."""
+    """The code of the server's answer that caused an error, such as NoSuchBucket; empty without one."""
     response = getattr(error.__cause__, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
 
@@ -67,7 +68,7 @@ def _remedy(uri: str, error: Exception, server: Server) -> str:
 
 
 class ReportingFile(io.RawIOBase):
-    """A remote file opened for reading; what goes wrong on the way is reported as everywhere."""
+    """A remote file opened for reading, whose errors are turned by `reporting`."""
 
     def __init__(self, file: Any, uri: str, server: Server) -> None:
         self._file = file

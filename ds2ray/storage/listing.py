@@ -1,4 +1,4 @@
-"""What is stored: the objects of a folder, and what is known of each."""
+"""Listings: the objects of a folder, each with its size and a tag of its content."""
 
 import os
 import stat
@@ -15,7 +15,7 @@ from ds2ray.storage.errors import reporting, server_code
 from ds2ray.storage.server import Server
 from ds2ray.uris import is_local, join, local_path, parent
 
-_LIST_FROM = 8  # objects wanted of one folder, from which one listing is cheaper than a request for each
+_LIST_FROM = 8  # from so many objects wanted of one folder on, one listing is cheaper than a request for each
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,11 @@ def _local_info(uri: str, status: os.stat_result) -> ObjectInfo:
 
 
 def list_objects(prefix_uri: str, recursive: bool = False, server: Server | None = None) -> list[ObjectInfo]:
-    """The objects of a folder, by name; with those of the folders in it where `recursive`. No folder: none.
+    """The objects of a folder, sorted by URI; empty where there is no such folder.
 
     Args:
-        server: that an `s3://` URI lies on; None: the process's current one.
+        recursive: whether the objects of the folders in it are listed, too.
+        server: of an `s3://` URI; None: the process's current one.
     """
     with reporting(prefix_uri, "list", server):
         if is_local(prefix_uri):
@@ -83,7 +84,7 @@ def _local_objects(folder_uri: str, recursive: bool) -> Iterator[ObjectInfo]:
 
 
 def stat_many(uris: Iterable[str]) -> dict[str, ObjectInfo | None]:
-    """What is known of each object, None where it is missing: one listing for a folder of which many are wanted."""
+    """Size and tag of each object, None for a missing one; a folder of which many are wanted is listed once."""
     known: dict[str, ObjectInfo | None] = {}
     remote: defaultdict[str, list[str]] = defaultdict(list)
     for uri in uris:

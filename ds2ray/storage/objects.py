@@ -1,10 +1,10 @@
-"""Bytes, JSON and tables by URI: a local path, `file://`, `s3://`, `memory://`, or whatever else fsspec knows.
+"""Objects by URI, as bytes: a local path, `file://`, `s3://`, `memory://`, or any other scheme that fsspec has.
 
 Missing objects raise FileNotFoundError. A server that cannot be reached, refuses the credentials or has no such
-bucket raises StorageError: one message with the URI, what was said and what to do, within seconds. Nothing is cached
-between calls but the connection, and every function may be called from any thread and any process.
+bucket raises StorageError: one message with the URI, the server's answer and a remedy, within seconds. Nothing is
+cached between calls but the connection, and every function may be called from any thread and any process.
 
-Every function takes the server that an `s3://` URI lies on; None: the process's current one.
+Every function takes the server of an `s3://` URI; None: the process's current one.
 """
 
 import io
@@ -22,7 +22,7 @@ _BUFFER_BYTES = 256 * 1024  # read at once from an open object: enough for any a
 
 
 def read_bytes(uri: str, server: Server | None = None) -> bytes:
-    """The whole object."""
+    """The bytes of a whole object."""
     with reporting(uri, "read", server):
         if is_local(uri):
             with open(local_path(uri), "rb") as file:
@@ -32,7 +32,7 @@ def read_bytes(uri: str, server: Server | None = None) -> bytes:
 
 
 def write_bytes(uri: str, data: bytes, server: Server | None = None) -> None:
-    """Write the object at once: readers see the old content or the new, never a part. Folders are made."""
+    """Write a whole object: readers see the old content or the new, never a part. Missing folders are made."""
     with reporting(uri, "write", server):
         if not is_local(uri):
             filesystem, path = connect(uri, server)
@@ -55,7 +55,7 @@ def write_bytes(uri: str, data: bytes, server: Server | None = None) -> None:
 
 
 def delete(uri: str, server: Server | None = None) -> None:
-    """Delete one object; one that is not there is no error."""
+    """Delete one object; a missing one is no error."""
     with suppress(FileNotFoundError), reporting(uri, "delete", server):
         if is_local(uri):
             os.remove(local_path(uri))
@@ -65,7 +65,7 @@ def delete(uri: str, server: Server | None = None) -> None:
 
 
 def open_read(uri: str, server: Server | None = None) -> BinaryIO:
-    """The object as a seekable file; only what is read is fetched."""
+    """An object as a seekable file, of which only the parts that are read are fetched."""
     with reporting(uri, "read", server):
         if is_local(uri):
             return open(local_path(uri), "rb")

@@ -1,4 +1,4 @@
-"""S3-compatible servers, and which one `s3://` URIs mean in this process."""
+"""S3-compatible servers, and the one that `s3://` URIs of this process lie on."""
 
 import os
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ class Server:
     """An S3-compatible server: its address, and the name of the credentials for it. It holds no secret.
 
     Attributes:
-        endpoint_url: empty: that of the environment of the process that connects, else the profile's own, else the
-            provider's.
-        profile: in the process's AWS configuration files; empty: the provider's own chain from its beginning.
+        endpoint_url: the address; empty: that of the environment of the process that connects, else the profile's
+            own, else the provider's.
+        profile: section of the AWS configuration files that holds the credentials; empty: the provider's own chain.
     """
 
     endpoint_url: str = ""
@@ -23,12 +23,12 @@ class Server:
 
     @classmethod
     def here(cls, endpoint_url: str = "", profile: str = "") -> "Server":
-        """The same server for other processes: an address that is not given is that of this environment, if any."""
+        """A server that is the same in other processes: an empty address is filled from this process's environment."""
         return cls(endpoint_url or endpoint_of_environment(), profile)
 
 
 def endpoint_of_environment() -> str:
-    """The address that this process's environment gives; empty where there is none."""
+    """The server's address in this process's environment; empty where there is none."""
     return next(filter(None, map(os.environ.get, _ENDPOINT_VARIABLES)), "")
 
 
@@ -36,13 +36,13 @@ _current = Server()
 
 
 def current_server() -> Server:
-    """The server of URIs for which none is named."""
+    """The server of `s3://` URIs that come without one."""
     return _current
 
 
 @contextmanager
 def using(server: Server) -> Iterator[None]:
-    """Let URIs for which none is named lie on this server, in all threads of the process."""
+    """A context in which `s3://` URIs that come without a server lie on this one, in all threads of the process."""
     global _current
     before, _current = _current, server
     try:

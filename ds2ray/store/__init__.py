@@ -1,10 +1,17 @@
-"""The tree in object storage: bases, users' adapters, runs, the index and the lease. Neither torch nor Ray.
+"""The store, a tree in object storage: bases, users' adapters, runs, the index and the lease. Neither torch nor Ray.
 
-What is written last is the commit. `layout` says where everything lies.
+A record or pointer is written after the files that it names, and is the commit. `layout` has all paths of the tree.
 """
 
 from ds2ray.store.adapters import MAX_HISTORY, history, publish_adapter, read_adapter, read_pointer, rollback
-from ds2ray.store.bases import list_bases, publish_base, read_base, read_base_record
+from ds2ray.store.bases import (
+    adopt_base,
+    list_bases,
+    publish_base,
+    read_base,
+    read_base_record,
+    read_complete_record,
+)
 from ds2ray.store.keys import user_key, user_keys
 from ds2ray.store.records import AdapterPointer, BaseRecord
 from ds2ray.store.store import Store, server_outside
@@ -15,6 +22,7 @@ __all__ = [
     "AdapterPointer",
     "BaseRecord",
     "Store",
+    "adopt_base",
     "history",
     "list_bases",
     "publish_adapter",
@@ -22,6 +30,7 @@ __all__ = [
     "read_adapter",
     "read_base",
     "read_base_record",
+    "read_complete_record",
     "read_pointer",
     "rollback",
     "server_outside",

@@ -10,7 +10,7 @@ from ds2ray.store.store import Store
 from ds2ray.store.verify import ID_LENGTH, read_verified, sha256
 
 MAX_HISTORY = 30
-"""Earlier versions that a pointer names, so that it stays small for a user who is adapted every night."""
+"""Earlier versions that a pointer names at most: it stays small for a user who is adapted every night."""
 
 
 def publish_adapter(
@@ -60,7 +60,7 @@ def read_pointer(store: Store, key: str) -> AdapterPointer | None:
 
 
 def read_adapter(store: Store, pointer: AdapterPointer) -> bytes:
-    """The weights that a pointer names. Raises ArtifactCorruptError where they are not those that were published."""
+    """The weights that a pointer names. Raises ArtifactCorruptError where they are missing or have changed."""
     uri = adapter_weights_uri(store, pointer.user_key, pointer.version)
     return read_verified(store, uri, pointer.size_bytes, pointer.sha256)
 
@@ -76,7 +76,7 @@ def rollback(store: Store, key: str, version: str) -> AdapterPointer:
 
     Raises:
         InputError: the user has no such version.
-        ArtifactCorruptError: its weights are no longer those that were published.
+        ArtifactCorruptError: its weights are missing or have changed since they were published.
     """
     current = read_pointer(store, key)
     known = history(store, key)

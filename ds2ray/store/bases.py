@@ -7,11 +7,11 @@ from ds2ray.naming import named
 from ds2ray.store.layout import base_id_of, base_record_uri, base_uri, base_weights_uri, bases_uri, newest_base_uri
 from ds2ray.store.records import BaseRecord, read_record
 from ds2ray.store.store import Store
-from ds2ray.store.verify import read_verified
+from ds2ray.store.verify import ID_LENGTH, read_verified, require_size
 
 
 def publish_base(store: Store, weights: bytes, record: BaseRecord, *, make_newest: bool = True) -> str:
-    """Write a base and, unless told otherwise, make it the store's newest; returns the URI of its folder."""
+    """Write a base and, with `make_newest`, name it as the store's newest; returns the URI of its folder."""
     folder_uri = base_uri(store, record.base_id)
     store.write_bytes(base_weights_uri(folder_uri), weights)
     store.write_json(base_record_uri(folder_uri), asdict(record))
@@ -21,8 +21,28 @@ def publish_base(store: Store, weights: bytes, record: BaseRecord, *, make_newes
 
 
 def read_base_record(store: Store, base: str = "") -> BaseRecord:
-    """What `read_base` reads, without the weights."""
+    """A base's record alone; arguments and errors are those of `read_base`."""
     return _read_base_record(store, base)[1]
+
+
+def read_complete_record(store: Store, base: str = "") -> BaseRecord:
+    """The same, of a base whose weights are there: for a plan, which does not read them.
+
+    Raises:
+        ArtifactCorruptError: the weights are missing, or have another size than those that were published.
+    """
+    folder_uri, record = _read_base_record(store, base)
+    weights_uri = base_weights_uri(folder_uri)
+    sizes = {info.uri: info.size_bytes for info in store.list_objects(folder_uri)}
+    require_size(weights_uri, sizes.get(weights_uri), record.size_bytes)
+    return record
+
+
+def adopt_base(store: Store, folder_uri: str) -> None:
+    """Publish the base of another folder on the store's server in this store, where it is not there yet."""
+    if read_base_record(store, folder_uri).base_id not in list_bases(store):
+        record, weights = read_base(store, folder_uri)
+        publish_base(store, weights, record)
 
 
 def read_base(store: Store, base: str = "") -> tuple[BaseRecord, bytes]:
@@ -32,8 +52,8 @@ def read_base(store: Store, base: str = "") -> tuple[BaseRecord, bytes]:
         base: a base id in the store, or the URI of a base folder on the same server; empty: the store's newest.
 
     Raises:
-        InputError: there is no such base; the message says which there are.
-        ArtifactCorruptError: the weights are not those that were published.
+        InputError: there is no such base; the message names those that there are.
+        ArtifactCorruptError: the weights are missing or have changed since they were published.
     """
     folder_uri, record = _read_base_record(store, base)
     return record, read_verified(store, base_weights_uri(folder_uri), record.size_bytes, record.sha256)
@@ -44,11 +64,20 @@ def _read_base_record(store: Store, base: str) -> tuple[str, BaseRecord]:
     folder_uri = base_id.rstrip("/") if "/" in base_id else base_uri(store, base_id)
     record_uri = base_record_uri(folder_uri)
     try:
-        return folder_uri, read_record(store, BaseRecord, record_uri)
+        record = read_record(store, BaseRecord, record_uri)
     except FileNotFoundError:
         known = list_bases(store)
         there = f"bases there: {', '.join(known)}" if known else f"there are none; train one with {named('train')}"
         raise InputError(f"no base {base_id!r} in {store} ({record_uri} is missing); {there}") from None
+    _require_its_place(record, record_uri, record.base_id if "/" in base_id else base_id)
+    return folder_uri, record
+
+
+def _require_its_place(record: BaseRecord, uri: str, base_id: str) -> None:
+    """Raise ArtifactCorruptError for a record that is another base's, or that contradicts itself."""
+    if record.base_id != base_id or record.fingerprint[:ID_LENGTH] != base_id:
+        described = f"base {record.base_id} with fingerprint {record.fingerprint[:ID_LENGTH]}…"
+        raise ArtifactCorruptError(f"{uri}: describes {described}, not {base_id}; restore it or publish the base again")
 
 
 def list_bases(store: Store) -> list[str]:

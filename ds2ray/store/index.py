@@ -1,9 +1,9 @@
-"""The index: what each user's adapter was made of, in one table, so that a plan reads one object and not millions.
+"""The index: a row per user, with the fingerprint of what the adapter was made of, so that a plan reads one object.
 
-It is read and written in columns. A user whom a table no longer names keeps the row, and the adapter.
+It is read and written in columns. A user whom the users table no longer names keeps the row, and the adapter.
 
-A run leaves a mark while it goes on. A crash leaves the mark behind; the next run then takes over the outcomes that
-the crashed one had written, so that running again does what is unfinished and no more.
+A run writes a mark when it begins and removes it when it ends. A crash leaves the mark behind: the next run then takes
+the outcomes that the crashed run had written over into the index, and so does only what is unfinished.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ _COLUMNS = ("user_key", "fingerprint", "status", "version", "run_id")
 
 @dataclass(frozen=True, slots=True)
 class IndexRow:
-    """A user as the last run left it. `fingerprint` is empty where that run failed, `version` without an adapter."""
+    """A user's row, as the last run left it: `fingerprint` is empty for a failed user, `version` without an adapter."""
 
     fingerprint: str
     status: Status
@@ -32,7 +32,7 @@ class IndexRow:
 
 
 def read_index(store: Store) -> dict[str, IndexRow]:
-    """All known users by key, for fleets that are small enough; empty for a new store."""
+    """The whole index by user key, for fleets that are small enough; empty for a new store."""
     columns = (_read(store, _COLUMNS).column(name).to_pylist() for name in _COLUMNS)
     return {
         key: IndexRow(fingerprint, Status(status), version, run_id)
@@ -41,7 +41,7 @@ def read_index(store: Store) -> dict[str, IndexRow]:
 
 
 def read_fingerprints(store: Store) -> "pa.Table":
-    """Columns user_key and fingerprint of all known users: what a plan needs of the index."""
+    """The columns user_key and fingerprint of the index, which are all that a plan needs."""
     return _read(store, ("user_key", "fingerprint"))
 
 
@@ -58,9 +58,12 @@ def close_run(store: Store, run_id: str, outcomes: Iterable[Outcome]) -> None:
 
 
 def recover_runs(store: Store) -> list[str]:
-    """Close the runs that a crash has left open, but for one that another process is at; returns their ids.
+    """Close the runs that a crash has left open, but not the run of another process that holds the lease.
 
-    Best called by who holds the lease: then nobody else is at it.
+    To be called with the lease held: then no other process works on the store.
+
+    Returns:
+        the ids of the closed runs.
     """
     alive = lease.held_elsewhere(store)
     recovered = [run_id for _, run_id in sorted(_pending(store)) if run_id != alive]
@@ -81,7 +84,7 @@ def _merge(store: Store, run_id: str, outcomes: Iterable[Outcome]) -> None:
     known = index["version"].combine_chunks().take(pc.index_in(keys, value_set=index["user_key"].combine_chunks()))
     before = zip(touched.values(), known.to_pylist(), strict=True)
     versions = [outcome.version or version or "" for outcome, version in before]
-    # A failed user has no fingerprint that a plan could find unchanged.
+    # without a fingerprint the next plan takes a failed user for changed
     fingerprints = ["" if row.status is Status.failed else row.fingerprint for row in touched.values()]
     statuses = [outcome.status.value for outcome in touched.values()]
     columns = [keys, fingerprints, statuses, versions, [run_id] * len(touched)]

@@ -1,4 +1,4 @@
-"""The names of users in the store, one by one and of a whole fleet."""
+"""User keys, the names of users in the store: of one user, and of a whole fleet."""
 
 import hmac
 import os
@@ -42,10 +42,10 @@ def user_key(user_id: str, salt: str | None = None) -> str:
 
 
 def user_keys(user_ids: Sequence[str]) -> list[str]:
-    """`user_key` of every user.
+    """The key of every user, in their order.
 
     Raises:
-        InputError: two users would share a name in the store, or an id cannot be one; names all of them.
+        InputError: two users would share a key, or an id gives none; the message lists all of them, up to a limit.
     """
     keys, named, refused = [], [], []
     for user_id in user_ids:

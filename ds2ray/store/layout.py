@@ -1,4 +1,4 @@
-"""Where everything lies below the root of a store: every path of the tree, each spelt once.
+"""The layout of a store: every path below its root, each spelt once.
 
 <root>/bases/<base id>/model.safetensors, base.json        base.json last, then bases/current.json
 <root>/users/<user key>/<version>.safetensors              immutable, named by its content

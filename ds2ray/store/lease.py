@@ -1,7 +1,7 @@
 """The lease: one run at a time on a store.
 
-It keeps two nightly runs from doing the same work twice. Nothing published depends on it: pointers and versions stay
-whole whoever writes them.
+It keeps two nightly runs from doing the same work twice. Published adapters do not depend on it: pointers and versions
+stay whole even when two runs write them.
 """
 
 import os
@@ -17,12 +17,12 @@ from ds2ray.store.layout import lease_uri
 from ds2ray.store.store import Store
 
 TTL_S = 120.0
-"""A holder that has not renewed its lease for this long is taken for dead."""
+"""Seconds without a renewal after which the holder of a lease is taken for dead."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """Who runs. `expires_s` is in seconds since 1970; the token tells two runs of the same name apart."""
+    """The lease as it is stored. `expires_s` is in seconds since 1970; the token tells runs of the same id apart."""
 
     run_id: str
     token: str
@@ -42,12 +42,12 @@ def acquire_lease(store: Store, run_id: str, now_s: float, ttl_s: float = TTL_S)
         expires_s=now_s + ttl_s,
     )
     store.write_json(lease_uri(store), asdict(lease))
-    _refuse_other(_read(store), now_s, lease.token)  # of two that write at once, the last one has it
+    _refuse_other(_read(store), now_s, lease.token)  # of two that write at once, the one that wrote last has the lease
     return lease
 
 
 def renew_lease(store: Store, lease: Lease, now_s: float, ttl_s: float = TTL_S) -> Lease:
-    """Hold the lease for longer. Raises InterruptedRunError where another run has taken it over meanwhile."""
+    """Extend the lease. Raises InterruptedRunError where another run has taken it over meanwhile."""
     _refuse_other(_read(store), now_s, lease.token)
     renewed = replace(lease, expires_s=now_s + ttl_s)
     store.write_json(lease_uri(store), asdict(renewed))
@@ -55,14 +55,14 @@ def renew_lease(store: Store, lease: Lease, now_s: float, ttl_s: float = TTL_S) 
 
 
 def release_lease(store: Store, lease: Lease) -> None:
-    """Give the lease back; one that another run has taken over stays."""
+    """Give the lease back, unless another run has taken it over."""
     current = _read(store)
     if current is not None and current.token == lease.token:
         store.delete(lease_uri(store))
 
 
 def held_elsewhere(store: Store) -> str:
-    """The id of the run of another process that holds the lease; empty where there is none."""
+    """The id of the run that holds the lease, if it is another process's; else empty."""
     lease = _read(store)
     ours = lease is not None and (lease.host, lease.process_id) == (socket.gethostname(), os.getpid())
     return "" if lease is None or ours or not _is_live(lease, time.time()) else lease.run_id
@@ -70,7 +70,7 @@ def held_elsewhere(store: Store) -> str:
 
 @contextmanager
 def held(store: Store, run_id: str) -> Iterator[Callable[[], None]]:
-    """Hold the lease; yields the function that renews it, to be called well within every TTL_S."""
+    """A context that holds the lease; yields the function that renews it, to be called more often than every TTL_S."""
     lease = acquire_lease(store, run_id, time.time())
     try:
         yield lambda: _renew_now(store, lease)
@@ -97,7 +97,7 @@ def _is_live(lease: Lease, now_s: float) -> bool:
     if lease.host != socket.gethostname():
         return True
     try:
-        os.kill(lease.process_id, 0)  # a run that died on this machine need not be waited for
+        os.kill(lease.process_id, 0)  # the lease of a run that died on this machine counts for nothing at once
     except ProcessLookupError:
         return False
     except PermissionError:

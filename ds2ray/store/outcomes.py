@@ -14,7 +14,7 @@ from ds2ray.store.store import Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_THREADS = 16  # parts that are being read at once
+_THREADS = 16  # parts that are read at once
 
 
 class Status(Enum):
@@ -27,7 +27,7 @@ class Status(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One user in one run. Errors are held-out error rates, None where nothing was trained."""
+    """The outcome of one user in one run. Errors are held-out error rates, None where nothing was trained."""
 
     user_key: str
     status: Status
@@ -40,16 +40,16 @@ class Outcome:
     error_after: float | None = None
     version: str = ""  # of the adapter that was published …
     sha256: str = ""  # … and its digest
-    fingerprint: str = ""  # of data, base and settings: an equal one need not be trained again
+    fingerprint: str = ""  # of data, base and settings: while it stays the same, the user is not trained again
 
 
 def write_part(
     store: Store, run_id: str, part_name: str, outcomes: Iterable[Outcome], unchanged: "pa.Table | None" = None
 ) -> None:
-    """Write some of a run's outcomes; a part that is written again is replaced.
+    """Write a part of a run's outcomes; an earlier part of the same name is replaced.
 
     Args:
-        unchanged: columns user_key, fingerprint and num_dropped of unchanged users, of which rows are written, too.
+        unchanged: columns user_key, fingerprint and num_dropped of unchanged users, who get a row each, too.
     """
     import pyarrow as pa
 
@@ -60,7 +60,7 @@ def write_part(
 
 
 def read_part(store: Store, run_id: str, part_name: str) -> list[Outcome] | None:
-    """The outcomes of one part; None where it was not written."""
+    """The outcomes of a part; None where no such part was written."""
     try:
         return _from_table(store.read_table(outcomes_part_uri(store, run_id, part_name)))
     except FileNotFoundError:
@@ -68,10 +68,10 @@ def read_part(store: Store, run_id: str, part_name: str) -> list[Outcome] | None
 
 
 def read_outcomes(store: Store, run_id: str, *, with_unchanged: bool = True) -> list[Outcome]:
-    """All outcomes of a run, each user once, by key: the last attempt counts, and of equal ones the later part.
+    """The outcomes of a run by user key, one per user: that of the last attempt, and of its parts the later one's.
 
     Args:
-        with_unchanged: whether those of unchanged users are wanted, too.
+        with_unchanged: whether the outcomes of unchanged users are wanted, too.
     """
 
     def read(info: ObjectInfo) -> list[Outcome]:
@@ -118,7 +118,7 @@ def _to_table(outcomes: Iterable[Outcome]) -> "pa.Table":
 
 
 def _unchanged_rows(unchanged: "pa.Table") -> "pa.Table":
-    """The outcomes of users of whom there is nothing to tell, made in columns: there may be a million of them."""
+    """The outcomes of unchanged users, made in columns, as there may be a million of them."""
     import pyarrow as pa
 
     schema, length = _schema(), unchanged.num_rows

@@ -1,4 +1,4 @@
-"""What the store says of a base and of a user's adapter: base.json and current.json."""
+"""The record of a base, base.json, and the pointer of a user, current.json."""
 
 import re
 from dataclasses import MISSING, dataclass, fields
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class BaseRecord:
-    """base.json: everything that is needed to build and verify a base.
+    """The record base.json: all that is needed, beside the weights, to build and verify a base.
 
     Attributes:
         model: the architecture's name and its settings; without a name it is DeepSpeech2.
-        fingerprint_version: how the fingerprint was computed.
+        fingerprint_version: the way in which the fingerprint was computed.
     """
 
     base_id: str
@@ -38,13 +38,13 @@ class BaseRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterPointer:
-    """current.json of a user.
+    """The pointer current.json of a user.
 
     Attributes:
-        seq: counts publications.
-        history: earlier pointers, newest first.
-        split: code of the rule by which the user's speech was divided into what trains and what judges; empty where
-            that was not yet recorded.
+        seq: number of this publication, from 1.
+        history: earlier pointers, newest first, without their own histories.
+        split: code of the rule that divided the user's speech into training and held-out speech; empty in pointers of
+            releases that did not record it.
     """
 
     user_key: str
@@ -80,7 +80,7 @@ def read_record(store: Store, record_class: type[T], uri: str) -> T:
 
 
 def known_fields(record_class: type, document: dict[str, Any]) -> dict[str, Any]:
-    """What this release knows of a document; a newer one may have written more."""
+    """The fields of a document that this release has; a newer release may have written more."""
     return {field.name: document[field.name] for field in fields(record_class) if field.name in document}
 
 
@@ -92,7 +92,7 @@ _SPLIT_SENTENCES = (
 
 
 def split_code(stored: str) -> str:
-    """The code of a split's rule, of which earlier releases wrote a sentence."""
+    """The code of a split's rule, which earlier releases stored as a sentence."""
     for sentence, code in _SPLIT_SENTENCES:
         match = sentence.fullmatch(stored)
         if match:

@@ -1,4 +1,4 @@
-"""A store: where it lies, and how its objects are read and written."""
+"""A store: its root, its server, and the reading and writing of its objects."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -41,19 +41,19 @@ class Store:
         return storage.exists(uri, self.server)
 
     def list_objects(self, prefix_uri: str, recursive: bool = False) -> list[ObjectInfo]:
-        """The objects of a folder, by name; no folder: none."""
+        """The objects of a folder, sorted by URI; empty where there is no such folder."""
         return storage.list_objects(prefix_uri, recursive, self.server)
 
     def read_bytes(self, uri: str) -> bytes:
-        """The whole object."""
+        """The bytes of a whole object."""
         return storage.read_bytes(uri, self.server)
 
     def write_bytes(self, uri: str, data: bytes) -> None:
-        """Write the object at once."""
+        """Write a whole object: readers see the old content or the new, never a part."""
         storage.write_bytes(uri, data, self.server)
 
     def read_json(self, uri: str) -> Any:
-        """The decoded JSON document. Raises ArtifactCorruptError where it is none."""
+        """The decoded JSON document. Raises ArtifactCorruptError where the object is not one."""
         return storage.read_json(uri, self.server)
 
     def write_json(self, uri: str, document: Any) -> None:
@@ -61,7 +61,7 @@ class Store:
         storage.write_json(uri, document, self.server)
 
     def read_table(self, uri: str, columns: list[str] | None = None) -> "pa.Table":
-        """A Parquet table, or some of its columns. Raises InputError where it is none."""
+        """A Parquet table, or some of its columns. Raises InputError where the object is not one."""
         return storage.read_table(uri, columns, self.server)
 
     def write_table(self, uri: str, table: "pa.Table") -> None:
@@ -69,12 +69,12 @@ class Store:
         storage.write_table(uri, table, self.server)
 
     def delete(self, uri: str) -> None:
-        """Delete one object; one that is not there is no error."""
+        """Delete one object; a missing one is no error."""
         storage.delete(uri, self.server)
 
 
 def server_outside(data: DataConfig, storage_config: StorageConfig) -> Server:
-    """The server of `s3://` URIs outside the store, which is the store's unless the settings name one."""
+    """The server of `s3://` URIs outside the store: the one that the settings of `data` name, else the store's."""
     if data.endpoint_url or data.profile:
         return Server.here(data.endpoint_url, data.profile)
     return Server.here(storage_config.endpoint_url, storage_config.profile)

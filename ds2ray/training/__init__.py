@@ -1,1 +1,1 @@
-"""Training loops of a base, of one adapter and of many adapters at once: torch, no Ray."""
+"""Training of a base, of one adapter and of many adapters at once: torch, no Ray."""

@@ -1,4 +1,4 @@
-"""Which utterances are held out, so that each keeps its side when others come or go."""
+"""The choice of held-out utterances, in which each keeps its side when others come or go."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,10 +9,11 @@ from ds2ray.errors import InputError
 def hold_out(utterance_ids: Sequence[str], fraction: float, seed: int) -> tuple[list[int], list[int]]:
     """Split utterances into indices of (train, held out); at least one is on each side.
 
-    An utterance keeps its side when others come or go, but for the few at the border: so the adapter of an earlier
-    night has not learned from what judges it tonight.
+    An utterance keeps its side when others come or go, except for the few at the border: so an adapter of an earlier
+    night has not learned from the speech that judges it tonight.
 
-    Raises InputError for fewer than two utterances.
+    Raises:
+        InputError: there are fewer than two utterances.
     """
     if len(utterance_ids) < 2:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Optimizers, and learning rates as pure functions of the step: a resumed run needs no schedule state."""
+"""Optimizers, losses, and learning rates as pure functions of the step, so that checkpoints hold no schedule."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -78,15 +78,15 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) ->
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tensor:
-    """Scale gradients down to a total norm of `max_norm`; returns the norm before that (not finite if any is not)."""
+    """Scale gradients down to a total norm of `max_norm` at most; returns the norm before, not finite if any is not."""
     return torch.nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None], max_norm)
 
 
 def ctc_losses(log_probs: Tensor, lengths: Tensor, tokens: Tensor, num_tokens: Tensor) -> Tensor:
     """CTC loss of each row, divided by its number of tokens: float32 [B].
 
-    A row whose audio is too short for its tokens counts zero. A row without tokens, in which nobody speaks, is divided
-    by as many as speech of its length has.
+    The loss of a row whose audio is too short for its tokens is 0. A row without tokens, in which nobody speaks, is
+    divided by as many as speech of its length has.
 
     Args:
         log_probs: [B, T, V].
@@ -103,7 +103,7 @@ def ctc_losses(log_probs: Tensor, lengths: Tensor, tokens: Tensor, num_tokens: T
 def kl_divergences(log_probs: Tensor, of_base: Tensor, lengths: Tensor) -> Tensor:
     """KL(base ‖ adapted) of each row, mean over its frames, in nats: float32 [B].
 
-    Yu et al. (2013) keep an adapted model close to its base with it.
+    As a penalty it keeps an adapted model close to its base (Yu et al., 2013).
 
     Args:
         log_probs, of_base: [B, T, V].

@@ -26,10 +26,10 @@ def products_in(precision: Precision, device: torch.device | str) -> AbstractCon
 
 
 def bfloat16_trunk(model: AcousticModel) -> AcousticModel:
-    """A copy of a frozen model in which what may compute in bfloat16 does, as in DeepSpeech2 convolutions and
-    recurrences.
+    """A copy of a frozen model whose modules compute in bfloat16 where the model allows it (`in_bfloat16`), such as
+    DeepSpeech2's convolutions and recurrences.
 
-    Not autocast: that would cast the weights of a recurrence again at every time step.
+    Autocast would not do: it casts the weights of a recurrence again at every frame.
     """
     half = copy.deepcopy(model)
     for module in half.modules():
@@ -45,5 +45,5 @@ def _to_bfloat16(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor,
 
 
 def _to_float32(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> Any:
-    """Most modules give a tensor, a recurrence a pair of outputs and states, of which only the outputs are used."""
+    """The output in float32; of a recurrence's pair of outputs and states only the outputs, as states are not used."""
     return output.float() if isinstance(output, Tensor) else (output[0].float(), None)

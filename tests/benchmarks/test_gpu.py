@@ -18,7 +18,7 @@ from benchmarks.speech import Speaker, random_base
 from benchmarks.synthetic import VOCABULARY, synthetic_users
 from ds2ray.config import LAST_LAYER, AdaptConfig, AdapterConfig, Precision
 from ds2ray.model.deepspeech2 import DeepSpeech2
-from ds2ray.model.layers import RecurrentLayer
+from ds2ray.model.deepspeech2.layers import RecurrentLayer
 from ds2ray.model.weights import Base
 from ds2ray.sound.audio import read_waveform
 

@@ -117,7 +117,7 @@ class TestRefusals:
         refuse_another_server(ray_cluster)
         with socket.create_server(("127.0.0.1", 0)) as server:
             address = f"127.0.0.1:{server.getsockname()[1]}"
-            with pytest.raises(ConfigError, match=f"no Ray cluster at '{address}' .what answers there"):
+            with pytest.raises(ConfigError, match=f"no Ray cluster at '{address}' .the server there did not answer"):
                 refuse_another_server(address, timeout_s=0.5)
 
     def test_a_machine_without_loopback(self, monkeypatch: pytest.MonkeyPatch) -> None:

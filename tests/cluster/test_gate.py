@@ -49,8 +49,7 @@ def test_a_good_adapter_is_not_replaced_by_a_weak_one(
     for after_layer in (-1, num_layers):  # two names of one place
         run_id = f"weak-after-{after_layer}"
         job = job_of(root, users, run_id, force=True, **WEAK)
-        job.adapter.after_layer = after_layer
-        assert adapt.run(job) == 0
+        assert adapt.run(replace(job, adapter=replace(job.adapter, after_layer=after_layer))) == 0
         row = changed_outcomes(root, run_id)["fiona"]
         assert (row.status, row.version) == (Status.kept_previous, "")
         assert row.reason == "held-out WER 100.0% is worse than the current adapter's 0.0%"

@@ -12,7 +12,7 @@ from toy_speech import SAMPLE_RATE_HZ, make_utterances
 
 from ds2ray import storage
 from ds2ray.commands import adapt_users as adapt
-from ds2ray.config import ProbeAudio
+from ds2ray.config import DataConfig, ProbeAudio
 from ds2ray.store.outcomes import Outcome, Status
 from ds2ray.tables.manifest import Utterance
 
@@ -56,7 +56,8 @@ def test_sixty_good_users_and_four_that_say_why(ray_cluster: str, users: str, tm
 
     def run(run_id: str, max_failed_ratio: float) -> tuple[int, dict[str, Outcome]]:
         job = job_of(root, users, run_id, num_epochs=2, max_cohort_users=100, max_failed_ratio=max_failed_ratio)
-        job.data.probe_audio = ProbeAudio.missing  # what a manifest says of durations is believed
+        # what a manifest says of durations is believed
+        job = replace(job, data=DataConfig(probe_audio=ProbeAudio.missing))
         return adapt.run(job), changed_outcomes(root, run_id)
 
     code, rows = run("loose", max_failed_ratio=0.02)

@@ -3,6 +3,7 @@
 import csv
 import io
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ class TestRefused:
         self, small_corpus: DemoCorpus, random_base: RandomBase, tmp_path: Path
     ) -> None:
         job = make_job(small_corpus, random_base, tmp_path)
-        job.adapt.min_utterances = 99
+        job = replace(job, adapt=replace(job.adapt, min_utterances=99))
         with pytest.raises(InputError, match="none of 8 users has the 99 usable utterances"):
             run(job)
 
@@ -131,8 +132,7 @@ class TestRefused:
         self, small_corpus: DemoCorpus, random_base: RandomBase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         job = make_job(small_corpus, random_base, tmp_path)
-        job.dry_run, job.cluster = True, ClusterConfig(address="127.0.0.1:1")
-        assert run(job) == 0
+        assert run(replace(job, dry_run=True, cluster=ClusterConfig(address="127.0.0.1:1"))) == 0
         lines = capsys.readouterr().out.splitlines()
         assert lines[1].strip().startswith("'adapter.hidden_dims=[8]'")
         assert len(lines) == 3
@@ -145,6 +145,5 @@ class TestRefused:
         rows += [f"short{number},nowhere.parquet,1,2,1" for number in range(5)]
         (tmp_path / "users.csv").write_text("\n".join(rows))
         job = make_job(small_corpus, random_base, tmp_path)
-        job.users, job.dry_run = str(tmp_path / "users.csv"), True
-        assert run(job) == 0
+        assert run(replace(job, users=str(tmp_path / "users.csv"), dry_run=True)) == 0
         assert capsys.readouterr().out.startswith("2 trials on 1 users (0.00 h of speech)")

@@ -85,7 +85,7 @@ def test_a_killed_worker_is_started_again_and_as_many_train_as_there_is_room_for
     ray_cluster: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     job = make_job(tmp_path, num_workers=3, num_epochs=20, checkpoint_every_s=1e-3)
-    job.cluster.min_workers = 1  # two fit into the cluster
+    job = replace(job, cluster=replace(job.cluster, min_workers=1))  # two fit into the cluster
     workers: list[int] = []
 
     def kill_a_worker() -> None:
@@ -119,22 +119,19 @@ class TestFinished:
         model = Path(job.train.output_dir) / "model.pt"
         before = model.stat().st_mtime_ns
         # had it anything to do, it would look for a cluster that is not there
-        job.cluster = ClusterConfig(num_workers=1, address="127.0.0.1:1")
-        assert run(job) == 0
+        assert run(replace(job, cluster=ClusterConfig(num_workers=1, address="127.0.0.1:1"))) == 0
         output = capsys.readouterr().out
         assert f"nothing is left to do: base {open_base(Store(job.storage.root)).base_id}" in output
         assert epochs_of(output) == []
         assert model.stat().st_mtime_ns == before
 
     def test_resume_false_trains_again(self, job: TrainJob, capsys: pytest.CaptureFixture[str]) -> None:
-        job.train.resume = False
-        assert run(job) == 0
+        assert run(replace(job, train=replace(job.train, resume=False))) == 0
         assert epochs_of(capsys.readouterr().out) == [1, 2]
         assert len(list_bases(Store(job.storage.root))) == 1  # the same weights: the same base
 
     def test_other_settings_train_again(self, job: TrainJob, capsys: pytest.CaptureFixture[str]) -> None:
-        job.train = replace(job.train, num_epochs=1)
-        assert run(job) == 0
+        assert run(replace(job, train=replace(job.train, num_epochs=1))) == 0
         assert epochs_of(capsys.readouterr().out) == [1]
         assert len(list_bases(Store(job.storage.root))) == 2
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2ray.decoding.greedy import greedy
+from ds2ray.decoding.greedy import Greedy
 
 
 def log_probs_of(paths: list[list[int]], num_frames: int, num_classes: int = 4) -> torch.Tensor:
@@ -18,7 +18,7 @@ def log_probs_of(paths: list[list[int]], num_frames: int, num_classes: int = 4) 
 
 
 def test_repeats_are_merged_and_blanks_separate_them() -> None:
-    decoded = greedy(log_probs_of([[0, 1, 1, 0, 1, 2, 2]], 7), torch.tensor([7]))[0]
+    decoded = Greedy().decode(log_probs_of([[0, 1, 1, 0, 1, 2, 2]], 7), torch.tensor([7]))[0]
     assert decoded.token_ids == [1, 1, 2]
     assert decoded.first_frames == [1, 4, 5]
     assert decoded.last_frames == [2, 4, 6]
@@ -26,7 +26,7 @@ def test_repeats_are_merged_and_blanks_separate_them() -> None:
 
 
 def test_padding_is_not_decoded() -> None:
-    rows = greedy(log_probs_of([[1, 0], []], 6), torch.tensor([2, 0]))
+    rows = Greedy().decode(log_probs_of([[1, 0], []], 6), torch.tensor([2, 0]))
     assert [row.token_ids for row in rows] == [[1], []]
     assert rows[1].score == 0.0
 
@@ -34,5 +34,5 @@ def test_padding_is_not_decoded() -> None:
 @given(st.lists(st.integers(0, 2), max_size=12))
 def test_it_is_the_definition_of_ctc_collapsing(path: list[int]) -> None:
     merged = [token for i, token in enumerate(path) if i == 0 or path[i - 1] != token]
-    decoded = greedy(log_probs_of([path], 12), torch.tensor([len(path)]))[0]
+    decoded = Greedy().decode(log_probs_of([path], 12), torch.tensor([len(path)]))[0]
     assert decoded.token_ids == [token for token in merged if token != 0]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from fleet_runs import RandomBase, read_rows, run_job, run_job_here, spoken
+from parrot import Parrot
 
 from ds2ray import Transcriber, storage
 from ds2ray.config import AdapterConfig, AudioConfig, ModelConfig, TextConfig, to_plain
@@ -137,6 +138,14 @@ class TestTranscriber:
         assert heard[0].error == "there is no such file"
         assert texts(heard)[1] == texts(Transcriber.open(store).transcribe(audio[:1], user="fiona"))[0]
         assert {(h.text, h.words) for h in heard if h.error} == {("", ())}
+
+    def test_what_the_decoder_finds_is_recognised(self, store: str, audio: list[str]) -> None:
+        vocabulary = Transcriber.open(store).base.vocabulary
+        parrot = Parrot(tuple(vocabulary.encode_known("hello")))
+        heard = Transcriber.open(store, decoder=parrot).transcribe(audio)
+        assert [(h.text, [word.text for word in h.words], h.score) for h in heard] == [
+            ("hello", ["hello"], -1.5) for _ in audio
+        ]
 
     def test_nothing_to_recognise(self, store: str) -> None:
         assert Transcriber.open(store).transcribe([]) == []

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def main(folder: Path, seen: Path) -> None:
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     ray.init(address=cluster.address, logging_level=logging.ERROR)
     job = make_job(folder, num_workers=2)
-    job.cluster.min_workers = 1
+    job = replace(job, cluster=replace(job.cluster, min_workers=1))
     told: dict[str, Any] = {}
 
     def lose_node() -> None:

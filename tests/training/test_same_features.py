@@ -13,7 +13,7 @@ from toy_speech import AUDIO, make_utterances
 from ds2ray.batching.batches import SpeechDataset
 from ds2ray.compat.adapter_trainer import AdapterTrainer
 from ds2ray.config import AdaptConfig, AdapterConfig, ErrorMetric
-from ds2ray.model.layers import ConvFrontEnd
+from ds2ray.model.deepspeech2.layers import ConvFrontEnd
 from ds2ray.model.weights import Base
 from ds2ray.recognition.transcriber import Transcriber
 from ds2ray.sound.audio import read_waveform

@@ -1,7 +1,7 @@
-"""The seam between adapters and all that trains, stores and uses them.
+"""The seam between adapters and the code that trains, stores and uses them.
 
-Shapes: B utterances, T encoding frames, D width of the encodings, U adapters of a stack, N frames of all of a step's
-users (one user's after the other's), P any parameter's own shape.
+Shapes: B utterances, T encoding frames, D width of the encodings, U adapters of a stack, N frames of all users of a
+step (one user's after another's), P the shape of any parameter.
 """
 
 from abc import ABC, abstractmethod
@@ -16,31 +16,34 @@ from ds2ray.config import AdapterConfig
 
 
 def dropout_scale(shape: tuple[int, ...], p: float, generator: torch.Generator | None = None) -> Tensor:
-    """What activations are multiplied with: 0 with probability `p`, else 1/(1-p).
+    """Factors of dropout: 0 with probability `p`, else 1/(1-p).
 
-    Drawn on the CPU, from torch's own generator unless one is given, so that every device draws the same.
+    They are drawn on the CPU, so that they are the same for every device.
+
+    Args:
+        generator: None: torch's default generator.
     """
     return (torch.rand(shape, generator=generator) >= p).float() / (1 - p)
 
 
 def padded_by_user(flat: Tensor, counts: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Frames [N, D] of users with `counts` of them → [len(counts), most, D], and where they lie in it, bool."""
+    """Frames [N, D] of users with `counts` frames each → [len(counts), max(counts), D], and bool: which are frames."""
     present = torch.arange(max(counts), device=flat.device) < torch.tensor(counts, device=flat.device)[:, None]
     return flat.new_zeros(*present.shape, flat.shape[1]).masked_scatter(present.unsqueeze(2), flat), present
 
 
 class Adapter(nn.Module, ABC):
-    """One user's weights at one place of a base: frames in, frames of the same width out.
+    """An adapter at one place of a base: frames in, frames of the same width out.
 
-    A fresh one changes nothing, bit for bit. It works frame by frame, so that padding changes nothing, and holds
-    parameters only, no buffers, so that users' adapters can be stacked.
+    A fresh adapter changes nothing, bit for bit. It works frame by frame, so that padding changes nothing, and holds
+    parameters only, no buffers, so that the adapters of several users can be stacked.
 
     Attributes:
-        config: what it was built of; `after_layer` says nothing here.
-        scale_widths: of the random factors of training (dropout), in the order in which they are drawn. A draw is one
-            per utterance and channel, the same for all its frames: so it does not depend on how far a batch is padded,
-            and a user trained alone and one trained in a stack see the same (Gal and Ghahramani, 2016, use it for
-            recurrent networks).
+        config: its settings, but for `after_layer`, which has no meaning here.
+        scale_widths: widths of the random factors of training (dropout), in the order in which they are drawn. A
+            factor is drawn per utterance and channel and is the same for all frames: so it does not depend on how far a
+            batch is padded, and a user trained alone and one trained in a stack get the same factors (Gal and
+            Ghahramani, 2016, use it for recurrent networks).
     """
 
     config: AdapterConfig
@@ -59,7 +62,7 @@ class Adapter(nn.Module, ABC):
         """[…, D] → […, D].
 
         Args:
-            scales: as for `adapt`; None: in training those that torch's generator draws for rows [B, T, D].
+            scales: as for `adapt`; None: in training they are drawn from torch's generator for rows [B, T, D].
         """
         if scales is None:
             scales = self._draws(encodings) if self.training and self.config.dropout else ()
@@ -80,14 +83,14 @@ class Adapter(nn.Module, ABC):
     ) -> Tensor:
         """Each user's frames through the user's own adapter of this kind and shape.
 
-        This serves every kind; one whose products can be arranged better for many users has its own.
+        This method serves every kind; a kind whose products can be arranged better for many users overrides it.
 
         Args:
             weights: the users' parameters by name, [U, P].
             frames: [N, D], the frames of `users[0]`, then of `users[1]`, …; they need no gradient.
-            counts: how many frames each of them has.
-            scales: per `scale_widths` its factors, [N, width]; empty: nothing.
-            at_once: one operation for all users, as is faster on GPUs, or one for each.
+            counts: number of frames of each of `users`.
+            scales: the factors of each of `scale_widths`, [N, width]; empty: none.
+            at_once: whether one operation serves all users, which is faster on GPUs, or one each.
 
         Returns:
             [N, D].

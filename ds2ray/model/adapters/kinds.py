@@ -9,5 +9,5 @@ KINDS: dict[AdapterKind, type[Adapter]] = {AdapterKind.mlp: MLPAdapter, AdapterK
 
 
 def build_adapter(input_dim: int, config: AdapterConfig) -> Adapter:
-    """A fresh adapter for encodings of width `input_dim`, with weights of torch's generator."""
+    """A fresh adapter for encodings of width `input_dim`, with random weights from torch's generator."""
     return KINDS[config.kind].from_config(input_dim, config)

@@ -1,4 +1,4 @@
-"""LHUC: a scale and a shift per channel, the smallest of adapters: two values a channel, a few KB."""
+"""LHUC, the smallest kind of adapter: a scale and a shift per channel, a few KB."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -11,11 +11,10 @@ from ds2ray.model.adapters.adapter import Adapter
 
 
 class LHUCAdapter(Adapter):
-    """x → 2σ(r) · x + s, with r and s per channel (learning hidden unit contributions, Swietojanski and Renals, 2014,
-    there without the shift).
+    """An adapter x → 2σ(r) · x + s, with r and s per channel (learning hidden unit contributions, Swietojanski and
+    Renals, 2014, there without the shift).
 
-    Both start at zero: a fresh adapter changes nothing, bit for bit. No scale is below 0 or above 2, however long it is
-    trained.
+    r and s start at zero: a fresh adapter changes nothing, bit for bit. Scales stay between 0 and 2.
     """
 
     def __init__(self, input_dim: int) -> None:

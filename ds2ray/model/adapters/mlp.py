@@ -1,7 +1,7 @@
-"""The small residual MLP."""
+"""MLP, the default kind of adapter: a small residual network."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self, cast
 
 import torch
@@ -18,9 +18,12 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     Activation.tanh: nn.Tanh,
 }
 
+Linear = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(x, weight, bias) → x by the transposed weight, plus the bias."""
+
 
 class MLPAdapter(Adapter):
-    """Layer norm → (Linear → activation → dropout) per hidden width → Linear back, added to the input.
+    """An adapter: layer norm → (Linear → activation → dropout) per hidden width → Linear back, added to the input.
 
     The last layer starts at zero: a fresh adapter changes nothing, bit for bit.
     """
@@ -64,8 +67,11 @@ class MLPAdapter(Adapter):
         scales: Sequence[Tensor],
         at_once: bool,
     ) -> Tensor:
-        """As of every kind. Frames need no gradient, so the layer norm's scale and shift are folded into the first
-        product: its gradient then costs no product of its own, and normalising no backward pass."""
+        """Each user's frames through the user's own adapter; see `Adapter.stacked`.
+
+        Frames need no gradient, so the layer norm's scale and shift are folded into the first product: normalising then
+        has no backward pass, and the gradients of scale and shift cost no product of their own.
+        """
         product = self.by_padded_product if at_once else self.by_loop
         return product(weights, frames, users, counts, scales)
 
@@ -80,22 +86,11 @@ class MLPAdapter(Adapter):
         """`stacked` with one product per user and layer."""
         # unbound once, since each indexing of a stack would cost a gradient of the stack's size
         own = {name: stack.unbind() for name, stack in weights.items()}
-        normalised = functional.layer_norm(frames, frames.shape[1:])
+        parts = zip(*(tensor.split(list(counts)) for tensor in (_normalised(frames), *scales)), strict=True)
         outputs = []
-        start = 0
-        for user, count in zip(users, counts, strict=True):
-            part = slice(start, start + count)
-            start += count
-            y = normalised[part]
-            for layer in range(len(self.hidden)):
-                weight, bias = own[f"hidden.{layer}.weight"][user], own[f"hidden.{layer}.bias"][user]
-                if layer == 0:
-                    bias = bias + weight @ own["norm.bias"][user]
-                    weight = weight * own["norm.weight"][user]
-                y = self.activation(functional.linear(y, weight, bias))
-                if scales:
-                    y = y * scales[layer][part]
-            outputs.append(functional.linear(y, own["output.weight"][user], own["output.bias"][user]))
+        for user, (part, *own_scales) in zip(users, parts, strict=True):
+            layers = self._folded({name: stack[user] for name, stack in own.items()})
+            outputs.append(self._through(layers, part, own_scales, functional.linear))
         return frames + torch.cat(outputs)
 
     def by_padded_product(
@@ -108,15 +103,37 @@ class MLPAdapter(Adapter):
     ) -> Tensor:
         """`stacked` with one batched product per layer, over users padded to the most frames."""
         rows = torch.tensor(users, device=frames.device)
-        y, present = padded_by_user(functional.layer_norm(frames, frames.shape[1:]), counts)
-        for layer in range(len(self.hidden)):
-            weight, bias = weights[f"hidden.{layer}.weight"][rows], weights[f"hidden.{layer}.bias"][rows]
-            if layer == 0:
-                bias = bias + (weight @ weights["norm.bias"][rows].unsqueeze(2)).squeeze(2)
-                weight = weight * weights["norm.weight"][rows].unsqueeze(1)
-            y = self.activation(torch.baddbmm(bias.unsqueeze(1), y, weight.transpose(1, 2)))
+        padded, present = padded_by_user(_normalised(frames), counts)
+        layers = self._folded({name: stack[rows] for name, stack in weights.items()})
+        own_scales = [padded_by_user(scale, counts)[0] for scale in scales]
+        return frames + self._through(layers, padded, own_scales, _batched_linear)[present]
+
+    def _folded(self, weights: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Weight […, out, in] and bias […, out] of each layer, with the layer norm's scale and shift in the first."""
+        names = [*(f"hidden.{layer}" for layer in range(len(self.hidden))), "output"]
+        layers = [(weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in names]
+        weight, bias = layers[0]
+        scale, shift = weights["norm.weight"], weights["norm.bias"]
+        layers[0] = (weight * scale.unsqueeze(-2), bias + (weight @ shift.unsqueeze(-1)).squeeze(-1))
+        return layers
+
+    def _through(
+        self, layers: Sequence[tuple[Tensor, Tensor]], y: Tensor, scales: Sequence[Tensor], linear: Linear
+    ) -> Tensor:
+        """What the layers make of normalised frames, by products of this kind."""
+        *hidden, output = layers
+        for layer, (weight, bias) in enumerate(hidden):
+            y = self.activation(linear(y, weight, bias))
             if scales:
-                y = y * padded_by_user(scales[layer], counts)[0]
-        weight, bias = weights["output.weight"][rows], weights["output.bias"][rows]
-        y = torch.baddbmm(bias.unsqueeze(1), y, weight.transpose(1, 2))
-        return frames + y[present]
+                y = y * scales[layer]
+        return linear(y, *output)
+
+
+def _normalised(frames: Tensor) -> Tensor:
+    """Frames [N, D] with the mean 0 and the variance 1 each."""
+    return functional.layer_norm(frames, frames.shape[1:])
+
+
+def _batched_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x [U, N, in], weight [U, out, in] and bias [U, out] → [U, N, out]."""
+    return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))

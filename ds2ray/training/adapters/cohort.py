@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from ds2ray.config import AdaptConfig, AdapterConfig
+from ds2ray.decoding.decoder import Decoder
+from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import StorageError
 from ds2ray.model.weights import Base
 from ds2ray.training.adapters.encode import Encoder
@@ -70,6 +72,7 @@ def adapt_cohort(
     open_current: OpenCurrent = lambda user_key: None,
     device: torch.device | str = "cpu",
     max_duration_s: float = math.inf,
+    decoder: Decoder = Greedy(),
     stages: StageClock | None = None,
 ) -> Iterator[CohortResult | CohortProgress]:
     """Encode the speech of all users, then train their adapters; yields each user's result when it is done.
@@ -81,6 +84,7 @@ def adapt_cohort(
     Args:
         open_current: opens the adapter that a user has.
         max_duration_s: longer utterances are dropped, whatever their manifest says.
+        decoder: of the judges, whose errors the gate compares.
         stages: is told where the time goes.
     """
     stages = stages or StageClock()
@@ -93,7 +97,7 @@ def adapt_cohort(
     speeches = yield from told(encoding, lambda done: encoding_progress(done, num_utterances))
     # encoding is shared work: each user is charged an equal part of it
     share_s = (time.perf_counter() - started_s) / max(1, len(users))
-    training = _CohortTraining(base, adapter, adapt, open_current, torch.device(device), stages)
+    training = _CohortTraining(base, adapter, adapt, open_current, torch.device(device), decoder, stages)
     enough = [speech for speech in speeches if speech.parts]
     for speech in speeches:
         if not speech.parts:
@@ -131,6 +135,7 @@ class _CohortTraining:
     adapt_config: AdaptConfig
     open_current: OpenCurrent
     device: torch.device
+    decoder: Decoder
     stages: StageClock
 
     def adapt(self, speeches: Sequence[UserSpeech]) -> Iterator[CohortResult | float]:
@@ -179,7 +184,13 @@ class _CohortTraining:
             model, after_layer = self.base.model, self.config.after_layer
             adapters = [fresh_adapter(model, self.config, speech.seed, self.device) for speech in speeches]
             steps = StackedTraining(
-                model, adapters, speeches, self.base.vocabulary, self.adapt_config, after_layer
+                model,
+                adapters,
+                speeches,
+                self.base.vocabulary,
+                self.adapt_config,
+                after_layer,
+                decoder=self.decoder,
             ).steps()
         while True:
             with self.stages("train"):
@@ -214,6 +225,7 @@ class _CohortTraining:
             self.base.vocabulary,
             self.adapt_config,
             self.config.after_layer,
+            self.decoder,
         )
         return evaluation.score.rate(metric)
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ds2ray.config import AdaptConfig, Precision
-from ds2ray.decoding.greedy import greedy
+from ds2ray.decoding.decoder import Decoder
+from ds2ray.decoding.greedy import Greedy
 from ds2ray.decoding.scoring import score_decoded
 from ds2ray.metrics import Score
 from ds2ray.model.acoustic import AcousticModel
@@ -55,6 +56,7 @@ class Judge:
     vocabulary: Vocabulary
     precision: Precision
     after_layer: int
+    decoder: Decoder = Greedy()
     criterion: Criterion = ctc_losses
 
     @torch.no_grad()
@@ -73,7 +75,7 @@ class Judge:
                     frames = bank(frames, [one.place for one in some], counts, ())
             log_probs = head_log_probs(self.model, rows, frames, self.after_layer)
             all_losses = iter(self.criterion(log_probs, rows.lengths, rows.tokens, rows.num_tokens).tolist())
-            decoded = iter(greedy(log_probs, rows.lengths)) if decode else None
+            decoded = iter(self.decoder.decode(log_probs, rows.lengths)) if decode else None
             for one in some:
                 losses.setdefault(one.user, []).extend(next(all_losses) for _ in one.rows)
                 if decoded is not None:
@@ -105,8 +107,10 @@ def evaluate_adapter(
     vocabulary: Vocabulary,
     config: AdaptConfig,
     after_layer: int,
+    decoder: Decoder = Greedy(),
 ) -> Evaluation:
     """Mean loss and errors of one adapter on all held-out utterances of a user."""
     bank = AdapterBank([adapter])
-    judge = Judge(model, SpeechTable([speech], bank.device), [speech], vocabulary, config.precision, after_layer)
+    table = SpeechTable([speech], bank.device)
+    judge = Judge(model, table, [speech], vocabulary, config.precision, after_layer, decoder)
     return judge.evaluate([Judgement(0, speech.held_out, 0)], bank, decode=True)[0]

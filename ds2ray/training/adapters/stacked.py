@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from ds2ray.config import AdaptConfig, AdapterConfig
+from ds2ray.decoding.decoder import Decoder
+from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import TrainingDivergedError
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.adapters.adapter import Adapter, dropout_scale
@@ -65,6 +67,7 @@ class StackedTraining:
         config: AdaptConfig,
         after_layer: int,
         *,
+        decoder: Decoder = Greedy(),
         optimizer: Callable[[AdapterBank], StackOptimizer] | None = None,
         criterion: Criterion = ctc_losses,
         max_steps_per_epoch: int = 0,
@@ -72,6 +75,7 @@ class StackedTraining:
         """
         Args:
             adapters: each user's fresh one, on the training device.
+            decoder: of the judge, which counts errors.
             optimizer: makes the stack's; None: AdamW as `config` says.
             max_steps_per_epoch: 0: all.
 
@@ -90,7 +94,7 @@ class StackedTraining:
         self.table = SpeechTable(speeches, self.device)
         self.speeches = speeches
         self.widths, self.dropout = adapters[0].scale_widths, adapters[0].config.dropout
-        self.judge = Judge(model, self.table, speeches, vocabulary, config.precision, after_layer, criterion)
+        self.judge = Judge(model, self.table, speeches, vocabulary, config.precision, after_layer, decoder, criterion)
         befores = self.judge.evaluate(
             [Judgement(u, part.held_out) for u, s in enumerate(speeches) for part in s.parts if part.held_out],
             bank=None,

@@ -1,1 +1,1 @@
-"""Training of a base: the epoch loop and what it needs."""
+"""Training of a base: the epoch loop, its data, its checkpoints and its reports."""

@@ -11,12 +11,12 @@ from ds2ray.storage.errors import reporting
 
 
 class Board:
-    """TensorBoard files in `<output_dir>/tensorboard`; as a context they are complete at its end.
+    """TensorBoard files in `<output_dir>/tensorboard`; at the end of the context they are complete.
 
-    Where that is no folder of this machine they are written to a temporary one, and `upload` copies them.
+    For a remote `output_dir` they are written to a temporary folder, and `upload` copies them.
 
     Args:
-        say: told when they cannot be uploaded; that ends no training.
+        say: told when the upload fails; training goes on.
     """
 
     def __init__(self, output_dir: str, say: Callable[[str], None]) -> None:
@@ -43,7 +43,7 @@ class Board:
         self.writer.flush()
 
     def upload(self) -> None:
-        """Copy the files to where they belong, if they are not there already."""
+        """Copy the files to a remote `output_dir`; a local one has them already."""
         if self.temporary is None:
             return
         try:

@@ -1,7 +1,7 @@
-"""Checkpoints: everything that a run needs to go on as if it had never stopped.
+"""Checkpoints: all the state that a training needs to go on as if it had never stopped.
 
-`<folder>/<step>-<digest>.pt` holds the state; nothing is ever overwritten. `<folder>/latest.json` names the ones that
-are kept with their sizes and sha256 and is written last, so that a checkpoint counts when it is complete.
+`<folder>/<step>-<digest>.pt` holds the state; no such file is ever overwritten. `<folder>/latest.json` names the kept
+checkpoints with their sizes and sha256 and is written last, so that a checkpoint counts only when it is complete.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ LATEST = "latest.json"
 def save_checkpoint(
     folder_uri: str, step: int, state: dict[str, Any], settings: str, keep: int, error: Sequence[float] | None = None
 ) -> str:
-    """Write the state after `step` optimizer steps, make it the latest, and delete what is no longer kept.
+    """Write the state after `step` optimizer steps, make it the latest checkpoint, and delete those no longer kept.
 
-    Kept are the newest `keep`, and the one with the lowest error; of each other settings the newest and that with the
-    lowest error. Those of the same settings that have gone further are left over from a run that was started afresh,
-    or went on from before them: they are deleted.
+    The newest `keep` checkpoints of these settings are kept, and the one with the lowest error; of every other settings
+    the newest and the one with the lowest error. Checkpoints of the same settings with more steps are deleted: they are
+    from before training was started afresh, or went on from an earlier checkpoint.
 
     Args:
-        settings: fingerprint of whatever must be equal for a run to go on from here.
+        settings: fingerprint of all that must be equal for a training to go on from here.
         error: of the epoch that ends here, compared from left to right; None within an epoch.
 
     Returns:
@@ -59,9 +59,9 @@ def save_checkpoint(
 
 
 def entries_to_keep(entries: Sequence[dict[str, Any]], keep: int) -> list[dict[str, Any]]:
-    """Of checkpoints in the order of writing: the newest `keep` and the best of the last one's settings.
+    """The checkpoints to keep, of all in the order of writing: the newest `keep` and the best of the last settings.
 
-    Of every other settings the newest and the best: with these again, their run can go on.
+    Of every other settings the newest and the best are kept, so that a training with them can still go on.
     """
     newest = entries[-1]
     settings = newest["settings"]
@@ -81,7 +81,7 @@ def entries_to_keep(entries: Sequence[dict[str, Any]], keep: int) -> list[dict[s
 
 
 def best_entry(entries: Sequence[dict[str, Any]], settings: str) -> dict[str, Any] | None:
-    """The checkpoint with the lowest error, the earliest of equal ones; None where no epoch has ended in one."""
+    """The checkpoint with the lowest error, the earliest of equal ones; None where none was written after an epoch."""
     judged = [entry for entry in entries if entry["settings"] == settings and entry["error"] is not None]
     return min(judged, key=lambda entry: (entry["error"], entry["step"])) if judged else None
 
@@ -90,10 +90,10 @@ def load_latest(folder_uri: str, settings: str, say: Callable[[str], None]) -> d
     """The newest intact state that was saved under the same settings; None where there is none.
 
     Args:
-        say: told of every checkpoint that is damaged or missing, and where there are some of other settings only.
+        say: told of every checkpoint that is damaged or missing, and of checkpoints that are all of other settings.
 
     Raises:
-        ArtifactCorruptError: there are some, but none is intact.
+        ArtifactCorruptError: there are checkpoints of these settings, but none is intact.
     """
     problems = []
     entries = _entries(storage.join(folder_uri, LATEST))
@@ -115,9 +115,9 @@ def load_latest(folder_uri: str, settings: str, say: Callable[[str], None]) -> d
     if entries:
         say(
             f"starting afresh: the checkpoints in {folder_uri} (the newest after step {entries[-1]['step']}) are of "
-            "other settings or other data. They are kept: with the settings and data of before their run goes on. To "
-            "begin with the weights of a finished run, give train.pretrained_model_path=<a copy of its model.pt>; to "
-            "keep the model.pt of both runs, another train.output_dir"
+            "other settings or other data. They are kept, and training goes on from them when it is started with those "
+            "settings and data again. To begin with the weights of a finished training, give "
+            "train.pretrained_model_path=<a copy of its model.pt>; to keep both model.pt, another train.output_dir"
         )
     return None
 
@@ -134,7 +134,7 @@ def load_best(folder_uri: str, settings: str) -> dict[str, Any] | None:
 
 
 class CheckpointWriter:
-    """Writes checkpoints in a thread while training goes on, one at a time; as a context it ends with the last one.
+    """Writes checkpoints in a thread while training goes on, one at a time; the context ends when the last is written.
 
     Args:
         folder_uri, settings, keep: as for `save_checkpoint`.
@@ -161,7 +161,7 @@ class CheckpointWriter:
         return self.under_way is not None and not self.under_way.done()
 
     def save(self, step: int, state: dict[str, Any], error: Sequence[float] | None = None) -> None:
-        """Copy the state and write it in the thread, after the one before is written. Raises what that one raised."""
+        """Wait for the checkpoint before, and raise its error; then copy the state and write it in the thread."""
         self.wait()
         copied = _copied(state)
         self.under_way = self.thread.submit(
@@ -169,14 +169,14 @@ class CheckpointWriter:
         )
 
     def wait(self) -> None:
-        """Until everything is written. Raises what writing raised."""
+        """Wait until everything is written. Raises the error of writing, if any."""
         if self.under_way is not None:
             written, self.under_way = self.under_way, None
             written.result()
 
 
 def _copied(state: Any) -> Any:
-    """The same nested state, with copies of its tensors in the memory of this machine."""
+    """A nested state with copies of its tensors on the CPU."""
     if isinstance(state, torch.Tensor):
         return state.detach().to("cpu", copy=True)
     if isinstance(state, dict):

@@ -1,4 +1,4 @@
-"""The model of a base run, its optimizer and its average, and how one step changes them."""
+"""The learner of a base: the model, its optimizer and its average, and one step that changes them."""
 
 import copy
 from contextlib import nullcontext
@@ -19,7 +19,7 @@ from ds2ray.training.precision import products_in
 
 
 class Learner:
-    """One step is `accumulate` for each of its batches, then `update`.
+    """The learner of a base. One step is `accumulate` for each of its batches, then `update`.
 
     Args:
         model: trained in place, on `device`.
@@ -46,7 +46,7 @@ class Learner:
 
     @property
     def result(self) -> AcousticModel:
-        """What is validated and published: the average where there is one, else the model."""
+        """The model that is validated and published: the average where there is one, else the trained one."""
         return self.model if self.average is None else self.average
 
     def accumulate(self, batch: Batch, num_utterances: int, *, weight: float = 1.0, last: bool = True) -> Tensor:
@@ -54,7 +54,7 @@ class Learner:
 
         Args:
             num_utterances: of the whole step, over all ranks and batches; the gradient is that of their mean loss.
-            weight: 0 for a batch that only stands in, on a rank without one of its own.
+            weight: 0 for a stand-in batch, on a rank that has no batch of its own.
             last: whether the step's gradient is complete with this batch.
         """
         wait = (
@@ -97,7 +97,7 @@ class Learner:
         torch._foreach_lerp_(list(averaged.values()), [current[name] for name in averaged], 1 - decay)
 
     def state(self) -> dict[str, Any]:
-        """All that a run needs to go on from here, on whatever number of ranks; the tensors are those in use."""
+        """The state from which a training goes on, on any number of ranks; its tensors are not copies."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -114,5 +114,5 @@ class Learner:
             self.average.load_state_dict(state["average"])
 
     def load_result(self, state: dict[str, Any]) -> None:
-        """Make `result` that of `state`."""
+        """Set the weights of `result` to those of the result in `state`."""
         self.result.load_state_dict(state["model" if self.average is None else "average"])

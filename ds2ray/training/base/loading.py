@@ -35,7 +35,7 @@ class LoadedBatch:
     wait_s: float = 0.0
 
     def sums(self) -> StepSums:
-        """What it counts for; the loss is not known here."""
+        """The batch's part of the step's sums, without the loss, which is not known here."""
         if not self.weight:
             return StepSums(unreadable=self.unreadable, wait_s=self.wait_s)
         return StepSums(
@@ -63,7 +63,7 @@ class Loader:
             pool.shutdown(cancel_futures=True)
 
     def rest_of_epoch(self, course: Course, rank: int) -> Iterator[LoadedBatch]:
-        """This rank's batches from where the run goes on, each loaded while the one before is computed on.
+        """The batches of this rank in the rest of an epoch, each loaded while the one before is computed on.
 
         Raises:
             InputError: there is not one utterance that can be decoded.

@@ -1,7 +1,7 @@
 """Training a base: the epoch loop, alone or as one rank of a torch DDP group.
 
-A run that was killed and is started again ends with the weights of one that was never killed: the learning rate,
-the data order and every random draw follow from the position in the run and the rank alone.
+A training that was killed and is started again ends with the weights of one that was never killed: the learning rate,
+the data order and every random draw follow from the position in the training and the rank alone.
 """
 
 import time
@@ -33,15 +33,15 @@ from ds2ray.training.seeds import derive_seed
 
 
 def train_base(task: BaseTask, device: torch.device | str, observer: Observer) -> Base:
-    """Train to the last epoch and return the base; on every rank of the process group, if there is one.
+    """Train to the last epoch and return the base; to be called on every rank of the process group, if there is one.
 
     With `train.patience_epochs` the base is that of the best epoch, else that of the last.
 
     Raises:
         TrainingDivergedError: `train.max_bad_steps` steps in a row had no finite gradient.
-        InterruptedRunError: the observer stopped the run; its state is saved.
+        InterruptedRunError: the observer stopped the training; its state is saved.
         InputError: there are fewer utterances than ranks, or none can be decoded.
-        ArtifactCorruptError: of the checkpoints to go on from none is intact.
+        ArtifactCorruptError: there are checkpoints to go on from, but none is intact.
     """
     with ExitStack() as resources:
         run = _Run(task, torch.device(device), observer, resources)
@@ -58,7 +58,7 @@ def train_base(task: BaseTask, device: torch.device | str, observer: Observer) -
 
 @dataclass
 class _Window:
-    """The steps since the last time that somebody was told of them, which is done every so many seconds."""
+    """The steps since the last progress that was told, which is told every `every_s` seconds."""
 
     every_s: float
     tell: Callable[[Progress], None]
@@ -68,7 +68,7 @@ class _Window:
 
 
 class _Run:
-    """A run on this rank, from its newest checkpoint."""
+    """A training on this rank, from its newest checkpoint on."""
 
     def __init__(self, task: BaseTask, device: torch.device, observer: Observer, resources: ExitStack) -> None:
         self.task, self.config, self.device, self.observer = task, task.train, device, observer
@@ -129,7 +129,7 @@ class _Run:
         return f"in epoch {self.state.epochs + 1} of {self.config.num_epochs} {within}"
 
     def is_finished(self) -> bool:
-        """Whether all epochs are done, or enough of them without a better one."""
+        """Whether all epochs are done, or `train.patience_epochs` of them have brought no better error."""
         config, state = self.config, self.state
         impatient = 0 < config.patience_epochs <= state.epochs - state.best_epoch
         return state.epochs >= config.num_epochs or impatient
@@ -163,7 +163,7 @@ class _Run:
                 step_at_s, own, losses = now_s, StepSums(), []
 
     def _update(self, course: Course, step: int, losses: torch.Tensor) -> float | None:
-        """Returns the sum of this rank's losses, or None where the step was skipped."""
+        """Update the weights; returns the sum of this rank's losses, or None where the step was skipped."""
         config, state = self.config, self.state
         place = state.epochs * course.num_steps + course.steps_before + step
         state.learning_rate = learning_rate_at(
@@ -238,13 +238,13 @@ class _Run:
 
     def _interrupt(self) -> None:
         self.checkpoints.wait()
-        summed([0.0], self.device)  # the first rank to end ends the others: not before the state is written
+        summed([0.0], self.device)  # a barrier: the first rank to end ends the others, so the state must be written
         raise InterruptedRunError(
             f"stopped {self._place()}; run it again to go on from there: the state is in {self.task.checkpoint_uri}"
         )
 
     def end_epoch(self) -> EpochReport:
-        """Validate, and save what is to be kept."""
+        """Validate, and save a checkpoint where one is due."""
         state, sums = self.state, self.state.sums
         if self.rank == 0:
             self.observer.doing(f"epoch {state.epochs + 1}/{self.config.num_epochs}: validating")

@@ -1,4 +1,4 @@
-"""The ranks of a torch process group, and what they do together; without a group there is one rank."""
+"""The ranks of a torch process group, and exchanges between them; without a group there is one rank."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def rank_and_world_size() -> tuple[int, int]:
-    """This process's rank and the number of ranks."""
+    """The rank of this process, and the number of ranks."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
@@ -28,7 +28,7 @@ def summed(values: Sequence[float], device: torch.device) -> list[float]:
 
 
 def from_rank_zero(make: Callable[[], T], device: torch.device) -> T:
-    """What `make` returns on rank 0, on every rank; an error of ours that it raises there is raised on every rank."""
+    """The result of `make` on rank 0, returned on every rank; a Ds2RayError that it raises is raised on every rank."""
     rank, world_size = rank_and_world_size()
     if world_size == 1:
         return make()

@@ -1,4 +1,4 @@
-"""What base training says of itself: a line every half minute, and a report after every epoch."""
+"""Reports of base training: progress every `train.log_every_s` seconds, and a report after every epoch."""
 
 import logging
 import math
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class StepSums:
-    """What steps did, summed over them and over all ranks. The order of the fields is that of `of`."""
+    """Sums over steps and over all ranks. The order of the fields is that of the values of `of`."""
 
     loss: float = 0.0  # of the utterances of steps with a finite gradient
     utterances: float = 0.0  # of those steps
@@ -44,7 +44,7 @@ class StepSums:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What one epoch did, summed over ranks."""
+    """The report of one epoch, over all ranks."""
 
     epoch: int  # counted from 1
     num_epochs: int
@@ -60,7 +60,7 @@ class EpochReport:
     unreadable: int  # utterances whose audio could not be decoded, in this epoch
 
     def line(self, metric: ErrorMetric = ErrorMetric.wer) -> str:
-        """One line for a log, with the error that counts first."""
+        """The report as a line for a log; of WER and CER, `metric` comes first."""
         extra = f" · {self.bad_steps} bad steps" if self.bad_steps else ""
         extra += f" · {self.unreadable} unreadable" if self.unreadable else ""
         errors = [f"WER {self.wer:.1%}", f"CER {self.cer:.1%}"]
@@ -73,18 +73,18 @@ class EpochReport:
         )
 
     def metrics(self) -> dict[str, float]:
-        """All fields that are numbers: a loss that was never finite is left out."""
+        """The fields by name, but for those that are not finite, such as the loss of an epoch without a good step."""
         return {name: value for name, value in asdict(self).items() if math.isfinite(value)}
 
     def error(self, metric: ErrorMetric) -> list[float]:
-        """What is compared between epochs, lowest first: the error rate, then the loss."""
+        """The error by which epochs are compared, from left to right: the error rate, then the validation loss."""
         rate = self.wer if metric is ErrorMetric.wer else self.cer
         return [value if math.isfinite(value) else math.inf for value in (rate, self.valid_loss)]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How training goes, over the steps since the line before."""
+    """The progress of a training, over the steps since the last one that was told."""
 
     step: int  # of the run
     epoch: int  # counted from 1
@@ -122,11 +122,11 @@ class Progress:
         return (self.epoch - 1 + self.step_of_epoch / self.steps_of_epoch) / self.num_epochs
 
     def line(self) -> str:
-        """One line for a log."""
+        """The progress as a line for a log."""
         return " · ".join([self.phase(), *self.facts()])
 
     def metrics(self) -> dict[str, float]:
-        """What a curve is drawn of; a loss that was never finite is left out."""
+        """The values for curves, by name, but for those that are not finite."""
         names = ("loss", "learning_rate", "speech_per_time", "padding_share", "data_wait_share", "step_s", "bad_steps")
         values = {name: float(getattr(self, name)) for name in names}
         return {name: value for name, value in values.items() if math.isfinite(value)}
@@ -134,17 +134,17 @@ class Progress:
 
 @dataclass(frozen=True)
 class Observer:
-    """Whom a run tells what it does, and asks whether to go on.
+    """The observer of a training: functions that are told its progress, and one that may stop it.
 
     Attributes:
-        epoch: called after each epoch, on every rank, with the same values; for a run that had already reached its
-            last epoch, once.
-        progress: called on rank 0 every `train.log_every_s` seconds, over the steps since.
+        epoch: called after each epoch, on every rank, with the same values; once, with the last epoch's, where the
+            training was complete already.
+        progress: called on rank 0 every `train.log_every_s` seconds, with the steps since.
         now: called on rank 0 every `now_every_s` seconds, likewise; by default never.
-        doing: called on rank 0 when something other than steps begins.
-        say: called on rank 0 with what a person should know: where the run goes on, what is damaged.
-        stopped: asked on every rank after each step. Once any of them says yes, the run saves its state and ends.
-        published: called at the end, on every rank, with the report of the epoch whose base it is.
+        doing: called on rank 0 with a phase when work other than steps begins.
+        say: called on rank 0 with lines for people: where training goes on, which checkpoint is damaged.
+        stopped: asked on every rank after each step. When any rank's says yes, the state is saved and training ends.
+        published: called at the end, on every rank, with the report of the epoch whose base is published.
     """
 
     epoch: Callable[[EpochReport], None] = lambda report: None

@@ -1,4 +1,4 @@
-"""Where a base's training data comes from: manifests or KoSpeech's transcripts, either with a vocabulary CSV."""
+"""Sources of a base's training data: manifests or KoSpeech's transcripts, either with a vocabulary CSV."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,16 +19,16 @@ from ds2ray.training.hold_out import hold_out
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Usable utterances, the vocabulary that they are written in, and what was left out."""
+    """Usable utterances, the vocabulary that they are written in, and the problems of rows that were left out."""
 
     vocabulary: Vocabulary
     train: Sequence[Utterance]
     valid: Sequence[Utterance]
     problems: Sequence[Problem]
-    notes: Sequence[str] = ()  # what was converted, left out or ignored in reading
+    notes: Sequence[str] = ()  # on data that was converted, left out or ignored in reading
 
     def summary(self) -> str:
-        """One line for a log."""
+        """The data as a line for a log: utterances, hours, tokens and rows left out."""
         hours = sum(u.duration_s or 0.0 for u in self.train) / 3600
         text = f"{len(self.train)} training utterances ({hours:.2f} h), {len(self.valid)} for validation, "
         text += f"{len(self.vocabulary)} tokens"
@@ -37,7 +37,7 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class SourceTables:
-    """What the tables say, of which nothing has been checked yet; the vocabulary is that of a CSV."""
+    """The tables of training data as they were read, not yet checked. The vocabulary is that of a CSV, if any."""
 
     train: Manifest
     valid: Manifest | None
@@ -48,7 +48,7 @@ def read_tables(train: TrainConfig, text: TextConfig) -> SourceTables:
     """Read all tables that the settings name.
 
     Raises:
-        ConfigError: no data is named, or too much.
+        ConfigError: no training data is named, or both manifests and KoSpeech's transcripts are.
         InputError: a table is missing or cannot be read.
     """
     if train.manifest and train.transcripts_path:
@@ -70,7 +70,7 @@ def read_tables(train: TrainConfig, text: TextConfig) -> SourceTables:
 def load_training_data(
     train: TrainConfig, data: DataConfig, text: TextConfig, shape: Shape, vocabulary: Vocabulary | None = None
 ) -> TrainingData:
-    """Read and check everything before anything is trained; see `read_tables` and `usable_data`."""
+    """The usable training data of the tables that the settings name; see `read_tables` and `usable_data`."""
     return usable_data(read_tables(train, text), train, data, text, shape, vocabulary)
 
 
@@ -82,11 +82,11 @@ def usable_data(
     shape: Shape,
     vocabulary: Vocabulary | None = None,
 ) -> TrainingData:
-    """Check every row, and hold a part out where there is no validation table.
+    """The usable training data of tables: every row is checked, and without a validation table a part is held out.
 
     Args:
         shape: of the base that is to be trained.
-        vocabulary: of the base that is trained further; None: that of the CSV, or built from the transcripts.
+        vocabulary: of the base that is fine-tuned or adapted; None: that of the CSV, or one built from the transcripts.
 
     Raises:
         InputError: every problem of the data that the policies in `data` refuse, at once.
@@ -106,7 +106,7 @@ def usable_data(
 
 
 def _read(uri: str) -> Manifest:
-    """A manifest, or that of a packed corpus, whose audio stays in its shards until it is wanted."""
+    """A manifest; that of a packed corpus names audio by reference, which stays in the shards until it is wanted."""
     with suppress(FileNotFoundError):
         packed = read_packed_manifest(uri)
         if packed is not None:
@@ -116,7 +116,7 @@ def _read(uri: str) -> Manifest:
 
 def _checked(manifest: Manifest, data: DataConfig, shape: Shape, vocabulary: Vocabulary) -> Manifest:
     if all(is_packed(utterance.audio) for utterance in manifest.utterances):
-        data = replace(data, probe_audio=ProbeAudio.none)  # packing has opened and measured all of it
+        data = replace(data, probe_audio=ProbeAudio.none)  # packing has opened and measured all audio
     checked = validate(
         manifest, data=data, audio=shape.audio, vocabulary=vocabulary, encoding_frames=shape.encoding_frames
     )

@@ -1,4 +1,4 @@
-"""What a base is trained on and how: all that determines its weights."""
+"""The task of training a base: all data and settings that determine its weights."""
 
 import hashlib
 import json
@@ -25,12 +25,12 @@ PACE = {
     "shard_cache_mb",
     "max_bad_steps",
 }
-"""Settings of which the weights know nothing; what PATHS lead to is looked at instead."""
+"""Settings that leave the weights as they are. Of PATHS, the content of the files counts in their place."""
 
 
 @dataclass(frozen=True)
 class BaseTask:
-    """Everything that determines a trained base.
+    """The task of training a base: all data and settings that determine its weights.
 
     Attributes:
         initial_state: weights to fine-tune; None: from scratch.
@@ -50,15 +50,15 @@ class BaseTask:
 
     @cached_property
     def fingerprint(self) -> str:
-        """`settings_fingerprint`, computed once: it goes through all utterances."""
+        """`settings_fingerprint` of the task, computed once, as it goes through all utterances."""
         return settings_fingerprint(self)
 
 
 def settings_fingerprint(task: BaseTask) -> str:
-    """sha256 over all that must be equal for a checkpoint to be gone on from; the number of ranks may change.
+    """sha256 over all that must be equal for training to go on from a checkpoint; the number of ranks may change.
 
-    Row groups of packed speech are part of it, as batches are drawn out of windows of them; the validation data where
-    it decides which epoch's base is published.
+    Row groups of packed speech are part of it, as batches are drawn out of windows of them; validation data is part of
+    it where it decides which epoch's base is published.
     """
     train = {name: value for name, value in to_plain(task.train).items() if name not in PATHS | OUTPUTS | PACE}
     train["augment"] = _augment(train["augment"], task.silence_rows)
@@ -87,7 +87,7 @@ def _augment(augment: dict[str, Any], silence_rows: float) -> dict[str, Any]:
 
 
 def _model(model: ModelConfig) -> dict[str, Any]:
-    """As it was before there were architectures, for DeepSpeech2: its checkpoints are still gone on from."""
+    """The settings, of DeepSpeech2 without its name, so that checkpoints older than the name keep their fingerprint."""
     plain = model_to_plain(model)
     return {name: value for name, value in plain.items() if (name, value) != ("architecture", "deepspeech2")}
 

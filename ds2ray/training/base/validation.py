@@ -1,4 +1,4 @@
-"""Loss and errors of a base on the validation data, which all ranks share out."""
+"""Validation: loss and errors of a base on the validation data, which is divided among the ranks."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,8 @@ import torch
 from ds2ray.batching.batches import Batch, SpeechDataset, batches_by_seconds, epoch_batches, prefetched
 from ds2ray.batching.epoch_plan import Batching, plan_epoch
 from ds2ray.config import ErrorMetric, TrainConfig
-from ds2ray.decoding.greedy import greedy
+from ds2ray.decoding.decoder import Decoder
+from ds2ray.decoding.greedy import Greedy
 from ds2ray.decoding.scoring import score_decoded
 from ds2ray.metrics import ErrorCount, Score
 from ds2ray.model.acoustic import AcousticModel
@@ -23,10 +24,10 @@ from ds2ray.training.optim import ctc_losses
 
 
 class Validator:
-    """Validates models on a task's validation data. Use it as a context: it ends its threads."""
+    """Validates models on a task's validation data; its threads end with the context."""
 
-    def __init__(self, task: BaseTask, device: torch.device) -> None:
-        self.task, self.device = task, device
+    def __init__(self, task: BaseTask, device: torch.device, decoder: Decoder = Greedy()) -> None:
+        self.task, self.device, self.decoder = task, device, decoder
         dataset = SpeechDataset(task.valid_utterances, task.vocabulary, task.audio)
         self.loader = Loader(dataset, task.train.loader_threads)
         groups = row_groups_of(utterance.audio for utterance in task.valid_utterances)
@@ -44,7 +45,7 @@ class Validator:
         """Mean loss per token and utterance (NaN where none can be decoded), WER and CER, over all ranks.
 
         Args:
-            stopped: asked before each batch; after a yes this rank does no more, and the result means nothing.
+            stopped: asked before each batch; after a yes this rank leaves the rest out, and the result is of no use.
         """
         training = model.training
         model.eval()
@@ -58,7 +59,7 @@ class Validator:
             log_probs, lengths = model(*model.features(batch.waveforms, batch.num_samples))
             loss += float(ctc_losses(log_probs, lengths, batch.tokens, batch.num_tokens).sum())
             utterances += len(batch)
-            score += score_decoded(greedy(log_probs, lengths), batch.transcripts, self.task.vocabulary)
+            score += score_decoded(self.decoder.decode(log_probs, lengths), batch.transcripts, self.task.vocabulary)
         model.train(training)
         words, characters = asdict(score.words), asdict(score.characters)
         totals = summed([loss, utterances, *words.values(), *characters.values()], self.device)
@@ -68,7 +69,7 @@ class Validator:
         return mean_loss, total.rate(ErrorMetric.wer), total.rate(ErrorMetric.cer)
 
     def _own_batches(self) -> Iterator[list[int]]:
-        """This rank's; while one window is computed on the next one is read."""
+        """The batches of this rank; while one window is computed on, the next one is read."""
         for window, following in zip(self.windows, [*self.windows[1:], []], strict=True):
             if following:
                 self.loader.read_ahead(chain(*window, *following))
@@ -84,8 +85,8 @@ def validation_batches(
     """A rank's share of the batches, by window; all ranks together have the same batches, however many they are.
 
     Args:
-        groups: row groups in shards, as for `plan_epoch`: no window spans more than `WINDOW_GROUPS`, and a rank's
-            batches come out of as few windows as can be. None: there is one window.
+        groups: row groups in shards, as for `plan_epoch`: no window spans more than `WINDOW_GROUPS`, and the batches of
+            a rank are of as few windows as possible. None: there is one window.
     """
     if groups is None:
         if train.batch_s > 0:

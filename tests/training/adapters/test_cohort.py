@@ -12,6 +12,7 @@ import pytest
 import soundfile
 import torch
 from base_training import damaged
+from parrot import Parrot
 from toy_speech import SAMPLE_RATE_HZ, make_utterances
 
 from ds2ray.batching.batches import SpeechDataset
@@ -19,7 +20,7 @@ from ds2ray.compat.adapter_manager import AdapterManager
 from ds2ray.compat.adapter_trainer import AdapterTrainer
 from ds2ray.config import AdaptConfig, AdapterConfig, ErrorMetric
 from ds2ray.errors import StorageError
-from ds2ray.metrics import ErrorCount, Score
+from ds2ray.metrics import ErrorCount, Score, score_texts
 from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.weights import Base, to_bytes
 from ds2ray.tables.manifest import Utterance
@@ -147,6 +148,16 @@ def test_users_are_helped_and_the_base_is_not_touched(base: Base, users: Fleet) 
         assert result.better == (not result.reason)
         assert result.seconds > 0
     assert all(torch.equal(tensor, before[name]) for name, tensor in base.model.state_dict().items())
+
+
+def test_errors_are_counted_in_what_the_given_decoder_says(base: Base, users: Fleet) -> None:
+    words = users["ann"][0].transcript.split()
+    parrot = Parrot(tuple(base.vocabulary.encode_known(words[0])))
+    adapt = replace(ADAPT, cross_validate_below=100, num_epochs=1)  # so that all utterances are judged
+    fit = adapted(base, {"ann": users["ann"]}, adapt=adapt, decoder=parrot)["ann"].fit
+    assert fit is not None
+    spoken = [utterance.transcript for utterance in users["ann"]]
+    assert fit.score_before == fit.score_after == score_texts(spoken, [words[0]] * len(spoken))
 
 
 def test_speech_of_finished_users_takes_no_memory(base: Base, users: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

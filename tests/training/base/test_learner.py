@@ -15,7 +15,7 @@ from ds2ray.batching.batches import Batch, SpeechDataset, collate
 from ds2ray.config import OptimizerType, Precision, TrainConfig
 from ds2ray.model.building import build_model
 from ds2ray.model.deepspeech2 import DeepSpeech2
-from ds2ray.model.layers import MaskedBatchNorm
+from ds2ray.model.masking import MaskedBatchNorm
 from ds2ray.training.base.learner import Learner
 
 RATE = 0.05

@@ -22,14 +22,16 @@ from base_training import (
     weights,
     write_task,
 )
+from parrot import Parrot
 from shards import pack
 from toy_speech import SAMPLE_RATE_HZ, make_utterances
 
 from ds2ray.config import LAST_LAYER, DataConfig, ErrorMetric, Schedule, TextConfig
-from ds2ray.decoding.greedy import greedy
+from ds2ray.decoding.greedy import Greedy
 from ds2ray.decoding.scoring import score_decoded
 from ds2ray.errors import InputError, TrainingDivergedError
-from ds2ray.metrics import Score
+from ds2ray.metrics import Score, score_texts
+from ds2ray.model.building import build_model
 from ds2ray.model.files import load_model_file
 from ds2ray.packs.references import is_packed
 from ds2ray.shapes.architectures import shape_of
@@ -61,10 +63,22 @@ def test_the_reported_errors_are_those_of_the_validation_data_alone(tmp_path: Pa
         lengths = torch.tensor([len(encodings)])
         with torch.no_grad():
             log_probs = base.model.head(encodings[None], lengths, LAST_LAYER)
-        score += score_decoded(greedy(log_probs, lengths), [utterance.transcript], base.vocabulary)
+        score += score_decoded(Greedy().decode(log_probs, lengths), [utterance.transcript], base.vocabulary)
     assert reports[-1].wer == pytest.approx(score.rate(ErrorMetric.wer))
     assert reports[-1].cer == pytest.approx(score.rate(ErrorMetric.cer))
     assert 0 < reports[-1].cer < 0.8 < reports[0].cer  # errors of other epochs or data, counted again, would show
+
+
+def test_the_decoder_that_is_handed_over_makes_the_errors(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    model = build_model(task.model, task.audio, len(task.vocabulary))
+    heard = task.valid_utterances[0].transcript
+    with Validator(task, torch.device("cpu"), Parrot(tuple(task.vocabulary.encode_known(heard)))) as validator:
+        _, wer, cer = validator(model)
+    transcripts = [utterance.transcript for utterance in task.valid_utterances]
+    expected = score_texts(transcripts, [heard] * len(transcripts))
+    assert (wer, cer) == (expected.rate(ErrorMetric.wer), expected.rate(ErrorMetric.cer))
+    assert 0 < cer < 1
 
 
 def test_the_log_line_says_what_matters(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_any_number_of_mel_channels_trains_without_harm_to_memory() -> None:
     # a write outside of its memory ends a process sooner or later, so it is one of its own
     program = """
 import torch
-from ds2ray.model.layers import ConvFrontEnd
+from ds2ray.model.deepspeech2.layers import ConvFrontEnd
 
 for num_mels in (1, 16, 19, 20, 21, 22, 23, 40):
     torch.manual_seed(num_mels)

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from ds2ray.config import RnnType
-from ds2ray.model.gru import gru
+from ds2ray.model.deepspeech2.gru import gru
 from ds2ray.model.masking import MaskedBatchNorm
 from ds2ray.padding import frame_mask
 
 TIME_STRIDE = 2
-"""Of the first convolution: feature frames per encoding frame."""
+"""Stride of the first convolution over time: feature frames per encoding frame."""
 
 MEL_PADDING = 20
 """Zeros below and above the mel channels: half of the first convolution's 41."""
@@ -47,7 +47,7 @@ class ConvFrontEnd(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """features [B, F, M] and lengths [B] → [B, T, output_dim] and lengths [B]."""
         lengths = (lengths + TIME_STRIDE - 1) // TIME_STRIDE
-        # of 19 to 22 channels oneDNN's weight gradient writes outside of its memory when it pads them itself (3.10)
+        # padded here: with 19 to 22 channels and its own padding, oneDNN 3.10's weight gradient writes out of bounds
         x = nn.functional.pad(features.transpose(1, 2), (0, 0, MEL_PADDING, MEL_PADDING)).unsqueeze(1)
         mask: Tensor | None = None
         for conv, norm in zip(self.convs, self.norms, strict=True):
@@ -90,13 +90,13 @@ class RecurrentLayer(nn.Module):
 
 
 def recur(rnn: nn.RNNBase, x: Tensor) -> Tensor:
-    """One recurrence over x [B, T, D] in the type of its weights: [B, T, hidden].
+    """The outputs [B, T, hidden] of one recurrence over x [B, T, D], computed in the type of its weights.
 
-    Autocast runs cuDNN's recurrences in float16, whatever type it is told (aten/src/ATen/cudnn/AutocastRNN.cpp), in
-    which small gradients vanish; and on CPUs it casts the weights at every frame. So it has no say here.
+    Autocast is off here: it runs cuDNN's recurrences in float16, whatever type it is given
+    (aten/src/ATen/cudnn/AutocastRNN.cpp), where small gradients vanish, and on CPUs casts the weights at every frame.
     """
     with torch.autocast(x.device.type, enabled=False):
-        # frame after frame in memory: otherwise torch multiplies row by row, each with a copy of frozen weights
+        # frames one after another in memory: otherwise torch multiplies row by row, each with a copy of frozen weights
         x = x.transpose(0, 1).to(next(rnn.parameters()).dtype).contiguous().transpose(0, 1)
         if isinstance(rnn, nn.GRU) and x.device.type == "cpu" and torch.is_grad_enabled() and _trains(rnn):
             return gru(rnn, x)

@@ -1,61 +1,16 @@
-"""A Conformer with CTC: torchaudio's layers, made so that padding changes no row.
+"""The layers of a Conformer: torchaudio's, made so that padding changes no row.
 
-Shapes: B utterances, F feature frames, T = ⌈F/4⌉ encoding frames, M mel channels, D width of the model, V size of the
-vocabulary with the blank.
+Shapes: B utterances, F feature frames, T = ⌈F/4⌉ encoding frames, M mel channels, D width of the model.
 """
 
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torchaudio.models import Conformer
 from torchaudio.models.conformer import ConformerLayer
 
-from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.masking import MaskedBatchNorm
 from ds2ray.padding import frame_mask
-from ds2ray.shapes.shape import Shape
-
-
-class ConformerCTC(AcousticModel):
-    """Two convolutions that each halve time and frequency → Conformer layers → linear (Gulati et al., 2020).
-
-    As in torchaudio there is no encoding of positions but what the convolutions see.
-
-    Args:
-        shape: says the settings and the width at each place.
-        num_classes: size of the vocabulary with the blank.
-    """
-
-    def __init__(self, shape: Shape, num_classes: int) -> None:
-        super().__init__(shape, num_classes)
-        settings, width = shape.model.conformer, shape.width_at(0)
-        self.subsampling = Subsampling(shape.audio.num_mels, shape.model.conv_channels, width)
-        layers = Conformer(
-            input_dim=width,
-            num_heads=settings.num_heads,
-            ffn_dim=settings.ffn_dim,
-            num_layers=settings.num_layers,
-            depthwise_conv_kernel_size=settings.kernel_size,
-            dropout=shape.model.dropout,
-        ).conformer_layers
-        self.layers = nn.ModuleList(ConformerStage(cast(ConformerLayer, layer)) for layer in layers)
-        self.output = nn.Linear(width, num_classes)
-
-    @property
-    def stages(self) -> nn.ModuleList:
-        return self.layers
-
-    def stem(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        x, lengths = self.subsampling(features, lengths)
-        return x, lengths
-
-    def classify(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.output(x))
-
-    def in_bfloat16(self, module: nn.Module) -> bool:
-        # the projections of an attention are read by it as tensors, not called
-        return type(module) in (nn.Conv1d, nn.Conv2d, nn.Linear)
 
 
 class Subsampling(nn.Module):
@@ -80,10 +35,10 @@ class Subsampling(nn.Module):
 
 
 class ConformerStage(nn.Module):
-    """A layer of torchaudio's with the same weights and the same result for rows without padding.
+    """A Conformer layer of torchaudio, with the same weights and the same result for rows without padding.
 
-    torchaudio masks only the attention. Here the convolution, too, reads zeros after a row's end, and batch norm's
-    statistics are of valid frames alone and summed over all ranks.
+    torchaudio masks only the attention. Here the convolution, too, reads zeros after a row's end, and the statistics of
+    batch norm leave padding out and are summed over all ranks.
     """
 
     def __init__(self, layer: ConformerLayer) -> None:

@@ -1,8 +1,8 @@
-"""One direction of a GRU for training on CPUs, where torch's own spends most of its time on one product per frame.
+"""One direction of a GRU for training on CPUs, where torch spends most of the time on one small product per frame.
 
-torch unrolls a GRU on CPUs and lets autograd add a gradient of the recurrent weights for every frame. All frames'
-gradients are one product here, and the factors of the backward pass that do not depend on it are computed for all
-frames at once.
+torch unrolls a GRU on CPUs, and autograd adds a gradient of the recurrent weights for every frame. Here the gradient
+of these weights is one product over all frames, and the factors of the backward pass that do not depend on later
+frames are computed for all frames at once.
 
 Shapes: B utterances, T frames, H hidden width. Gates stand in torch's order: reset, update, new.
 """
@@ -53,7 +53,7 @@ class _Recurrence(torch.autograd.Function):
         num_frames, rows, width = outputs.shape
         reset, update = reset_update.split(width, dim=2)
         before = torch.cat([torch.zeros_like(outputs[:1]), outputs[:-1]])
-        # what a gradient of the output is multiplied with to be that of each gate's input: [T, B, 3, H]
+        # factors from the gradient of an output to those of the three gates' inputs: [T, B, 3, H]
         factors = outputs.new_empty(num_frames, rows, 3, width)
         of_new = (1 - update) * (1 - new.square())
         torch.mul(of_new * recurrent_new, reset * (1 - reset), out=factors[:, :, 0])
@@ -69,7 +69,7 @@ class _Recurrence(torch.autograd.Function):
         of_recurrent = factors.view(num_frames * rows, 3 * width)
         of_weight = of_recurrent.t() @ before.reshape(num_frames * rows, width)
         of_bias = of_recurrent.sum(0)
-        # the reset gate stands between the new gate and its recurrent part alone
+        # the input's part of the new gate is not multiplied by the reset gate; its recurrent part is
         of_projected = factors
         torch.mul(of_outputs, of_new, out=of_projected[:, :, 2])
         return of_projected.view(num_frames, rows, 3 * width), of_weight, of_bias

@@ -17,10 +17,10 @@ from ds2ray.config import (
     model_from_plain,
     model_to_plain,
 )
-from ds2ray.decoding.greedy import greedy
+from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import ConfigError
 from ds2ray.model.building import build_model
-from ds2ray.model.conformer import ConformerStage
+from ds2ray.model.conformer.layers import ConformerStage
 from ds2ray.training.optim import ctc_losses
 
 
@@ -76,7 +76,7 @@ def test_it_learns_toy_speech() -> None:
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.05 * losses[0]
     with torch.no_grad():
-        decoded = greedy(*model.eval()(features, lengths))
+        decoded = Greedy().decode(*model.eval()(features, lengths))
     assert [VOCABULARY.decode(row.token_ids) for row in decoded] == texts
 
 

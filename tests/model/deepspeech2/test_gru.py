@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ds2ray.config import RnnType
-from ds2ray.model.gru import gru
-from ds2ray.model.layers import RecurrentLayer
+from ds2ray.model.deepspeech2.gru import gru
+from ds2ray.model.deepspeech2.layers import RecurrentLayer
 from ds2ray.padding import frame_mask
 
 

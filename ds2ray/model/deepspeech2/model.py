@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ds2ray.config import Activation, AdapterConfig, AudioConfig, ModelConfig, RnnType
 from ds2ray.model.acoustic import AcousticModel
-from ds2ray.model.layers import ConvFrontEnd, RecurrentLayer
+from ds2ray.model.deepspeech2.layers import ConvFrontEnd, RecurrentLayer
 from ds2ray.shapes.deepspeech2 import DeepSpeech2Shape
 
 
