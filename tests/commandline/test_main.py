@@ -13,7 +13,7 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "jobs"
 
 @pytest.fixture(autouse=True)
 def named_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a command says of itself here is not what other tests are to hear."""
+    """The way in which messages name jobs is reset after each test here."""
     monkeypatch.setattr(naming, "_scripts", naming._scripts)
 
 
