@@ -9,8 +9,6 @@ normalised over whole utterances, in turns on the same speech; the trunk is the 
 """
 
 import argparse
-import contextlib
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -19,19 +17,20 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from benchmarks.adapt_ways import Task, publish
 from benchmarks.common import CACHE, emit, say
 from benchmarks.recorded import AROUND_S, CONDITIONS, long_recording, recorded, silent_clips
 from benchmarks.speech import Speaker, base_corpus, digest, ordinary_speakers, speakers, trained_base
 from ds2ray import storage
-from ds2ray.commands import adapt_users
-from ds2ray.config import AdaptConfig, AdapterConfig, AdaptJob, StorageConfig
+from ds2ray.config import AdaptConfig, AdapterConfig, Statistics
 from ds2ray.metrics import Score, score_texts
-from ds2ray.model.stored import open_base
+from ds2ray.model.stored import open_base, publish_base
 from ds2ray.recognition.transcriber import Transcriber
 from ds2ray.sound.audio import read_waveform
-from ds2ray.store import Store
-from ds2ray.tables.manifest import Utterance, write_manifest
+from ds2ray.store import Store, list_bases
+from ds2ray.tables.manifest import Utterance
 from ds2ray.text import normalise
+from ds2ray.training.adapters.cohort import adapt_cohort, results_of
 
 SIDES = ("base", "adapter")
 BARS: dict[str, tuple[str, float, float]] = {
@@ -73,24 +72,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         emit("robust", bench.compare(args.long_s, args.long_speakers), args.save)
 
 
-def adapted(base: str, users: Sequence[Speaker], num_epochs: int, cache: str) -> str:
+def adapted(base_uri: str, users: Sequence[Speaker], num_epochs: int, cache: str) -> str:
     """The root of a store with the base and the users' adapters, trained unless they are there."""
-    base_id = open_base(Store(storage.join(cache, "none")), base).base_id
+    base = open_base(Store(storage.join(cache, "none")), base_uri)
     said = repr([(user.user_id, user.adapt) for user in users])
-    root = storage.absolute(storage.join(cache, f"robust-{base_id}-{digest(said)}-{num_epochs}"))
-    manifest = storage.join(root, "users.parquet")
-    write_manifest(manifest, [u for user in users for u in user.adapt], audio_relative=False)
-    job = AdaptJob(
-        users=manifest,
-        base=base,
-        adapter=AdapterConfig(),
-        adapt=AdaptConfig(num_epochs=num_epochs),
-        storage=StorageConfig(root=root),
-    )
-    with contextlib.redirect_stdout(sys.stderr):
-        code = adapt_users.run(job)
-    if code:
-        raise RuntimeError(f"the fleet run ended with exit code {code}: its outcomes are above")
+    root = storage.absolute(storage.join(cache, f"robust-{base.base_id}-{digest(said)}-{num_epochs}"))
+    if list_bases(Store(root)):
+        return root
+    task = Task(base_uri, AdapterConfig(), AdaptConfig(num_epochs=num_epochs))
+    cohort = {user.user_id: user.adapt for user in users}
+    for result in results_of(adapt_cohort(base, cohort, task.adapter, task.adapt)):
+        if result.fit is None:
+            raise RuntimeError(f"{result.user_key} could not be trained: {result.reason}")
+        say(f"{result.user_key}: {'published' if result.better else 'the base is better'}")
+        if result.better:
+            publish(root, base, result.user_key, result.fit, task)
+    publish_base(Store(root), base, "benchmark", {})
     return root
 
 
@@ -157,7 +154,7 @@ class Robust:
         """Seconds of encoding with features normalised over whole utterances, over those with the base's own."""
         base = self.transcriber.base
         own = base.model.shape
-        whole = replace(own, audio=replace(base.audio, statistics=type(base.audio.statistics).utterance))
+        whole = replace(own, audio=replace(base.audio, statistics=Statistics.utterance))
         waveforms = [torch.from_numpy(read_waveform(u.audio, base.audio.sample_rate_hz)) for u in self._timed()]
         num_samples = torch.tensor([len(waveform) for waveform in waveforms])
         padded = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)

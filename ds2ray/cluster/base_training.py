@@ -28,6 +28,7 @@ from ds2ray.cluster.stopping import StopFlag, asking, stop_on_signal, told_to_st
 from ds2ray.config import ClusterConfig
 from ds2ray.display.doing import Doing
 from ds2ray.errors import Ds2RayError, StorageError
+from ds2ray.fleet.bandwidth import TELEPHONE_SHARE
 from ds2ray.model.files import save_model_file
 from ds2ray.model.stored import publish_base
 from ds2ray.store import Store
@@ -245,5 +246,6 @@ def _train_and_publish(
         if rank == 0:
             tell(Doing("publishing the base"))
             save_model_file(model_uri, base)
-            base_uri = publish_base(store, base, run_id_of(task), metrics=metrics)
+            heard = {TELEPHONE_SHARE: task.train.augment.telephone_share}
+            base_uri = publish_base(store, base, run_id_of(task), metrics={**metrics, **heard})
         return FinishedBase(base.base_id, model_uri, base_uri)

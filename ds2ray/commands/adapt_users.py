@@ -14,6 +14,7 @@ from ds2ray import display, storage
 from ds2ray.commands.wanted import MODEL_FILE_SUFFIX, BaseSettings, require_model_file, require_place
 from ds2ray.config import AdaptJob
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
+from ds2ray.fleet.bandwidth import bandwidth_notes
 from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, speech_bytes_per_s
 from ds2ray.fleet.plan import Change, Plan, cohorts_of, plan_run, plan_table
 from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_text, summarise
@@ -242,7 +243,7 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
     )
     # unreadable rows concern their user only; unusable audio stops the run where data.bad_audio says so
     refuse((p for user in users for p in user.problems if p.kind is not ProblemKind.row), job.data, job.users)
-    return plan_run(
+    plan = plan_run(
         replace(fleet, users=users),
         read_fingerprints(store),
         objects,
@@ -252,6 +253,8 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
         data=job.data,
         size=size_of_cohorts(job, record, Room(trials=os.cpu_count() or 1)),
     )
+    notes = bandwidth_notes(users, base.audio.sample_rate_hz, record.metrics)
+    return replace(plan, notes=(*plan.notes, *notes))
 
 
 def size_of_cohorts(job: AdaptJob, record: BaseRecord, room: Room) -> CohortSize:

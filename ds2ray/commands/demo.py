@@ -11,7 +11,7 @@ from ds2ray import display, storage
 from ds2ray.commands import adapt_users as adapt
 from ds2ray.commands import train
 from ds2ray.commands.wanted import require_place
-from ds2ray.config import AdaptJob, DataConfig, DemoJob, StorageConfig, TrainJob
+from ds2ray.config import AdaptJob, ClusterConfig, DataConfig, DemoJob, StorageConfig, TrainJob
 from ds2ray.demo.corpus import DemoCorpus, make_corpus, with_silence
 from ds2ray.demo.gains import Comparison, DemoRow, gains_png, gains_table, result_line
 from ds2ray.metrics import Score
@@ -27,6 +27,7 @@ from ds2ray.tables.users import read_users
 if TYPE_CHECKING:
     from ds2ray.recognition.transcriber import Transcriber
 
+BASE_CPUS = 2.0
 SILENCE_S = 0.5
 """On each side of a test sentence, in the column that shows it."""
 
@@ -53,7 +54,9 @@ def run(job: DemoJob) -> int:
         output_dir=_training_folder(job),
     )
     code = train.run(
-        TrainJob(model=job.model, audio=job.audio, train=train_settings, storage=settings, cluster=job.cluster)
+        TrainJob(
+            model=job.model, audio=job.audio, train=train_settings, storage=settings, cluster=_for_the_base(job.cluster)
+        )
     )
     if code:
         return code
@@ -134,6 +137,15 @@ def _show(rows: Sequence[DemoRow], job: DemoJob, corpus: DemoCorpus, seconds: fl
 
 def _training_folder(job: DemoJob) -> str:
     return storage.join(job.output_dir, "outputs")
+
+
+def _for_the_base(cluster: ClusterConfig) -> ClusterConfig:
+    """Two CPUs for the base where Ray is this machine's own, which has nothing else to do, and the settings name no
+    other number."""
+    elsewhere = cluster.address not in ("", "local") or "RAY_ADDRESS" in os.environ
+    if elsewhere or cluster.cpus_per_worker != ClusterConfig.cpus_per_worker or (os.cpu_count() or 1) < BASE_CPUS:
+        return cluster
+    return replace(cluster, cpus_per_worker=BASE_CPUS)
 
 
 def _store_root(job: DemoJob) -> str:

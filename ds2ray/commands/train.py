@@ -67,7 +67,7 @@ def _train(job: TrainJob, store: Store) -> int:
     shape = start.model.shape if start else shape_of(job.model, job.audio)
     text = start.vocabulary.config if start else job.text
     data = usable_data(tables, job.train, job.data, text, shape, start.vocabulary if start else None)
-    _say_data(mode, data)
+    _say_data(mode, data, job.data.silence_rows)
     if job.dry_run:
         return 0
     if mode is Mode.adapter:
@@ -88,8 +88,10 @@ def _open_start(job: TrainJob, start_from: str) -> "Base":
     return start
 
 
-def _say_data(mode: Mode, data: TrainingData) -> None:
+def _say_data(mode: Mode, data: TrainingData, silence_rows: float) -> None:
     display.say(f"{mode.value}: {data.summary()}")
+    if silence_rows and mode is not Mode.adapter:
+        display.say(f"  with {silence_rows:.0%} as many rows of silence and noise, in which nobody speaks")
     for note in data.notes:
         display.say(f"  {note}")
     for problem in data.problems[:20]:

@@ -16,7 +16,6 @@ from torch import Tensor
 from ds2ray.config import AugmentConfig
 from ds2ray.padding import frame_mask
 
-SHORTEST_PAD_S = 0.05
 TELEPHONE_HZ = 8000
 TELEPHONE_BAND_HZ = (300.0, 3400.0)
 """ITU-T G.712: the band of a telephone line."""
@@ -116,10 +115,9 @@ def _level(waveforms: Tensor) -> Tensor:
 
 
 def _with_silence(waveforms: Tensor, num_samples: Tensor, max_samples: float) -> tuple[Tensor, Tensor]:
-    """Digital silence on both sides, of other lengths in each row; a batch's longest is drawn first, so that most
-    batches grow little."""
-    shortest = SHORTEST_PAD_S / 2 * max_samples
-    longest = shortest * (max_samples / shortest) ** float(torch.rand(()))
+    """Digital silence on both sides, of other lengths in each row. How long it is at most is drawn for the batch, more
+    often short than long, as a batch costs what its longest row does."""
+    longest = max_samples * float(torch.rand(())) ** 2
     before, after = (longest * torch.rand(2, len(waveforms))).long().to(waveforms.device)
     total = num_samples + before + after
     source = torch.arange(int(total.max()), device=waveforms.device) - before[:, None]

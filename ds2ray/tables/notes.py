@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.users import UserData
-from ds2ray.tables.validation import CHARACTERS_DROPPED, DURATION_CORRECTED, MIXED, RESAMPLED
+from ds2ray.tables.validation import CHARACTERS_DROPPED, DURATION_CORRECTED, MIXED, RESAMPLED, SAMPLED_UP
 
 _CONVERSIONS = {
     MIXED: "mixed to mono",
     RESAMPLED: "resampled",
+    SAMPLED_UP: "sampled up from a lower rate, with nothing above half of that rate",
     DURATION_CORRECTED: "with the audio's own duration in place of the manifest's",
     CHARACTERS_DROPPED: "with characters left out that the vocabulary lacks",
 }

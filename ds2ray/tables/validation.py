@@ -16,6 +16,7 @@ from ds2ray.text import Vocabulary, describe_character, min_ctc_frames
 
 MIXED, RESAMPLED, DURATION_CORRECTED = "mixed_to_mono", "resampled", "duration_corrected"
 CHARACTERS_DROPPED = "characters_dropped"
+SAMPLED_UP = "sampled_up"
 
 _THREADS = 16  # headers that are being opened at once
 _DURATION_TOLERANCE = 0.01  # share by which a manifest's duration may differ from the audio's …
@@ -69,8 +70,8 @@ def validate(
     Returns:
         A new manifest with the usable utterances, their durations filled in where the audio was opened, and all
         problems by line. `conversions` counts utterances that are used but not as they are: `mixed_to_mono` and
-        `resampled` (of those whose audio was opened), `duration_corrected` (the manifest said something else than the
-        audio) and `characters_dropped`.
+        `resampled`, of these `sampled_up` (of those whose audio was opened), `duration_corrected` (the manifest said
+        something else than the audio) and `characters_dropped`.
 
     Raises:
         StorageError: the store cannot be reached or refuses the credentials.
@@ -291,6 +292,8 @@ def _conversions(utterance: Utterance, info: AudioInfo, audio: AudioConfig) -> l
         names.append(MIXED)
     if info.sample_rate_hz != audio.sample_rate_hz:
         names.append(RESAMPLED)
+    if info.sample_rate_hz < audio.sample_rate_hz:
+        names.append(SAMPLED_UP)
     said = utterance.duration_s
     if said is not None:
         tolerance_s = max(_DURATION_TOLERANCE_S, _DURATION_TOLERANCE * info.duration_s)

@@ -72,7 +72,6 @@ def test_bars_are_held_for_base_and_adapters() -> None:
 
 
 @pytest.mark.process
-@pytest.mark.ray
 def test_base_and_adapters_are_compared(ray_cluster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cache = str(tmp_path / "cache")
     ordinary = base_corpus(cache, 20, 40)

@@ -18,11 +18,16 @@ def test_conversions_characters_and_columns_are_summed_over_sources() -> None:
         dropped_characters={"é": 3},
     )
     user = UserData(
-        "ann", [], conversions={"resampled": 5}, dropped_characters={"é": 1, "ñ": 1}, unknown_columns=["age"]
+        "ann",
+        [],
+        conversions={"resampled": 5, "sampled_up": 3},
+        dropped_characters={"é": 1, "ñ": 1},
+        unknown_columns=["age"],
     )
     assert reading_notes([manifest, user]) == [
         "utterances mixed to mono: 1",
         "utterances resampled: 7",
+        "utterances sampled up from a lower rate, with nothing above half of that rate: 3",
         "characters left out: 'é' 4 times, 'ñ' 1 times",
         "columns not known, ignored: age, speaker",
     ]

@@ -132,7 +132,7 @@ def test_stereo_and_other_rates_are_converted_and_counted(tmp_path: Path) -> Non
     manifest = check(audio, str(tmp_path))
     assert manifest.problems == []
     assert [u.duration_s for u in manifest.utterances] == [1.0] * 4
-    assert manifest.conversions == {"mixed_to_mono": 2, "resampled": 2}
+    assert manifest.conversions == {"mixed_to_mono": 2, "resampled": 2, "sampled_up": 1}
 
 
 def test_headers_are_opened_as_configured(tmp_path: Path) -> None:
