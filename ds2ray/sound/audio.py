@@ -18,7 +18,7 @@ from ds2ray.config import AudioConfig
 from ds2ray.errors import InputError
 from ds2ray.sound.channels import Mixer
 from ds2ray.sound.formats import ffmpeg, raw
-from ds2ray.sound.formats.info import AudioInfo
+from ds2ray.sound.formats.info import AudioInfo, TooLong
 from ds2ray.sound.formats.opening import opened, read_file
 from ds2ray.sound.formats.part import Part
 from ds2ray.sound.pieces import untold
@@ -108,11 +108,14 @@ def _decoded(part: Part, left_s: float, max_duration_s: float) -> tuple[int, np.
     """Sample rate, and float32 [num_samples, C]; refused where it is longer than `left_s`."""
     blocks = []
     num_samples = rate_hz = 0
-    for rate_hz, block in part.decode(_BLOCK_SAMPLES):
-        num_samples += len(block)
-        if num_samples / rate_hz > left_s:
-            raise InputError(f"longer than {max_duration_s:g} s")
-        blocks.append(block)
+    try:
+        for rate_hz, block in part.decode(_BLOCK_SAMPLES, left_s):
+            num_samples += len(block)
+            if num_samples / rate_hz > left_s:
+                raise TooLong
+            blocks.append(block)
+    except TooLong:
+        raise InputError(f"longer than {max_duration_s:g} s") from None
     return rate_hz, blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 

@@ -1,6 +1,7 @@
 """Reading long recordings piece by piece, in memory that does not grow with their length."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -66,7 +67,7 @@ def waveforms(
     with opened(audio, at_once) as parts:
         for part in parts:
             mixer = Mixer()
-            blocks = part.decode(block_samples)
+            blocks = part.decode(block_samples, math.inf)
             rate_hz, first = next(blocks)
             resampler = Resampler(rate_hz, sample_rate_hz)
             for _, block in itertools.chain([(rate_hz, first)], blocks):

@@ -65,7 +65,7 @@ def needed(name: str) -> InputError:
 
 def part(file: BinaryIO) -> Part:
     """The first audio stream of a file."""
-    return Part(lambda: _measured(file), lambda block: _decoded(file, block))
+    return Part(lambda: _measured(file), lambda block, _: _decoded(file, block))
 
 
 def part_of_last_resort(file: BinaryIO) -> Part:
@@ -78,9 +78,9 @@ def part_of_last_resort(file: BinaryIO) -> Part:
             with _or(error):
                 return _measured(file)
 
-    def decode(block_samples: int) -> Iterator[tuple[int, np.ndarray]]:
+    def decode(block_samples: int, max_duration_s: float) -> Iterator[tuple[int, np.ndarray]]:
         try:
-            yield from libsndfile.part(file).decode(block_samples)
+            yield from libsndfile.part(file).decode(block_samples, max_duration_s)
         except libsndfile.NotOpened as error:
             with _or(error):
                 yield from _decoded(file, block_samples)

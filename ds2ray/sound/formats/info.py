@@ -21,6 +21,10 @@ class AudioInfo:
         return self.num_samples / self.sample_rate_hz
 
 
+class TooLong(InputError):
+    """A recording has more seconds than its reader wants."""
+
+
 def checked_rate(sample_rate_hz: int) -> int:
     """The same rate. Raises InputError where no sound can have it."""
     if not MIN_RATE_HZ <= sample_rate_hz <= MAX_RATE_HZ:

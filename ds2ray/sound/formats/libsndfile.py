@@ -8,7 +8,7 @@ import soundfile
 
 from ds2ray.errors import InputError
 from ds2ray.sound.formats.faults import Watched, decoding
-from ds2ray.sound.formats.info import AudioInfo, checked_rate
+from ds2ray.sound.formats.info import AudioInfo, TooLong, checked_rate
 from ds2ray.sound.formats.part import Part
 
 _UNKNOWN = 2**62  # libsndfile's number of samples where a header gives none is 2**63 - 1
@@ -37,7 +37,7 @@ def part(file: BinaryIO, exact: bool = True) -> Part:
     Args:
         exact: whether its header says how many samples there are; else they are decoded to be counted.
     """
-    return Part(lambda: _measured(file, exact), lambda block: _decoded(file, block, exact))
+    return Part(lambda: _measured(file, exact), lambda block, max_s: _decoded(file, block, max_s, exact))
 
 
 def _measured(file: BinaryIO, exact: bool) -> AudioInfo:
@@ -51,11 +51,15 @@ def _measured(file: BinaryIO, exact: bool) -> AudioInfo:
     return AudioInfo(rate_hz, channels, num_samples)
 
 
-def _decoded(file: BinaryIO, block_samples: int, exact: bool) -> Iterator[tuple[int, np.ndarray]]:
+def _decoded(
+    file: BinaryIO, block_samples: int, max_duration_s: float, exact: bool
+) -> Iterator[tuple[int, np.ndarray]]:
     source, opened = _opened(file)
     num_samples = 0
     with opened:
         rate_hz, promised = checked_rate(opened.samplerate), opened.frames
+        if exact and max_duration_s < promised / rate_hz < _UNKNOWN / rate_hz:
+            raise TooLong
         for block in _blocks(source, opened, max(1, block_samples // opened.channels)):
             num_samples += len(block)
             yield rate_hz, block

@@ -14,9 +14,10 @@ class Part:
 
     Attributes:
         measure: gives its rate, channels and exact number of samples, with as little reading as its format allows.
-        decode: gives it in blocks, float32 [at most so many samples, C]; its error comes where the damage is.
+        decode: gives it in blocks of so many numbers at most, float32 [num_samples, C], each with the sample rate. An
+            error comes where the damage is, and TooLong before anything is decoded where the header is exact and says
+            that there are more than so many seconds.
     """
 
     measure: Callable[[], AudioInfo]
-    decode: Callable[[int], "Iterator[tuple[int, np.ndarray]]"]
-    """Yields the sample rate with every block."""
+    decode: Callable[[int, float], Iterator[tuple[int, np.ndarray]]]

@@ -6,7 +6,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ds2ray.errors import InputError
-from ds2ray.sound.formats.info import AudioInfo
+from ds2ray.sound.formats.info import AudioInfo, TooLong
 from ds2ray.sound.formats.part import Part
 
 PCM_SAMPLE_RATE_HZ = 16000
@@ -27,11 +27,16 @@ def info(size_bytes: int) -> AudioInfo:
 
 def part(file: BinaryIO, size_bytes: int) -> Part:
     """A file of samples alone."""
-    return Part(lambda: info(size_bytes), lambda block: _decoded(file, size_bytes, block))
+    return Part(lambda: info(size_bytes), lambda block, max_s: _decoded(file, size_bytes, block, max_s))
 
 
-def _decoded(file: BinaryIO, size_bytes: int, block_samples: int) -> Iterator[tuple[int, np.ndarray]]:
-    left = info(size_bytes).num_samples
+def _decoded(
+    file: BinaryIO, size_bytes: int, block_samples: int, max_duration_s: float
+) -> Iterator[tuple[int, np.ndarray]]:
+    known = info(size_bytes)
+    if known.duration_s > max_duration_s:
+        raise TooLong
+    left = known.num_samples
     file.seek(0)
     while left:
         data = file.read(min(left, block_samples) * PCM_BYTES_PER_SAMPLE)
