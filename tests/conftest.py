@@ -45,7 +45,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def no_half_minute_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What this process prints does not depend on how long the tests before took."""
+    """A display without lines of progress, so that output does not depend on the time that earlier tests took."""
     monkeypatch.setattr(display, "_display", Untimed())
 
 

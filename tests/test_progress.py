@@ -1,4 +1,4 @@
-"""How far something long has come."""
+"""Progress of long work."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What an earlier commit has written is still opened: a store, model.pt and an adapter file (tests/fixtures)."""
+"""Files that an earlier commit wrote still open: a store, model.pt and an adapter file (tests/fixtures)."""
 
 import json
 from pathlib import Path

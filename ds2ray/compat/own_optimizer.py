@@ -37,4 +37,4 @@ class OwnOptimizer:
         return finite.reshape(1)
 
     def keep(self, users: Tensor) -> None:
-        """Nothing: a stack of one leaves nobody out before it ends."""
+        """Keep the state of these users: here of the only one, who stays until the stack ends."""

@@ -25,7 +25,7 @@ class Decoded:
 
 
 class Decoder(Protocol):
-    """A way of decoding. It is handed to whatever recognises or judges: the Transcriber, the Validator.
+    """A decoder, which the Transcriber, the Validator and the judge of adapters are given.
 
     A vocabulary, a language model or a width of the search is the decoder's own, and given when it is made.
     """

@@ -1,13 +1,13 @@
-"""The versions of bases' fingerprints. How each is computed stands in `ds2ray.model.weights`."""
+"""The versions of bases' fingerprints; `ds2ray.model.weights` computes them."""
 
 from ds2ray.errors import ArtifactCorruptError, NewerReleaseError
 
 FINGERPRINT_VERSION = 2
-"""How the fingerprints of new bases are computed: 1 was without the model's settings. A base keeps its own."""
+"""Version of the fingerprints of new bases: version 1 left the model's settings out. A base keeps its version."""
 
 
 def require_known_version(version: object, where: str) -> None:
-    """Raise where a stored base's fingerprint cannot be computed.
+    """Raise an error where the version of a stored base's fingerprint is not known.
 
     Args:
         where: the file that holds the version, for messages.

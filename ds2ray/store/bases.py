@@ -26,7 +26,7 @@ def read_base_record(store: Store, base: str = "") -> BaseRecord:
 
 
 def read_complete_record(store: Store, base: str = "") -> BaseRecord:
-    """The same, of a base whose weights are there: for a plan, which does not read them.
+    """A base's record, for a plan, which does not read the weights: their size alone is checked.
 
     Raises:
         ArtifactCorruptError: the weights are missing, or have another size than those that were published.

@@ -23,7 +23,7 @@ BATCHINGS = st.builds(
 
 
 def seen(plan: EpochPlan, steps: range) -> list[int]:
-    """What all ranks see in some steps."""
+    """The utterances that all ranks see in some steps."""
     ranks = range(plan.world_size)
     return [index for step in steps for rank in ranks for batch in plan.batches(step, rank) for index in batch]
 

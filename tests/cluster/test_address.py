@@ -1,4 +1,4 @@
-"""Which cluster a job goes to, and what a new one is told, on machines of many kinds."""
+"""The address of a job's cluster, and the settings of a new one, on machines of many kinds."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What a trial does on starting, without a cluster."""
+"""The start of a trial, without a cluster."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is handed to Tune and Train can be pickled, whatever the job's display is: both do so."""
+"""Objects handed to Tune and Train, which pickle them: they can be pickled with every display of a job."""
 
 import contextlib
 import os

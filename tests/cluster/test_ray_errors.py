@@ -1,4 +1,4 @@
-"""What Ray makes of our errors, and what is told of them."""
+"""Our errors as Ray wraps them, and the messages that come of them."""
 
 from ray.exceptions import RayTaskError
 

@@ -14,7 +14,9 @@ from ds2ray.store.outcomes import Status, read_outcomes
 pytestmark = [pytest.mark.process, pytest.mark.ray]
 
 
-def test_all_three_jobs_work_in_a_bucket(s3_root: str, small_corpus: DemoCorpus) -> None:
+def test_all_three_jobs_work_in_a_bucket(
+    s3_root: str, small_corpus: DemoCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     corpus, root = storage.join(s3_root, "corpus"), storage.join(s3_root, "store")
     copy_corpus(small_corpus, corpus)
 
@@ -41,7 +43,8 @@ def test_all_three_jobs_work_in_a_bucket(s3_root: str, small_corpus: DemoCorpus)
         assert (pointer.version, pointer.base_fingerprint[:16]) == (row.version, base_id)
         assert read_adapter(Store(root), pointer)
 
-    again = run_job("adapt_users", *argv, DS2RAY_STORAGE_ROOT=root)
+    monkeypatch.setenv("DS2RAY_STORAGE_ROOT", root)
+    again = run_job_here("adapt_users", *argv)
     assert (again.code, "all 2 users unchanged: nothing to do" in again.out) == (0, True), again
 
     output = f"{s3_root}/outputs/hypotheses.jsonl"

@@ -19,7 +19,7 @@ from ds2ray.tables.manifest import Utterance, write_manifest
 
 
 def pack(folder: Path, user: str, utterances: Sequence[Utterance]) -> None:
-    """One Parquet file with the audio itself."""
+    """A pack: one Parquet file with the audio itself."""
     rows = [replace(u, audio=storage.read_bytes(str(u.audio))) if isinstance(u.audio, str) else u for u in utterances]
     write_manifest(str(folder / f"{user}.parquet"), rows)
 

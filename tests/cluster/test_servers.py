@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from fleet_runs import ROOT, SETTINGS, TINY_TRAINING, RandomBase, run_job
+from fleet_runs import ROOT, SETTINGS, TINY_TRAINING, RandomBase, run_job, run_job_here
 from s3_corpus import USERS, copy_corpus
 from s3_server import S3Server
 
@@ -83,7 +83,7 @@ def test_corpus_and_store_on_two_servers(
     assert adapted.code == 0, adapted
     assert_adapted(store, "night")
 
-    heard = run_job("transcribe", f"manifest={corpus}/test.csv", *settings)
+    heard = run_job_here("transcribe", f"manifest={corpus}/test.csv", *settings)
     assert heard.code == 0, heard
     assert "4 with the speaker's adapter, 0 by the base alone, 0 not readable" in heard.out
 

@@ -43,7 +43,7 @@ class HeadNode:
         return f"http://127.0.0.1:{self.dashboard_port}"
 
     def environment(self, token: str) -> dict[str, str]:
-        """Nothing of the other clusters that this machine may have."""
+        """An environment without the addresses of other clusters of this machine."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         inherited["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{inherited['PATH']}"  # as a node's image has it
         return {**inherited, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_ADDRESS": self.url}

@@ -1,4 +1,4 @@
-"""What may stand on a command line: text as it is, mistakes all at once, and no secrets."""
+"""Arguments on a command line: text is taken as it is, mistakes are told all at once, and secrets are refused."""
 
 import functools
 import math

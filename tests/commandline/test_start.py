@@ -1,4 +1,4 @@
-"""How a job is started and ends: exit codes, messages, signals, and the scripts as processes."""
+"""The start and the end of a job: exit codes, messages, signals, and the scripts as processes."""
 
 import os
 import signal

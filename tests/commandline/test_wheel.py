@@ -51,7 +51,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(command: Path, folder: Path, *argv: str) -> str:
-    """What the command prints in a folder where nothing of the checkout is to be found."""
+    """The output of the command in a folder without any file of the checkout."""
     unset = {"PYTHONPATH", "DS2RAY_STORAGE_ROOT"}
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     done = subprocess.run(

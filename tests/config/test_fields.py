@@ -19,7 +19,7 @@ class Colour(Choice):
 
 @dataclass(kw_only=True)
 class Paint:
-    """Something to paint with."""
+    """A toy section of settings."""
 
     colour: Colour = setting(Colour.red, "what one sees")
     layers: list[list[int]] = setting([[1], [2, 3]], "from below")

@@ -37,7 +37,7 @@ class Window:
         self.screen.resize(12, columns)
 
     def lines(self) -> list[str]:
-        """What is shown, and what has left at the top."""
+        """The lines on the screen, and those that have left it at the top."""
         drawn_by_s = time.monotonic() + 3 / REFRESHES_PER_S
         # to a pause, so that nothing is drawn by half
         while time.monotonic() < drawn_by_s or select.select([self.master], [], [], 0.3 / REFRESHES_PER_S)[0]:

@@ -1,4 +1,4 @@
-"""Where a live display goes, by what the process's streams are."""
+"""The stream of a live display, by the kinds of the process's streams."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""What becomes of users in a run: trained ones, ones whom no trial came to, and ones who were skipped."""
+"""Outcomes of a run: of users who were trained, whom no trial reached, and who were skipped."""
 
 import pytest
 

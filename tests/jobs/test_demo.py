@@ -1,13 +1,13 @@
 """The demo's whole way at a toy size; what it gains at its own size is for `make demo` to show."""
 
 import re
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from fleet_runs import run_job_here
+from terminals import Terminal, check_left_alone, job, terminal
 
 from ds2ray.demo.corpus import ENGLISH_USERS
 from ds2ray.model.stored import open_adapter, open_base
@@ -15,7 +15,6 @@ from ds2ray.store import Store, read_pointer
 
 pytestmark = [pytest.mark.process, pytest.mark.ray]
 
-DEMO = Path(__file__).parents[2] / "jobs" / "demo.py"
 LAST_LINE = re.compile(
     r"demo: users=8 wer_before=(?P<before>[\d.]+) wer_after=(?P<after>[\d.]+) worse=(?P<worse>\d+) seconds=\d+"
 )
@@ -31,15 +30,34 @@ TOY = [
 ]
 
 
-def run_demo(folder: Path) -> list[str]:
-    command = [sys.executable, str(DEMO), f"output_dir={folder}/demo", *TOY]
-    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.splitlines()
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Terminal]]:
+    """The working directory of a demo that has been run, and the terminal that it ran on, which was resized."""
+    folder = tmp_path_factory.mktemp("watched")
+    with terminal(job("demo", f"output_dir={folder}/demo", *TOY), folder) as window:
+        window.wait_for_text("starting Ray")
+        window.resize(60)
+        window.wait_for(lambda: "epoch 1/2" in window.text())
+        window.resize(200, 50)
+        window.wait_for(lambda: "3/4 adapting" in window.text())
+        window.resize(100, 50)
+        assert window.finish() == 0
+        yield folder, window
 
 
-def test_the_whole_way_and_again_without_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = run_demo(tmp_path)
+def test_the_window_may_be_resized(watched: tuple[Path, Terminal]) -> None:
+    _, window = watched
+    check_left_alone(window)
+    lines = window.shown().splitlines()
     assert LAST_LINE.fullmatch(lines[-1])
-    store = str(tmp_path / "demo" / "store")
+    assert not any(line.startswith(tuple("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")) for line in lines)
+
+
+def test_the_whole_way_and_again_without_work(watched: tuple[Path, Terminal], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, window = watched
+    lines = window.lines()
+    assert LAST_LINE.fullmatch(lines[-1])
+    store = str(folder / "demo" / "store")
     base = open_base(Store(store))
     for user in ENGLISH_USERS:
         pointer = read_pointer(Store(store), user)
@@ -48,13 +66,13 @@ def test_the_whole_way_and_again_without_work(tmp_path: Path, monkeypatch: pytes
     commands = [line.split() for line in lines if " jobs/" in line]
     names = ["jobs/transcribe.py", "jobs/adapt_users.py", "jobs/sweep_adapters.py"]
     assert [command[1] for command in commands] == names
-    assert (tmp_path / commands[0][2]).exists()
-    model = torch.load(tmp_path / "demo" / "outputs" / "model.pt", weights_only=True)
+    assert (folder / commands[0][2]).exists()
+    model = torch.load(folder / "demo" / "outputs" / "model.pt", weights_only=True)
     assert model["fingerprint"] == base.fingerprint
-    assert (tmp_path / "demo" / "gains.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "demo" / "gains.png").read_bytes().startswith(b"\x89PNG")
 
-    monkeypatch.chdir(tmp_path)
-    done = run_job_here("demo", f"output_dir={tmp_path}/demo", *TOY)
+    monkeypatch.chdir(folder)
+    done = run_job_here("demo", f"output_dir={folder}/demo", *TOY)
     assert done.code == 0
     again = done.out.splitlines()
     first, second = LAST_LINE.fullmatch(lines[-1]), LAST_LINE.fullmatch(again[-1])

@@ -1,4 +1,4 @@
-"""What jobs say and exit with when they cannot do what they are asked: one message, no traceback, nothing started."""
+"""Jobs that cannot do their work: one message and an exit code, no traceback, and nothing is started."""
 
 from pathlib import Path
 

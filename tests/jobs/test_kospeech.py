@@ -63,13 +63,13 @@ def run(command: str, folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def from_scratch(project: Path) -> tuple[str, Base]:
-    """What the first command printed, and the base that it trained."""
+    """The output of the first command, and the base that it trained."""
     return run(FROM_SCRATCH + ONE_EPOCH, project), load_model_file(str(project / "outputs" / "model.pt"))
 
 
 @pytest.fixture(scope="module")
 def fine_tuned(project: Path, from_scratch: tuple[str, Base], ray_cluster: str) -> tuple[str, Base]:
-    """The same of the second, on a cluster that there is already."""
+    """The output and the base of the second command, on a running cluster."""
     command = f"{FINE_TUNING}{ONE_EPOCH} cluster.address={ray_cluster}"
     return run(command, project), load_model_file(str(project / "outputs" / "model.pt"))
 

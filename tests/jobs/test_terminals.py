@@ -1,4 +1,4 @@
-"""Every job on a real pseudo-terminal, from start to end: what a person sees, types and draws."""
+"""Jobs on a real pseudo-terminal, from start to end: the screen, keys and signals. The demo's is in test_demo.py."""
 
 import itertools
 import re
@@ -8,26 +8,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from fleet_runs import SETTINGS, TINY_TRAINING, RandomBase, changed_outcomes, spoken, write_users
-from terminals import INTERRUPT, SUSPEND, Terminal, job, terminal
+from fleet_runs import SETTINGS, TINY_TRAINING, RandomBase, changed_outcomes, run_job_here, spoken, write_users
+from terminals import DRAWING, INTERRUPT, SUSPEND, check_left_alone, job, terminal
 
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.store import Store, read_pointer
 
 pytestmark = [pytest.mark.process, pytest.mark.ray]
 
-TOY_DEMO = (
-    *("num_train_sentences=24", "num_user_sentences=5", "num_test_sentences=2", "train.num_epochs=2"),
-    *("model.conv_channels=4", "model.num_rnn_layers=1", "model.rnn_hidden_dim=24", "adapt.num_epochs=2"),
-)
-DRAWING = re.compile(r"\x1b\[[0-9;]*[ABCDHJK]|\x1b\[\?25[lh]")
-"""Escape sequences that move the cursor, erase, or hide the cursor."""
+COLOUR = re.compile(r"\x1b\[(?:3[0-7]|9[0-7]|38)[;m0-9]*")
 
 WATCHED = ("adapt.num_epochs=200", "adapt.patience_epochs=200")
-"""All users together, for some seconds: long enough to be drawn."""
+"""Settings that train all users together, for some seconds: long enough to be drawn."""
 
 LONG = ("adapt.max_cohort_users=1", "adapt.num_epochs=60", "adapt.patience_epochs=60")
-"""One user after the other, each for a while."""
+"""Settings that train one user after another, each for a while."""
+
+ENDLESS = ("adapt.num_epochs=100000", "adapt.patience_epochs=100000")
+"""Settings that train for longer than any test waits."""
 
 SOME = ("fiona", "winston", "gary", "tony")
 
@@ -40,47 +38,34 @@ def fleet(ray_cluster: str, random_base: RandomBase, small_corpus: DemoCorpus, t
     return [users, f"storage.root={root}", f"cluster.address={ray_cluster}", *SETTINGS]
 
 
-def check_left_alone(window: Terminal) -> None:
-    """The terminal as a person wants it back."""
-    assert not window.screen.cursor.hidden
-    assert "Traceback" not in window.text()
-    assert "cannot pickle" not in window.text()
-
-
-def test_the_demo_while_the_window_is_resized(tmp_path: Path) -> None:
-    with terminal(job("demo", f"output_dir={tmp_path}/demo", *TOY_DEMO), tmp_path) as window:
-        window.wait_for_text("starting Ray")
-        window.resize(60)
-        window.wait_for(lambda: "epoch 1/2" in window.text())
-        window.resize(200, 50)
-        window.wait_for(lambda: "3/4 adapting" in window.text())
-        window.resize(100, 50)
-        assert window.finish() == 0
-        check_left_alone(window)
-        lines = window.shown().splitlines()
-        assert re.fullmatch(r"demo: users=8 wer_before=[\d.]+ wer_after=[\d.]+ worse=\d seconds=\d+", lines[-1])
-        assert not any(line.startswith(tuple("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")) for line in lines)
-
-
-@pytest.mark.parametrize("columns", [60, 80, 200])
-def test_adapting_users_in_windows_of_any_size(fleet: list[str], columns: int, tmp_path: Path) -> None:
-    with terminal(job("adapt_users", *fleet, *WATCHED), tmp_path, columns=columns, lines=60) as window:
+@pytest.mark.parametrize(("columns", "environment"), [(60, {}), (80, {"NO_COLOR": "1"}), (200, {})])
+def test_adapting_users_in_windows_of_any_size(
+    fleet: list[str], columns: int, environment: dict[str, str], tmp_path: Path
+) -> None:
+    argv = job("adapt_users", *fleet, *WATCHED, "run_id=one")
+    with terminal(argv, tmp_path, columns=columns, lines=60, environment=environment) as window:
         window.wait_for_text("starting workers")
         window.wait_for_text("encoded")
         assert window.finish() == 0
         check_left_alone(window)
+        assert "4 users" in window.text()
+        assert "done in" in window.text()
+        assert DRAWING.search(window.text()) is not None
+        assert bool(COLOUR.search(window.text())) is not bool(environment)
         shown = window.shown()
         for user in SOME:
             row = next(line for line in shown.splitlines() if line.startswith(f"│ {user}"))
             assert row.endswith("│")
             assert {"adapted", "kept"} & set(row.replace("kept_previous", "kept").split())
         assert ("utterances" in shown.partition("┃")[2]) is (columns == 200)
+    assert set(changed_outcomes(fleet[1].partition("=")[2], "one")) == set(SOME)
 
 
-ALL_STREAMS = [streams for count in range(4) for streams in itertools.combinations((0, 1, 2), count)]
+SOME_STREAMS = [streams for count in range(3) for streams in itertools.combinations((0, 1, 2), count)]
+"""Which of the standard streams are the terminal; all three are in every other test."""
 
 
-@pytest.mark.parametrize("streams", ALL_STREAMS)
+@pytest.mark.parametrize("streams", SOME_STREAMS)
 def test_any_of_the_streams_may_be_the_terminal(fleet: list[str], streams: Sequence[int], tmp_path: Path) -> None:
     with terminal(job("adapt_users", *fleet, "run_id=one"), tmp_path, streams=streams) as window:
         assert window.finish() == 0
@@ -95,14 +80,13 @@ def test_any_of_the_streams_may_be_the_terminal(fleet: list[str], streams: Seque
     assert set(changed_outcomes(fleet[1].partition("=")[2], "one")) == set(SOME)
 
 
-@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"CI": "true"}, {"NO_COLOR": "1"}])
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"CI": "true"}])
 def test_what_the_environment_asks_for(fleet: list[str], environment: dict[str, str], tmp_path: Path) -> None:
     with terminal(job("adapt_users", *fleet), tmp_path, environment=environment) as window:
         assert window.finish() == 0
         check_left_alone(window)
-        colours = re.findall(r"\x1b\[(?:3[0-7]|9[0-7]|38)[;m0-9]*", window.text())
-        assert colours == []
-        assert (DRAWING.search(window.text()) is None) is ("NO_COLOR" not in environment)
+        assert COLOUR.search(window.text()) is None
+        assert DRAWING.search(window.text()) is None
 
 
 @pytest.mark.parametrize("num_workers", [0, 1, 2])
@@ -171,8 +155,7 @@ class TestKeys:
             assert window.shown().splitlines()[-1].startswith("jobs/adapt_users.py: interrupted; run it again")
         before = {user: pointer.seq for user in SOME if (pointer := read_pointer(Store(root), user))}
         assert 1 <= len(before) < len(SOME)
-        with terminal(job("adapt_users", *fleet, *LONG, "run_id=two"), tmp_path) as window:
-            assert window.finish() == 0
+        assert run_job_here("adapt_users", *fleet, *LONG, "run_id=two").code == 0
         # who was published is not trained again
         assert set(changed_outcomes(root, "two")) == set(SOME) - set(before)
         pointers = {user: read_pointer(Store(root), user) for user in before}
@@ -213,7 +196,7 @@ class TestKeys:
             window.finish()
 
     def test_a_window_that_is_closed_ends_the_job(self, fleet: list[str], tmp_path: Path) -> None:
-        with terminal(job("adapt_users", *fleet, *LONG, "run_id=one"), tmp_path) as window:
+        with terminal(job("adapt_users", *fleet, *ENDLESS, "run_id=one"), tmp_path) as window:
             window.wait_for_text("encoded")
             window.hang_up()
             assert window.process.wait(60) == 75

@@ -1,4 +1,4 @@
-"""What every acoustic model keeps to: the contracts of the seam, over all members and all places for adapters."""
+"""The contracts of acoustic models, over all architectures and all places for adapters."""
 
 import copy
 from collections.abc import Iterator

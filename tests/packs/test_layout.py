@@ -1,4 +1,4 @@
-"""Which utterances go into which pack, and what of that changes when the corpus does."""
+"""The division of utterances among packs, and its changes when the corpus changes."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Where a store lies, and that it is the same wherever it is sent."""
+"""The root and the server of a store, which stay the same in every process that it is sent to."""
 
 import os
 import pickle

@@ -36,11 +36,11 @@ SMALL: Mapping[str, tuple[str, ...]] = {
     "transcribe": (),
     "prepare": (),
 }
-"""What is appended to the commands of each job, so that they take seconds."""
+"""Settings that are appended to the commands of each job, so that they take seconds."""
 
 SMALL_DEEPSPEECH2 = ("model.conv_channels=4", "model.num_rnn_layers=1", "model.rnn_hidden_dim=24")
 DEEPSPEECH2 = ("model=tiny", "model=ds2")
-"""How overrides begin that choose a DeepSpeech2, as the default does."""
+"""Beginnings of overrides that choose a DeepSpeech2, which is also the default."""
 
 STARTS_FROM = ("train.pretrained_model_path=", "train.base_model_path=")
 """How overrides begin that name a model file, which says what the model is."""
@@ -51,13 +51,13 @@ SMALL_DEFAULTS: Mapping[type, Mapping[str, Any]] = {
     AdaptConfig: {"num_epochs": 1, "max_concurrent_trials": 1, "cross_validate_below": 0},
     ClusterConfig: {"num_workers": 0},
 }
-"""The same for Python: defaults of the settings that a snippet leaves out."""
+"""Defaults, for snippets of Python, of the settings that they leave out."""
 
 PLACEHOLDER = "…"
 
 
 def write_documented(folder: Path, corpus: DemoCorpus, base: RandomBase) -> None:
-    """Everything that the pages' commands read, by the names that they give it."""
+    """Write all files that the pages' commands read, by the names that they give them."""
     _write_tables(str(folder), corpus)
     hello = read_manifest(corpus.test_manifest).utterances[0]
     write_audio(str(folder / "hello.wav"), read_waveform(hello.audio, 16000), 16000)
@@ -68,7 +68,7 @@ def write_documented(folder: Path, corpus: DemoCorpus, base: RandomBase) -> None
 
 
 def write_bucket(server: S3Server, corpus: DemoCorpus, base: RandomBase) -> None:
-    """Everything that the pages' commands read from S3; the server's credentials must be in the environment."""
+    """Write all files that the pages' commands read from S3; the server's credentials must be in the environment."""
     server.make_bucket(BUCKET)
     if storage.exists(f"s3://{BUCKET}/users.csv"):
         return
@@ -136,7 +136,7 @@ def run_command(words: list[str], patch: pytest.MonkeyPatch) -> None:
 
 
 def _appended(words: list[str]) -> tuple[str, ...]:
-    """What makes a documented command of a job small."""
+    """The settings that make a documented command of a job small."""
     job = Path(words[1]).stem
     assert job in SMALL, f"nobody knows how to make {words[1]} small"
     on_s3 = any("s3://" in word for word in words)

@@ -45,7 +45,7 @@ def commands(text: str) -> list[list[str]]:
 
 
 def inline_code(page: Path) -> list[str]:
-    """What stands between backquotes outside of fenced blocks."""
+    """The texts between backquotes outside of fenced blocks."""
     return _INLINE.findall(_FENCED.sub("", page.read_text(encoding="utf-8")))
 
 
@@ -56,7 +56,7 @@ def inline_settings(page: Path) -> list[list[str]]:
 
 
 def links(page: Path) -> list[str]:
-    """What a page links to in the project, as `path` or `path#heading`, relative to the page."""
+    """The links of a page within the project, as `path` or `path#heading`, relative to the page."""
     return _LINK.findall(page.read_text(encoding="utf-8"))
 
 

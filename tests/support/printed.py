@@ -1,6 +1,6 @@
-"""What is printed, without the lines that are there only where a machine is slow.
+"""Printed lines, without those that are there only where a machine is slow.
 
-In a log, what goes on is told when nothing has been said for half a minute.
+In a log, progress is told when no line has been printed for half a minute.
 """
 
 import math
@@ -25,5 +25,5 @@ class Untimed(LogDisplay):
 
 
 def said(lines: Sequence[str]) -> list[str]:
-    """The lines of training a base, but for those that tell what goes on."""
+    """The lines of training a base, but for those of progress."""
     return [line for line in lines if not TOLD_OF_TRAINING.fullmatch(line)]

@@ -27,7 +27,7 @@ class S3Server:
     secret_key: str
 
     def environment(self) -> dict[str, str]:
-        """What a process needs to reach this server, and nothing of the machine's own set-up."""
+        """The environment of a process that reaches this server, without the machine's own set-up."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": self.access_key,
@@ -45,7 +45,7 @@ class S3Server:
         return f"[{name}]\n{keys}\n"
 
     def environment_without_server(self, credentials_file: str) -> dict[str, str]:
-        """What a process has that knows neither address nor secret, but where a file of credentials lies."""
+        """The environment of a process that has neither address nor secret, only the path of a file of credentials."""
         names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
         known = {name: value for name, value in self.environment().items() if name not in names}
         return {**known, "AWS_SHARED_CREDENTIALS_FILE": credentials_file}

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -18,7 +19,10 @@ import pyte
 
 ROOT = Path(__file__).resolve().parents[2]
 INTERRUPT, SUSPEND = "\x03", "\x1a"
-"""What Ctrl-C and Ctrl-Z send."""
+"""The characters that Ctrl-C and Ctrl-Z send."""
+
+DRAWING = re.compile(r"\x1b\[[0-9;]*[ABCDHJK]|\x1b\[\?25[lh]")
+"""Escape sequences that move the cursor, erase, or hide the cursor."""
 
 
 class Terminal:
@@ -67,15 +71,15 @@ class Terminal:
         return self.folder / f"stream-{number}"
 
     def file(self, number: int) -> str:
-        """What went to stdout (1) or stderr (2) where that is not the terminal."""
+        """The output to stdout (1) or stderr (2) where that is not the terminal."""
         return self._path(number).read_text(encoding="utf-8")
 
     def type(self, keys: str) -> None:
-        """As if typed: control characters become signals, as on any terminal."""
+        """Type keys: control characters become signals, as on any terminal."""
         os.write(self.master, keys.encode())
 
     def resize(self, columns: int, lines: int = 24) -> None:
-        """As if the window were drawn larger or smaller; the program receives SIGWINCH."""
+        """Draw the window larger or smaller: the program receives SIGWINCH."""
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.screen.resize(lines, columns)
 
@@ -118,11 +122,17 @@ class Terminal:
         return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
 
     def text(self) -> str:
-        """Everything that was written, without escape sequences that only draw."""
+        """All output, with its escape sequences."""
         return self.written.decode(errors="replace")
 
+    def lines(self) -> list[str]:
+        """The lines that the program has left, as on a window that was always too wide to break them."""
+        wide = pyte.Screen(300, 300)
+        pyte.ByteStream(wide).feed(self.written)
+        return [line.rstrip() for line in wide.display if line.strip()]
+
     def hang_up(self) -> None:
-        """As if the window were closed."""
+        """Close the window."""
         os.close(self.master)
         self.master = -1
 
@@ -154,3 +164,10 @@ def terminal(argv: Sequence[str], folder: Path, **options: object) -> Iterator[T
 def job(name: str, *argv: str) -> list[str]:
     """The command of a job."""
     return [sys.executable, str(ROOT / "jobs" / f"{name}.py"), *argv]
+
+
+def check_left_alone(window: Terminal) -> None:
+    """The terminal is as a person wants it back: with a cursor, and without a trace on it."""
+    assert not window.screen.cursor.hidden
+    assert "Traceback" not in window.text()
+    assert "cannot pickle" not in window.text()

@@ -10,7 +10,7 @@ GB = 1e9
 
 @dataclass
 class ToyGpu:
-    """What torch.cuda says of memory, in bytes: all of the GPU's and what is free, then this process's."""
+    """The figures of torch.cuda for memory, in bytes: of the GPU all and free, then of this process."""
 
     total: float = 80 * GB
     free: float = 80 * GB

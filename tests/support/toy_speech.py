@@ -31,7 +31,7 @@ def speak(transcript: str, seed: int = 0, pitch: float = 1.0) -> np.ndarray:
 
 
 def sentence(draws: random.Random) -> str:
-    """One to three words of one to three letters, without a letter twice in a row."""
+    """A text of one to three words of one to three letters, without a letter twice in a row."""
     words = ["".join(draws.sample(LETTERS, draws.randint(1, 3))) for _ in range(draws.randint(1, 3))]
     return " ".join(words)
 

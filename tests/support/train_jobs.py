@@ -13,7 +13,7 @@ NUM_TRAIN, NUM_VALID = 150, 4
 
 
 def make_job(folder: Path, num_workers: int, **train: Any) -> TrainJob:
-    """One epoch with a step for every utterance, and a checkpoint every few of them."""
+    """A job of one epoch with a step for every utterance, and a checkpoint every few steps."""
     folder.mkdir(exist_ok=True)
     manifests = {}
     for name, count, seed in (("train", NUM_TRAIN, 1), ("valid", NUM_VALID, 2)):

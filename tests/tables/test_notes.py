@@ -1,4 +1,4 @@
-"""What reading changed is said, in sum over all sources."""
+"""Notes on changes in reading, summed over all sources."""
 
 from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.notes import reading_notes

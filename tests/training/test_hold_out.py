@@ -1,4 +1,4 @@
-"""Which utterances are held out."""
+"""The choice of held-out utterances."""
 
 import pytest
 from hypothesis import given

@@ -120,7 +120,7 @@ class MLPAdapter(Adapter):
     def _through(
         self, layers: Sequence[tuple[Tensor, Tensor]], y: Tensor, scales: Sequence[Tensor], linear: Linear
     ) -> Tensor:
-        """What the layers make of normalised frames, by products of this kind."""
+        """The output of the layers for normalised frames, with `linear` as the product of each."""
         *hidden, output = layers
         for layer, (weight, bias) in enumerate(hidden):
             y = self.activation(linear(y, weight, bias))

@@ -52,5 +52,5 @@ class ConformerCTC(AcousticModel):
         return cast(Tensor, self.output(x))
 
     def in_bfloat16(self, module: nn.Module) -> bool:
-        # the projections of an attention are read by it as tensors, not called
+        # not the linear layer inside an attention, a subclass: attention reads its weights and does not call it
         return type(module) in (nn.Conv1d, nn.Conv2d, nn.Linear)

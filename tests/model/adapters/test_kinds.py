@@ -1,4 +1,4 @@
-"""What every kind of adapter keeps to: the contracts of the seam."""
+"""The contracts of adapters, over all kinds."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Which utterances train and which judge."""
+"""The division of a user's utterances into training and held-out speech."""
 
 from hypothesis import given
 from hypothesis import strategies as st

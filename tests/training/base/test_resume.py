@@ -38,7 +38,7 @@ EVERYTHING: dict[str, Any] = {
     "schedule": "tri_stage",
     "augment": {"speeds": [0.9, 1.1], "num_mel_masks": 1},
 }
-"""What a resumed run could lose track of."""
+"""Settings that a resumed training could lose track of."""
 
 
 class TestResume:

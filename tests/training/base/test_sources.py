@@ -1,4 +1,4 @@
-"""Where training data and its vocabulary come from."""
+"""Sources of training data and of its vocabulary."""
 
 from pathlib import Path
 
