@@ -24,6 +24,9 @@ WATCHED = ("adapt.num_epochs=200", "adapt.patience_epochs=200")
 LONG = ("adapt.max_cohort_users=1", "adapt.num_epochs=60", "adapt.patience_epochs=60")
 """Settings that train one user after another, each for a while."""
 
+ENDLESS = ("adapt.num_epochs=100000", "adapt.patience_epochs=100000")
+"""Settings that train for longer than any test waits."""
+
 SOME = ("fiona", "winston", "gary", "tony")
 
 
@@ -193,7 +196,7 @@ class TestKeys:
             window.finish()
 
     def test_a_window_that_is_closed_ends_the_job(self, fleet: list[str], tmp_path: Path) -> None:
-        with terminal(job("adapt_users", *fleet, *LONG, "run_id=one"), tmp_path) as window:
+        with terminal(job("adapt_users", *fleet, *ENDLESS, "run_id=one"), tmp_path) as window:
             window.wait_for_text("encoded")
             window.hang_up()
             assert window.process.wait(60) == 75

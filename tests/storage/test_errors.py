@@ -118,7 +118,7 @@ def test_credentials_that_were_corrected_are_used(
     storage.write_bytes(f"{s3_root}/a.bin", b"1")
 
 
-@pytest.mark.parametrize("root", ["folder", "s3"])
+@pytest.mark.parametrize("root", ["folder", pytest.param("s3", marks=pytest.mark.s3)])
 def test_a_defect_keeps_its_own_type(root: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     nothing: Any = None
     with pytest.raises(TypeError):
