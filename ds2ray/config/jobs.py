@@ -20,6 +20,13 @@ SEGMENT_S = (2.0, 600.0)
 """Less leaves no room for a pause to cut at, and more no room in memory for a batch."""
 
 
+def require_segment_s(max_segment_s: float) -> None:
+    """Raise ConfigError where segments cannot be as long as that."""
+    least_s, most_s = SEGMENT_S
+    allowed = f"{least_s:g} to {most_s:g} seconds"
+    require(least_s <= max_segment_s <= most_s, "max_segment_s", max_segment_s, allowed)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainJob:
     """jobs/train.py"""
@@ -100,9 +107,7 @@ class TranscribeJob:
     def __post_init__(self) -> None:
         require_finite(self)
         require(self.batch_s > 0, "batch_s", self.batch_s, "above 0")
-        least_s, most_s = SEGMENT_S
-        allowed = f"{least_s:g} to {most_s:g} seconds"
-        require(least_s <= self.max_segment_s <= most_s, "max_segment_s", self.max_segment_s, allowed)
+        require_segment_s(self.max_segment_s)
 
 
 @dataclass(frozen=True, kw_only=True)

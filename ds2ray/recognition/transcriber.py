@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from ds2ray.batching.batches import ahead, batches_by_seconds
-from ds2ray.config import TranscribeJob, Vad
+from ds2ray.config import TranscribeJob, Vad, require
+from ds2ray.config.jobs import require_segment_s
 from ds2ray.decoding.decoder import Decoded, Decoder
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import InputError
@@ -54,12 +55,17 @@ class Transcriber:
     device: torch.device
     batch_s: float = TranscribeJob.batch_s
     max_open: int = MAX_OPEN
-    vad: Vad = TranscribeJob.vad
+    vad: Vad | str = TranscribeJob.vad
     max_segment_s: float = TranscribeJob.max_segment_s
     decoder: Decoder = Greedy()
 
     def __post_init__(self) -> None:
         self.speakers = Speakers(self.store, self.base, self.max_open)
+        if not isinstance(self.vad, Vad):
+            choices = [choice.value for choice in Vad]
+            require(self.vad in choices, "vad", self.vad, " or ".join(choices))
+            self.vad = Vad(self.vad)
+        require_segment_s(self.max_segment_s)
 
     @classmethod
     def open(
@@ -69,7 +75,7 @@ class Transcriber:
         device: torch.device | str | None = None,
         batch_s: float = TranscribeJob.batch_s,
         max_open: int = MAX_OPEN,
-        vad: Vad = TranscribeJob.vad,
+        vad: Vad | str = TranscribeJob.vad,
         max_segment_s: float = TranscribeJob.max_segment_s,
         decoder: Decoder = Greedy(),
     ) -> "Transcriber":
@@ -86,6 +92,7 @@ class Transcriber:
 
         Raises:
             InputError: there is no such base.
+            ConfigError: segments cannot be as long as that, or there is no such choice of `vad`.
         """
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         opened = Store(store) if isinstance(store, str) else store

@@ -12,7 +12,7 @@ LOUD_SHARE, QUIET_DB, QUIET_S = 0.9, 15.0, 0.3
 """A recording is steady where it falls by so many decibels below the power that so large a share of its frames stays
 under for no longer than this: its pauses are shorter than those that are cut."""
 
-STEADY_FRAMES = 24
+STEADY_FRAMES = 16
 """Frames of a steady recording that are looked at: half of them have to be speech."""
 
 
@@ -52,8 +52,9 @@ def cut_all(waveforms: Sequence[np.ndarray], sample_rate_hz: int, rules: Segment
         waveforms: float32 [num_samples] each.
     """
     found: list[list[Segment]] = [[] for _ in waveforms]
-    steady = [n for n, waveform in enumerate(waveforms) if _is_steady(waveform, sample_rate_hz, rules)]
-    loudest = speech_probabilities([_loudest(waveforms[n], sample_rate_hz) for n in steady], sample_rate_hz)
+    powers = [_power(waveform, sample_rate_hz) for waveform in waveforms]
+    steady = [n for n, power in enumerate(powers) if _is_steady(power, rules)]
+    loudest = speech_probabilities([_loudest(waveforms[n], powers[n], sample_rate_hz) for n in steady], sample_rate_hz)
     spoken = {n for n, scores in zip(steady, loudest, strict=True) if (scores >= SPEECH).sum() >= STEADY_FRAMES // 2}
     for n in spoken:
         found[n] = [Segment(0.0, waveforms[n])]
@@ -66,20 +67,20 @@ def cut_all(waveforms: Sequence[np.ndarray], sample_rate_hz: int, rules: Segment
     return found
 
 
-def _is_steady(waveform: np.ndarray, sample_rate_hz: int, rules: SegmentRules) -> bool:
-    """Whether a recording fits into a segment and has no quiet stretch that is worth cutting out."""
-    if not STEADY_FRAMES * FRAME_S < len(waveform) / sample_rate_hz <= rules.max_s:
+def _is_steady(power: np.ndarray, rules: SegmentRules) -> bool:
+    """Whether a recording of so many frames fits into a segment and has no quiet stretch that is worth cutting out."""
+    if not STEADY_FRAMES < len(power) < rules.max_s / FRAME_S:
         return False
-    power = _power(waveform, sample_rate_hz)
-    quiet = power < np.quantile(power, LOUD_SHARE) * 10 ** (-QUIET_DB / 10)
+    place = int(LOUD_SHARE * len(power))
+    quiet = power < np.partition(power, place)[place] * 10 ** (-QUIET_DB / 10)
     loud = np.flatnonzero(~quiet)
     quiet_stretches = np.diff(np.concatenate([[-1], loud, [len(power)]])) - 1
     return bool(quiet_stretches.max() * FRAME_S <= QUIET_S)
 
 
-def _loudest(waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+def _loudest(waveform: np.ndarray, power: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     """The `STEADY_FRAMES` of a recording that are the loudest together."""
-    sums = np.convolve(_power(waveform, sample_rate_hz), np.ones(STEADY_FRAMES), mode="valid")
+    sums = np.convolve(power, np.ones(STEADY_FRAMES), mode="valid")
     start = round(int(sums.argmax()) * FRAME_S * sample_rate_hz)
     return waveform[start : start + round(STEADY_FRAMES * FRAME_S * sample_rate_hz)]
 

@@ -43,10 +43,10 @@ class SegmentRules:
     """
 
     max_s: float
-    split_pause_s: float = 0.4
+    split_pause_s: float = 0.3
     least_s: float = 1.0
     long_pause_s: float = 1.0
-    pad_s: float = 0.2
+    pad_s: float = 0.15
     pause_s: float = 0.1
     shortest_s: float = 0.06
 

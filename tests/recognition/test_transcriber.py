@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from parrot import Parrot
 from ds2ray import Transcriber, storage
 from ds2ray.config import AdapterConfig, AudioConfig, ModelConfig, TextConfig, Vad, to_plain
 from ds2ray.demo.corpus import DemoCorpus
+from ds2ray.errors import ConfigError
 from ds2ray.metrics import word_errors
 from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.deepspeech2 import DeepSpeech2
@@ -250,6 +252,14 @@ class TestSegments:
             assert (row["text"], row["error"]) == (expected.text, "")
         limited = run_job_here("transcribe", f"manifest={manifest}", f"storage.root={store}", "data.max_duration_s=20")
         assert (limited.code, "longer than 20 s" in limited.out) == (2, True)
+
+    def test_settings_in_python(self, store: str) -> None:
+        assert Transcriber.open(store, vad="off").vad is Vad.off
+        with pytest.raises(ConfigError, match="vad='sometimes' is not possible: auto or off"):
+            Transcriber.open(store, vad="sometimes")
+        for seconds in (1.0, math.nan, math.inf):
+            with pytest.raises(ConfigError, match="2 to 600 seconds"):
+                Transcriber.open(store, max_segment_s=seconds)
 
     def test_settings_of_the_job(self, store: str, audio: list[str], tmp_path: Path) -> None:
         silence, output = str(tmp_path / "silence.wav"), tmp_path / "heard.jsonl"

@@ -126,12 +126,12 @@ def test_memory_is_bounded_by_a_segment() -> None:
     [
         ([(0.0, 200)], []),
         ([(0.0, 50), (1.0, 1), (0.0, 50)], []),  # a click
-        ([(0.0, 50), (1.0, 40), (0.0, 50)], [Span(44, 96)]),
+        ([(0.0, 50), (1.0, 40), (0.0, 50)], [Span(45, 95)]),
         ([(1.0, 40)], [Span(0, 40)]),
         ([(1.0, 40), (0.0, 3), (1.0, 40)], [Span(0, 83)]),  # no pause
-        ([(1.0, 40), (0.0, 13), (1.0, 40)], [Span(0, 46), Span(47, 93)]),
+        ([(1.0, 40), (0.0, 13), (1.0, 40)], [Span(0, 45), Span(48, 93)]),
         ([(1.0, 10), (0.0, 13), (1.0, 40)], [Span(0, 63)]),  # a word is joined to what is near …
-        ([(1.0, 10), (0.0, 40), (1.0, 40)], [Span(0, 16), Span(44, 90)]),  # … and not to what is far
+        ([(1.0, 10), (0.0, 40), (1.0, 40)], [Span(0, 15), Span(45, 90)]),  # … and not to what is far
     ],
 )
 def test_segments_by_example(runs: list[tuple[float, int]], expected: list[Span]) -> None:
