@@ -35,7 +35,7 @@ class DataConfig:
     bad_audio: BadRows = setting(BadRows.drop, "utterances whose audio or transcript cannot be used")
     probe_audio: ProbeAudio = setting(ProbeAudio.near, "which audio headers are opened before the run")
     silence_rows: float = setting(
-        0.1, "rows of silence or noise, in which nobody speaks, to each row of speech that a base is trained on"
+        0.05, "rows of silence or noise, in which nobody speaks, to each row of speech that a base is trained on"
     )
     endpoint_url: str = setting(
         "",
