@@ -39,7 +39,7 @@ class DataConfig:
     allow_empty: bool = setting(False, "a table without rows is no mistake: there is nothing to do")
     probe_audio: ProbeAudio = setting(ProbeAudio.near, "which audio headers are opened before the run")
     silence_rows: float = setting(
-        0.1, "in training, so many rows of silence or noise, in which nobody speaks, to each row of speech"
+        0.05, "rows of silence or noise, in which nobody speaks, to each row of speech that a base is trained on"
     )
     endpoint_url: str = setting(
         "",

@@ -42,7 +42,7 @@ class AugmentConfig:
     speeds: list[float] = setting([1.0], "speed perturbation: one factor is drawn per utterance")
     pad_share: float = setting(0.5, "share of the batches with silence around their speech …")
     max_pad_s: float = setting(2.5, "… of so many seconds on each side at most")
-    join_share: float = setting(0.2, "share of the batches in which two to four utterances run together")
+    join_share: float = setting(0.25, "share of the batches in which two to four utterances run together")
     background_share: float = setting(0.4, "share of the rows with noise from beginning to end …")
     background_snr_db: list[float] = setting([15.0, 60.0], "… with this lowest and highest speech-to-noise ratio")
     gain_db: list[float] = setting([-25.0, 5.0], "lowest and highest gain of a row")

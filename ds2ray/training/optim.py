@@ -12,9 +12,6 @@ from ds2ray.padding import frame_mask
 Criterion = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """(log-probabilities [B, T, V], lengths [B], tokens [B, L], number of tokens [B]) → losses of the rows [B]."""
 
-FRAMES_PER_TOKEN = 3.0
-"""Of encodings, in speech at 20 ms each: about 16 characters a second."""
-
 START_DIVISOR = 25.0
 """The warm-up starts at the highest rate divided by this; from Smith and Topin's one-cycle policy (2018)."""
 
@@ -85,8 +82,8 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tenso
 def ctc_losses(log_probs: Tensor, lengths: Tensor, tokens: Tensor, num_tokens: Tensor) -> Tensor:
     """CTC loss of each row, divided by its number of tokens: float32 [B].
 
-    The loss of a row whose audio is too short for its tokens is 0. A row without tokens, in which nobody speaks, is
-    divided by as many as speech of its length has.
+    The loss of a row whose audio is too short for its tokens is 0. The loss of a row without tokens,
+    in which nobody speaks, is divided by its frames: weighed more, silence delays the learning of speech.
 
     Args:
         log_probs: [B, T, V].
@@ -97,7 +94,7 @@ def ctc_losses(log_probs: Tensor, lengths: Tensor, tokens: Tensor, num_tokens: T
     losses = nn.functional.ctc_loss(
         log_probs.transpose(0, 1), tokens, lengths, num_tokens, blank=0, reduction="none", zero_infinity=True
     )
-    return losses / torch.where(num_tokens > 0, num_tokens, lengths / FRAMES_PER_TOKEN)
+    return losses / torch.where(num_tokens > 0, num_tokens, lengths)
 
 
 def kl_divergences(log_probs: Tensor, of_base: Tensor, lengths: Tensor) -> Tensor:
