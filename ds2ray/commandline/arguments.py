@@ -32,7 +32,7 @@ STDIN = "-"
 FILE_SUFFIXES = (
     *(".csv", ".tsv", ".jsonl", ".json", ".parquet", ".gz", ".trn", ".txt", ".list", ".lst", ".m3u", ".m3u8", ".pls"),
     *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".pcm", ".raw", ".sph", ".aif", ".aiff", ".au", ".caf"),
-    *(".rf64", ".w64", ".m4a", ".mp4", ".aac", ".webm", ".wma", ".amr", ".3gp"),
+    *(".rf64", ".w64", ".m4a", ".mp4", ".aac", ".webm", ".mka", ".wma", ".amr", ".3gp"),
 )
 """How the names of files end that an argument may be; the rooms that read them are too heavy for a mistake."""
 

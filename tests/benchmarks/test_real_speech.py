@@ -89,7 +89,7 @@ def test_what_cannot_be_used_is_counted_once(tmp_path: Path) -> None:
         "there is no such file": 1,
     }
     assert found.lacking == {"x": 2, "t": 2, "q": 1, "u": 1, "i": 1}
-    assert found.changed == {"resampled": 2, "spelled_out": 1, "normalised": 2}
+    assert found.changed == {"resampled": 2, "sampled_up": 2, "spelled_out": 1, "normalised": 2}
 
 
 def test_several_speakers_are_refused(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class TestLists:
 
     def test_absolute_paths_and_uris_stay(self, folder: Path) -> None:
         (folder / "list.txt").write_text(f"{folder}/a.wav\ns3://bucket/b.wav\nfile:///c.wav\n")
-        assert read_list(str(folder / "list.txt")) == [f"{folder}/a.wav", "s3://bucket/b.wav", "file:///c.wav"]
+        assert read_list(str(folder / "list.txt")) == [f"{folder}/a.wav", "s3://bucket/b.wav", "/c.wav"]
 
     def test_a_relative_path_starts_from_the_list_or_else_from_here(self, folder: Path) -> None:
         (folder / "list.txt").write_text("a.wav\nhere.wav\nnone.wav\n")

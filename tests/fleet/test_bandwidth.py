@@ -19,7 +19,7 @@ def user(name: str, num_utterances: int, **conversions: int) -> UserData:
     [
         ({"telephone_share": 0.25}, "trained with 25% of its speech at 8 kHz"),
         ({"telephone_share": 0.0}, "train one with train.augment.telephone_share=0.25"),
-        ({}, "nothing is known of the base's own training"),
+        ({}, "nothing is known of how the base was trained"),
     ],
 )
 def test_the_share_of_all_users_is_told_with_what_the_base_knows(metrics: dict[str, Any], said: str) -> None:

@@ -12,11 +12,11 @@ from toy_speech import make_utterances
 from ds2ray.config import AdaptConfig, AdapterConfig, AdapterKind
 from ds2ray.training.adapters.cohort import adapt_cohort, results_of
 
-ADAPT = AdaptConfig(num_epochs=10, batch_size=4, learning_rate=0.1, cross_validate_below=0)
+ADAPT = AdaptConfig(num_epochs=20, batch_size=4, learning_rate=0.1, cross_validate_below=0)
 
 
 def test_a_conformer_learns_as_a_base_and_lhuc_adapts_it_to_users(tmp_path: Path) -> None:
-    task = make_task(tmp_path, num_train=36, num_valid=8, num_epochs=20, learning_rate=3e-3)
+    task = make_task(tmp_path, num_train=36, num_valid=8, num_epochs=45, learning_rate=3e-3)
     base, reports = train(replace(task, model=TOY_CONFORMER))
     assert reports[-1].valid_loss < 0.4 * reports[0].valid_loss
     assert base.model_config == TOY_CONFORMER
