@@ -28,9 +28,7 @@ def bandwidth_notes(users: Iterable[UserData], sample_rate_hz: int, metrics: Map
     if known:
         of_base = f"the base was trained with {known:.0%} of its speech at 8 kHz"
     elif known is None:
-        of_base = (
-            "nothing is known of how the base was trained; it may make several times as many errors in this speech"
-        )
+        of_base = "nothing is known of the base's own training; it may make several times as many errors in this speech"
     else:
         of_base = (
             "the base was trained on its speech as it is, and may make several times as many errors in this speech: "

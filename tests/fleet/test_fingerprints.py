@@ -165,6 +165,7 @@ OTHER_LOOK: dict[str, Any] = {
     "probe_audio": ProbeAudio.none,
     "endpoint_url": "http://127.0.0.1:9000",
     "profile": "corpora",
+    "silence_rows": 0.2,  # of bases alone
 }
 
 
