@@ -1,11 +1,10 @@
-"""The jobs: the settings of each, its purpose, and the function that does its work.
+"""The jobs: the settings of each, its purpose, and the module that does its work.
 
-The functions import the commands when they are called, so that `--help` and mistakes are answered at once.
+The module is imported when the job is done, so that `--help` and mistakes are answered at once.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
 
 from ds2ray.config import AdaptJob, DemoJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
 
@@ -15,7 +14,8 @@ class JobSpec:
     """A job.
 
     Attributes:
-        schema: the dataclass of its settings; `run` takes one and returns the exit code.
+        schema: the dataclass of its settings.
+        module: its function `run` takes the settings, does the job and returns the exit code.
         summary: its line in the list of all commands.
         description: the first lines of its help page.
         positional: the setting that takes arguments without a key; None: such arguments are refused.
@@ -23,53 +23,22 @@ class JobSpec:
     """
 
     schema: type
-    run: Callable[[Any], int]
+    module: str
     summary: str
     description: str
     positional: str | None = None
     example: str = ""
 
-
-def _prepare(job: PrepareJob) -> int:
-    from ds2ray.commands.prepare import run
-
-    return run(job)
-
-
-def _train(job: TrainJob) -> int:
-    from ds2ray.commands.train import run
-
-    return run(job)
-
-
-def _adapt_users(job: AdaptJob) -> int:
-    from ds2ray.commands.adapt_users import run
-
-    return run(job)
-
-
-def _sweep_adapters(job: SweepJob) -> int:
-    from ds2ray.commands.sweep_adapters import run
-
-    return run(job)
-
-
-def _transcribe(job: TranscribeJob) -> int:
-    from ds2ray.commands.transcribe import run
-
-    return run(job)
-
-
-def _demo(job: DemoJob) -> int:
-    from ds2ray.commands.demo import run
-
-    return run(job)
+    def run(self, job: object) -> int:
+        """Do the job with these settings; returns the exit code."""
+        code: int = import_module(self.module).run(job)
+        return code
 
 
 JOBS = {
     "prepare": JobSpec(
         schema=PrepareJob,
-        run=_prepare,
+        module="ds2ray.commands.prepare",
         summary="pack a corpus into Parquet files that hold the audio",
         description=(
             "Read a corpus (any manifest, KoSpeech, LibriSpeech, Common Voice, or audio files with text files beside "
@@ -81,7 +50,7 @@ JOBS = {
     ),
     "train": JobSpec(
         schema=TrainJob,
-        run=_train,
+        module="ds2ray.commands.train",
         summary="train a base from scratch, fine-tune it, or train one user's adapter",
         description=(
             "Train a base: with train.pretrained_model_path by fine-tuning all weights of that model.pt, else from "
@@ -90,7 +59,7 @@ JOBS = {
     ),
     "adapt_users": JobSpec(
         schema=AdaptJob,
-        run=_adapt_users,
+        module="ds2ray.commands.adapt_users",
         summary="train the adapters of all users whose data changed",
         description=(
             "Train one adapter against the frozen base for every user of the table who is new or whose data changed, "
@@ -101,7 +70,7 @@ JOBS = {
     ),
     "sweep_adapters": JobSpec(
         schema=SweepJob,
-        run=_sweep_adapters,
+        module="ds2ray.commands.sweep_adapters",
         summary="compare adapter shapes on a few users",
         description=(
             "Train adapters of several shapes for a few users of the table, and show the held-out error of each shape "
@@ -112,7 +81,7 @@ JOBS = {
     ),
     "transcribe": JobSpec(
         schema=TranscribeJob,
-        run=_transcribe,
+        module="ds2ray.commands.transcribe",
         summary="recognise audio files or a manifest, with the speakers' adapters",
         description=(
             "Recognise audio files, or every utterance of a manifest, with the base and the speaker's own adapter. "
@@ -123,7 +92,7 @@ JOBS = {
     ),
     "demo": JobSpec(
         schema=DemoJob,
-        run=_demo,
+        module="ds2ray.commands.demo",
         summary="speak a corpus, train a base, adapt eight users and show what they gained",
         description=(
             "The whole way on two CPU cores: speak a corpus, train a base on ordinary voices, train an adapter for "

@@ -141,7 +141,7 @@ def _train(run: _Run, plan: Plan) -> _Trained:
 
 
 def _checked_weights(run: _Run) -> bytes:
-    """The base's weights, of which it is certain that they and the record make a base: trials would all fail else."""
+    """The base's weights, checked together with its record: with a damaged base every trial would fail."""
     display.doing("reading the base")
     from ds2ray.model.stored import base_from_bytes  # imports torch
 
@@ -210,6 +210,7 @@ def base_record(job: AdaptJob, store: Store) -> BaseRecord:
         record = read_complete_record(store, job.base)
         require_place(job.adapter, BaseSettings.of(record).shape)
         if "/" in job.base and not job.dry_run:
+            read_fleet(job.users, job.data)  # a table that is wrong starts nothing
             adopt_base(store, job.base)
         return record
     require_model_file(job.base)

@@ -13,19 +13,14 @@ from ds2ray.text import BLANK_ID
 class Greedy:
     """The decoder that takes the best token of every frame and collapses the path, as CTC defines it.
 
-    https://www.cs.toronto.edu/~graves/icml_2006.pdf, section 3.2: best path decoding.
+    Best path decoding in section 3.2 of Graves et al., 2006.
     """
 
     def decode(self, log_probs: Tensor, lengths: Tensor) -> list[Decoded]:
         """The best path of each row; log_probs [B, T, V], lengths [B]."""
-        return greedy(log_probs, lengths)
-
-
-def greedy(log_probs: Tensor, lengths: Tensor) -> list[Decoded]:
-    """Decode log-probabilities [B, T, V] of rows with `lengths` [B] frames; padding is never decoded."""
-    best_scores, best_ids = log_probs.max(dim=2)
-    rows = zip(best_ids.cpu().numpy(), best_scores.cpu().numpy(), lengths.tolist(), strict=True)
-    return [_collapse(ids[:length], scores[:length]) for ids, scores, length in rows]
+        best_scores, best_ids = log_probs.max(dim=2)
+        rows = zip(best_ids.cpu().numpy(), best_scores.cpu().numpy(), lengths.tolist(), strict=True)
+        return [_collapse(ids[:length], scores[:length]) for ids, scores, length in rows]
 
 
 def _collapse(ids: np.ndarray, scores: np.ndarray) -> Decoded:

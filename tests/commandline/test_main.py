@@ -1,6 +1,8 @@
 """The command `ds2ray`: the list of jobs, and each of them under its own name."""
 
+from importlib import import_module
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -37,6 +39,13 @@ def test_every_command_has_a_script_of_the_same_job_in_a_checkout() -> None:
     assert {path.stem for path in SCRIPTS.glob("*.py")} == set(JOBS)
     for name in JOBS:
         assert f'run_job("{name}", command="jobs/{name}.py")' in (SCRIPTS / f"{name}.py").read_text()
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_every_job_has_a_module_that_does_it(name: str) -> None:
+    run = import_module(JOBS[name].module).run
+    (settings,) = [kind for argument, kind in get_type_hints(run).items() if argument != "return"]
+    assert (settings, get_type_hints(run)["return"]) == (JOBS[name].schema, int)
 
 
 @pytest.mark.parametrize("typed", ["adapt-users", "adapt_users"])

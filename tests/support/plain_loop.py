@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ds2ray.batching.batches import epoch_batches
 from ds2ray.config import AdaptConfig, OptimizerType, Schedule
-from ds2ray.decoding.greedy import greedy
+from ds2ray.decoding.greedy import Greedy
 from ds2ray.decoding.scoring import score_decoded
 from ds2ray.errors import TrainingDivergedError
 from ds2ray.metrics import Score
@@ -169,7 +169,7 @@ class _Loop:
             loss += float(losses.sum())
             if decode:
                 transcripts = [self.speech.transcripts[row] for row in batch]
-                score += score_decoded(greedy(log_probs, lengths), transcripts, self.vocabulary)
+                score += score_decoded(Greedy().decode(log_probs, lengths), transcripts, self.vocabulary)
         return Evaluation(loss / len(rows), score)
 
     def _log_probs_and_losses(
