@@ -22,7 +22,7 @@ from ds2ray.model.weights import Base
 from ds2ray.progress import duration_text
 from ds2ray.storage import Server, current_server, using
 from ds2ray.store import user_key
-from ds2ray.tables.users import UserData
+from ds2ray.tables.manifest import Manifest
 from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.adapters.results import AdapterFit
 from ds2ray.training.adapters.speech import UserSpeech, encode_users
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def _encode(
-    base: Base, users: Sequence[UserData], after_layer: int, adapt: AdaptConfig, outside: Server
+    base: Base, users: Sequence[Manifest], after_layer: int, adapt: AdaptConfig, outside: Server
 ) -> list[UserSpeech]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     encoder = Encoder(base, after_layer, adapt.encode_batch_s, device, adapt.precision)
@@ -45,7 +45,7 @@ def _encode(
     return [replace(speech, frames=[rows.cpu() for rows in speech.frames]) for speech in speeches if speech.parts]
 
 
-def try_points(job: SweepJob, base: Base, users: Sequence[UserData], points: Sequence[SweepPoint]) -> list[SweepRow]:
+def try_points(job: SweepJob, base: Base, users: Sequence[Manifest], points: Sequence[SweepPoint]) -> list[SweepRow]:
     """Try all points on these users, on the connected cluster. Raises InputError where every trial failed."""
     gpus = job.adapt.gpus_per_trial if cluster_gpus() > 0 else 0.0
     encode = ray.remote(num_cpus=job.adapt.cpus_per_trial, num_gpus=gpus)(_encode)

@@ -15,7 +15,8 @@ from ds2ray.errors import ConfigError, InputError
 from ds2ray.fleet.sweep import sweep_points
 from ds2ray.naming import typed
 from ds2ray.store import Store, read_base_record, server_outside
-from ds2ray.tables.users import Fleet, UserData, read_fleet, read_manifests, usable_users
+from ds2ray.tables.manifest import Manifest
+from ds2ray.tables.users import Fleet, read_fleet, read_manifests, usable_users
 from ds2ray.tables.users_table import user_rows
 
 
@@ -59,11 +60,11 @@ def _sweep(job: SweepJob, store: Store) -> int:
     return 0
 
 
-def _sample(job: SweepJob, fleet: Fleet, base: BaseSettings) -> list[UserData]:
+def _sample(job: SweepJob, fleet: Fleet, base: BaseSettings) -> list[Manifest]:
     """A seeded draw among the users with enough usable speech; of sealed users only the drawn ones are read."""
     least = job.adapt.min_utterances
 
-    def enough(users: Sequence[UserData]) -> list[UserData]:
+    def enough(users: Sequence[Manifest]) -> list[Manifest]:
         checked = usable_users(users, data=job.data, shape=base.shape, vocabulary=base.vocabulary)
         return [user for user in checked if len(user.utterances) >= least]
 

@@ -148,8 +148,7 @@ def _read_tables(uri: str, data: DataConfig) -> list[Manifest]:
         table.require(("audio", "transcript"))
         return [manifest_of(table)]
     users, problems = read_users(uri, data)
-    manifests = [Manifest(u.manifest_uri, u.utterances, u.problems, u.unknown_columns, notes=u.notes) for u in users]
-    return [*manifests, *([Manifest(uri, [], problems)] if problems else [])]
+    return [*users, *([Manifest(uri, [], problems)] if problems else [])]
 
 
 def _with_user(manifest: Manifest, user_id: str) -> Manifest:

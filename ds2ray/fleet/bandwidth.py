@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ds2ray.tables.users import UserData
+from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.validation import SAMPLED_UP
 
 TELEPHONE_SHARE = "telephone_share"
 """Metric of a base: the share of its training speech that was changed to that of telephones."""
 
 
-def bandwidth_notes(users: Iterable[UserData], sample_rate_hz: int, metrics: Mapping[str, Any]) -> list[str]:
+def bandwidth_notes(users: Iterable[Manifest], sample_rate_hz: int, metrics: Mapping[str, Any]) -> list[str]:
     """A line where speech is sampled up to the base's rate: how much of it, and whether the base knows such speech.
 
     Args:
@@ -28,9 +28,7 @@ def bandwidth_notes(users: Iterable[UserData], sample_rate_hz: int, metrics: Map
     if known:
         of_base = f"the base was trained with {known:.0%} of its speech at 8 kHz"
     elif known is None:
-        of_base = (
-            "nothing is known of how the base was trained; it may make several times as many errors in this speech"
-        )
+        of_base = "nothing is known of the base's own training; it may make several times as many errors in this speech"
     else:
         of_base = (
             "the base was trained on its speech as it is, and may make several times as many errors in this speech: "

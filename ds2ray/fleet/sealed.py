@@ -9,8 +9,9 @@ from ds2ray.errors import InputError, StorageError
 from ds2ray.fleet.plan import UserPlan
 from ds2ray.shapes.shape import Shape
 from ds2ray.store.outcomes import Outcome, Status
+from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.problems import ProblemKind, listed, num_dropped, reasons_of
-from ds2ray.tables.users import UserData, at_once, read_user, usable_users
+from ds2ray.tables.users import at_once, read_user, usable_users
 from ds2ray.tables.users_table import UserRow
 from ds2ray.text import Vocabulary
 
@@ -30,7 +31,7 @@ def open_sealed(
     sealed = [user for user in users if user.row is not None]
     rows = [user.row for user in sealed if user.row]
     found = dict(zip((user.user_key for user in sealed), _read(rows, data.encoding), strict=True))
-    read = {key: speech for key, speech in found.items() if isinstance(speech, UserData)}
+    read = {key: speech for key, speech in found.items() if isinstance(speech, Manifest)}
     checked = usable_users(list(read.values()), data=data, shape=shape, vocabulary=vocabulary)
     usable = dict(zip(read, checked, strict=True))
     opened, failed = [], []
@@ -63,10 +64,10 @@ def open_sealed(
     return opened, failed
 
 
-def _read(rows: Sequence[UserRow], encoding: str) -> list[UserData | Exception]:
+def _read(rows: Sequence[UserRow], encoding: str) -> list[Manifest | Exception]:
     """The speech in each row's manifest, or the error that kept it from being read."""
 
-    def read(row: UserRow) -> UserData | Exception:
+    def read(row: UserRow) -> Manifest | Exception:
         try:
             return read_user(row, encoding)
         except (InputError, StorageError) as error:
@@ -84,7 +85,7 @@ def _unreadable(error: object) -> str:
     return f"its manifest cannot be read: {error}; write it again, or correct the users table"
 
 
-def _refusal(speech: UserData, data: DataConfig) -> str:
+def _refusal(speech: Manifest, data: DataConfig) -> str:
     """Why the user must not be trained, where `data.bad_audio` refuses unusable utterances; empty where it may."""
     refused = [problem for problem in speech.problems if problem.kind is not ProblemKind.row]
     if data.bad_audio is not BadRows.refuse or not refused:

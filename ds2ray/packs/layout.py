@@ -1,6 +1,7 @@
 """The division of utterances among packs. Pure: no file is opened."""
 
 import hashlib
+import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -115,7 +116,8 @@ def assign_shards(
     """Divide utterances among shards of about `shard_bytes`.
 
     Utterances stay where they were, so that a change touches only the shards that hold it. New ones fill new shards,
-    together with those of shards that have become smaller than half of the wanted size or larger than twice.
+    together with those of shards that have become smaller than half of the wanted size or larger than twice; only an
+    utterance that is larger than that by itself has such a shard.
     Utterances are spread by a digest of their ids: every shard is a sample of all that was added with it, whatever
     the order of the corpus, and neighbours in a shard are seldom of one speaker.
 
@@ -131,20 +133,23 @@ def assign_shards(
             loose.append(key)
     for number in list(kept):
         fill = sum(size_bytes[key] for key in kept[number]) / shard_bytes
-        if not _MIN_FILL <= fill <= _MAX_FILL:
+        if fill < _MIN_FILL or (fill > _MAX_FILL and len(kept[number]) > 1):
             loose += kept.pop(number)
     loose.sort(key=_digest)
     total = sum(size_bytes[key] for key in loose)
     num_new = max(1, round(total / shard_bytes))
-    free = (number for number in range(len(kept) + num_new) if number not in kept)
+    free = (number for number in itertools.count() if number not in kept)
     shards = dict(kept)
-    number, filled = -1, 0.0
+    filled = fill = 0.0
     current: list[str] = []
     for key in loose:
+        if current and fill + size_bytes[key] > _MAX_FILL * shard_bytes:
+            current = []
         if not current:
-            number = next(free)
-            shards[number] = current
+            shards[next(free)] = current
+            fill = 0.0
         current.append(key)
+        fill += size_bytes[key]
         filled += size_bytes[key]
         if filled * num_new >= total * (len(shards) - len(kept)) and len(shards) - len(kept) < num_new:
             current = []

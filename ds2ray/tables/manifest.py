@@ -49,7 +49,11 @@ class Utterance:
 
 @dataclass
 class Manifest:
-    """What was read of a manifest, and what could not be used."""
+    """What was read of a manifest, and what could not be used; or one user's part of it.
+
+    Attributes:
+        user_id: whose utterances and problems these are; empty: those of any users.
+    """
 
     uri: str
     utterances: list[Utterance]
@@ -59,6 +63,7 @@ class Manifest:
     dropped_characters: dict[str, int] = field(default_factory=dict)  # utterances by what is left out of them
     notes: dict[str, int] = field(default_factory=dict)  # what else was read in a way that deserves to be told
     names_users: bool = True  # user_id is the table's own column, not one that other programs call otherwise
+    user_id: str = ""
 
 
 def read_manifest(uri: str, *, transcripts_required: bool = True, encoding: str = "") -> Manifest:

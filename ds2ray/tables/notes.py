@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from ds2ray.tables.manifest import Manifest
-from ds2ray.tables.users import UserData
 from ds2ray.tables.validation import CHARACTERS_DROPPED, DURATION_CORRECTED, MIXED, RESAMPLED, SAMPLED_UP
 
 _CONVERSIONS = {
@@ -18,7 +17,7 @@ _MAX_SHOWN = 10
 
 
 def reading_notes(
-    sources: Iterable[Manifest | UserData],
+    sources: Iterable[Manifest],
     table_columns: Sequence[str] = (),
     table_notes: Mapping[str, int] | None = None,
 ) -> list[str]:

@@ -28,20 +28,6 @@ _BLOCK_USERS = 256  # whose audio is looked at before it is told how far it is
 _BLOCK_OBJECTS = 10_000  # audio files that are looked for before it is told how far it is
 
 
-@dataclass
-class UserData:
-    """A user's utterances, and what of them cannot be used."""
-
-    user_id: str
-    utterances: list[Utterance]
-    problems: list[Problem] = field(default_factory=list)
-    manifest_uri: str = ""
-    conversions: dict[str, int] = field(default_factory=dict)  # utterances by what is converted (see validate)
-    dropped_characters: dict[str, int] = field(default_factory=dict)  # utterances by what is left out of them
-    unknown_columns: list[str] = field(default_factory=list)  # of the user's manifest, ignored
-    notes: dict[str, int] = field(default_factory=dict)  # what else was read in a way that deserves to be told
-
-
 @dataclass(frozen=True)
 class Fleet:
     """Everyone whom a table names.
@@ -54,7 +40,7 @@ class Fleet:
         notes: what else of the table was read in a way that deserves to be told.
     """
 
-    users: list[UserData]
+    users: list[Manifest]
     table: UserTable
     problems: list[Problem]
     unknown_columns: list[str] = field(default_factory=list)
@@ -88,7 +74,7 @@ def read_fleet(uri: str, data: DataConfig, tell: Tell = untold) -> Fleet:
     return Fleet(users, replace(rows, rows=rows.sealed()), rows.problems, rows.unknown_columns, dict(table.notes))
 
 
-def read_users(uri: str, data: DataConfig) -> tuple[list[UserData], list[Problem]]:
+def read_users(uri: str, data: DataConfig) -> tuple[list[Manifest], list[Problem]]:
     """The users of a fleet with the manifests of all of them, and the problems of rows that belong to no user.
 
     Raises as `read_fleet` does.
@@ -97,7 +83,7 @@ def read_users(uri: str, data: DataConfig) -> tuple[list[UserData], list[Problem
     return [*fleet.users, *read_manifests(user_rows(fleet.table.rows, uri), encoding=data.encoding)], fleet.problems
 
 
-def stat_audio(users: Sequence[UserData], tell: Tell = untold) -> dict[str, ObjectInfo | None]:
+def stat_audio(users: Sequence[Manifest], tell: Tell = untold) -> dict[str, ObjectInfo | None]:
     """What is known of all audio that these users' utterances name by URI, None where it is missing."""
     folders: defaultdict[str, set[str]] = defaultdict(set)
     for user in users:
@@ -119,48 +105,34 @@ def stat_audio(users: Sequence[UserData], tell: Tell = untold) -> dict[str, Obje
 
 
 def usable_users(
-    users: Sequence[UserData],
+    users: Sequence[Manifest],
     *,
     data: DataConfig,
     shape: Shape,
     vocabulary: Vocabulary | None,
     objects: Mapping[str, ObjectInfo | None] | None = None,
     tell: Tell = untold,
-) -> list[UserData]:
+) -> list[Manifest]:
     """`validate` for every user, with the audio of many of them looked at together.
 
     Args:
         shape: of the base; says how it hears, and how long a transcript may be for its audio.
     """
-    checked: list[UserData] = []
+    checked: list[Manifest] = []
     for start in range(0, len(users), _BLOCK_USERS):
-        block = users[start : start + _BLOCK_USERS]
-        manifests = [
-            Manifest(
-                user.manifest_uri,
-                user.utterances,
-                user.problems,
-                user.unknown_columns,
-                conversions=user.conversions,
-                dropped_characters=user.dropped_characters,
-                notes=user.notes,
-            )
-            for user in block
-        ]
-        found = validate_many(
-            manifests,
+        checked += validate_many(
+            users[start : start + _BLOCK_USERS],
             data=data,
             audio=shape.audio,
             vocabulary=vocabulary,
             objects=objects,
             encoding_frames=shape.encoding_frames,
         )
-        checked += [_user_data(user.user_id, manifest) for user, manifest in zip(block, found, strict=True)]
         tell(f"audio of {len(checked)} of {len(users)} users looked at")
     return checked
 
 
-def read_user(row: UserRow, encoding: str = "") -> UserData:
+def read_user(row: UserRow, encoding: str = "") -> Manifest:
     """The manifest that a row names; rows that belong to another user are problems.
 
     Whom another program calls the speaker is no user of ours: then the row of the table counts alone.
@@ -179,7 +151,7 @@ def read_user(row: UserRow, encoding: str = "") -> UserData:
         place = (row.manifest_uri, utterance.line, "user_id", utterance.user_id)
         problem = _row_problem(*place, reason, "correct the user_id or move the row", row.user_id)
         problems.append(replace(problem, utterance_id=utterance.utterance_id))
-    return _user_data(row.user_id, replace(manifest, utterances=own, problems=problems))
+    return replace(manifest, utterances=own, problems=problems, user_id=row.user_id)
 
 
 def at_once(function: Callable[[UserRow], T], rows: Sequence[UserRow]) -> Iterator[T]:
@@ -192,7 +164,7 @@ def at_once(function: Callable[[UserRow], T], rows: Sequence[UserRow]) -> Iterat
             raise
 
 
-def read_manifests(rows: Sequence[UserRow], tell: Tell = untold, encoding: str = "") -> list[UserData]:
+def read_manifests(rows: Sequence[UserRow], tell: Tell = untold, encoding: str = "") -> list[Manifest]:
     """The manifests that these rows name; one that is missing or unreadable is a problem of its user."""
     users = []
     for user in at_once(partial(_user_or_problem, encoding=encoding), rows):
@@ -201,7 +173,7 @@ def read_manifests(rows: Sequence[UserRow], tell: Tell = untold, encoding: str =
     return users
 
 
-def _user_or_problem(row: UserRow, encoding: str) -> UserData:
+def _user_or_problem(row: UserRow, encoding: str) -> Manifest:
     try:
         return read_user(row, encoding)
     except InputError as error:
@@ -209,18 +181,12 @@ def _user_or_problem(row: UserRow, encoding: str) -> UserData:
         reason = str(error).removeprefix(f"{uri}: ")
         remedy = "correct the path or the file"
         problem = _row_problem(row.table_uri, row.line, "manifest", uri, reason, remedy, row.user_id)
-        return UserData(row.user_id, [], [replace(problem, value=uri)], uri)
+        return Manifest(uri, [], [replace(problem, value=uri)], user_id=row.user_id)
 
 
-def _user_data(user_id: str, manifest: Manifest) -> UserData:
-    m = manifest
-    kept = m.conversions, m.dropped_characters, m.unknown_columns, m.notes
-    return UserData(user_id, m.utterances, m.problems, m.uri, *kept)
-
-
-def _users_of_manifest(manifest: Manifest) -> tuple[list[UserData], list[Problem]]:
+def _users_of_manifest(manifest: Manifest) -> tuple[list[Manifest], list[Problem]]:
     """Divide a manifest by its user_id column."""
-    users: dict[str, UserData] = {}
+    users: dict[str, Manifest] = {}
     nobodys: list[Problem] = []
     reasons: dict[str, str] = {}  # why there can be no such user
     rows: list[Utterance | Problem] = [*manifest.utterances, *manifest.problems]
@@ -239,7 +205,8 @@ def _users_of_manifest(manifest: Manifest) -> tuple[list[UserData], list[Problem
             nobodys.append(replace(row, user_id=""))
             continue
         user = users.setdefault(
-            row.user_id, UserData(row.user_id, [], manifest_uri=manifest.uri, unknown_columns=manifest.unknown_columns)
+            row.user_id,
+            Manifest(manifest.uri, [], unknown_columns=manifest.unknown_columns, user_id=row.user_id),
         )
         if isinstance(row, Utterance):
             user.utterances.append(row)

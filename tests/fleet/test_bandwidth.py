@@ -5,13 +5,12 @@ from typing import Any
 import pytest
 
 from ds2ray.fleet.bandwidth import bandwidth_notes
-from ds2ray.tables.manifest import Utterance
-from ds2ray.tables.users import UserData
+from ds2ray.tables.manifest import Manifest, Utterance
 
 
-def user(name: str, num_utterances: int, **conversions: int) -> UserData:
+def user(name: str, num_utterances: int, **conversions: int) -> Manifest:
     rows = [Utterance(f"{name}-{line}", name, "a.wav", 1.0, "go", line) for line in range(num_utterances)]
-    return UserData(name, rows, conversions=conversions)
+    return Manifest("", rows, conversions=conversions, user_id=name)
 
 
 @pytest.mark.parametrize(
@@ -19,7 +18,7 @@ def user(name: str, num_utterances: int, **conversions: int) -> UserData:
     [
         ({"telephone_share": 0.25}, "trained with 25% of its speech at 8 kHz"),
         ({"telephone_share": 0.0}, "train one with train.augment.telephone_share=0.25"),
-        ({}, "nothing is known of how the base was trained"),
+        ({}, "nothing is known of the base's own training"),
     ],
 )
 def test_the_share_of_all_users_is_told_with_what_the_base_knows(metrics: dict[str, Any], said: str) -> None:

@@ -167,7 +167,7 @@ OTHER_LOOK: dict[str, Any] = {
     "profile": "corpora",
     "encoding": "cp949",
     "allow_empty": True,
-    "silence_rows": 0.5,  # of a base's training
+    "silence_rows": 0.2,  # of bases alone
 }
 
 

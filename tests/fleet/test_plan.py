@@ -15,9 +15,9 @@ from ds2ray.errors import InputError
 from ds2ray.fleet.cohorts import Room, cohort_size
 from ds2ray.fleet.plan import Change, Plan, plan_run, plan_table
 from ds2ray.storage import ObjectInfo
-from ds2ray.tables.manifest import Utterance
+from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.problems import Problem, ProblemKind, cause
-from ds2ray.tables.users import Fleet, UserData
+from ds2ray.tables.users import Fleet
 from ds2ray.tables.users_table import UserTable, no_users
 
 
@@ -28,12 +28,12 @@ def utterance(number: int, user_id: str = "john", duration_s: float = 2.0, **cha
 
 def user(
     user_id: str, num_utterances: int = 4, duration_s: float = 2.0, problems: list[Problem] | None = None
-) -> UserData:
+) -> Manifest:
     utterances = [utterance(number, user_id, duration_s) for number in range(num_utterances)]
-    return UserData(user_id, utterances, problems or [])
+    return Manifest("", utterances, problems or [], user_id=user_id)
 
 
-def infos_of(users: list[UserData]) -> dict[str, ObjectInfo | None]:
+def infos_of(users: list[Manifest]) -> dict[str, ObjectInfo | None]:
     uris = [str(utterance.audio) for user in users for utterance in user.utterances]
     return {uri: ObjectInfo(uri, 100, f"tag of {uri}") for uri in uris}
 
@@ -60,7 +60,7 @@ def sealed_table(versions: dict[str, str], num_utterances: int = 4, speech_s: fl
 
 
 def make_plan(
-    users: Sequence[UserData] = (),
+    users: Sequence[Manifest] = (),
     index: dict[str, str] | None = None,
     adapt: AdaptConfig | None = None,
     table: UserTable | None = None,

@@ -12,9 +12,9 @@ from ds2ray.fleet.plan import Plan, plan_run
 from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_text, summarise
 from ds2ray.store import user_key
 from ds2ray.store.outcomes import Outcome, Status
-from ds2ray.tables.manifest import Utterance
+from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.problems import Problem, ProblemKind
-from ds2ray.tables.users import Fleet, UserData
+from ds2ray.tables.users import Fleet
 from ds2ray.tables.users_table import no_users
 
 
@@ -39,10 +39,10 @@ def test_exit_codes(failed: int, users: int, ratio: float, code: int) -> None:
 
 def plan_of(num_users: int, problems: list[Problem]) -> Plan:
     users = [
-        UserData(f"u{n}", [Utterance(f"{i}", f"u{n}", f"/{n}/{i}.wav", 90.0, "hello", i) for i in range(4)])
+        Manifest("", [Utterance(f"{i}", f"u{n}", f"/{n}/{i}.wav", 90.0, "hello", i) for i in range(4)], user_id=f"u{n}")
         for n in range(num_users)
     ]
-    users.append(UserData("few", [], problems))
+    users.append(Manifest("", [], problems, user_id="few"))
     return plan_run(
         Fleet(users, no_users("users.csv"), []),
         pa.table({"user_key": pa.array([], pa.string()), "fingerprint": pa.array([], pa.string())}),

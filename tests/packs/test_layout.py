@@ -90,6 +90,12 @@ class TestShards:
         if len(small) <= 1:  # one that is left over; several are put together
             assert sorted(map(sorted, again.values())) == sorted(map(sorted, shards.values()))
 
+    def test_what_is_too_large_together_is_not_put_together(self) -> None:
+        for sizes in ({"a": 250, "b": 400}, {"a": 400, "b": 250}, {"a": 700, "b": 200}):
+            shards = assign_shards(sizes, {}, 300)
+            assert sorted(shards.values()) == [["a"], ["b"]]
+            assert assign_shards(sizes, {key: n for n, keys in shards.items() for key in keys}, 300) == shards
+
     def test_a_change_touches_only_the_shards_that_hold_it(self) -> None:
         sizes = {f"u{number:04d}": 10 for number in range(1000)}
         shards = assign_shards(sizes, {}, 1000)

@@ -2,11 +2,10 @@
 
 from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.notes import reading_notes
-from ds2ray.tables.users import UserData
 
 
 def test_nothing_is_said_where_nothing_was_changed() -> None:
-    assert reading_notes([Manifest("a.csv", []), UserData("ann", [])]) == []
+    assert reading_notes([Manifest("a.csv", []), Manifest("b.csv", [], user_id="ann")]) == []
 
 
 def test_conversions_characters_and_columns_are_summed_over_sources() -> None:
@@ -17,8 +16,8 @@ def test_conversions_characters_and_columns_are_summed_over_sources() -> None:
         conversions={"resampled": 2, "mixed_to_mono": 1},
         dropped_characters={"é": 3},
     )
-    user = UserData(
-        "ann",
+    user = Manifest(
+        "b.csv",
         [],
         conversions={"resampled": 5, "sampled_up": 3},
         dropped_characters={"é": 1, "ñ": 1},

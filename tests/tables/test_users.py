@@ -13,8 +13,9 @@ from ds2ray import storage
 from ds2ray.config import AudioConfig, BadRows, DataConfig, ModelConfig, TextConfig
 from ds2ray.errors import InputError
 from ds2ray.shapes.architectures import shape_of
+from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.problems import ProblemKind
-from ds2ray.tables.users import UserData, read_fleet, read_users, usable_users
+from ds2ray.tables.users import read_fleet, read_users, usable_users
 from ds2ray.text import Vocabulary
 
 DROP = DataConfig(bad_rows=BadRows.drop)
@@ -28,7 +29,7 @@ def write(folder: Path, tables: dict[str, str]) -> str:
     return str(folder / next(iter(tables)))
 
 
-def ids(users: list[UserData]) -> dict[str, list[str]]:
+def ids(users: list[Manifest]) -> dict[str, list[str]]:
     return {user.user_id: [u.utterance_id for u in user.utterances] for user in users}
 
 
@@ -44,7 +45,7 @@ def test_a_users_table_names_manifests(tmp_path: Path) -> None:
     assert list(ids(users)) == ["bob", "ann", "7"]
     assert {u.user_id for user in users for u in user.utterances} == {"ann", "bob"}
     assert users[1].utterances[0].audio == str(tmp_path / "a1.wav")
-    assert [user.manifest_uri for user in users[:2]] == [str(tmp_path / "m/bob.csv"), str(tmp_path / "m/ann.jsonl")]
+    assert [user.uri for user in users[:2]] == [str(tmp_path / "m/bob.csv"), str(tmp_path / "m/ann.jsonl")]
     assert (problems, [user.problems for user in users]) == ([], [[], [], []])
 
 
@@ -68,7 +69,7 @@ def test_one_manifest_can_hold_all_users(tmp_path: Path) -> None:
     rows = ["user_id,audio,transcript", "bob,b1.wav,one", "ann,a1.wav,two", "bob,b2.wav,three"]
     users, problems = read_users(write(tmp_path, {"all.csv": "\n".join(rows)}), DataConfig())
     assert ids(users) == {"bob": ["b1", "b2"], "ann": ["a1"]}
-    assert {user.manifest_uri for user in users} == {str(tmp_path / "all.csv")}
+    assert {user.uri for user in users} == {str(tmp_path / "all.csv")}
     assert problems == []
 
 

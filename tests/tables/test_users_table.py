@@ -14,9 +14,9 @@ from ds2ray import storage
 from ds2ray.config import BadRows, DataConfig
 from ds2ray.errors import InputError
 from ds2ray.progress import paced
-from ds2ray.tables.manifest import Utterance
+from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.rows import read_rows
-from ds2ray.tables.users import UserData, read_fleet, read_users, stat_audio
+from ds2ray.tables.users import read_fleet, read_users, stat_audio
 from ds2ray.tables.users_table import USER_COLUMNS, UserTable, user_rows, user_table
 
 DROP = DataConfig(bad_rows=BadRows.drop)
@@ -157,7 +157,7 @@ def test_audio_is_looked_for_once_wherever_it_lies(tmp_path: Path) -> None:
         storage.write_bytes(str(tmp_path / name), b"RIFF")
     uris = [str(tmp_path / name) for name in ("a/1.wav", "b/1.wav", "a/2.wav", "a/1.wav", "c/lost.wav")]
     rows = [Utterance(str(n), "ann", uri, 1.0, "one", n) for n, uri in enumerate(uris)]
-    users = [UserData("ann", rows[:3]), UserData("bob", [*rows[3:], Utterance("x", "bob", b"RIFF", 1.0, "one", 9)])]
+    users = [Manifest("", rows[:3]), Manifest("", [*rows[3:], Utterance("x", "bob", b"RIFF", 1.0, "one", 9)])]
     assert stat_audio(users) == storage.stat_many(uris)
 
 
