@@ -14,6 +14,7 @@ from train_jobs import checkpoint_steps, make_job
 
 from ds2ray.commands.train import run
 from ds2ray.config import TrainJob
+from ds2ray.config.train import AS_IT_IS
 from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import open_base
 from ds2ray.store import Store, list_bases, read_base_record
@@ -53,6 +54,7 @@ def start(job: TrainJob) -> "subprocess.Popen[str]":
         *(f"train.output_dir={train.output_dir}", f"storage.root={job.storage.root}", "cluster=local"),
         *("model.conv_channels=4", "model.num_rnn_layers=1", "model.rnn_hidden_dim=24", "audio.num_mels=16"),
         *("model.dropout=0", "train.augment.num_time_masks=0", "train.augment.num_mel_masks=0"),
+        *(f"train.augment.{name}={value}" for name, value in AS_IT_IS.items()),
         *(f"train.{name}={getattr(train, name)}" for name in ("num_epochs", "batch_size", "checkpoint_every_s")),
     )
 
