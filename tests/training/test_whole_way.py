@@ -9,7 +9,7 @@ from architectures import TOY_CONFORMER
 from base_training import make_task, train
 from toy_speech import make_utterances
 
-from ds2ray.config import AdaptConfig, AdapterConfig, AdapterKind
+from ds2ray.config import AdaptConfig, AdapterConfig, AdapterKind, Statistics
 from ds2ray.training.adapters.cohort import adapt_cohort, results_of
 
 ADAPT = AdaptConfig(num_epochs=10, batch_size=4, learning_rate=0.1, cross_validate_below=0)
@@ -17,7 +17,9 @@ ADAPT = AdaptConfig(num_epochs=10, batch_size=4, learning_rate=0.1, cross_valida
 
 def test_a_conformer_learns_as_a_base_and_lhuc_adapts_it_to_users(tmp_path: Path) -> None:
     task = make_task(tmp_path, num_train=36, num_valid=8, num_epochs=20, learning_rate=3e-3)
-    base, reports = train(replace(task, model=TOY_CONFORMER))
+    # in tones of one channel each, a higher voice is another channel: heard by statistics of the whole utterance
+    audio = replace(task.audio, statistics=Statistics.utterance)
+    base, reports = train(replace(task, model=TOY_CONFORMER, audio=audio))
     assert reports[-1].valid_loss < 0.4 * reports[0].valid_loss
     assert base.model_config == TOY_CONFORMER
 
