@@ -118,7 +118,7 @@ def _telling(phase: str) -> TellDone:
 
 def _show(rows: Sequence[DemoRow], job: DemoJob, corpus: DemoCorpus, seconds: float) -> None:
     display.idle()
-    display.show(lambda width: gains_table(rows, SILENCE_S))
+    display.show(lambda width: gains_table(rows, SILENCE_S, width))
     picture = storage.join(job.output_dir, "gains.png")
     storage.write_bytes(picture, gains_png(rows))
     user_id = corpus.user_ids[0]

@@ -89,9 +89,8 @@ def _open_start(job: TrainJob, start_from: str) -> "Base":
 
 
 def _say_data(mode: Mode, data: TrainingData, silence_rows: float) -> None:
-    display.say(f"{mode.value}: {data.summary()}")
-    if silence_rows and mode is not Mode.adapter:
-        display.say(f"  with {silence_rows:.0%} as many rows of silence and noise, in which nobody speaks")
+    silence = f"; {silence_rows:.0%} as many rows of silence" if silence_rows and mode is not Mode.adapter else ""
+    display.say(f"{mode.value}: {data.summary()}{silence}")
     for note in data.notes:
         display.say(f"  {note}")
     for problem in data.problems[:20]:

@@ -14,6 +14,8 @@ from ds2ray.metrics import Score
 RESAMPLES = 2000
 CHANCE = 0.05
 """Share of bootstrapped differences that lie outside of their interval, half of it on each side."""
+WIDE = 110
+"""Columns of a terminal that show the whole table without breaking its cells."""
 RISEN, HARMED = "↑", "⇈"
 
 
@@ -71,24 +73,30 @@ def result_line(rows: Sequence[DemoRow], seconds: float) -> str:
     return f"demo: users={len(rows)} wer_before={before:.1f} wer_after={after:.1f} worse={worse} seconds={seconds:.0f}"
 
 
-def gains_table(rows: Sequence[DemoRow], silence_s: float) -> Table:
-    """The result as a table for the terminal; `silence_s` is how much of it lies on each side of a sentence."""
+def gains_table(rows: Sequence[DemoRow], silence_s: float, width: int = WIDE) -> Table:
+    """The result as a table for a terminal of so many columns; a narrow one is not shown characters and seconds.
+
+    Args:
+        silence_s: how much silence lies on each side of a sentence in the column that has it.
+    """
     table = Table(
         title="errors on test sentences, by the base alone → with the user's own adapter",
         caption=f"{RISEN} rose, {HARMED} rose beyond chance (paired bootstrap over sentences, {1 - CHANCE:.0%})",
     )
     table.add_column("user")
-    for name in ("minutes of speech", "WER", f"WER, {silence_s:g} s of silence around", "CER", "seconds"):
+    names = ("minutes of speech", "WER", f"WER, {silence_s:g} s of silence around", "CER", "seconds")
+    num_shown = len(names) if width >= WIDE else 3
+    for name in names[:num_shown]:
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(
-            row.user_id,
+        cells = (
             f"{row.speech_s / 60:.1f}",
             f"{_change(row.plain.wer())}{row.plain.mark()}",
             f"{_change(row.in_silence.wer())}{row.in_silence.mark()}",
             _change(row.plain.cer()),
             f"{row.seconds:.1f}",
         )
+        table.add_row(row.user_id, *cells[:num_shown])
     return table
 
 

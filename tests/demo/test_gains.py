@@ -60,6 +60,16 @@ def test_the_table_has_a_row_for_each_user_and_a_column_for_silence(rows: list[D
     assert cells["fiona"][1:3] == ["0.0% → 25.0% ⇈", "50.0% → 0.0%"]
 
 
+def test_a_narrow_terminal_is_shown_words_alone_with_no_cell_broken(rows: list[DemoRow]) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    with console.capture() as capture:
+        console.print(gains_table(rows, 0.5, 80))
+    lines = [line for line in capture.get().splitlines() if line.startswith("│")]
+    assert [line.strip("│").split("│")[0].strip() for line in lines] == ["winston", "fiona"]
+    assert all("→" in line for line in lines)
+    assert "CER" not in capture.get()
+
+
 def test_the_picture_is_a_png_that_shows_what_the_rows_say(rows: list[DemoRow]) -> None:
     picture = gains_png(rows)
     assert picture.startswith(PNG_SIGNATURE)
