@@ -34,8 +34,8 @@ def test_a_killed_worker_costs_nobody_their_adapter(
 ) -> None:
     root = random_base.publish(str(tmp_path / "store"))
     speech = spoken(small_corpus)
-    # a step per utterance: tony, with the least speech, is done when the others have a hundred steps to go
-    users = write_users(str(tmp_path / "users.csv"), {**speech, "tony": speech["tony"][:4]})
+    # on CPUs one user is trained after another: when the first is done, the others have hundreds of steps to go
+    users = write_users(str(tmp_path / "users.csv"), speech)
     killed: list[int] = []
     published: list[str] = []
 
@@ -56,7 +56,7 @@ def test_a_killed_worker_costs_nobody_their_adapter(
     )
     killer.join()
     assert len(killed) == 1
-    assert published == ["tony"]
+    assert set() < set(published) < set(small_corpus.user_ids)
     assert code == 0
     assert sorted(trained) == sorted(small_corpus.user_ids)
     assert {row.status for row in trained.values()} == {Status.adapted}
