@@ -1,4 +1,4 @@
-"""What one real person gains from adapters; done in processes of their own.
+"""The gain of one real person from adapters, measured in processes of their own.
 
 A person's test sentences are recognised by the base, with each recipe's adapter, and by a copy of the base with all
 weights tuned on the same utterances. What is published is what is scored: where the gate keeps an adapter back, the
@@ -44,7 +44,7 @@ class PersonScores:
 
 @dataclass(frozen=True)
 class Setting:
-    """What the work on all people shares: the base, the recipes, and sentences of other people."""
+    """The base, the recipes and the sentences of other people, which the work on all people shares."""
 
     base_path: str
     recipes: tuple[Recipe, ...]

@@ -160,7 +160,7 @@ class Arguments:
         return self._close(key) or " (--help lists all of them)"
 
     def _close(self, key: str) -> str:
-        """Which settings may be meant by a name that is none; empty where none is like it."""
+        """The settings that an unknown name may mean; empty where none is like it."""
         last = key.rpartition(".")[2]
         same_name = [known for known in self.settings if known.rpartition(".")[2] == last]
         if same_name:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class _Rule:
-    """What is ignored.
+    """A rule: settings that are ignored, and when.
 
     Attributes:
         keys: of settings; one that ends in a dot is a section.

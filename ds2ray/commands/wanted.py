@@ -1,4 +1,4 @@
-"""What a job needs and what it asks of its base, as far as that can be known before torch is imported."""
+"""Checks of a job's needs and of its base, as far as they can be made before torch is imported."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class BaseSettings:
 
     @classmethod
     def of(cls, record: BaseRecord) -> "BaseSettings":
-        """Those of a stored base. Raises NewerReleaseError or ArtifactCorruptError, naming its file."""
+        """The settings of a stored base. Raises NewerReleaseError or ArtifactCorruptError, naming its file."""
         require_known_version(record.fingerprint_version, record.where)
         return cls(
             model_from_plain(record.model, record.where),
@@ -35,7 +35,7 @@ class BaseSettings:
 
     @property
     def shape(self) -> Shape:
-        """What planning knows of the base's model."""
+        """The shape of the base's model, for planning."""
         return shape_of(self.model, self.audio)
 
 

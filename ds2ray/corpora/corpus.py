@@ -42,7 +42,7 @@ _MAX_SHOWN = 5
 
 @dataclass
 class Corpus:
-    """What a corpus holds.
+    """The contents of a corpus.
 
     Attributes:
         manifests: utterances and problems by the table that they are from.
@@ -156,7 +156,7 @@ def _with_user(manifest: Manifest, user_id: str) -> Manifest:
 
 
 def audio_objects(corpus: Corpus) -> dict[str, ObjectInfo | None]:
-    """What is known of all audio that utterances name by URI, None where it is missing."""
+    """Size and date of all audio that utterances name by URI; None where it is missing."""
     wanted = {u.audio for manifest in corpus.manifests for u in manifest.utterances if isinstance(u.audio, str)}
     known: dict[str, ObjectInfo | None] = {uri: info for uri, info in corpus.objects.items() if uri in wanted}
     return known | storage.stat_many(sorted(wanted - known.keys()))

@@ -1,4 +1,4 @@
-"""Which format a corpus has, told by the names of its files."""
+"""The format of a corpus, told by the names of its files."""
 
 from collections.abc import Sequence
 

@@ -107,7 +107,7 @@ def _read(uri: str, encoding: str) -> Text | None:
 
 
 def _entries(text: Text | None) -> dict[str, _Entry]:
-    """What belongs to each key; of lines with the same key the last counts, as in Kaldi."""
+    """The value of each key; of lines with the same key the last counts, as in Kaldi."""
     entries = {}
     for line, content in enumerate(text.content.split("\n") if text else (), start=1):
         key, *rest = content.split(maxsplit=1)[:2] or [""]

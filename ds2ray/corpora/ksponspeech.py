@@ -20,7 +20,7 @@ _MARKS = re.compile(r"[/+*]")
 
 
 def spoken(text: str) -> str:
-    """What is heard, of a transcript in the corpus's notation.
+    """The words that are heard, out of a transcript in the corpus's notation.
 
     Of `(70%)/(칠십 퍼센트)` the pronounced form, the second, stays; marks of breath, noise, laughter, overlap and
     unclear speech (`b/ n/ l/ o/ u/`), of fillers (`어/`), stutters (`+`) and doubtful words (`*`) are taken out.

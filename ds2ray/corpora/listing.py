@@ -48,7 +48,7 @@ def read_texts(uris: Sequence[str], tell: Tell, encoding: str = "") -> list[Text
 
 
 def audio_problem(manifest_uri: str, line: int, audio_uri: str, reason: str, remedy: str) -> Problem:
-    """What is wrong with an audio file; `line` is its number where no table names it."""
+    """The problem of an audio file; `line` is its number where no table names it."""
     return Problem(manifest_uri, line, ProblemKind.row, "audio", audio_uri, reason, remedy)
 
 

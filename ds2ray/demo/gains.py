@@ -47,7 +47,7 @@ class Comparison:
         return bool(np.quantile(rises[drawn].sum(1), CHANCE / 2) > 0)
 
     def mark(self) -> str:
-        """What stands behind the errors in the table: nothing unless they rose."""
+        """The mark behind the errors in the table: nothing unless they rose."""
         before, after = self.wer()
         if after <= before:
             return ""

@@ -51,12 +51,12 @@ class Mixer:
 
     @property
     def note(self) -> str:
-        """Which channels were used and how; empty where it was one, or an ordinary pair."""
+        """The channels that were used, and how; empty where it was one, or an ordinary pair."""
         return self._note
 
 
 def _judged(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which channels are live, and which are the first loud one turned: bool [C] each, from float64 [C, C]."""
+    """The channels that are live, and those that are the first loud one turned: bool [C] each, from float64 [C, C]."""
     power = np.diagonal(products)
     loudest = int(np.argmax(power))
     if not np.isfinite(products).all() or power[loudest] <= 0:

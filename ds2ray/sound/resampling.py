@@ -59,7 +59,7 @@ class Resampler:
         return result
 
     def finish(self) -> np.ndarray:
-        """What is left when the waveform has ended."""
+        """The samples that are left when the waveform has ended."""
         held, self._held = self._held, np.zeros(0, dtype=np.float32)
         if len(held) == self._led:
             return np.zeros(0, dtype=np.float32)

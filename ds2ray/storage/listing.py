@@ -83,7 +83,7 @@ def list_objects(prefix_uri: str, recursive: bool = False, server: Server | None
 def _local_objects(
     folder_uri: str, recursive: bool, above: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[ObjectInfo]:
-    """What a folder holds; a link back to one of the folders `above` it, by device and inode, is not followed."""
+    """The objects in a folder; a link back to one of the folders `above` it, by device and inode, is not followed."""
     try:
         entries = list(os.scandir(local_path(folder_uri)))
     except (FileNotFoundError, NotADirectoryError):

@@ -11,7 +11,7 @@ _DIGITS = 8  # of a digest
 
 @dataclass(frozen=True, slots=True)
 class Nameless:
-    """What is known of an utterance without an id."""
+    """An utterance without an id."""
 
     audio: str | bytes
     transcript: str

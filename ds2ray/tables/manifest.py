@@ -49,7 +49,7 @@ class Utterance:
 
 @dataclass
 class Manifest:
-    """What was read of a manifest, and what could not be used; or one user's part of it.
+    """The utterances of a manifest and the problems of its other rows; or one user's part of them.
 
     Attributes:
         user_id: whose utterances and problems these are; empty: those of any users.

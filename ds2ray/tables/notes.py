@@ -1,4 +1,4 @@
-"""What was read differently from how it was written: conversions, characters left out, columns not known."""
+"""Notes on rows that were read otherwise than they were written: conversions, characters left out, unknown columns."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

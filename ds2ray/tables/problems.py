@@ -1,4 +1,4 @@
-"""What is wrong with rows of tables: where, what, why and what to do; and counts of it by cause."""
+"""Problems of tables' rows: where, what, why and what to do; and their counts by cause."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ _SHOWN_CHARACTERS = 60  # of a value, in a message
 
 
 class ProblemKind(Enum):
-    """What the configured policies tell apart."""
+    """The kinds of problems that the configured policies tell apart."""
 
     row = "row"  # cells of the table: missing, malformed, used twice
     audio = "audio"  # the file, its length, its sound
@@ -55,7 +55,7 @@ def _shown_id(value: str) -> str:
 
 
 def cause(problem: Problem) -> str:
-    """What a problem has in common with others of its kind: the column and the reason without its particulars."""
+    """The cause that a problem shares with others of its kind: the column and the reason without its particulars."""
     reason = problem.reason
     for mark in (":", "(", ";"):
         reason = reason.partition(mark)[0]

@@ -84,7 +84,7 @@ def read_users(uri: str, data: DataConfig) -> tuple[list[Manifest], list[Problem
 
 
 def stat_audio(users: Sequence[Manifest], tell: Tell = untold) -> dict[str, ObjectInfo | None]:
-    """What is known of all audio that these users' utterances name by URI, None where it is missing."""
+    """Size and date of all audio that these users' utterances name by URI; None where it is missing."""
     folders: defaultdict[str, set[str]] = defaultdict(set)
     for user in users:
         for utterance in user.utterances:
@@ -155,7 +155,7 @@ def read_user(row: UserRow, encoding: str = "") -> Manifest:
 
 
 def at_once(function: Callable[[UserRow], T], rows: Sequence[UserRow]) -> Iterator[T]:
-    """What the function makes of each row, in their order, several at a time."""
+    """The function's result for each row, in their order, several computed at a time."""
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
             yield from pool.map(function, rows)

@@ -1,4 +1,4 @@
-"""Which utterances of a manifest can be used: every problem at once, before anything is started."""
+"""Validation of a manifest's utterances: every problem at once, before anything is started."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ EncodingFrames = Callable[[int], int]
 
 @dataclass(frozen=True)
 class _Checks:
-    """What utterances are held against."""
+    """The settings, the vocabulary and the shape that utterances are held against."""
 
     data: DataConfig
     audio: AudioConfig
@@ -188,7 +188,7 @@ def _as_stored(manifest: Manifest, objects: Mapping[str, ObjectInfo | None]) -> 
 def _look_at(
     utterances: Sequence[Utterance], data: DataConfig, objects: Mapping[str, ObjectInfo | None]
 ) -> list[AudioInfo | _Fault | None]:
-    """What is known of each audio: its header, why it cannot be used, or None where the manifest is trusted."""
+    """The state of each audio: its header, why it cannot be used, or None where the manifest is trusted."""
     found: list[AudioInfo | _Fault | None] = [_absence(u, objects) for u in utterances]
     wanted = [i for i, u in enumerate(utterances) if found[i] is None and _is_probed(u, data.probe_audio)]
     if not wanted:
@@ -286,7 +286,7 @@ def _transcript_fault(transcript: str, reason: str, remedy: str) -> _Fault:
 
 
 def _conversions(utterance: Utterance, info: AudioInfo, audio: AudioConfig) -> list[str]:
-    """What is changed to use this audio."""
+    """The changes that are made to use this audio."""
     names = []
     if info.num_channels > 1:
         names.append(MIXED)

@@ -59,7 +59,7 @@ def is_there() -> bool:
 
 
 def needed(name: str) -> InputError:
-    """What to say of a file of this format where PyAV is missing."""
+    """The message about a file of this format where PyAV is missing."""
     return InputError(f"is {name}, which needs PyAV: install ds2ray[av], or convert it to wav or flac")
 
 

@@ -10,7 +10,7 @@ MIN_RATE_HZ, MAX_RATE_HZ = 1000, 1_000_000
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What an audio file holds. `num_samples` counts per channel; of joined recordings, at the rate of the first."""
+    """An audio file's contents. `num_samples` counts per channel; of joined recordings, at the rate of the first."""
 
     sample_rate_hz: int
     num_channels: int

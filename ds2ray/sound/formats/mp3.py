@@ -49,7 +49,7 @@ class _Frame:
 
     @property
     def kind(self) -> tuple[int, int, bool]:
-        """What is the same in all frames of a recording: version, rate, whether it is mono."""
+        """The kind of a recording, the same in all of its frames: version, rate, whether it is mono."""
         return self.version, self.header[2] >> 2 & 3, self.is_mono
 
     @property

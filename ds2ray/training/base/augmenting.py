@@ -1,5 +1,4 @@
-"""What a base's batches become before they are trained on: recordings as people make them, sentences that run together,
-and rows in which nobody speaks.
+"""Training batches as recordings that people make, with sentences that run together and rows in which nobody speaks.
 
 Shapes: B utterances of a batch, S samples of the longest, L tokens of the longest; B' rows of what it becomes.
 """
