@@ -20,12 +20,12 @@ pytestmark = [pytest.mark.process, pytest.mark.ray]
 
 def test_a_lost_node_costs_its_unfinished_users_a_second_try_and_nobody_else_anything(tmp_path: Path) -> None:
     root = silent_base(str(tmp_path / "store")).root
-    # four cohorts, each with a user who is done at once and one who takes much longer
+    # four cohorts of two users, who are trained one after the other: each cohort is half done for as long as one takes
     users = make_users(
-        tmp_path, {**dict.fromkeys(("a", "b", "c", "d"), 40), **dict.fromkeys(("ay", "be", "ce", "de"), 6)}
+        tmp_path, {**dict.fromkeys(("a", "b", "c", "d"), 40), **dict.fromkeys(("ay", "be", "ce", "de"), 36)}
     )
     settings = {"max_cohort_users": 2, "max_concurrent_trials": 0, "max_attempts": 2}
-    settings |= {"num_epochs": 30, "patience_epochs": 30, "batch_size": 2}
+    settings |= {"num_epochs": 60, "patience_epochs": 60, "batch_size": 2}
     seen = str(tmp_path / "seen.json")
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests/support/two_nodes.py"), root, users, "run", json.dumps(settings), seen],
