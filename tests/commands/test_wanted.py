@@ -92,7 +92,9 @@ def jobs_on(root: str, corpus: DemoCorpus, base: str = "") -> list[Callable[[], 
     ]
 
 
-def refuse_all(jobs: list[Callable[[], int]], root: str, error: type[Ds2RayError], match: str, code: int) -> None:
+def check_all_refused(
+    jobs: list[Callable[[], int]], root: str, error: type[Ds2RayError], match: str, code: int
+) -> None:
     """Each job is refused, and leaves the store as it is."""
     before = storage.list_objects(root, recursive=True)
     for job in jobs:
@@ -115,7 +117,7 @@ def test_a_base_of_a_newer_release_is_told_as_such(
 ) -> None:
     root = changed_store(random_base, tmp_path, **changed)
     match = rf"bases/{random_base.base.base_id}/base\.json: {told}.* newer release of ds2ray; install that one"
-    refuse_all(jobs_on(root, small_corpus), root, NewerReleaseError, match, 2)
+    check_all_refused(jobs_on(root, small_corpus), root, NewerReleaseError, match, 2)
 
 
 def test_a_model_file_of_a_newer_release_is_told_as_such(small_corpus: DemoCorpus, tmp_path: Path) -> None:
@@ -128,7 +130,9 @@ def test_a_model_file_of_a_newer_release_is_told_as_such(small_corpus: DemoCorpu
         replace(tables, pretrained_model_path=newer),
     ):
         jobs.append(partial(train.run, TrainJob(train=settings, storage=StorageConfig(root=root))))
-    refuse_all(jobs, root, NewerReleaseError, r"newer\.pt: fingerprints of version 3 are not known.*newer release", 2)
+    check_all_refused(
+        jobs, root, NewerReleaseError, r"newer\.pt: fingerprints of version 3 are not known.*newer release", 2
+    )
 
 
 @pytest.mark.parametrize("version", [0, "2", None, True])
@@ -137,7 +141,7 @@ def test_a_damaged_version_is_no_version(
 ) -> None:
     root = changed_store(random_base, tmp_path, fingerprint_version=version)
     match = r"base\.json: its description is damaged, in fingerprint_version"
-    refuse_all(jobs_on(root, small_corpus), root, ArtifactCorruptError, match, 5)
+    check_all_refused(jobs_on(root, small_corpus), root, ArtifactCorruptError, match, 5)
 
 
 @pytest.mark.parametrize("changed", [{"base_id": "0" * 16}, {"fingerprint": "0" * 64}])
@@ -145,7 +149,7 @@ def test_a_record_of_another_base_is_refused(
     changed: dict[str, object], random_base: RandomBase, small_corpus: DemoCorpus, tmp_path: Path
 ) -> None:
     root = changed_store(random_base, tmp_path, **changed)
-    refuse_all(jobs_on(root, small_corpus), root, ArtifactCorruptError, r"base\.json: describes base", 5)
+    check_all_refused(jobs_on(root, small_corpus), root, ArtifactCorruptError, r"base\.json: describes base", 5)
 
 
 @pytest.mark.parametrize("left", [None, 100])
@@ -159,7 +163,7 @@ def test_a_base_without_its_weights_is_refused(
     if left is not None:
         weights.write_bytes(kept)
     told = "it was published, and is missing" if left is None else "100 bytes, published were"
-    refuse_all(jobs_on(root, small_corpus), root, ArtifactCorruptError, rf"model\.safetensors: {told}", 5)
+    check_all_refused(jobs_on(root, small_corpus), root, ArtifactCorruptError, rf"model\.safetensors: {told}", 5)
 
 
 @pytest.mark.parametrize(
@@ -174,4 +178,4 @@ def test_a_base_whose_parts_do_not_belong_together_starts_no_run(
 ) -> None:
     root = changed_store(random_base, tmp_path, **changed)
     match = f"base {random_base.base.base_id}.* {told}"
-    refuse_all(jobs_on(root, small_corpus)[:1], root, ArtifactCorruptError, match, 5)
+    check_all_refused(jobs_on(root, small_corpus)[:1], root, ArtifactCorruptError, match, 5)

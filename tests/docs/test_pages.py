@@ -72,7 +72,7 @@ def place(tmp_path: Path, small_corpus: DemoCorpus, random_base: RandomBase, env
     return tmp_path
 
 
-def run_page(page: Path, place: Path, patch: pytest.MonkeyPatch) -> None:
+def check_page_runs(page: Path, place: Path, patch: pytest.MonkeyPatch) -> None:
     names: dict[str, Any] = {"__name__": "page"}
     found = blocks(page)
     for block in found:
@@ -82,14 +82,14 @@ def run_page(page: Path, place: Path, patch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("page", ALONE, ids=shown)
 def test_everything_in_a_page_runs(page: Path, place: Path, environment: pytest.MonkeyPatch) -> None:
-    run_page(page, place, environment)
+    check_page_runs(page, place, environment)
 
 
 @pytest.mark.parametrize("page", ON_RAY, ids=shown)
 def test_everything_in_a_page_runs_on_ray(
     page: Path, place: Path, environment: pytest.MonkeyPatch, ray_cluster: str
 ) -> None:
-    run_page(page, place, environment)
+    check_page_runs(page, place, environment)
 
 
 @pytest.mark.parametrize("page", ON_S3, ids=shown)
@@ -103,7 +103,7 @@ def test_everything_in_a_page_runs_on_s3(
     random_base: RandomBase,
 ) -> None:
     write_bucket(s3_server, small_corpus, random_base)
-    run_page(page, place, environment)
+    check_page_runs(page, place, environment)
 
 
 def test_no_page_needs_ray_and_s3_together() -> None:

@@ -163,7 +163,8 @@ class _CohortTraining:
         except (StorageError, GeneratorExit):
             raise
         except Exception as error:
-            log.warning("training of %s broke off", ", ".join(waiting), exc_info=not _is_too_large(error))
+            who = speeches[0].user_key if len(speeches) == 1 else f"a stack of {len(speeches)} users"
+            log.warning("training of %s broke off", who, exc_info=not _is_too_large(error))
             broken = error.with_traceback(None)  # the frames that it names hold the stack's memory
         if broken is None:
             return

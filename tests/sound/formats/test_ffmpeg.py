@@ -114,11 +114,8 @@ def test_without_pyav_it_says_what_to_do(
             read(data)
 
 
-@pytest.mark.parametrize("codec", ["libspeex", "flac"])
-def test_what_libsndfile_does_not_know_in_a_container_that_it_knows(codec: str) -> None:
-    if codec not in av.codecs_available:
-        pytest.skip(f"this PyAV has no encoder {codec}")
-    data = made("ogg", codec, RATE_HZ)
+def test_what_libsndfile_does_not_know_in_a_container_that_it_knows() -> None:
+    data = made("ogg", "flac", RATE_HZ)
     assert abs(len(read_waveform(data, RATE_HZ)) - 2 * RATE_HZ) < 3000
 
 
