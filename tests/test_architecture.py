@@ -12,11 +12,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = (
     {"ds2ray.config", "ds2ray.errors", "ds2ray.reference", "ds2ray.progress", "ds2ray.display", "ds2ray.naming"},
-    {"ds2ray.uris", "ds2ray.storage", "ds2ray.text", "ds2ray.metrics", "ds2ray.padding"},
+    {"ds2ray.uris", "ds2ray.storage", "ds2ray.text", "ds2ray.metrics", "ds2ray.chance", "ds2ray.padding"},
     # packs among them: sound is read out of shards as well as out of files
     {"ds2ray.sound", "ds2ray.shapes", "ds2ray.tables", "ds2ray.corpora", "ds2ray.store", "ds2ray.packs"},
     {"ds2ray.decoding", "ds2ray.model", "ds2ray.batching", "ds2ray.demo"},
-    {"ds2ray.recognition", "ds2ray.training", "ds2ray.fleet", "ds2ray.compat"},
+    {"ds2ray.recognition", "ds2ray.training", "ds2ray.fleet", "ds2ray.evaluation", "ds2ray.compat"},
     {"ds2ray.cluster"},
     {"ds2ray.commands"},
     {"ds2ray.commandline"},
@@ -38,10 +38,12 @@ ONLY_IN = {
 
 NO_TORCH = (
     "ds2ray/__init__.py",
+    "ds2ray/chance.py",
     "ds2ray/commandline/",
     "ds2ray/config/",
     "ds2ray/corpora/",
     "ds2ray/errors.py",
+    "ds2ray/evaluation/",
     "ds2ray/fleet/",
     "ds2ray/metrics.py",
     "ds2ray/packs/",

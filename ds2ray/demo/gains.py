@@ -9,11 +9,9 @@ from operator import add
 import numpy as np
 from rich.table import Table
 
+from ds2ray.chance import CHANCE, drawn_sums, interval
 from ds2ray.metrics import Score
 
-RESAMPLES = 2000
-CHANCE = 0.05
-"""Share of bootstrapped differences that lie outside of their interval, half of it on each side."""
 WIDE = 110
 """Columns of a terminal that show the whole table without breaking its cells."""
 RISEN, HARMED = "↑", "⇈"
@@ -39,12 +37,11 @@ class Comparison:
     def harmed(self) -> bool:
         """Whether word errors rose beyond chance.
 
-        A paired bootstrap over sentences (Bisani and Ney, 2004): sentences are drawn with replacement, over and over,
-        and nearly always there are more errors after than before.
+        A paired bootstrap over sentences: sentences are drawn with replacement, over and over, and nearly always there
+        are more errors after than before.
         """
-        rises = np.array([b.words.errors - a.words.errors for a, b in zip(self.before, self.after, strict=True)])
-        drawn = np.random.default_rng(0).integers(0, len(rises), (RESAMPLES, len(rises)))
-        return bool(np.quantile(rises[drawn].sum(1), CHANCE / 2) > 0)
+        rises = np.array([[b.words.errors - a.words.errors] for a, b in zip(self.before, self.after, strict=True)])
+        return interval(drawn_sums(rises)[:, 0]).low > 0
 
     def mark(self) -> str:
         """The mark behind the errors in the table: nothing unless they rose."""
