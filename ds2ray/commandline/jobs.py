@@ -6,7 +6,7 @@ The module is imported when the job is done, so that `--help` and mistakes are a
 from dataclasses import dataclass
 from importlib import import_module
 
-from ds2ray.config import AdaptJob, DemoJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
+from ds2ray.config import AdaptJob, DemoJob, EvaluateJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +89,18 @@ JOBS = {
         ),
         positional="audio",
         example="[audio files …]",
+    ),
+    "evaluate": JobSpec(
+        schema=EvaluateJob,
+        module="ds2ray.commands.evaluate",
+        summary="tell for whom recognition works, and what adapters or another base change",
+        description=(
+            "Recognise a manifest by the base alone, with the speakers' adapters and, where one is named, by another "
+            "base. Errors are counted by user, length or any other column, with intervals and paired tests, and "
+            "written as evaluation.json and as a page for a browser."
+        ),
+        positional="manifest",
+        example="[test.csv]",
     ),
     "demo": JobSpec(
         schema=DemoJob,

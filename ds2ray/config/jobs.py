@@ -111,6 +111,35 @@ class TranscribeJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluateJob:
+    """jobs/evaluate.py"""
+
+    manifest: str = setting("", "URI of a manifest with transcripts that neither base nor adapters have seen")
+    by: list[str] = setting(
+        ["user_id", "duration_s"], "columns of the manifest by which errors are told apart: source, age …"
+    )
+    base: str = setting("", "as for adapt_users")
+    against: str = setting("", "another base, named in the same ways, that this one is compared with")
+    user: str = setting("", "user whose adapter is used; empty: that of each row of the manifest")
+    users: str = setting("", "the users table that adapters came from: gains are then shown by minutes of speech")
+    num_others: int = setting(
+        20, "utterances of other users that each adapter is tried on, to see what it forgets; 0: none"
+    )
+    output_dir: str = setting("./outputs/evaluation", "URI that receives evaluation.json and evaluation.html")
+    batch_s: float = setting(60.0, "seconds of padded audio per batch")
+    vad: Vad = setting(Vad.auto, "voice activity: what of a file is recognised")
+    max_segment_s: float = setting(30.0, "with vad=auto, longer speech is cut at its pauses")
+    data: DataConfig = field(default_factory=lambda: DataConfig(max_duration_s=math.inf))
+    storage: StorageConfig = field(default_factory=StorageConfig)
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+        require(self.batch_s > 0, "batch_s", self.batch_s, "above 0")
+        require(self.num_others >= 0, "num_others", self.num_others, "at least 0")
+        require_segment_s(self.max_segment_s)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PrepareJob:
     """jobs/prepare.py"""
 

@@ -33,10 +33,10 @@ def systems_table(evaluation: Evaluation, width: int) -> "Table":
         figures = total.figures[system.name]
         words = figures.score.words
         kinds = [str(count) for count in (words.substitutions, words.deletions, words.insertions)] if wide else []
-        speed = [f"{system.speed:.0f} s/s" if system.speed else ""] if wide else []
-        table.add_row(system.name, wer(figures), *kinds, cer(figures), *speed)
+        fast = [speed(system.speed)] if wide else []
+        table.add_row(system.name, wer(figures), *kinds, cer(figures), *fast)
     if total.drawn is not Drawn.nothing:
-        table.caption = f"± {1 - CHANCE:.0%} interval, of a bootstrap over {total.drawn.value}"
+        table.caption = f"in brackets the {1 - CHANCE:.0%} interval, of a bootstrap over {total.drawn.value}"
     return table
 
 
@@ -49,6 +49,11 @@ def groups_table(evaluation: Evaluation, breakdown: Breakdown) -> "Table":
     if len(groups) > MAX_ROWS:
         groups = sorted(groups, key=lambda group: -group.figures[evaluation.shown].score.words.rate())[:MAX_ROWS]
     table = Table(title=f"by {breakdown.column}", title_justify="left")
+    notes = (
+        [f"the {MAX_ROWS} of {len(breakdown.groups)} with the most errors"]
+        if len(groups) < len(breakdown.groups)
+        else []
+    )
     table.add_column(breakdown.column, overflow="fold")
     for heading in ("utterances", "words", *_headings(evaluation)):
         table.add_column(heading, justify="right")
@@ -56,8 +61,9 @@ def groups_table(evaluation: Evaluation, breakdown: Breakdown) -> "Table":
         words = group.figures[evaluation.shown].score.words.reference_length
         name = Text(visible(group.name) or NOBODY)  # plain text: an id may look like markup
         table.add_row(name, str(group.num_utterances), str(words), *_cells(evaluation, group))
-    if len(breakdown.groups) > MAX_ROWS:
-        table.caption = f"the {MAX_ROWS} of {len(breakdown.groups)} with the most errors"
+    if evaluation.pairs:
+        notes.append(f"{MARKS[Verdict.better]} fell, {MARKS[Verdict.worse]} rose beyond chance")
+    table.caption = "; ".join(notes)
     return table
 
 
@@ -166,6 +172,11 @@ def counted(group: Group) -> str:
 def speech(seconds: float) -> str:
     """`12.5 min`"""
     return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+
+
+def speed(found: float) -> str:
+    """`120 ×`: so many seconds of audio in a second."""
+    return f"{found:.0f} ×" if found else ""
 
 
 def plural(count: int, noun: str) -> str:

@@ -30,7 +30,7 @@ def columns_read(written: Iterable[str], known: Collection[str]) -> dict[str, st
     """Our columns of a table, each with its name as written there.
 
     Args:
-        known: our columns that are looked for.
+        known: our columns that are looked for. Of two that a written name could mean, the first has it.
 
     Raises:
         InputError: two columns have the same name of ours.
@@ -40,7 +40,8 @@ def columns_read(written: Iterable[str], known: Collection[str]) -> dict[str, st
         as_written[plain_name(name)].append(name)
     found = {}
     for ours in known:
-        names = next((as_written[name] for name in (ours, *ALIASES.get(ours, ())) if name in as_written), [])
+        name = next((name for name in (ours, *ALIASES.get(ours, ())) if name in as_written), "")
+        names = as_written.pop(name, [])
         if len(names) > 1:
             raise InputError(f"column {ours} is there more than once: {', '.join(map(repr, names))}")
         if names:

@@ -1,0 +1,107 @@
+"""Systems that are evaluated: a base alone, with its users' adapters, and another one, on the same utterances."""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ds2ray.evaluation.evaluation import System
+from ds2ray.progress import TellDone, untold_done
+from ds2ray.recognition.hypothesis import Hypothesis
+from ds2ray.recognition.transcriber import Transcriber
+from ds2ray.tables.manifest import Utterance
+
+BASE, ADAPTERS, AGAINST = "base", "adapters", "against"
+
+Telling = Callable[[str], TellDone]
+"""From what is being recognised to how far that is told."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What one system recognised in each utterance, in their order."""
+
+    system: System
+    hypotheses: list[Hypothesis]
+
+
+def hear(
+    transcriber: Transcriber,
+    utterances: Sequence[Utterance],
+    against: Transcriber | None = None,
+    telling: Telling = lambda what: untold_done,
+) -> list[Heard]:
+    """The utterances by each system: the base alone, with adapters where any of their users has one, and `against`,
+    which also takes its adapters where users have them."""
+    adapted, adapted_s = _timed(transcriber, utterances, True, telling("by the base, with adapters"))
+    with_adapter = [place for place, hypothesis in enumerate(adapted) if hypothesis.adapter]
+    name = f"base {transcriber.base.base_id}"
+    found = []
+    if with_adapter:
+        # what nobody's adapter has changed is the base's own
+        chosen = [utterances[place] for place in with_adapter]
+        again, base_s = _timed(transcriber, chosen, False, telling("by the base alone"))
+        alone = list(adapted)
+        for place, hypothesis in zip(with_adapter, again, strict=True):
+            alone[place] = hypothesis
+        found.append(Heard(System(BASE, f"{name}, alone", _speed(chosen, base_s)), alone))
+        found.append(Heard(System(ADAPTERS, _described(name, adapted), _speed(utterances, adapted_s)), adapted))
+    else:
+        found.append(Heard(System(BASE, f"{name}, alone", _speed(utterances, adapted_s)), adapted))
+    if against is not None:
+        other, other_s = _timed(against, utterances, True, telling("by the other base"))
+        described = _described(f"base {against.base.base_id}", other)
+        found.append(Heard(System(AGAINST, described, _speed(utterances, other_s)), other))
+    return found
+
+
+def pairs_of(heard: Sequence[Heard]) -> list[tuple[str, str]]:
+    """The systems that are compared, before and after: the most interesting pair first."""
+    names = [each.system.name for each in heard]
+    best = ADAPTERS if ADAPTERS in names else BASE
+    pairs = [(AGAINST, best)] if AGAINST in names else []
+    return [*pairs, (BASE, ADAPTERS)] if ADAPTERS in names else pairs
+
+
+def hear_others(
+    transcriber: Transcriber,
+    utterances: Sequence[Utterance],
+    owners: Sequence[str],
+    per_owner: int,
+    tell: TellDone = untold_done,
+) -> list[tuple[str, int, Hypothesis]]:
+    """Utterances of other users through each owner's adapter: owner, place of the utterance, hypothesis.
+
+    Args:
+        owners: users with an adapter.
+        per_owner: how many utterances are drawn for each, seeded by the owner's name.
+    """
+    drawn = []
+    for owner in owners:
+        places = [place for place, u in enumerate(utterances) if u.user_id not in ("", owner)]
+        chosen = random.Random(owner).sample(places, min(per_owner, len(places)))
+        drawn += [(owner, place) for place in sorted(chosen)]
+    spoken = [replace(utterances[place], user_id=owner) for owner, place in drawn]
+    hypotheses = transcriber.transcribe_utterances(spoken, tell=tell) if spoken else []
+    return [(owner, place, hypothesis) for (owner, place), hypothesis in zip(drawn, hypotheses, strict=True)]
+
+
+def _timed(
+    transcriber: Transcriber, utterances: Sequence[Utterance], use_adapters: bool, tell: TellDone
+) -> tuple[list[Hypothesis], float]:
+    started_s = time.monotonic()
+    hypotheses = transcriber.transcribe_utterances(utterances, use_adapters=use_adapters, tell=tell)
+    return hypotheses, time.monotonic() - started_s
+
+
+def _speed(utterances: Sequence[Utterance], seconds: float) -> float:
+    """Seconds of audio in a second."""
+    return sum(utterance.duration_s or 0.0 for utterance in utterances) / seconds if seconds > 0 else 0.0
+
+
+def _described(name: str, hypotheses: Sequence[Hypothesis]) -> str:
+    adapters = {hypothesis.adapter for hypothesis in hypotheses} - {""}
+    count = sum(bool(hypothesis.adapter) for hypothesis in hypotheses)
+    if not adapters:
+        return f"{name}, alone"
+    return f"{name}, with the speaker's own adapter in {count} of {len(hypotheses)} utterances"
