@@ -2,13 +2,14 @@
 
 PYTHON ?= python3
 VENV := .venv
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 BIN := $(VENV)/bin
 UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
 .PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-real-speech bench-people bench-digits bench-robust \
 	bench-scale bench-gpu \
-	bench-plan bench-train bench-scale-train bench-epoch fix lock clean
+	bench-plan bench-train bench-scale-train bench-epoch browser fix lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -74,6 +75,10 @@ bench-scale-train: $(VENV)/installed ## base training by one DDP worker against 
 
 bench-epoch: $(VENV)/installed ## reading a million utterances and planning an epoch of them (1 minute)
 	@$(BIN)/python -m benchmarks.epoch $(BENCH_ARGS)
+
+browser: ## install Chromium (Debian, Ubuntu), in which a test opens the page of an evaluation
+	@command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null || { \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq --yes --no-install-recommends chromium >/dev/null; }
 
 fix: $(VENV)/installed ## mend what ruff can mend
 	@$(BIN)/ruff check --fix .

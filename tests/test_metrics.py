@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2ray.metrics import ErrorCount, character_errors, edits, word_errors
+from ds2ray.metrics import ErrorCount, aligned, character_errors, edits, word_errors
 
 WORDS = st.lists(st.sampled_from(["on", "off", "lamp", "등", "켜"]), max_size=6).map(" ".join)
 
@@ -77,3 +77,28 @@ def test_edits_are_as_few_as_another_implementation_finds(reference: str, hypoth
 def test_rates_are_those_of_jiwer(reference: str, hypothesis: str) -> None:
     assert character_errors(reference, hypothesis).rate() == pytest.approx(jiwer.cer(reference, hypothesis))
     assert word_errors(reference, hypothesis).rate() == pytest.approx(jiwer.wer(reference, hypothesis))
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "expected"),
+    [
+        ("turn the lamp on", "turn a lamp", [("turn", "turn"), ("the", "a"), ("lamp", "lamp"), ("on", None)]),
+        ("on", "please on", [(None, "please"), ("on", "on")]),
+        ("", "on", [(None, "on")]),
+        ("on", "", [("on", None)]),
+        ("", "", []),
+    ],
+)
+def test_words_are_aligned(reference: str, hypothesis: str, expected: list[tuple[str | None, str | None]]) -> None:
+    assert aligned(reference.split(), hypothesis.split()) == expected
+
+
+@given(WORDS, WORDS)
+def test_an_alignment_holds_both_texts_and_as_many_edits_as_are_counted(reference: str, hypothesis: str) -> None:
+    pairs = aligned(reference.split(), hypothesis.split())
+    assert [said for said, _ in pairs if said is not None] == reference.split()
+    assert [heard for _, heard in pairs if heard is not None] == hypothesis.split()
+    count = word_errors(reference, hypothesis)
+    swapped = sum(said is not None and heard is not None and said != heard for said, heard in pairs)
+    left_out, put_in = sum(heard is None for _, heard in pairs), sum(said is None for said, _ in pairs)
+    assert (swapped, left_out, put_in) == (count.substitutions, count.deletions, count.insertions)

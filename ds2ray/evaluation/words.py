@@ -45,7 +45,7 @@ def confusions(rows: Iterable[Judged], system: str, max_rows: int = MAX_CONFUSED
     for row in rows:
         if row.scores[system].words.errors:
             found.update(pair for pair in pairs_of(row, system) if pair[0] != pair[1])
-    ordered = sorted(found.items(), key=lambda item: (-item[1], str(item[0])))
+    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0][0] or "", item[0][1] or ""))
     return [Confusion(said, heard, count) for (said, heard), count in ordered[:max_rows]]
 
 
