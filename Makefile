@@ -76,9 +76,10 @@ bench-scale-train: $(VENV)/installed ## base training by one DDP worker against 
 bench-epoch: $(VENV)/installed ## reading a million utterances and planning an epoch of them (1 minute)
 	@$(BIN)/python -m benchmarks.epoch $(BENCH_ARGS)
 
-browser: ## install Chromium (Debian, Ubuntu), in which a test opens the page of an evaluation
-	@command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null || { \
-	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq --yes --no-install-recommends chromium >/dev/null; }
+browser: ## install Chromium (on Debian), in which a test opens the page of an evaluation
+	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \
+	  command -v $$name >/dev/null && exit; done; \
+	$(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq --yes --no-install-recommends chromium >/dev/null
 
 fix: $(VENV)/installed ## mend what ruff can mend
 	@$(BIN)/ruff check --fix .

@@ -1,7 +1,7 @@
 """jobs/evaluate.py: for whom recognition works, and what adapters or another base change."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ds2ray.recognition.transcriber import Transcriber
 
 DOCUMENT, PAGE = "evaluation.json", "evaluation.html"
+AGAINST = "against"
+"""The name of the other base in tables."""
 
 
 def run(job: EvaluateJob) -> int:
@@ -51,7 +53,7 @@ def _evaluate(job: EvaluateJob, store: Store) -> int:
     minutes = _minutes(job, base) if base else {}
     display.doing("opening the base")
     transcriber = _open(job, store, job.base)
-    against = _open(job, store, job.against) if job.against else None
+    against = {AGAINST: _open(job, store, job.against)} if job.against else {}
     if base is None:
         opened = transcriber.base
         minutes = _minutes(job, BaseSettings(opened.model_config, opened.audio, opened.vocabulary))
@@ -89,7 +91,7 @@ def _open(job: EvaluateJob, store: Store, base: str) -> "Transcriber":
 def _judged(
     job: EvaluateJob,
     transcriber: "Transcriber",
-    against: "Transcriber | None",
+    against: "Mapping[str, Transcriber]",
     manifest: Manifest,
     cells: Cells,
     minutes: dict[str, float],

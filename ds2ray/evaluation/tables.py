@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ds2ray.chance import CHANCE, Interval
+from ds2ray.chance import CHANCE, RESAMPLES, Interval
 from ds2ray.display import visible
 from ds2ray.evaluation.evaluation import NOBODY, Breakdown, Evaluation, first, users_of
 from ds2ray.evaluation.figures import Difference, Drawn, Figures, Group, Verdict
@@ -122,7 +122,7 @@ def others_line(total: Group, breakdown: Breakdown) -> str:
 
 
 def difference(found: Difference) -> str:
-    """`WER −3.1 points (−4.0 to −2.2, p 0.001): better`"""
+    """`WER −3.1 points (−4.0 to −2.2, p ≤ 0.001): better`"""
     text = f"WER {points(found.rate)} points"
     if found.interval is None or found.p is None:
         return f"{text}; too few utterances to tell chance apart"
@@ -159,7 +159,9 @@ def points(fraction: float) -> str:
 
 
 def p_text(p: float) -> str:
-    """`0.03`"""
+    """`0.03`, or `≤ 0.001` where no fewer draws could show it."""
+    if p <= 2 / RESAMPLES:
+        return f"≤ {2 / RESAMPLES:g}"
     return f"{p:.3f}" if p < 0.01 else f"{p:.2f}"
 
 

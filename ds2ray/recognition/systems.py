@@ -2,8 +2,9 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from ds2ray.evaluation.evaluation import System
 from ds2ray.progress import TellDone, untold_done
@@ -11,7 +12,7 @@ from ds2ray.recognition.hypothesis import Hypothesis
 from ds2ray.recognition.transcriber import Transcriber
 from ds2ray.tables.manifest import Utterance
 
-BASE, ADAPTERS, AGAINST = "base", "adapters", "against"
+BASE, ADAPTERS = "base", "adapters"
 
 Telling = Callable[[str], TellDone]
 """From what is being recognised to how far that is told."""
@@ -28,11 +29,11 @@ class Heard:
 def hear(
     transcriber: Transcriber,
     utterances: Sequence[Utterance],
-    against: Transcriber | None = None,
+    against: Mapping[str, Transcriber] = MappingProxyType({}),
     telling: Telling = lambda what: untold_done,
 ) -> list[Heard]:
-    """The utterances by each system: the base alone, with adapters where any of their users has one, and `against`,
-    which also takes its adapters where users have them."""
+    """The utterances by each system: the base alone, and with adapters where any of their users has one; then by those
+    of `against`, which are named, and which take their own adapters where users have them."""
     adapted, adapted_s = _timed(transcriber, utterances, True, telling("by the base, with adapters"))
     with_adapter = [place for place, hypothesis in enumerate(adapted) if hypothesis.adapter]
     name = f"base {transcriber.base.base_id}"
@@ -48,18 +49,18 @@ def hear(
         found.append(Heard(System(ADAPTERS, _described(name, adapted), _speed(utterances, adapted_s)), adapted))
     else:
         found.append(Heard(System(BASE, f"{name}, alone", _speed(utterances, adapted_s)), adapted))
-    if against is not None:
-        other, other_s = _timed(against, utterances, True, telling("by the other base"))
-        described = _described(f"base {against.base.base_id}", other)
-        found.append(Heard(System(AGAINST, described, _speed(utterances, other_s)), other))
+    for other, its in against.items():
+        hypotheses, seconds = _timed(its, utterances, True, telling(f"by {other}"))
+        description = _described(f"base {its.base.base_id}", hypotheses)
+        found.append(Heard(System(other, description, _speed(utterances, seconds)), hypotheses))
     return found
 
 
 def pairs_of(heard: Sequence[Heard]) -> list[tuple[str, str]]:
-    """The systems that are compared, before and after: the most interesting pair first."""
+    """The systems that are compared, before and after: first what this base is compared with by the user's wish."""
     names = [each.system.name for each in heard]
     best = ADAPTERS if ADAPTERS in names else BASE
-    pairs = [(AGAINST, best)] if AGAINST in names else []
+    pairs = [(name, best) for name in names if name not in (BASE, ADAPTERS)]
     return [*pairs, (BASE, ADAPTERS)] if ADAPTERS in names else pairs
 
 

@@ -42,6 +42,7 @@ ADAPTER = ("train=adapter_train", "train.manifest={train}", "train.base_model_pa
         ("transcribe", ["{train}", "output=heard.txt"], "output='heard.txt': the name must end in"),
         ("transcribe", ["manifest={test}", "base={folder}/none.pt"], "{folder}/none.pt: no such file; train a base"),
         ("transcribe", ["manifest={test}", "batch_s=0"], "batch_s=0.0 is not possible"),
+        ("evaluate", ["{test}", "by=[sauce]"], "by: {test} has no column sauce; it has "),
         ("prepare", ["{folder}/none", "output={folder}/packed"], "{folder}/none: "),
         ("demo", ["adapter.after_layer=9"], NO_PLACE.replace("1 rec", "2 rec").replace("0 to 1", "0 to 2")),
         ("demo", ["num_user_sentences=0"], "num_user_sentences=0 is not possible"),
