@@ -28,7 +28,7 @@ test-fast: $(VENV)/installed ## run the tests that start no Ray, no server and n
 lint: $(VENV)/installed ## check style (ruff) and types (mypy)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy ds2ray jobs tests benchmarks
+	@$(BIN)/mypy ds2ray jobs examples tests benchmarks
 
 # Each prints one JSON line: BENCH_ARGS="--save" keeps it in benchmarks/results/, BENCH_ARGS="--help" tells its sizes.
 bench-adapt: $(VENV)/installed ## many users: a trial each, the plain loop, cohorts (20 minutes)
