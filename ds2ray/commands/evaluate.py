@@ -24,6 +24,8 @@ from ds2ray.tables.problems import require_rows
 from ds2ray.tables.validation import enforce, validate
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from ds2ray.recognition.transcriber import Transcriber
 
 DOCUMENT, PAGE = "evaluation.json", "evaluation.html"
@@ -135,7 +137,7 @@ def _write(evaluation: Evaluation, output_dir: str) -> None:
     display.idle()
     display.show(lambda width: systems_table(evaluation, width))
     for breakdown in columns_shown(evaluation.breakdowns):
-        display.show(lambda width, breakdown=breakdown: groups_table(evaluation, breakdown))  # type: ignore[misc]
+        _show(groups_table(evaluation, breakdown))
     for line in [*summary_lines(evaluation), *_notes_shown(evaluation)]:
         display.say(line)
     document_uri, page_uri = storage.join(output_dir, DOCUMENT), storage.join(output_dir, PAGE)
@@ -143,6 +145,10 @@ def _write(evaluation: Evaluation, output_dir: str) -> None:
     storage.write_bytes(document_uri, text.encode("utf-8", "backslashreplace"))  # ids may hold half of a surrogate pair
     storage.write_bytes(page_uri, page(evaluation).encode("utf-8", "backslashreplace"))
     display.say(f"wrote {document_uri} and {page_uri}")
+
+
+def _show(table: "Table") -> None:
+    display.show(lambda width: table)
 
 
 def _notes_shown(evaluation: Evaluation) -> Sequence[str]:
