@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ds2ray import display, storage
 from ds2ray.commands.wanted import BaseSettings, stored_base
-from ds2ray.config import AudioConfig, EvaluateJob
+from ds2ray.config import AudioConfig, DataConfig, EvaluateJob
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.evaluation.columns import Cells, read_with_columns
 from ds2ray.evaluation.document import document
@@ -81,7 +81,9 @@ def _minutes(job: EvaluateJob, base: BaseSettings) -> dict[str, float]:
     if not job.users:
         return {}
     tell = display.telling("reading the users' speech")
-    return minutes_of_speech(job.users, job.data, base.shape, base.vocabulary, tell)
+    # adapters do not learn from recordings that are longer than this, which may be recognised all the same
+    data = replace(job.data, max_duration_s=min(job.data.max_duration_s, DataConfig().max_duration_s))
+    return minutes_of_speech(job.users, data, base.shape, base.vocabulary, tell)
 
 
 def _open(job: EvaluateJob, store: Store, base: str) -> "Transcriber":
