@@ -1,0 +1,51 @@
+"""Settings of decoding."""
+
+import math
+from dataclasses import dataclass
+
+from ds2ray.config.fields import Choice, refuse_foreign, require, setting
+
+OF_THE_BASE = "base"
+"""The language model that is published beside the base."""
+OF_THE_MODEL = "model"
+"""The lexicon that a language model brings."""
+MAX_WIDTH = 4096
+
+
+class DecoderKind(Choice):
+    greedy = "greedy", "the best token of every frame; nothing else is looked at"
+    beam = "beam", "the best texts of all that the sound may mean, by the sound and by what is known of the language"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeConfig:
+    """The way from the scores of tokens to text."""
+
+    decoder: DecoderKind = setting(DecoderKind.greedy, "how tokens are found")
+    language_model: str = setting(
+        "", "`base`: the one that is published beside the base; or the URI of an ARPA file of words; empty: none"
+    )
+    lexicon: str = setting(
+        "", "URI of a text whose words are the only ones that are heard; `model`: the language model's; empty: any word"
+    )
+    beam_width: int = setting(32, "texts that are followed at once")
+    lm_weight: float = setting(0.8, "of the language model's log-probabilities beside those of the sound")
+    word_score: float = setting(1.0, "added for every word: more makes more and shorter words")
+    unknown_score: float = setting(-8.0, "added for a word that neither the language model nor the lexicon knows")
+
+    def __post_init__(self) -> None:
+        if self.decoder is DecoderKind.greedy:
+            refuse_foreign(self, "decode", ("decoder",), "decode.decoder=greedy")
+        elif not self.language_model:
+            allowed = "there is no language model; give decode.language_model, as decode=lm does"
+            require(self.lexicon != OF_THE_MODEL, "decode.lexicon", self.lexicon, allowed)
+            without = ("decoder", "lexicon", "beam_width", "word_score")
+            own = without if self.lexicon else ("decoder", "lexicon", "beam_width")
+            refuse_foreign(self, "decode", own, "decode.language_model= (none)")
+        allowed_width = f"1 to {MAX_WIDTH}"
+        require(1 <= self.beam_width <= MAX_WIDTH, "decode.beam_width", self.beam_width, allowed_width)
+        for name in ("lm_weight", "word_score", "unknown_score"):
+            require(
+                math.isfinite(getattr(self, name)), f"decode.{name}", getattr(self, name), "a finite number is wanted"
+            )
+        require(self.lm_weight >= 0, "decode.lm_weight", self.lm_weight, "at least 0")
