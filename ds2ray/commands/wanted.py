@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ds2ray import storage
 from ds2ray.config import AdapterConfig, AudioConfig, DecodeConfig, ModelConfig, audio_from_plain, model_from_plain
-from ds2ray.config.decode import OF_THE_BASE, OF_THE_MODEL
+from ds2ray.config.text import OF_THE_BASE, OF_THE_MODEL
 from ds2ray.errors import InputError
 from ds2ray.naming import named
 from ds2ray.shapes.architectures import shape_of

@@ -8,14 +8,12 @@ from ds2ray.config.adapter import AdapterConfig
 from ds2ray.config.audio import AudioConfig
 from ds2ray.config.cluster import ClusterConfig
 from ds2ray.config.data import DataConfig
-from ds2ray.config.decode import DecodeConfig
 from ds2ray.config.fields import Choice, require, require_finite, setting
-from ds2ray.config.language_model import LanguageModelConfig
 from ds2ray.config.model import ModelConfig
 from ds2ray.config.prepare import PrepareConfig
 from ds2ray.config.storage import StorageConfig
 from ds2ray.config.sweep import SweepConfig
-from ds2ray.config.text import TextConfig
+from ds2ray.config.text import DecodeConfig, LanguageModelConfig, TextConfig
 from ds2ray.config.train import TrainConfig
 
 SEGMENT_S = (2.0, 600.0)

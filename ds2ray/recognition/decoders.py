@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ds2ray import storage
 from ds2ray.config import DecodeConfig, DecoderKind, LanguageModelUnit
-from ds2ray.config.decode import OF_THE_BASE, OF_THE_MODEL
+from ds2ray.config.text import OF_THE_BASE, OF_THE_MODEL
 from ds2ray.corpora.texts import read_lines
 from ds2ray.decoding.decoder import Decoder
 from ds2ray.decoding.greedy import Greedy
