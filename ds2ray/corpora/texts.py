@@ -8,7 +8,7 @@ from ds2ray.corpora.corpus import read_corpus
 from ds2ray.corpora.librispeech import LIBRISPEECH_SUFFIX
 from ds2ray.errors import InputError
 from ds2ray.progress import Tell, untold
-from ds2ray.tables.encodings import decoded
+from ds2ray.tables import encodings
 from ds2ray.tables.formats import GZIP, read_unpacked
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.problems import Problem
@@ -51,17 +51,22 @@ def read_text_or_corpus(uri: str, data: DataConfig, tell: Tell = untold) -> Text
 
 
 def read_lines(uri: str, encoding: str = "") -> Text:
-    """A plain text, packed or not: its lines that are not empty.
+    """A plain text, packed or not: its lines that are not empty. Errors are those of `read_whole`."""
+    text = read_whole(uri, encoding)
+    notes = [f"read as {text.guessed}, a guess; name the encoding with data.encoding="] if text.guessed else []
+    return Text(uri, [line for line in text.content.splitlines() if line.strip()], notes=notes)
+
+
+def read_whole(uri: str, encoding: str = "") -> encodings.Text:
+    """The content of a plain text, packed or not.
 
     Raises:
         InputError: there is no such file, it cannot be unpacked, or its encoding cannot be told.
     """
     try:
-        text = decoded(read_unpacked(uri), uri, encoding)
+        return encodings.decoded(read_unpacked(uri), uri, encoding)
     except FileNotFoundError:
         raise InputError(f"{uri}: there is no such file") from None
-    notes = [f"read as {text.guessed}, a guess; name the encoding with data.encoding="] if text.guessed else []
-    return Text(uri, [line for line in text.content.splitlines() if line.strip()], notes=notes)
 
 
 def _plain(uri: str, encoding: str) -> Text | None:

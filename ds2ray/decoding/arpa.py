@@ -20,6 +20,7 @@ _HEADING = re.compile(r"\\(\d+)-grams:")
 _ENDS = "\\end\\"
 _SHOWN = 60
 _Key = tuple[int, ...]
+_Line = tuple[int, str]  # its number from 1, and its text
 
 
 def write_arpa(ngrams: NGrams) -> Iterator[str]:
@@ -50,20 +51,17 @@ def read_arpa(lines: Iterable[str], where: str) -> NGrams:
     Raises:
         InputError: it is no ARPA file, or not all of it; says at which line.
     """
-    numbered = enumerate(lines, start=1)
+    numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
     try:
-        counts = _read_counts(numbered)
+        counts, numbered = _read_counts(numbered)
         orders: list[Order] = []
         words: dict[str, int] = {word: i for i, word in enumerate(SPECIAL)}
         index: Mapping[_Key, int] = {}
         for n, count in enumerate(counts, start=1):
             order, index = _read_order(numbered, n, count, words, index)
             orders.append(order)
-        for _, line in numbered:
-            if line.strip() == _ENDS:
-                return NGrams(tuple(words), tuple(orders))
-            if line.strip():
-                break
+        if next(numbered, (0, ""))[1].strip() == _ENDS:
+            return NGrams(tuple(words), tuple(orders))
         raise _FaultError(f"no {_ENDS} after the last n-gram: the file is cut off, or its counts are wrong")
     except _FaultError as error:
         raise InputError(f"{where}: not an ARPA file: {error}; make it again, or name another file") from error
@@ -73,7 +71,8 @@ class _FaultError(Exception):
     """What is wrong, and in which line."""
 
 
-def _read_counts(numbered: Iterator[tuple[int, str]]) -> list[int]:
+def _read_counts(numbered: Iterator[_Line]) -> tuple[list[int], Iterator[_Line]]:
+    """The number of n-grams of each order, and the lines from the first heading on."""
     counts: list[int] = []
     began = False
     for number, line in numbered:
@@ -83,15 +82,15 @@ def _read_counts(numbered: Iterator[tuple[int, str]]) -> list[int]:
             began = text == "\\data\\"
         elif match and int(match[1]) == len(counts) + 1:
             counts.append(int(match[2]))
-        elif text:
+        elif counts and _HEADING.fullmatch(text):
+            return counts, itertools.chain([(number, line)], numbered)
+        else:
             raise _FaultError(f"line {number} is {text[:_SHOWN]!r}, not the number of {len(counts) + 1}-grams")
-        elif counts:
-            return counts
-    raise _FaultError("there is no \\data\\ with the numbers of n-grams")
+    raise _FaultError("there is no \\data\\ with the numbers of n-grams, or nothing after it")
 
 
 def _read_order(
-    numbered: Iterator[tuple[int, str]], n: int, count: int, words: dict[str, int], below: Mapping[_Key, int]
+    numbered: Iterator[_Line], n: int, count: int, words: dict[str, int], below: Mapping[_Key, int]
 ) -> tuple[Order, dict[_Key, int]]:
     """The n-grams of one order, and the index of each by the ids of its words.
 
@@ -128,14 +127,13 @@ def _read_order(
     return order, {key: i for i, key in enumerate(keys)}
 
 
-def _read_heading(numbered: Iterator[tuple[int, str]], n: int) -> None:
-    for number, line in numbered:
-        if line.strip():
-            heading = _HEADING.fullmatch(line.strip())
-            if heading and int(heading[1]) == n:
-                return
-            raise _FaultError(f"line {number} is {line.strip()[:_SHOWN]!r}, not \\{n}-grams:")
-    raise _FaultError(f"there are no {n}-grams")
+def _read_heading(numbered: Iterator[_Line], n: int) -> None:
+    number, line = next(numbered, (0, ""))
+    heading = _HEADING.fullmatch(line.strip())
+    if not number:
+        raise _FaultError(f"there are no {n}-grams")
+    if not heading or int(heading[1]) != n:
+        raise _FaultError(f"line {number} is {line.strip()[:_SHOWN]!r}, not \\{n}-grams:")
 
 
 def _numbers(fields: Sequence[str], n: int, number: int, line: str) -> tuple[float, float]:

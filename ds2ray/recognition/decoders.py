@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ds2ray import storage
 from ds2ray.config import DecodeConfig, DecoderKind, LanguageModelUnit
 from ds2ray.config.text import OF_THE_BASE, OF_THE_MODEL
-from ds2ray.corpora.texts import read_lines
+from ds2ray.corpora.texts import read_lines, read_whole
 from ds2ray.decoding.decoder import Decoder
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import ArtifactCorruptError, ConfigError, InputError
@@ -98,8 +98,8 @@ def _model(
     from ds2ray.decoding.language_model import LanguageModel
 
     if language_model != OF_THE_BASE:
-        lines = read_lines(storage.absolute(language_model), "utf-8").sentences
-        return LanguageModel(read_arpa(lines, language_model)), LanguageModelUnit.word
+        content = read_whole(storage.absolute(language_model), "utf-8").content
+        return LanguageModel(read_arpa(content.splitlines(), language_model)), LanguageModelUnit.word
     record, data = read_language_model(store, base_id, folder_uri)
     try:
         text = gzip.decompress(data).decode()
