@@ -51,7 +51,7 @@ def read_arpa(lines: Iterable[str], where: str) -> NGrams:
     Raises:
         InputError: it is no ARPA file, or not all of it; says at which line.
     """
-    numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
+    numbered: Iterator[_Line] = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
     try:
         counts, numbered = _read_counts(numbered)
         orders: list[Order] = []
