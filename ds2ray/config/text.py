@@ -77,13 +77,13 @@ class DecodeConfig:
 
     def __post_init__(self) -> None:
         if self.decoder is DecoderKind.greedy:
-            refuse_foreign(self, "decode", ("decoder",), "decode.decoder=greedy")
+            refuse_foreign(self, "decode", ("decoder",), "greedy decoding, unlike decode=beam and decode=lm,")
         elif not self.language_model:
             allowed = "there is no language model; give decode.language_model, as decode=lm does"
             require(self.lexicon != OF_THE_MODEL, "decode.lexicon", self.lexicon, allowed)
             without = ("decoder", "lexicon", "beam_width", "word_score")
             own = without if self.lexicon else ("decoder", "lexicon", "beam_width")
-            refuse_foreign(self, "decode", own, "decode.language_model= (none)")
+            refuse_foreign(self, "decode", own, "decoding without decode.language_model")
         allowed_width = f"1 to {MAX_WIDTH}"
         require(1 <= self.beam_width <= MAX_WIDTH, "decode.beam_width", self.beam_width, allowed_width)
         for name in ("lm_weight", "word_score", "unknown_score"):
