@@ -56,11 +56,14 @@ def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) ->
     if manifest and base:
         utterances = _usable(job, manifest, base.audio)  # its faults are told before torch is imported
     display.doing("opening the base")
-    from ds2ray.recognition.transcriber import Transcriber  # imports torch
+    from ds2ray.recognition.decoders import decoding_notes  # import torch
+    from ds2ray.recognition.transcriber import Transcriber
 
     transcriber = Transcriber.open(
         store, job.base, batch_s=job.batch_s, vad=job.vad, max_segment_s=job.max_segment_s, decoder=job.decode
     )
+    for note in decoding_notes(transcriber.decoder):
+        display.say(note)
     if manifest is None:
         heard = transcriber.transcribe([file.uri for file in files], user=job.user, tell=_tell)
         hypotheses = [replace(h, utterance_id=file.name) for h, file in zip(heard, files, strict=True)]

@@ -32,6 +32,9 @@ class Fusion(Protocol):
             tokens: [N] ids.
         """
 
+    def may_end(self, states: np.ndarray) -> np.ndarray:
+        """Whether each path may end here [N], from states [N, S]: those at the start may."""
+
     def finish(self, states: np.ndarray) -> np.ndarray:
         """The scores [N] of ending here, from states [N, S]."""
 
@@ -46,6 +49,10 @@ class NoFusion:
     def extend(self, states: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same states [N, 0] and scores [N] of 0."""
         return states, np.zeros(len(tokens))
+
+    def may_end(self, states: np.ndarray) -> np.ndarray:
+        """Everywhere [N]."""
+        return np.ones(len(states), bool)
 
     def finish(self, states: np.ndarray) -> np.ndarray:
         """Scores [N] of 0."""
@@ -70,6 +77,10 @@ class TokenFusion:
         log_probs, contexts = self.model.step(states[:, 0], self._words[tokens])
         return contexts[:, None], self.weight * log_probs + self._scores[tokens]
 
+    def may_end(self, states: np.ndarray) -> np.ndarray:
+        """Everywhere [N]."""
+        return np.ones(len(states), bool)
+
     def finish(self, states: np.ndarray) -> np.ndarray:
         """The scores [N] of a sentence's end."""
         return self.weight * self.model.step(states[:, 0], np.full(len(states), END_ID))[0]
@@ -92,7 +103,7 @@ class WordFusion:
         word_score: float = 0.0,
         unknown_score: float = 0.0,
     ) -> None:
-        """A fusion of words that can be spelt in the vocabulary; others are never heard.
+        """A fusion of words that can be spelt in the vocabulary; others, `unwritable`, are never heard.
 
         Args:
             weight: of the model's log-probabilities.
@@ -100,13 +111,18 @@ class WordFusion:
             unknown_score: for a word that the lexicon does not hold, beside the model's; -inf: none is heard.
 
         Raises:
-            InputError: the vocabulary has no space, so that words have no ends.
+            InputError: the vocabulary has no space, so that words have no ends, or can write none of the words.
         """
         if " " not in vocabulary.tokens:
             raise InputError("the base's vocabulary has no space, so that it hears no words; use a model of tokens")
-        spelt = [
-            (word, ids) for word in words for ids, unknown in [vocabulary.encode_and_tell(word)] if ids and not unknown
-        ]
+        encoded = [(word, *vocabulary.encode_and_tell(word)) for word in words]
+        spelt = [(word, token_ids) for word, token_ids, unknown in encoded if token_ids and not unknown]
+        self.unwritable = [word for word, token_ids, unknown in encoded if unknown or not token_ids]
+        if words and not spelt:
+            shown = ", ".join(map(repr, words[:5]))
+            raise InputError(
+                f"the base can write none of the {len(words)} words {shown} …; take a text of its language"
+            )
         self.model, self.weight = model, weight
         self.lexicon = Lexicon.of([ids for _, ids in spelt], len(vocabulary))
         self._space = vocabulary.tokens.index(" ")
@@ -135,6 +151,13 @@ class WordFusion:
             scores[ends], after[ends, 1] = self._end_word(nodes[ends], contexts[ends])
             scores[ends[nodes[ends] == ROOT]] = -np.inf  # a second space
         return after, scores
+
+    def may_end(self, states: np.ndarray) -> np.ndarray:
+        """Whether each path [N] has spelt a word, or none is begun; everywhere where unknown words are heard."""
+        if self._scores[OUTSIDE] > -np.inf:
+            return np.ones(len(states), bool)
+        nodes = states[:, 0]
+        return (nodes == ROOT) | (self.lexicon.word_of[nodes] != OUTSIDE)
 
     def finish(self, states: np.ndarray) -> np.ndarray:
         """The scores [N] of ending the word and the sentence."""

@@ -79,7 +79,7 @@ def _without_sure_blanks(log_probs: np.ndarray, lengths: np.ndarray) -> tuple[np
     num_kept = kept.sum(1)
     chosen = np.argsort(~kept, axis=1, kind="stable")[:, : int(num_kept.max(initial=0))]
     frames = np.take_along_axis(log_probs, chosen[:, :, None], axis=1)
-    return np.maximum(frames, _LEAST).astype(np.float64), num_kept
+    return np.maximum(frames, _LEAST), num_kept
 
 
 def _likeliest(frames: np.ndarray, count: int) -> np.ndarray:
@@ -192,7 +192,8 @@ def _step(
     stay = replace(prefixes, in_blank=total + frame[row, BLANK_ID], in_token=in_token)
     grown = _grown(prefixes, stay, reached, tried, fusion)
     both = stay + grown
-    kept = _best(both.row, both.sound_scores() + both.bonus, width)
+    scores = both.sound_scores() + both.bonus
+    kept = _with_ends(both, scores, _best(both.row, scores, width), fusion)
     return _recorded(both[kept], kept >= len(stay), history)
 
 
@@ -250,6 +251,22 @@ def _best(row: np.ndarray, scores: np.ndarray, width: int) -> np.ndarray:
     return order[(np.arange(len(row)) - first < width) & near]
 
 
+def _with_ends(prefixes: _Prefixes, scores: np.ndarray, kept: np.ndarray, fusion: Fusion) -> np.ndarray:
+    """The places that are kept, and of each row in which no prefix of them may end, the best one that may.
+
+    So every row has a reading, whatever a lexicon forbids: at worst that in which nothing has been said.
+    """
+    may_end = fusion.may_end(prefixes.state)
+    if may_end.all():
+        return kept
+    has_end = np.zeros(1 + int(prefixes.row.max()), bool)
+    has_end[prefixes.row[kept[may_end[kept]]]] = True
+    others = np.flatnonzero(may_end & ~has_end[prefixes.row])
+    added = others[_best(prefixes.row[others], scores[others], 1)]
+    every = np.concatenate([kept, added])
+    return every[np.lexsort((-scores[every], prefixes.row[every]))]
+
+
 def _recorded(prefixes: _Prefixes, is_new: np.ndarray, history: _History) -> _Prefixes:
     """The prefixes with the new ones among them written into the history."""
     numbers = prefixes.history.copy()
@@ -258,13 +275,8 @@ def _recorded(prefixes: _Prefixes, is_new: np.ndarray, history: _History) -> _Pr
 
 
 def _finished(prefixes: _Prefixes, fusion: Fusion, num_best: int, history: _History) -> list[list[Found]]:
-    """What was found in each row that has come to its end, best first.
-
-    Where no prefix may end as it does, as with a lexicon that the speech breaks off in, they end all the same.
-    """
-    scores = prefixes.sound_scores() + prefixes.bonus
-    ended = scores + fusion.finish(prefixes.state)
-    scores = np.where(_best_of_rows(prefixes.row, ended) > -np.inf, ended, scores)
+    """What was found in each row that has come to its end, best first."""
+    scores = prefixes.sound_scores() + prefixes.bonus + fusion.finish(prefixes.state)
     prefixes_of = _best(prefixes.row, scores, num_best)
     chosen = prefixes[prefixes_of]
     found: list[list[Found]] = [[] for _ in range(len(np.unique(prefixes.row)))]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ds2ray.decoding.fusion import Fusion
     from ds2ray.decoding.language_model import LanguageModel
 
+_MAX_SHOWN = 10
+
 
 def open_decoder(
     config: DecodeConfig, vocabulary: Vocabulary, store: Store, base_id: str, folder_uri: str = ""
@@ -68,6 +70,15 @@ def _fusion(config: DecodeConfig, vocabulary: Vocabulary, store: Store, base_id:
     )
 
 
+def decoding_notes(decoder: Decoder) -> list[str]:
+    """Lines on words that the decoder knows and cannot hear, for the reader of a log."""
+    unwritable = getattr(getattr(decoder, "fusion", None), "unwritable", [])
+    if not unwritable:
+        return []
+    shown = ", ".join(map(repr, unwritable[:_MAX_SHOWN])) + (" …" if len(unwritable) > _MAX_SHOWN else "")
+    return [f"{len(unwritable)} words of the language model that the base cannot write, and are not heard: {shown}"]
+
+
 def read_lexicon(uri: str, vocabulary: Vocabulary) -> tuple[str, ...]:
     """The different words of a text, normalised as the base's transcripts are.
 
@@ -80,7 +91,7 @@ def read_lexicon(uri: str, vocabulary: Vocabulary) -> tuple[str, ...]:
         raise InputError(f"{uri}: there are no words; write one a line")
     unwritable = [word for word in words if vocabulary.unknown_characters(word)]
     if unwritable:
-        shown = ", ".join(map(repr, unwritable[:10])) + (" …" if len(unwritable) > 10 else "")
+        shown = ", ".join(map(repr, unwritable[:_MAX_SHOWN])) + (" …" if len(unwritable) > _MAX_SHOWN else "")
         raise InputError(
             f"{uri}: {len(unwritable)} of its {len(words)} words hold characters that the base cannot write: {shown}; "
             "spell them in its characters, or leave them out"

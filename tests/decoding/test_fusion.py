@@ -96,7 +96,13 @@ def test_words_that_the_base_cannot_write_are_never_heard() -> None:
     model = LanguageModel(estimate([["a", "é"], ["é"]], 2))
     fusion = WordFusion(model.words[3:], VOCABULARY, model=model, weight=1.0, unknown_score=-math.inf)
     assert len(fusion.lexicon) == 2  # the root, and that of a
+    assert fusion.unwritable == ["é"]
     assert math.isfinite(score(fusion, VOCABULARY.encode("a")))
+
+
+def test_a_text_of_another_script_is_refused() -> None:
+    with pytest.raises(InputError, match="can write none of the 2 words 'é', 'ü'"):
+        WordFusion(["é", "ü"], VOCABULARY)
 
 
 def test_a_base_without_a_space_hears_no_words() -> None:

@@ -118,10 +118,22 @@ def test_a_token_that_no_frame_tells_apart_is_chosen_by_the_language() -> None:
         assert VOCABULARY.decode(found[0].token_ids) == expected
 
 
-def test_speech_that_breaks_off_within_a_word_is_not_lost() -> None:
-    fusion = WordFusion(("bb",), VOCABULARY, unknown_score=-np.inf)
-    (found,) = search(log_probs_of("b--", sure=60.0), np.array([3]), fusion, 8)
-    assert VOCABULARY.decode(found[0].token_ids) == "b"
+def test_a_lexicon_hears_nothing_but_its_words_even_where_speech_breaks_off() -> None:
+    fusion = WordFusion(("a", "bb"), VOCABULARY, unknown_score=-np.inf)
+    log_probs = np.concatenate([log_probs_of("a b--", sure=60.0), log_probs_of("bbbbb", sure=60.0)])
+    for width in (1, 8):
+        found = search(log_probs, np.array([5, 5]), fusion, width)
+        assert [VOCABULARY.decode(each[0].token_ids) for each in found] == ["a ", ""]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 4))
+def test_a_lexicon_hears_nothing_but_its_words(seed: int, width: int) -> None:
+    fusion = WordFusion(("a", "bab"), VOCABULARY, unknown_score=-np.inf)
+    log_probs = random_log_probs(seed, num_rows=3, num_frames=15)
+    for found in search(log_probs, np.array([15, 9, 1]), fusion, width, num_best=width):
+        for each in found:
+            assert set(VOCABULARY.decode(each.token_ids).split()) <= {"a", "bab"}
 
 
 def test_more_readings_than_there_are_cannot_be_found() -> None:

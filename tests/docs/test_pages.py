@@ -193,7 +193,7 @@ def test_the_tree_has_a_line_for_every_room() -> None:
 def test_the_readme_shows_what_the_demo_prints() -> None:
     shown_there = next(block.text for block in blocks(PAGES[0]) if "WER" in block.text)
     nothing = Comparison((Score(),), (Score(),))
-    row = DemoRow("winston", 90.0, nothing, nothing, 7.3)
+    row = DemoRow("winston", 90.0, nothing, nothing, nothing, 7.3)
     table = gains_table([row], SILENCE_S)
     assert str(table.title) in shown_there
     headings = re.findall(r"[┃] ([^┃]+?) +(?=┃)", shown_there.splitlines()[2])

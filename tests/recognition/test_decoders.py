@@ -22,7 +22,7 @@ from ds2ray.decoding.beam import Beam
 from ds2ray.decoding.fusion import NoFusion, TokenFusion, WordFusion
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import ArtifactCorruptError, ConfigError, InputError
-from ds2ray.recognition.decoders import open_decoder, read_lexicon
+from ds2ray.recognition.decoders import decoding_notes, open_decoder, read_lexicon
 from ds2ray.store import Store, publish_language_model
 from ds2ray.text import Vocabulary
 
@@ -96,6 +96,18 @@ def test_an_arpa_file_of_any_origin(store: Store, tmp_path: Path) -> None:
         assert hear(store, decode) == ["da a", "cdb bad"]
     with pytest.raises(InputError, match="text.txt: not an ARPA file"):
         hear(store, DecodeConfig(decoder=DecoderKind.beam, language_model=str(tmp_path / "text.txt")))
+
+
+def test_words_of_a_foreign_model_that_cannot_be_heard_are_told(store: Store, tmp_path: Path) -> None:
+    arpa = tmp_path / "other.arpa"
+    arpa.write_text("\\data\\\nngram 1=3\n\n\\1-grams:\n-1 BAD\n-1 é\n-1 </s>\n\n\\end\\\n", encoding="utf-8")
+    decode = DecodeConfig(decoder=DecoderKind.beam, language_model=str(arpa), lexicon="model")
+    decoder = open_decoder(decode, VOCABULARY, store, BASE)
+    assert decoding_notes(decoder) == [
+        "1 words of the language model that the base cannot write, and are not heard: 'é'"
+    ]
+    assert decoding_notes(Greedy()) == []
+    assert set(" ".join(hear(store, decode)).split()) == {"bad"}  # capitals are those of the file
 
 
 def test_a_model_that_is_no_model_is_corrupt(store: Store) -> None:
