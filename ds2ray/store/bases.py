@@ -22,7 +22,7 @@ def publish_base(store: Store, weights: bytes, record: BaseRecord, *, make_newes
 
 def read_base_record(store: Store, base: str = "") -> BaseRecord:
     """A base's record alone; arguments and errors are those of `read_base`."""
-    return _read_base_record(store, base)[1]
+    return located_base(store, base)[1]
 
 
 def read_complete_record(store: Store, base: str = "") -> BaseRecord:
@@ -31,7 +31,7 @@ def read_complete_record(store: Store, base: str = "") -> BaseRecord:
     Raises:
         ArtifactCorruptError: the weights are missing, or have another size than those that were published.
     """
-    folder_uri, record = _read_base_record(store, base)
+    folder_uri, record = located_base(store, base)
     weights_uri = base_weights_uri(folder_uri)
     sizes = {info.uri: info.size_bytes for info in store.list_objects(folder_uri)}
     require_size(weights_uri, sizes.get(weights_uri), record.size_bytes)
@@ -55,11 +55,12 @@ def read_base(store: Store, base: str = "") -> tuple[BaseRecord, bytes]:
         InputError: there is no such base; the message names those that there are.
         ArtifactCorruptError: the weights are missing or have changed since they were published.
     """
-    folder_uri, record = _read_base_record(store, base)
+    folder_uri, record = located_base(store, base)
     return record, read_verified(store, base_weights_uri(folder_uri), record.size_bytes, record.sha256)
 
 
-def _read_base_record(store: Store, base: str) -> tuple[str, BaseRecord]:
+def located_base(store: Store, base: str = "") -> tuple[str, BaseRecord]:
+    """The URI of a base's folder, and its record; arguments and errors are those of `read_base`."""
     base_id = base or _current_base_id(store)
     folder_uri = base_id.rstrip("/") if "/" in base_id else base_uri(store, base_id)
     record_uri = base_record_uri(folder_uri)
