@@ -36,7 +36,6 @@ def hear(
     of `against`, which are named, and which take their own adapters where users have them."""
     adapted, adapted_s = _timed(transcriber, utterances, True, telling("by the base, with adapters"))
     with_adapter = [place for place, hypothesis in enumerate(adapted) if hypothesis.adapter]
-    name = f"base {transcriber.base.base_id}"
     found = []
     if with_adapter:
         # what nobody's adapter has changed is the base's own
@@ -45,14 +44,13 @@ def hear(
         alone = list(adapted)
         for place, hypothesis in zip(with_adapter, again, strict=True):
             alone[place] = hypothesis
-        found.append(Heard(System(BASE, f"{name}, alone", _speed(chosen, base_s)), alone))
-        found.append(Heard(System(ADAPTERS, _described(name, adapted), _speed(utterances, adapted_s)), adapted))
+        found.append(Heard(System(BASE, _described(transcriber, []), _speed(chosen, base_s)), alone))
+        found.append(Heard(System(ADAPTERS, _described(transcriber, adapted), _speed(utterances, adapted_s)), adapted))
     else:
-        found.append(Heard(System(BASE, f"{name}, alone", _speed(utterances, adapted_s)), adapted))
+        found.append(Heard(System(BASE, _described(transcriber, []), _speed(utterances, adapted_s)), adapted))
     for other, its in against.items():
         hypotheses, seconds = _timed(its, utterances, True, telling(f"by {other}"))
-        description = _described(f"base {its.base.base_id}", hypotheses)
-        found.append(Heard(System(other, description, _speed(utterances, seconds)), hypotheses))
+        found.append(Heard(System(other, _described(its, hypotheses), _speed(utterances, seconds)), hypotheses))
     return found
 
 
@@ -100,9 +98,10 @@ def _speed(utterances: Sequence[Utterance], seconds: float) -> float:
     return sum(utterance.duration_s or 0.0 for utterance in utterances) / seconds if seconds > 0 else 0.0
 
 
-def _described(name: str, hypotheses: Sequence[Hypothesis]) -> str:
-    adapters = {hypothesis.adapter for hypothesis in hypotheses} - {""}
-    count = sum(bool(hypothesis.adapter) for hypothesis in hypotheses)
-    if not adapters:
+def _described(transcriber: Transcriber, hypotheses: Sequence[Hypothesis]) -> str:
+    """`base 0123…, greedy decoding, alone`, or with how many utterances an adapter was used in."""
+    name = f"base {transcriber.base.base_id}, {type(transcriber.decoder).__name__.lower()} decoding"
+    adapted = sum(bool(hypothesis.adapter) for hypothesis in hypotheses)
+    if not adapted:
         return f"{name}, alone"
-    return f"{name}, with the speaker's own adapter in {count} of {len(hypotheses)} utterances"
+    return f"{name}, with the speaker's own adapter in {adapted} of {len(hypotheses)} utterances"

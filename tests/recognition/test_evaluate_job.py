@@ -114,7 +114,7 @@ def test_another_base(
         ("against", "adapters"),
         ("base", "adapters"),
     ]
-    assert found["systems"][2]["description"] == f"base {other.base_id}, alone"
+    assert found["systems"][2]["description"] == f"base {other.base_id}, greedy decoding, alone"
     assert found["other_peoples_speech"] is None
     transcriber = Transcriber.open(str(tmp_path / "other"), vad="off")
     score = scores(transcriber, utterances, transcriber.transcribe_utterances(utterances))
