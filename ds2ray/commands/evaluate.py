@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ds2ray import display, storage
-from ds2ray.commands.wanted import BaseSettings, stored_base
-from ds2ray.config import AudioConfig, DataConfig, EvaluateJob
+from ds2ray.commands.wanted import BaseSettings, require_decoding, stored_base
+from ds2ray.config import AudioConfig, DataConfig, DecoderKind, EvaluateJob
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.evaluation.columns import Cells, read_with_columns
 from ds2ray.evaluation.document import document
@@ -44,8 +44,10 @@ def _evaluate(job: EvaluateJob, store: Store) -> int:
         raise ConfigError(f"manifest is missing: give a table of utterances: {typed('evaluate')} test.csv")
     display.doing("looking at the base and the utterances")
     base = stored_base(store, job.base)
+    require_decoding(job.decode, store, job.base)
     if job.against:
         stored_base(store, job.against)
+        require_decoding(job.decode, store, job.against)
     manifest, cells = read_with_columns(job.manifest, job.by, job.data.encoding)
     if not manifest.utterances and not manifest.problems:
         require_rows(0, [], job.data, job.manifest)
@@ -55,7 +57,7 @@ def _evaluate(job: EvaluateJob, store: Store) -> int:
     minutes = _minutes(job, base) if base else {}
     display.doing("opening the base")
     transcriber = _open(job, store, job.base)
-    against = {AGAINST: _open(job, store, job.against)} if job.against else {}
+    against = _compared_with(job, store, transcriber)
     if base is None:
         opened = transcriber.base
         minutes = _minutes(job, BaseSettings(opened.model_config, opened.audio, opened.vocabulary))
@@ -89,7 +91,19 @@ def _minutes(job: EvaluateJob, base: BaseSettings) -> dict[str, float]:
 def _open(job: EvaluateJob, store: Store, base: str) -> "Transcriber":
     from ds2ray.recognition.transcriber import Transcriber  # imports torch
 
-    return Transcriber.open(store, base, batch_s=job.batch_s, vad=job.vad, max_segment_s=job.max_segment_s)
+    return Transcriber.open(
+        store, base, batch_s=job.batch_s, vad=job.vad, max_segment_s=job.max_segment_s, decoder=job.decode
+    )
+
+
+def _compared_with(job: EvaluateJob, store: Store, transcriber: "Transcriber") -> "dict[str, Transcriber]":
+    """The other base that is named, and where decoding is not greedy the same base with greedy decoding."""
+    from ds2ray.decoding.greedy import Greedy  # imports torch
+
+    found = {AGAINST: _open(job, store, job.against)} if job.against else {}
+    if job.decode.decoder is not DecoderKind.greedy:
+        found[DecoderKind.greedy.value] = replace(transcriber, decoder=Greedy())
+    return found
 
 
 def _judged(

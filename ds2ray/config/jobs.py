@@ -130,6 +130,7 @@ class EvaluateJob:
     batch_s: float = setting(60.0, "seconds of padded audio per batch")
     vad: Vad = setting(Vad.auto, "voice activity: what of a file is recognised")
     max_segment_s: float = setting(30.0, "with vad=auto, longer speech is cut at its pauses")
+    decode: DecodeConfig = field(default_factory=DecodeConfig)
     data: DataConfig = field(default_factory=lambda: DataConfig(max_duration_s=math.inf))
     storage: StorageConfig = field(default_factory=StorageConfig)
 

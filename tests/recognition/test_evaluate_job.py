@@ -124,6 +124,21 @@ def test_another_base(
     )
 
 
+def test_another_decoder_is_compared_with_greedy_decoding(
+    store: str, manifest: str, utterances: list[Utterance], tmp_path: Path
+) -> None:
+    _, found = evaluated(store, manifest, tmp_path, "decode=beam", "decode.beam_width=4", "num_others=0")
+    assert [system["name"] for system in found["systems"]] == ["base", "adapters", "greedy"]
+    assert [(pair["before"], pair["after"]) for pair in found["users"]] == [
+        ("greedy", "adapters"),
+        ("base", "adapters"),
+    ]
+    assert ["beam decoding" in system["description"] for system in found["systems"]] == [True, True, False]
+    transcriber = Transcriber.open(store)
+    score = scores(transcriber, utterances, transcriber.transcribe_utterances(utterances))
+    assert found["total"]["systems"]["greedy"]["cer"]["rate"] == pytest.approx(score.characters.rate())
+
+
 def test_one_user_for_a_manifest_without_users_and_nobody_with_an_adapter(
     store: str, utterances: list[Utterance], tmp_path: Path
 ) -> None:
