@@ -18,12 +18,12 @@ from pathlib import Path
 import torch
 
 from benchmarks.common import emit, say
-from ds2ray.cluster.cohort_task import FleetTask
 from ds2ray.cluster.cohort_trial import CohortTrial
 from ds2ray.cluster.cohort_work import CohortWork
 from ds2ray.cluster.fleet import train_cohorts
 from ds2ray.cluster.session import connected, room_for_trials
 from ds2ray.config import AdaptJob, AudioConfig, ClusterConfig, ModelConfig, TextConfig
+from ds2ray.fleet.cohort_task import FleetTask
 from ds2ray.fleet.cohorts import Room, cohort_size, pack_cohorts
 from ds2ray.fleet.plan import Change, Plan, UserPlan
 from ds2ray.model.building import build_model

@@ -22,7 +22,6 @@ from ds2ray import display, storage
 from ds2ray.cluster.exchange import asking, exchanging, told_to_stop
 from ds2ray.cluster.progress import our_error
 from ds2ray.cluster.session import cluster_gpus, connected
-from ds2ray.cluster.stopping import stop_on_signal
 from ds2ray.config import ClusterConfig
 from ds2ray.display.doing import Doing
 from ds2ray.errors import Ds2RayError, StorageError
@@ -33,6 +32,7 @@ from ds2ray.store import Store
 from ds2ray.training.base.board import Board
 from ds2ray.training.base.loop import train_base
 from ds2ray.training.base.reports import EpochReport, Observer, Progress
+from ds2ray.training.base.stopping import stop_on_signal
 from ds2ray.training.base.task import BaseTask
 
 MODEL_FILE = "model.pt"

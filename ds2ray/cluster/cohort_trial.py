@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ray import tune
 
 from ds2ray import storage
-from ds2ray.cluster.cohort_task import CohortStart, FleetTask
+from ds2ray.fleet.cohort_task import CohortStart, FleetTask
 
 if TYPE_CHECKING:
     from ds2ray.cluster.cohort_work import CohortWork

@@ -10,10 +10,10 @@ from typing import Any
 import ray
 import torch
 
-from ds2ray.cluster.cohort_task import CohortStart, FleetTask
 from ds2ray.config import ErrorMetric, adapter_to_plain
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError, NewerReleaseError
 from ds2ray.fleet.attempts import name_user, named_user
+from ds2ray.fleet.cohort_task import CohortStart, FleetTask
 from ds2ray.fleet.plan import UserPlan
 from ds2ray.fleet.sealed import open_sealed
 from ds2ray.model.stored import base_from_bytes, open_adapter

@@ -11,7 +11,7 @@ import ray
 from ray.exceptions import RayError
 
 from ds2ray.cluster.session import beside_driver
-from ds2ray.cluster.stopping import GRACE_S
+from ds2ray.training.base.stopping import GRACE_S
 
 ASK_EVERY_S = 0.5
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from ds2ray.cluster import cohort_work
-from ds2ray.cluster.cohort_task import FleetTask
 from ds2ray.cluster.cohort_trial import CohortTrial
 from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig
+from ds2ray.fleet.cohort_task import FleetTask
 from ds2ray.storage import Server
 from ds2ray.store import Store
 

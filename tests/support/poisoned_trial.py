@@ -5,9 +5,9 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 
-from ds2ray.cluster.cohort_task import FleetTask
 from ds2ray.cluster.cohort_trial import CohortTrial
 from ds2ray.cluster.cohort_work import CohortWork
+from ds2ray.fleet.cohort_task import FleetTask
 from ds2ray.fleet.plan import UserPlan
 from ds2ray.training.adapters.cohort import CohortResult
 from ds2ray.training.adapters.progress import CohortProgress
