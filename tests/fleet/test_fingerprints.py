@@ -90,6 +90,7 @@ OTHER_ADAPT: dict[str, Any] = {
     "min_utterances": 3,
     "cross_validate_below": 3,
     "num_folds": 3,
+    "join_share": 0.7,
     "kl_weight": 0.5,
     "precision": Precision.bfloat16,
     "seed": 3,

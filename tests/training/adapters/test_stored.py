@@ -14,7 +14,7 @@ def speeches() -> list[UserSpeech]:
     torch.manual_seed(0)
     users = [[torch.randn(length, 4) for length in lengths] for lengths in ([3, 5], [2, 7, 1])]
     return [
-        UserSpeech("ann", 0, rows, [torch.ones(2).long()] * len(rows), [""] * len(rows), [Part([0], [1])])
+        UserSpeech("ann", 0, rows, [torch.ones(2).long() for _ in rows], [""] * len(rows), [Part([0], [1])])
         for rows in users
     ]
 
@@ -27,6 +27,22 @@ def test_frames_on_the_device_are_held_once() -> None:
     assert len({rows.untyped_storage().data_ptr() for rows in frames}) == 1
     taken = table.rows([1, 0], [[1], [0]])
     torch.testing.assert_close(taken.frames, torch.cat([expected[1].frames[1], expected[0].frames[0]]))
+
+
+@pytest.mark.parametrize("space", [0, 5])
+def test_rows_that_run_together_are_those_of_whole_recordings(space: int) -> None:
+    users = speeches()
+    users[1].tokens[1] = torch.tensor([2, 3, 4])
+    between = [space] if space else []
+    rows = SpeechTable(users, torch.device("cpu")).rows([1, 0], [[1, 2, 0], [0]])
+    joined = rows.joined([0, 0, 1, 2], space)
+    assert joined.lengths.tolist() == [8, 2, 3]
+    assert joined.max_length == 8
+    spoken = [torch.cat([users[1].frames[1], users[1].frames[2]]), users[1].frames[0], users[0].frames[0]]
+    torch.testing.assert_close(joined.padded(joined.frames), torch.nn.utils.rnn.pad_sequence(spoken, batch_first=True))
+    said = [ids[:count].tolist() for ids, count in zip(joined.tokens, joined.num_tokens.tolist(), strict=True)]
+    assert said == [[2, 3, 4, *between, 1, 1], [1, 1], [1, 1]]
+    assert all(ids[count:].sum() == 0 for ids, count in zip(joined.tokens, joined.num_tokens.tolist(), strict=True))
 
 
 def test_frames_in_host_memory_stay_there() -> None:
