@@ -60,14 +60,3 @@ def test_frozen_weights_get_no_gradient_and_their_input_the_same_as_from_weights
     assert expected[0].abs().sum() > 0
     torch.testing.assert_close(x.grad, expected)
     assert all(parameter.grad is None for parameter in layer.parameters())
-
-
-def test_torch_s_own_recurrence_is_not_unrolled_for_an_adapter_before_it() -> None:
-    layer = RecurrentLayer(6, 5, RnnType.gru, bidirectional=False, norm=False).requires_grad_(False)
-    x = torch.randn(2, 4, 6, requires_grad=True)
-    nodes, todo = set(), [layer(x, torch.tensor([4, 3])).grad_fn]
-    while todo:
-        node = todo.pop()
-        nodes.add(node.name())
-        todo += [before for before, _ in node.next_functions if before is not None]
-    assert "_RecurrenceBackward" in nodes
