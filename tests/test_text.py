@@ -133,3 +133,8 @@ def test_refuses_json_that_is_no_vocabulary(values: dict) -> None:
 @pytest.mark.parametrize(("token_ids", "frames"), [([], 0), ([1], 1), ([1, 2, 1], 3), ([1, 1, 1, 2, 2], 8)])
 def test_ctc_needs_a_blank_between_repeats(token_ids: list[int], frames: int) -> None:
     assert min_ctc_frames(token_ids) == frames
+
+
+@pytest.mark.parametrize(("tokens", "space"), [("ab", 0), ("a b", 2)])
+def test_a_vocabulary_without_a_space_has_the_blank_in_its_place(tokens: str, space: int) -> None:
+    assert Vocabulary.from_tokens(tokens, TextConfig()).space == space

@@ -14,7 +14,7 @@ def speeches() -> list[UserSpeech]:
     torch.manual_seed(0)
     users = [[torch.randn(length, 4) for length in lengths] for lengths in ([3, 5], [2, 7, 1])]
     return [
-        UserSpeech("ann", 0, rows, [torch.ones(2).long() for _ in rows], [""] * len(rows), [Part([0], [1])])
+        UserSpeech("ann", 0, rows, [torch.ones(2).long()] * len(rows), [""] * len(rows), [Part([0], [1])])
         for rows in users
     ]
 
@@ -32,7 +32,7 @@ def test_frames_on_the_device_are_held_once() -> None:
 @pytest.mark.parametrize("space", [0, 5])
 def test_rows_that_run_together_are_those_of_whole_recordings(space: int) -> None:
     users = speeches()
-    users[1].tokens[1] = torch.tensor([2, 3, 4])
+    users[1] = replace(users[1], tokens=[torch.ones(2).long(), torch.tensor([2, 3, 4]), torch.ones(2).long()])
     between = [space] if space else []
     rows = SpeechTable(users, torch.device("cpu")).rows([1, 0], [[1, 2, 0], [0]])
     joined = rows.joined([0, 0, 1, 2], space)
