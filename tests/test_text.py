@@ -40,6 +40,11 @@ def test_normalises(transcript: str, expected: str) -> None:
     assert normalise(transcript, TextConfig()) == expected
 
 
+@pytest.mark.parametrize(("tokens", "space"), [("ab", 0), ("a b", 2)])
+def test_a_vocabulary_without_a_space_has_the_blank_in_its_place(tokens: str, space: int) -> None:
+    assert Vocabulary.from_tokens(tokens, TextConfig()).space == space
+
+
 def test_case_and_punctuation_stay_where_configured() -> None:
     config = TextConfig(lower_case=False, strip_punctuation=False)
     assert normalise("  Stop,  “NOW”! Don’t. ", config) == "Stop, “NOW”! Don’t."
@@ -133,8 +138,3 @@ def test_refuses_json_that_is_no_vocabulary(values: dict) -> None:
 @pytest.mark.parametrize(("token_ids", "frames"), [([], 0), ([1], 1), ([1, 2, 1], 3), ([1, 1, 1, 2, 2], 8)])
 def test_ctc_needs_a_blank_between_repeats(token_ids: list[int], frames: int) -> None:
     assert min_ctc_frames(token_ids) == frames
-
-
-@pytest.mark.parametrize(("tokens", "space"), [("ab", 0), ("a b", 2)])
-def test_a_vocabulary_without_a_space_has_the_blank_in_its_place(tokens: str, space: int) -> None:
-    assert Vocabulary.from_tokens(tokens, TextConfig()).space == space
