@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, adapter_to_plain, to_plain
+from ds2ray.config import LAST_LAYER, AdaptConfig, AdapterConfig, DataConfig, adapter_to_plain, to_plain
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import Utterance
 
@@ -25,11 +25,14 @@ _DECIDE_WHAT_IS_USABLE = ("min_duration_s", "max_duration_s", "unknown_character
 
 
 def settings_that_matter(adapter: AdapterConfig, adapt: AdaptConfig) -> dict[str, Any]:
-    """The settings on which an adapter's weights depend: where one changes, adapters are trained anew."""
-    return {
-        "adapter": adapter_to_plain(adapter),
-        "adapt": {name: value for name, value in to_plain(adapt).items() if name not in _ONLY_HOW},
-    }
+    """The settings on which an adapter's weights depend: where one changes, adapters are trained anew.
+
+    `adapt.join_share` is none of them where no utterances run together, as before there was such a setting.
+    """
+    plain = {name: value for name, value in to_plain(adapt).items() if name not in _ONLY_HOW}
+    if not adapt.join_share or adapter.after_layer == LAST_LAYER:
+        del plain["join_share"]
+    return {"adapter": adapter_to_plain(adapter), "adapt": plain}
 
 
 def user_fingerprint(
