@@ -27,9 +27,11 @@ from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.problems import Problem, require_rows
 from ds2ray.tables.validation import DURATION_CORRECTED, refuse, validate_many
+from ds2ray.uris import excerpt_of, recording_of
 
 DROPPED = "dropped.csv"
 _MB = 2**20
+_EXCERPT_BYTES_PER_S = 32_000  # of 16 bits at 16 kHz, as excerpts mostly are packed
 _MAX_NOTES = 10
 
 
@@ -157,8 +159,11 @@ def _member(utterance: Utterance, manifest_uri: str, objects: Mapping[str, Objec
     audio = utterance.audio
     if isinstance(audio, bytes):
         return Member(utterance, manifest_uri, len(audio), hashlib.sha256(audio).hexdigest())
-    info = objects.get(audio)
-    return Member(utterance, manifest_uri, info.size_bytes if info else 0, info.version_tag if info else "")
+    info, excerpt = objects.get(recording_of(audio)), excerpt_of(audio)
+    size_bytes = info.size_bytes if info else 0
+    if excerpt and math.isfinite(excerpt.end_s):
+        size_bytes = min(size_bytes, round(excerpt.duration_s * _EXCERPT_BYTES_PER_S))
+    return Member(utterance, manifest_uri, size_bytes, info.version_tag if info else "")
 
 
 def _take_unchanged(work: Packing, ledger: Ledger) -> list[Pack]:

@@ -8,6 +8,7 @@ from typing import Any
 from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, adapter_to_plain, to_plain
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import Utterance
+from ds2ray.uris import excerpt_of, recording_of
 
 FINGERPRINT_LENGTH = 32
 """Hex digits of a user's fingerprint: enough for any fleet, and half the size of the index."""
@@ -40,7 +41,8 @@ def user_fingerprint(
 ) -> str:
     """The digest of a user's speech, transcripts, base and settings, in 32 hex digits.
 
-    Neither the order of rows nor the place of the audio matters: stored audio is told by its version tag.
+    Neither the order of rows nor the place of the audio matters: stored audio is told by its version tag, and an
+    excerpt by its times, too.
     """
     rows = sorted((u.utterance_id, _audio_tag(u.audio, object_infos), u.transcript) for u in utterances)
     text = json.dumps([base_fingerprint, settings, rows], sort_keys=True, ensure_ascii=True)
@@ -65,5 +67,5 @@ def sealed_fingerprints(
 def _audio_tag(audio: str | bytes, object_infos: Mapping[str, ObjectInfo | None]) -> str:
     if isinstance(audio, bytes):
         return hashlib.sha256(audio).hexdigest()
-    info = object_infos.get(audio)
-    return info.version_tag if info else ""
+    info, excerpt = object_infos.get(recording_of(audio)), excerpt_of(audio)
+    return (info.version_tag if info else "") + (f"#t={excerpt}" if excerpt else "")

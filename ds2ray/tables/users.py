@@ -20,6 +20,7 @@ from ds2ray.tables.rows import read_rows
 from ds2ray.tables.users_table import USER_COLUMNS, UserRow, UserTable, no_users, user_rows, user_table
 from ds2ray.tables.validation import refuse, validate_many
 from ds2ray.text import Vocabulary
+from ds2ray.uris import recording_of
 
 T = TypeVar("T")
 
@@ -84,12 +85,13 @@ def read_users(uri: str, data: DataConfig) -> tuple[list[Manifest], list[Problem
 
 
 def stat_audio(users: Sequence[Manifest], tell: Tell = untold) -> dict[str, ObjectInfo | None]:
-    """Size and date of all audio that these users' utterances name by URI; None where it is missing."""
+    """Size and date of all files of audio that these users' utterances name; None where one is missing."""
     folders: defaultdict[str, set[str]] = defaultdict(set)
     for user in users:
         for utterance in user.utterances:
             if isinstance(utterance.audio, str):
-                folders[storage.parent(utterance.audio)].add(utterance.audio)
+                uri = recording_of(utterance.audio)
+                folders[storage.parent(uri)].add(uri)
     total = sum(map(len, folders.values()))
     found: dict[str, ObjectInfo | None] = {}
     wanted: list[str] = []

@@ -2,23 +2,23 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from ds2ray import storage
 from ds2ray.config import AudioConfig, BadRows, DataConfig, ProbeAudio, UnknownCharacters
-from ds2ray.errors import InputError, StorageError
-from ds2ray.sound.audio import REPLACE, AudioInfo, probe
+from ds2ray.errors import InputError
+from ds2ray.sound.audio import AudioInfo
+from ds2ray.sound.measuring import MISSING, Unusable, measure_all
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.problems import Problem, ProblemKind, shown
 from ds2ray.text import Vocabulary, describe_character, min_ctc_frames
+from ds2ray.uris import excerpt_of, excerpt_uri, recording_of
 
 MIXED, RESAMPLED, DURATION_CORRECTED = "mixed_to_mono", "resampled", "duration_corrected"
 CHARACTERS_DROPPED = "characters_dropped"
 SAMPLED_UP = "sampled_up"
 
-_THREADS = 16  # headers that are being opened at once
 _DURATION_TOLERANCE = 0.01  # share by which a manifest's duration may differ from the audio's …
 _DURATION_TOLERANCE_S = 0.02  # … or seconds, where that is more
 _SHOWN_PROBLEMS = 50
@@ -171,16 +171,22 @@ def _problem(uri: str, utterance: Utterance, fault: _Fault) -> Problem:
 
 
 def _stat(utterances: Sequence[Utterance], data: DataConfig) -> Mapping[str, ObjectInfo | None]:
-    wanted = [] if data.probe_audio is ProbeAudio.none else [u.audio for u in utterances if isinstance(u.audio, str)]
-    return storage.stat_many(wanted)
+    if data.probe_audio is ProbeAudio.none:
+        return {}
+    return storage.stat_many(dict.fromkeys(recording_of(u.audio) for u in utterances if isinstance(u.audio, str)))
 
 
 def _as_stored(manifest: Manifest, objects: Mapping[str, ObjectInfo | None]) -> Manifest:
     """The manifest with audio under the names that it is stored by, where these are composed or decomposed letters."""
 
     def name(utterance: Utterance) -> Utterance:
-        info = objects.get(utterance.audio) if isinstance(utterance.audio, str) else None
-        return replace(utterance, audio=info.uri) if info and info.uri != utterance.audio else utterance
+        if isinstance(utterance.audio, bytes):
+            return utterance
+        uri, excerpt = recording_of(utterance.audio), excerpt_of(utterance.audio)
+        info = objects.get(uri)
+        if not info or info.uri == uri:
+            return utterance
+        return replace(utterance, audio=excerpt_uri(info.uri, excerpt) if excerpt else info.uri)
 
     return replace(manifest, utterances=[name(utterance) for utterance in manifest.utterances])
 
@@ -191,15 +197,11 @@ def _look_at(
     """The state of each audio: its header, why it cannot be used, or None where the manifest is trusted."""
     found: list[AudioInfo | _Fault | None] = [_absence(u, objects) for u in utterances]
     wanted = [i for i, u in enumerate(utterances) if found[i] is None and _is_probed(u, data.probe_audio)]
-    if not wanted:
-        return found
-    with ThreadPoolExecutor(min(_THREADS, len(wanted))) as pool:
-        try:
-            for i, sound in zip(wanted, pool.map(_header, [utterances[i].audio for i in wanted]), strict=True):
-                found[i] = sound
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # a store that does not answer is not asked for all the others
-            raise
+    for i, sound in zip(wanted, measure_all([utterances[i].audio for i in wanted]), strict=True):
+        if isinstance(sound, Unusable):
+            found[i] = _audio_fault(utterances[i].audio, sound.reason, sound.remedy)
+        else:
+            found[i] = sound
     return found
 
 
@@ -213,27 +215,15 @@ def _absence(utterance: Utterance, objects: Mapping[str, ObjectInfo | None]) -> 
     audio = utterance.audio
     if isinstance(audio, bytes):
         return None if audio else _audio_fault(audio, "holds no bytes", "record it again or remove the row")
-    if audio not in objects:
+    uri = recording_of(audio)
+    if uri not in objects:
         return None
-    info = objects[audio]
+    info = objects[uri]
     if info is None:
-        return _audio_fault(audio, "there is no such file", "correct the path; relative ones start from the manifest")
+        return _audio_fault(audio, MISSING.reason, MISSING.remedy)
     if info.unreachable:
         return _audio_fault(audio, info.unreachable, "put the file itself there, or remove the row")
     return None if info.size_bytes else _audio_fault(audio, "is empty (0 bytes)", "record it again or remove the row")
-
-
-def _header(audio: str | bytes) -> AudioInfo | _Fault:
-    try:
-        return probe(audio)
-    except FileNotFoundError:
-        return _audio_fault(audio, "there is no such file", "correct the path; relative ones start from the manifest")
-    except InputError as error:
-        return _audio_fault(audio, str(error), REPLACE)
-    except StorageError as error:
-        if isinstance(audio, str) and storage.is_local(audio):  # one file's permissions, not the whole store
-            return _audio_fault(audio, str(error), "make the file readable")
-        raise
 
 
 def _audio_fault(audio: str | bytes, reason: str, remedy: str) -> _Fault:

@@ -47,6 +47,16 @@ def test_neither_order_nor_place_matters() -> None:
     assert fingerprint(moved) == fingerprint(rows)
 
 
+def test_excerpts_are_told_by_their_times() -> None:
+    tag = {"/a.wav": ObjectInfo("/a.wav", 1, "tag")}
+
+    def of(audio: str, tags: dict[str, ObjectInfo] = tag) -> str:
+        return user_fingerprint([utterance(1, audio=audio)], tags, "base", SETTINGS)
+
+    assert len({of("/a.wav"), of("/a.wav#t=0,1.5"), of("/a.wav#t=0,1.6"), of("/a.wav#t=0,1.5", {})}) == 4
+    assert of("s3://b/c.wav#t=0,1.5", {"s3://b/c.wav": tag["/a.wav"]}) == of("/a.wav#t=0,1.5")
+
+
 def test_what_changes_a_fingerprint() -> None:
     rows = [utterance(1), utterance(2)]
     others = [
