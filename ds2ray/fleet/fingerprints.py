@@ -33,6 +33,13 @@ def settings_that_matter(adapter: AdapterConfig, adapt: AdaptConfig) -> dict[str
     }
 
 
+def with_segments(settings: Mapping[str, Any], utterances: Iterable[Utterance], data: DataConfig) -> Mapping[str, Any]:
+    """The settings that matter for these utterances: where some may be too long, how long their segments may be."""
+    if data.segment_long and any(u.duration_s is None or u.duration_s > data.max_duration_s for u in utterances):
+        return {**settings, "segment_s": data.max_duration_s}
+    return settings
+
+
 def user_fingerprint(
     utterances: Iterable[Utterance],
     object_infos: Mapping[str, ObjectInfo | None],
@@ -54,6 +61,8 @@ def sealed_fingerprints(
 ) -> list[str]:
     """The fingerprints of sealed users, by the versions of their rows in place of their utterances."""
     policies = {name: value for name, value in to_plain(data).items() if name in _DECIDE_WHAT_IS_USABLE}
+    if data.segment_long:
+        policies["segment_long"] = True
     text = json.dumps([base_fingerprint, settings, policies], sort_keys=True, ensure_ascii=True)
     shared = hashlib.sha256(text.encode())
     fingerprints = []

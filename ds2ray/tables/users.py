@@ -1,7 +1,7 @@
 """The users of a fleet and their utterances: a table `user_id,manifest`, or one manifest with a user_id column."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,6 +25,7 @@ from ds2ray.uris import recording_of
 T = TypeVar("T")
 
 _THREADS = 16  # manifests that are being read at once
+_TYPICAL_SEGMENT_S = 5.0
 _BLOCK_USERS = 256  # whose audio is looked at before it is told how far it is
 _BLOCK_OBJECTS = 10_000  # audio files that are looked for before it is told how far it is
 
@@ -118,7 +119,8 @@ def usable_users(
     """`validate` for every user, with the audio of many of them looked at together.
 
     Args:
-        shape: of the base; says how it hears, and how long a transcript may be for its audio.
+        shape: of the base, which cuts long audio where `data.segment_long` says so; it says how it hears, and how long
+            a transcript may be for its audio.
     """
     checked: list[Manifest] = []
     for start in range(0, len(users), _BLOCK_USERS):
@@ -129,9 +131,18 @@ def usable_users(
             vocabulary=vocabulary,
             objects=objects,
             encoding_frames=shape.encoding_frames,
+            has_aligner=True,
         )
         tell(f"audio of {len(checked)} of {len(users)} users looked at")
     return checked
+
+
+def num_expected(utterances: Iterable[Utterance], data: DataConfig) -> int:
+    """Usable utterances, each long one counted as the segments that may become of it."""
+    if not data.segment_long:
+        return len(list(utterances))
+    long_s = [u.duration_s if u.duration_s and u.duration_s > data.max_duration_s else 0.0 for u in utterances]
+    return sum(max(1, round(duration_s / _TYPICAL_SEGMENT_S)) for duration_s in long_s)
 
 
 def read_user(row: UserRow, encoding: str = "") -> Manifest:

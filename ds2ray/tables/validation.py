@@ -19,6 +19,11 @@ MIXED, RESAMPLED, DURATION_CORRECTED = "mixed_to_mono", "resampled", "duration_c
 CHARACTERS_DROPPED = "characters_dropped"
 SAMPLED_UP = "sampled_up"
 
+SEGMENT_LONG = "set data.segment_long=true, which cuts it where a base can align its transcript"
+NO_ALIGNER = (
+    "name a base that aligns its transcript: prepare.base=… in packing, train.pretrained_model_path=… in training"
+)
+
 _DURATION_TOLERANCE = 0.01  # share by which a manifest's duration may differ from the audio's …
 _DURATION_TOLERANCE_S = 0.02  # … or seconds, where that is more
 _SHOWN_PROBLEMS = 50
@@ -36,6 +41,7 @@ class _Checks:
     vocabulary: Vocabulary | None
     transcripts_required: bool
     encoding_frames: EncodingFrames | None
+    has_aligner: bool
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ def validate(
     objects: Mapping[str, ObjectInfo | None] | None = None,
     transcripts_required: bool = True,
     encoding_frames: EncodingFrames | None = None,
+    has_aligner: bool = False,
 ) -> Manifest:
     """Check every utterance; does not raise for any of them.
 
@@ -66,6 +73,7 @@ def validate(
         objects: what `storage.stat_many` said of the audio, where the caller has asked already.
         transcripts_required: False where speech is only to be recognised.
         encoding_frames: of the base, as its shape tells; None: a transcript may be too long for its audio.
+        has_aligner: whether there is a base that cuts long audio where `data.segment_long` says so; it is usable then.
 
     Returns:
         A new manifest with the usable utterances, their durations filled in where the audio was opened, and all
@@ -84,6 +92,7 @@ def validate(
         objects=objects,
         transcripts_required=transcripts_required,
         encoding_frames=encoding_frames,
+        has_aligner=has_aligner,
     )[0]
 
 
@@ -96,9 +105,10 @@ def validate_many(
     objects: Mapping[str, ObjectInfo | None] | None = None,
     transcripts_required: bool = True,
     encoding_frames: EncodingFrames | None = None,
+    has_aligner: bool = False,
 ) -> list[Manifest]:
     """`validate` for many manifests, with the audio of all of them looked at together."""
-    checks = _Checks(data, audio, vocabulary, transcripts_required, encoding_frames)
+    checks = _Checks(data, audio, vocabulary, transcripts_required, encoding_frames, has_aligner)
     if objects is None:
         objects = _stat([u for manifest in manifests for u in manifest.utterances], data)
     manifests = [_as_stored(manifest, objects) for manifest in manifests]
@@ -142,7 +152,7 @@ def _check_manifest(manifest: Manifest, sounds: Sequence[AudioInfo | _Fault | No
         info = sound if isinstance(sound, AudioInfo) else None
         checked = replace(utterance, duration_s=info.duration_s) if info else utterance
         if not faults:
-            faults += _check_duration(checked, checks.data)
+            faults += _check_duration(checked, checks)
         faults += _check_transcript(checked, checks, known_length=not faults)
         if faults:
             problems += [_problem(manifest.uri, utterance, fault) for fault in faults]
@@ -230,16 +240,18 @@ def _audio_fault(audio: str | bytes, reason: str, remedy: str) -> _Fault:
     return _Fault(ProblemKind.audio, "audio", audio, reason, remedy)
 
 
-def _check_duration(utterance: Utterance, data: DataConfig) -> list[_Fault]:
-    duration_s = utterance.duration_s
+def _check_duration(utterance: Utterance, checks: _Checks) -> list[_Fault]:
+    duration_s, data = utterance.duration_s, checks.data
     if duration_s is None:
         return []
     if duration_s < data.min_duration_s:
         reason = f"shorter than {data.min_duration_s:g} s"
         return [_duration_fault(duration_s, reason, "remove the row or lower data.min_duration_s")]
-    if duration_s > data.max_duration_s:
-        reason = f"longer than {data.max_duration_s:g} s"
-        return [_duration_fault(duration_s, reason, "split the recording or raise data.max_duration_s")]
+    if duration_s > data.max_duration_s and not (data.segment_long and checks.has_aligner):
+        remedy = "split the recording or raise data.max_duration_s"
+        if checks.transcripts_required:
+            remedy += f", or {NO_ALIGNER if data.segment_long else SEGMENT_LONG}"
+        return [_duration_fault(duration_s, f"longer than {data.max_duration_s:g} s", remedy)]
     return []
 
 
