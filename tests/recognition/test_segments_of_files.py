@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from fleet_runs import read_rows, run_job_here, spoken
-from long_speech import PAUSE_S, join, said
+from long_speech import PAUSE_S, join, part, said
 from recognising import texts
 
 from ds2ray import Transcriber
@@ -70,7 +70,7 @@ class TestOfABaseThatHasLearned:
         talk = join(str(tmp_path / "talk.flac"), commands[:4])
         start_s = 3 * PAUSE_S + sum(u.duration_s or 0.0 for u in commands[:2]) - 0.2
         end_s = start_s + (commands[2].duration_s or 0.0) + 0.4
-        excerpt = replace(talk, audio=f"{talk.audio}#t={start_s:.3f},{end_s:.3f}", duration_s=None)
+        excerpt = replace(talk, audio=part(talk, f"{start_s:.3f},{end_s:.3f}"), duration_s=None)
         (heard,) = transcriber.transcribe_utterances([excerpt])
         (expected,) = transcriber.transcribe_utterances([commands[2]])
         assert word_errors(expected.text, heard.text).errors <= 1

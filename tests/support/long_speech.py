@@ -23,5 +23,11 @@ def join(path: str, sentences: Sequence[Utterance], pause_s: float = PAUSE_S) ->
     return Utterance("talk", "ann", path, len(recording) / RATE_HZ, transcript, 2)
 
 
+def part(recording: Utterance, times: str) -> str:
+    """The address of an excerpt of a recording in a file, `0.5,2.25`."""
+    assert isinstance(recording.audio, str)
+    return f"{recording.audio}#t={times}"
+
+
 def said(utterances: Sequence[Utterance]) -> list[str]:
     return [utterance.transcript for utterance in utterances]

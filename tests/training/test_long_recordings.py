@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from long_speech import PAUSE_S, RATE_HZ, join, said
+from long_speech import PAUSE_S, RATE_HZ, join, part, said
 from shards import pack
 
 from ds2ray.config import AdaptConfig, AdapterConfig, AudioConfig, DataConfig, ModelConfig, TextConfig, TrainConfig
@@ -72,7 +72,7 @@ def test_of_bytes_of_a_shard_and_of_an_excerpt(
     if kind == "shard":
         (whole,) = (read_packed_manifest(pack(tmp_path, [talk], num_shards=1)) or Manifest("", [])).utterances
     if kind == "excerpt":
-        whole = replace(talk, audio=f"{talk.audio}#t=0.5,")
+        whole = replace(talk, audio=part(talk, "0.5,"))
     found = cut_recording(whole, spoken_base, 10.0).utterances
     assert said(found) == said(commands[:10])
     for segment, other in zip(found, expected, strict=True):
