@@ -31,7 +31,7 @@ class Excerpt:
 
     @property
     def duration_s(self) -> float:
-        return self.end_s - self.start_s
+        return round(self.end_s - self.start_s, 6)
 
     def __str__(self) -> str:
         """`12.5,15.75`, or `12.5,` up to the end."""
