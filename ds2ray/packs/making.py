@@ -64,7 +64,7 @@ def make_pack(
     Raises:
         StorageError: the store cannot be reached or refuses the credentials.
     """
-    members, problems = _with_segments(pack.members, cut) if cut else (list(pack.members), [])
+    members, problems = _with_segments(pack.members, cut, readers) if cut else (list(pack.members), [])
     sounds = list(readers.map(lambda member: _read(member, decode_audio), members))
     problems += [sound for sound in sounds if isinstance(sound, Problem)]
     # lines are numbers of members here: a pack may hold rows of many tables
@@ -132,11 +132,11 @@ def make_packs(
             raise
 
 
-def _with_segments(members: Sequence[Member], cut: Cut) -> tuple[list[Member], list[Problem]]:
+def _with_segments(members: Sequence[Member], cut: Cut, readers: Executor) -> tuple[list[Member], list[Problem]]:
     """The members with the segments of long recordings in their place, and the problems of those without any."""
     found, problems = [], []
-    for member in members:
-        segments = cut(member.utterance, member.manifest_uri)
+    cut_up = readers.map(lambda member: cut(member.utterance, member.manifest_uri), members)
+    for member, segments in zip(members, cut_up, strict=True):
         if isinstance(segments, Problem):
             problems.append(segments)
         elif segments is None:
