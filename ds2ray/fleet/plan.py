@@ -126,7 +126,7 @@ def plan_run(
         for user in fleet.users
     ]
     fingerprints += sealed_fingerprints(sealed["version"].to_pylist(), base_fingerprint, settings, data)
-    everyone = _with_changes(_everyone(fleet, fingerprints, data), index, adapt)
+    everyone = _with_changes(_everyone(fleet, fingerprints, data), index, adapt, data)
     is_unchanged = pc.equal(everyone["change"], Change.unchanged.value)
     planned = _planned(everyone.filter(pc.invert(is_unchanged)), fleet)
     return Plan(
@@ -191,7 +191,7 @@ def _everyone(fleet: Fleet, fingerprints: Sequence[str], data: DataConfig) -> "p
     return pa.table(columns).sort_by("user_key")
 
 
-def _with_changes(everyone: "pa.Table", index: "pa.Table", adapt: AdaptConfig) -> "pa.Table":
+def _with_changes(everyone: "pa.Table", index: "pa.Table", adapt: AdaptConfig, data: DataConfig) -> "pa.Table":
     """Add the column `change`."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -199,8 +199,12 @@ def _with_changes(everyone: "pa.Table", index: "pa.Table", adapt: AdaptConfig) -
     place = pc.index_in(everyone["user_key"], value_set=index["user_key"].combine_chunks())
     known = index["fingerprint"].combine_chunks().take(place)
     same = pc.fill_null(pc.equal(known, everyone["fingerprint"]), False)
+    few = pc.less(everyone["num_utterances"], adapt.min_utterances)
+    if data.segment_long:  # of a sealed user nothing but the sums is known: some may be long
+        most_s = pc.multiply(everyone["num_utterances"], data.max_duration_s)
+        few = pc.and_(few, pc.less_equal(everyone["speech_s"], most_s))
     rules = {
-        Change.skipped: pc.less(everyone["num_utterances"], adapt.min_utterances),
+        Change.skipped: few,
         Change.new: pc.is_null(place),
         Change.changed: pc.invert(same) if not adapt.force else pc.is_valid(place),
     }

@@ -289,3 +289,15 @@ def test_long_recordings_count_as_the_segments_that_may_become_of_them() -> None
     index = {"ann": planned.fingerprint}
     assert make_plan([lecture], index, data=cut).count(Change.unchanged) == 1
     assert make_plan([lecture], index, data=other).count(Change.changed) == 1
+
+
+def test_a_sealed_user_of_few_long_recordings_is_not_skipped() -> None:
+    cut = DataConfig(segment_long=True)
+    for data, speech_s, change in (
+        (cut, 300.0, Change.new),
+        (cut, 20.0, Change.skipped),
+        (DataConfig(), 300.0, Change.skipped),
+    ):
+        table = sealed_table({"ann": "v1"}, num_utterances=1, speech_s=speech_s)
+        (planned,) = make_plan(table=table, data=data).users
+        assert planned.change is change
