@@ -89,6 +89,7 @@ class CohortWork:
             open_current=self._current,
             device=self.device,
             max_duration_s=self.task.data.max_duration_s,
+            segment_long=self.task.data.segment_long,
         )
 
     def _events(self) -> Iterator[Outcome | CohortProgress]:
@@ -179,11 +180,12 @@ class CohortWork:
                 # this user's pointer is damaged, not the store: the others go on
                 result = replace(result, failed=True, reason=str(error))
         # problems in the manifests of sealed users, which the plan did not read, are first reported here
-        left_out = f"left out: {listed(user.reasons)}" if user.row and user.reasons else ""
+        of_segments = result.dropped if task.data.segment_long and result.fit else {}
+        reasons = {**(user.reasons if user.row else {}), **of_segments}
         return Outcome(
             user_key=result.user_key,
             status=_status(result),
-            reason="; ".join(filter(None, [result.reason, left_out])),
+            reason="; ".join(filter(None, [result.reason, f"left out: {listed(reasons)}" if reasons else ""])),
             attempts=1,
             seconds=result.seconds,
             utterances_used=result.utterances_used,

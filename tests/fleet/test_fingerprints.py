@@ -19,7 +19,7 @@ from ds2ray.config import (
     ProbeAudio,
     UnknownCharacters,
 )
-from ds2ray.fleet.fingerprints import sealed_fingerprints, settings_that_matter, user_fingerprint
+from ds2ray.fleet.fingerprints import sealed_fingerprints, settings_that_matter, user_fingerprint, with_segments
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import Utterance
 
@@ -45,6 +45,28 @@ def test_neither_order_nor_place_matters() -> None:
     moved = [replace(row, audio=f"s3://bucket/{row.utterance_id}.wav", duration_s=None) for row in rows]
     assert fingerprint(rows[::-1]) == fingerprint(rows)
     assert fingerprint(moved) == fingerprint(rows)
+
+
+def test_excerpts_are_told_by_their_times() -> None:
+    tag = {"/a.wav": ObjectInfo("/a.wav", 1, "tag")}
+
+    def of(audio: str, tags: dict[str, ObjectInfo] = tag) -> str:
+        return user_fingerprint([utterance(1, audio=audio)], tags, "base", SETTINGS)
+
+    assert len({of("/a.wav"), of("/a.wav#t=0,1.5"), of("/a.wav#t=0,1.6"), of("/a.wav#t=0,1.5", {})}) == 4
+    assert of("s3://b/c.wav#t=0,1.5", {"s3://b/c.wav": tag["/a.wav"]}) == of("/a.wav#t=0,1.5")
+
+
+def test_where_recordings_may_be_cut_the_length_of_segments_counts() -> None:
+    short, long = utterance(1), utterance(2, duration_s=300.0)
+    unknown = utterance(3, duration_s=None)
+    cut, elsewhere = DataConfig(segment_long=True), DataConfig(segment_long=True, max_duration_s=20.0)
+    for data in (DataConfig(), cut, elsewhere):
+        assert with_segments(SETTINGS, [short], data) == SETTINGS
+    for rows in ([short, long], [short, unknown]):
+        assert with_segments(SETTINGS, rows, DataConfig()) == SETTINGS
+        found = [with_segments(SETTINGS, rows, data) for data in (cut, elsewhere)]
+        assert len({fingerprint(rows, settings=dict(each)) for each in (SETTINGS, *found)}) == 3
 
 
 def test_what_changes_a_fingerprint() -> None:
@@ -159,6 +181,7 @@ OTHER_USABLE: dict[str, Any] = {
     "min_duration_s": 0.2,
     "max_duration_s": 20.0,
     "unknown_characters": UnknownCharacters.drop,
+    "segment_long": True,
 }
 OTHER_LOOK: dict[str, Any] = {
     "bad_rows": BadRows.drop,
