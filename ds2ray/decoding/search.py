@@ -4,10 +4,11 @@ Hannun et al., 2014, "First-pass large vocabulary continuous speech recognition 
 algorithm 1: the paths that spell the same prefix are summed. numpy does each frame's work for the whole batch, so that
 a batch of 32 rows takes little longer than one.
 
-Shapes: B rows, T encoding frames of the longest, V size of the vocabulary, W prefixes kept per row, P prefixes
-of all rows, K tokens tried after each, S numbers of a fusion's state.
+Shapes: B rows, T encoding frames of the longest, V size of the vocabulary, P prefixes of all rows,
+K tokens tried after each, S numbers of a fusion's state.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,18 +55,20 @@ def search(
     tokens = _likeliest(frames, min(MAX_TOKENS, frames.shape[2] - 1))
     order = np.argsort(-num_frames, kind="stable")  # rows that are at their end are the last ones
     prefixes, history = _Prefixes.empty(len(order), fusion), _History()
-    found: dict[int, list[Found]] = {}
+    ended: list[_Prefixes] = []
     for t in range(frames.shape[1] + 1):
         num_rows = np.count_nonzero(num_frames > t)
         going_on = np.searchsorted(prefixes.row, num_rows)
         if going_on < len(prefixes):
-            ended = _finished(prefixes[going_on:], fusion, num_best, history)
-            found.update(zip(order[num_rows:].tolist(), ended, strict=False))
+            ended.append(_ended(prefixes[going_on:], fusion, num_best))
             prefixes = prefixes[:going_on]
         if num_rows:
             rows = order[:num_rows]
             prefixes = _step(prefixes, frames[rows, t], tokens[rows, t], fusion, width, history)
-    return [found[row] for row in range(len(order))]
+    results: list[list[Found]] = [[] for _ in order]
+    for row, reading in _readings(ended, history):
+        results[order[row]].append(reading)
+    return results
 
 
 def _without_sure_blanks(log_probs: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -159,17 +162,15 @@ class _History:
         self._count += len(parents)
         return np.arange(self._count - len(parents), self._count)
 
-    def token_ids(self, numbers: np.ndarray) -> list[list[int]]:
-        """The tokens of prefixes."""
+    def token_ids(self, numbers: Sequence[int]) -> Iterator[list[int]]:
+        """The tokens of prefixes, one list each."""
         parents, tokens = np.concatenate(self._parents).tolist(), np.concatenate(self._tokens).tolist()
-        spelt = []
-        for number in numbers.tolist():
+        for number in numbers:
             backwards = []
             while number:
                 backwards.append(tokens[number])
                 number = parents[number]
-            spelt.append(backwards[::-1])
-        return spelt
+            yield backwards[::-1]
 
 
 def _step(
@@ -274,16 +275,17 @@ def _recorded(prefixes: _Prefixes, is_new: np.ndarray, history: _History) -> _Pr
     return replace(prefixes, history=numbers)
 
 
-def _finished(prefixes: _Prefixes, fusion: Fusion, num_best: int, history: _History) -> list[list[Found]]:
-    """What was found in each row that has come to its end, best first."""
-    scores = prefixes.sound_scores() + prefixes.bonus + fusion.finish(prefixes.state)
-    prefixes_of = _best(prefixes.row, scores, num_best)
-    chosen = prefixes[prefixes_of]
-    found: list[list[Found]] = [[] for _ in range(len(np.unique(prefixes.row)))]
-    spelt = history.token_ids(chosen.history)
-    first_row = int(prefixes.row[0])
-    for row, ids, score, sound in zip(
-        chosen.row.tolist(), spelt, scores[prefixes_of].tolist(), chosen.sound_scores().tolist(), strict=True
-    ):
-        found[row - first_row].append(Found(ids, score, sound))
-    return found
+def _ended(prefixes: _Prefixes, fusion: Fusion, num_best: int) -> _Prefixes:
+    """The best prefixes of rows that have come to their end, best first, with what the fusion says of that end."""
+    ended = replace(prefixes, bonus=prefixes.bonus + fusion.finish(prefixes.state))
+    return ended[_best(ended.row, ended.sound_scores() + ended.bonus, num_best)]
+
+
+def _readings(ended: Sequence[_Prefixes], history: _History) -> Iterator[tuple[int, Found]]:
+    """What all prefixes spell, in their order, each with its row."""
+    spelt = history.token_ids([number for prefixes in ended for number in prefixes.history.tolist()])
+    for prefixes in ended:
+        sound = prefixes.sound_scores()
+        scores = (sound + prefixes.bonus).tolist()
+        for row, score, sound_score in zip(prefixes.row.tolist(), scores, sound.tolist(), strict=True):
+            yield row, Found(next(spelt), score, sound_score)
