@@ -47,7 +47,9 @@ def _fusion(config: DecodeConfig, vocabulary: Vocabulary, store: Store, base_id:
     from ds2ray.decoding.fusion import NoFusion, TokenFusion, WordFusion
     from ds2ray.decoding.ngrams import SPECIAL
 
-    model, unit = _model(config.language_model, store, base_id, folder_uri)
+    model, unit = None, LanguageModelUnit.word
+    if config.language_model:
+        model, unit = open_language_model(config.language_model, store, base_id, folder_uri)
     if model and unit is LanguageModelUnit.token:
         if config.lexicon:
             raise ConfigError(
@@ -99,12 +101,14 @@ def read_lexicon(uri: str, vocabulary: Vocabulary) -> tuple[str, ...]:
     return words
 
 
-def _model(
-    language_model: str, store: Store, base_id: str, folder_uri: str
-) -> "tuple[LanguageModel | None, LanguageModelUnit]":
-    """The language model of the settings, and its unit; None where they name none."""
-    if not language_model:
-        return None, LanguageModelUnit.word
+def open_language_model(
+    language_model: str, store: Store, base_id: str, folder_uri: str = ""
+) -> "tuple[LanguageModel, LanguageModelUnit]":
+    """A language model, and what it predicts.
+
+    Args:
+        language_model: as in the settings, `base` or the URI of an ARPA file; the others as of `open_decoder`.
+    """
     from ds2ray.decoding.arpa import read_arpa
     from ds2ray.decoding.language_model import LanguageModel
 
