@@ -54,7 +54,7 @@ def search(
     frames, num_frames = _without_sure_blanks(log_probs, lengths)
     tokens = _likeliest(frames, min(MAX_TOKENS, frames.shape[2] - 1))
     order = np.argsort(-num_frames, kind="stable")  # rows that are at their end are the last ones
-    prefixes, history = _Prefixes.empty(len(order), fusion), _History()
+    prefixes, history = _Prefixes.empty(fusion.start(len(order))[order]), _History()
     ended: list[_Prefixes] = []
     for t in range(frames.shape[1] + 1):
         num_rows = np.count_nonzero(num_frames > t)
@@ -117,8 +117,9 @@ class _Prefixes:
     history: np.ndarray
 
     @classmethod
-    def empty(cls, num_rows: int, fusion: Fusion) -> "_Prefixes":
-        """The empty prefix of each row."""
+    def empty(cls, states: np.ndarray) -> "_Prefixes":
+        """The empty prefix of each row, with its state [B, S] of the fusion."""
+        num_rows = len(states)
         rows = np.arange(num_rows)
         nothing = np.full(num_rows, -np.inf)
         keys = 1 + rows.astype(np.uint64)
@@ -130,7 +131,7 @@ class _Prefixes:
             in_blank=np.zeros(num_rows),
             in_token=nothing,
             bonus=np.zeros(num_rows),
-            state=fusion.start(num_rows),
+            state=states,
             history=np.zeros(num_rows, np.int64),
         )
 

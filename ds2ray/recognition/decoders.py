@@ -78,7 +78,7 @@ def decoding_notes(decoder: Decoder) -> list[str]:
     if not unwritable:
         return []
     shown = ", ".join(map(repr, unwritable[:_MAX_SHOWN])) + (" …" if len(unwritable) > _MAX_SHOWN else "")
-    return [f"{len(unwritable)} words of the language model that the base cannot write, and are not heard: {shown}"]
+    return [f"never heard, as the base cannot write them: {len(unwritable)} of the language model's words: {shown}"]
 
 
 def read_lexicon(uri: str, vocabulary: Vocabulary) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ def test_words_of_a_foreign_model_that_cannot_be_heard_are_told(store: Store, tm
     decode = DecodeConfig(decoder=DecoderKind.beam, language_model=str(arpa), lexicon="model")
     decoder = open_decoder(decode, VOCABULARY, store, BASE)
     assert decoding_notes(decoder) == [
-        "1 words of the language model that the base cannot write, and are not heard: 'é'"
+        "never heard, as the base cannot write them: 1 of the language model's words: 'é'"
     ]
     assert decoding_notes(Greedy()) == []
     assert set(" ".join(hear(store, decode)).split()) == {"bad"}  # capitals are those of the file
