@@ -82,7 +82,7 @@ def _without_sure_blanks(log_probs: np.ndarray, lengths: np.ndarray) -> tuple[np
     num_kept = kept.sum(1)
     chosen = np.argsort(~kept, axis=1, kind="stable")[:, : int(num_kept.max(initial=0))]
     frames = np.take_along_axis(log_probs, chosen[:, :, None], axis=1)
-    return np.maximum(frames, _LEAST), num_kept
+    return np.fmax(frames, _LEAST), num_kept  # what is no number is that, too
 
 
 def _likeliest(frames: np.ndarray, count: int) -> np.ndarray:
