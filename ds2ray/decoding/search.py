@@ -192,9 +192,10 @@ def _step(
         child, place = np.nonzero(tried[children] == last[children, None])
         reached[parents[child], place] = -np.inf
     stay = replace(prefixes, in_blank=total + frame[row, BLANK_ID], in_token=in_token)
-    grown = _grown(prefixes, stay, reached, tried, fusion)
+    stay_scores = stay.sound_scores() + stay.bonus
+    grown = _grown(prefixes, stay_scores, reached, tried, fusion)
     both = stay + grown
-    scores = both.sound_scores() + both.bonus
+    scores = np.concatenate([stay_scores, grown.in_token + grown.bonus])
     kept = _with_ends(both, scores, _best(both.row, scores, width), fusion)
     return _recorded(both[kept], kept >= len(stay), history)
 
@@ -208,16 +209,18 @@ def _kin(prefixes: _Prefixes) -> tuple[np.ndarray, np.ndarray]:
     return children, parents[children]
 
 
-def _grown(prefixes: _Prefixes, stay: _Prefixes, reached: np.ndarray, tried: np.ndarray, fusion: Fusion) -> _Prefixes:
+def _grown(
+    prefixes: _Prefixes, stay_scores: np.ndarray, reached: np.ndarray, tried: np.ndarray, fusion: Fusion
+) -> _Prefixes:
     """The prefixes that are one token longer and worth a look; their `history` is still that of their parents.
 
     Args:
-        stay: the prefixes as they are after this frame where no token is added.
+        stay_scores: [P] of the prefixes after this frame where no token is added.
         reached: [P, K] log-probabilities of the sound with a further token.
         tried: [P, K] ids of these tokens.
     """
     with_bonus = reached + prefixes.bonus[:, None]
-    best = _best_of_rows(prefixes.row, np.maximum(stay.sound_scores() + stay.bonus, with_bonus.max(1)))
+    best = _best_of_rows(prefixes.row, np.maximum(stay_scores, with_bonus.max(1)))
     prefix, place = np.nonzero(with_bonus > (best - MAX_BEHIND)[:, None])
     token = tried[prefix, place]
     parent = prefixes[prefix]
@@ -244,13 +247,14 @@ def _best_of_rows(row: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 def _best(row: np.ndarray, scores: np.ndarray, width: int) -> np.ndarray:
     """Places of the `width` best scores of each row that are not too far behind, by row and best first."""
-    order = np.lexsort((-scores, row))
-    ordered = row[order]
-    begins = np.flatnonzero(np.diff(ordered, prepend=-1))
-    counts = np.diff(begins, append=len(row))
-    first = np.repeat(begins, counts)
-    near = scores[order] > scores[order[first]] - MAX_BEHIND
-    return order[(np.arange(len(row)) - first < width) & near]
+    best = np.full(1 + int(row.max(initial=-1)), -np.inf)
+    np.maximum.at(best, row, scores)
+    behind = best[row] - scores
+    near = np.flatnonzero(behind < MAX_BEHIND)
+    order = near[np.argsort(2 * MAX_BEHIND * row[near] + behind[near], kind="stable")]
+    begins = np.flatnonzero(np.diff(row[order], prepend=-1))
+    first = np.repeat(begins, np.diff(begins, append=len(order)))
+    return order[np.arange(len(order)) - first < width]
 
 
 def _with_ends(prefixes: _Prefixes, scores: np.ndarray, kept: np.ndarray, fusion: Fusion) -> np.ndarray:
