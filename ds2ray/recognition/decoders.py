@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from ds2ray import storage
 from ds2ray.config import DecodeConfig, DecoderKind, LanguageModelUnit
 from ds2ray.config.text import OF_THE_BASE, OF_THE_MODEL
-from ds2ray.corpora.texts import read_lines, read_whole
 from ds2ray.decoding.decoder import Decoder
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import ArtifactCorruptError, ConfigError, InputError
@@ -87,6 +86,8 @@ def read_lexicon(uri: str, vocabulary: Vocabulary) -> tuple[str, ...]:
     Raises:
         InputError: there is no such text, no word in it, or a word that the base cannot write.
     """
+    from ds2ray.corpora.texts import read_lines  # imports the readers of all corpora
+
     lines = read_lines(storage.absolute(uri)).sentences
     words = tuple(dict.fromkeys(word for line in lines for word in normalise(line, vocabulary.config).split()))
     if not words:
@@ -109,6 +110,7 @@ def open_language_model(
     Args:
         language_model: as in the settings, `base` or the URI of an ARPA file; the others as of `open_decoder`.
     """
+    from ds2ray.corpora.texts import read_whole
     from ds2ray.decoding.arpa import read_arpa
     from ds2ray.decoding.language_model import LanguageModel
 
