@@ -6,7 +6,7 @@ The module is imported when the job is done, so that `--help` and mistakes are a
 from dataclasses import dataclass
 from importlib import import_module
 
-from ds2ray.config import AdaptJob, DemoJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
+from ds2ray.config import AdaptJob, DemoJob, LanguageModelJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +89,17 @@ JOBS = {
         ),
         positional="audio",
         example="[audio files …]",
+    ),
+    "language_model": JobSpec(
+        schema=LanguageModelJob,
+        module="ds2ray.commands.language_model",
+        summary="make a base's language model of texts or transcripts",
+        description=(
+            "Make an n-gram model of texts, or of the transcripts of manifests and corpora, by modified Kneser-Ney "
+            "smoothing, and publish it beside the base. Recognition uses it with decode=lm."
+        ),
+        positional="texts",
+        example="[texts and manifests …]",
     ),
     "demo": JobSpec(
         schema=DemoJob,

@@ -9,9 +9,20 @@ from typing import TYPE_CHECKING
 
 from ds2ray import display, storage
 from ds2ray.commands import adapt_users as adapt
-from ds2ray.commands import train
+from ds2ray.commands import language_model, train
 from ds2ray.commands.wanted import require_place
-from ds2ray.config import AdaptJob, ClusterConfig, DataConfig, DemoJob, StorageConfig, TrainJob
+from ds2ray.config import (
+    AdaptJob,
+    ClusterConfig,
+    DataConfig,
+    DecodeConfig,
+    DecoderKind,
+    DemoJob,
+    LanguageModelJob,
+    StorageConfig,
+    TrainJob,
+)
+from ds2ray.config.text import OF_THE_BASE
 from ds2ray.demo.corpus import DemoCorpus, make_corpus, with_silence
 from ds2ray.demo.gains import Comparison, DemoRow, gains_png, gains_table, result_line
 from ds2ray.metrics import Score
@@ -60,6 +71,7 @@ def run(job: DemoJob) -> int:
     )
     if code:
         return code
+    language_model.run(LanguageModelJob(texts=[corpus.train_manifest], storage=settings))
     display.say("3/4 adapting eight users who speak differently …")
     adapt_job = AdaptJob(
         users=corpus.users_csv, adapter=job.adapter, adapt=job.adapt, storage=settings, cluster=job.cluster
@@ -74,13 +86,15 @@ def run(job: DemoJob) -> int:
 
 
 def test_users(corpus: DemoCorpus, store: Store, silence_folder: str) -> list[DemoRow]:
-    """Recognise every user's test sentences by the base alone and with the user's adapter, as they are and with
-    silence around them; copies of that kind are written to `silence_folder`."""
+    """Recognise every user's test sentences by the base alone and with the user's adapter, as they are, with the
+    language model, and with silence around them; copies of that kind are written to `silence_folder`."""
     from ds2ray.recognition.transcriber import Transcriber  # imports torch
 
     transcriber = Transcriber.open(store)
     utterances = read_manifest(corpus.test_manifest).utterances
     plain = _compared(transcriber, utterances, "test sentences")
+    by_model = Transcriber.open(store, decoder=DecodeConfig(decoder=DecoderKind.beam, language_model=OF_THE_BASE))
+    with_model = _compared(by_model, utterances, "them with the language model")
     in_silence = _compared(transcriber, with_silence(utterances, silence_folder, SILENCE_S), "them in silence")
     speech = {user.user_id: user.utterances for user in read_users(corpus.users_csv, DataConfig())[0]}
     run_ids = sorted({row.run_id for row in read_index(store).values()})
@@ -90,6 +104,7 @@ def test_users(corpus: DemoCorpus, store: Store, silence_folder: str) -> list[De
             user_id=user_id,
             speech_s=sum(utterance.duration_s or 0.0 for utterance in speech[user_id]),
             plain=plain[user_id],
+            with_model=with_model[user_id],
             in_silence=in_silence[user_id],
             seconds=outcome_of[user_key(user_id)].seconds,
         )
@@ -126,7 +141,7 @@ def _show(rows: Sequence[DemoRow], job: DemoJob, corpus: DemoCorpus, seconds: fl
     audio, root, python = (_shown(path) for path in (str(example.audio), _store_root(job), sys.executable))
     display.say(f"wrote {corpus.root}  the corpus: FLAC files and manifests")
     display.say(f"      {_training_folder(job)}  model.pt, checkpoints, TensorBoard files")
-    display.say(f"      {root}  the store: the base, each user's adapter, runs and their outcomes")
+    display.say(f"      {root}  the store: the base, its language model, each user's adapter, runs, outcomes")
     display.say(f"      {picture}  the table's WER as a picture")
     display.say("try next:")
     display.say(f"  {typed('transcribe', python)} {audio} user={user_id} storage.root={root}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ds2ray import display, storage
 from ds2ray.commands.named_audio import NamedAudio, named_audio
-from ds2ray.commands.wanted import stored_base
+from ds2ray.commands.wanted import require_decoding, stored_base
 from ds2ray.config import AudioConfig, TranscribeJob
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.naming import typed
@@ -46,6 +46,7 @@ def _transcribe(job: TranscribeJob, store: Store) -> int:
 
 def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) -> int:
     base = stored_base(store, job.base)
+    require_decoding(job.decode, store, job.base)
     manifest = _read_manifest(job)
     if manifest and not manifest.utterances and not manifest.problems:
         require_rows(0, [], job.data, job.manifest)
@@ -55,9 +56,14 @@ def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) ->
     if manifest and base:
         utterances = _usable(job, manifest, base.audio)  # its faults are told before torch is imported
     display.doing("opening the base")
-    from ds2ray.recognition.transcriber import Transcriber  # imports torch
+    from ds2ray.recognition.decoders import decoding_notes  # import torch
+    from ds2ray.recognition.transcriber import Transcriber
 
-    transcriber = Transcriber.open(store, job.base, batch_s=job.batch_s, vad=job.vad, max_segment_s=job.max_segment_s)
+    transcriber = Transcriber.open(
+        store, job.base, batch_s=job.batch_s, vad=job.vad, max_segment_s=job.max_segment_s, decoder=job.decode
+    )
+    for note in decoding_notes(transcriber.decoder):
+        display.say(note)
     if manifest is None:
         heard = transcriber.transcribe([file.uri for file in files], user=job.user, tell=_tell)
         hypotheses = [replace(h, utterance_id=file.name) for h, file in zip(heard, files, strict=True)]

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from ds2ray import storage
-from ds2ray.config import AdapterConfig, AudioConfig, ModelConfig, audio_from_plain, model_from_plain
+from ds2ray.config import AdapterConfig, AudioConfig, DecodeConfig, ModelConfig, audio_from_plain, model_from_plain
+from ds2ray.config.text import OF_THE_BASE, OF_THE_MODEL
 from ds2ray.errors import InputError
 from ds2ray.naming import named
 from ds2ray.shapes.architectures import shape_of
 from ds2ray.shapes.fingerprints import require_known_version
 from ds2ray.shapes.shape import Shape
-from ds2ray.store import BaseRecord, Store, read_complete_record
+from ds2ray.store import BaseRecord, Store, located_base, read_complete_record, read_language_model_record
 from ds2ray.text import Vocabulary
 
 MODEL_FILE_SUFFIX = ".pt"
@@ -56,6 +57,16 @@ def require_model_file(uri: str) -> None:
     """Raise InputError where there is no model.pt."""
     if not storage.exists(uri):
         raise InputError(f"{uri}: no such file; train a base with {named('train')}, or give the path of its model.pt")
+
+
+def require_decoding(decode: DecodeConfig, store: Store, base: str) -> None:
+    """Raise InputError where there is no such language model or lexicon; that of a model.pt is looked for later."""
+    if decode.language_model == OF_THE_BASE and not base.endswith(MODEL_FILE_SUFFIX):
+        folder_uri, record = located_base(store, base)
+        read_language_model_record(store, record.base_id, folder_uri)
+    for name, uri in (("language_model", decode.language_model), ("lexicon", decode.lexicon)):
+        if uri and uri not in (OF_THE_BASE, OF_THE_MODEL) and not storage.exists(uri):
+            raise InputError(f"decode.{name}={uri}: there is no such file")
 
 
 def require_place(adapter: AdapterConfig, shape: Shape) -> None:

@@ -17,12 +17,19 @@ from ds2ray.config.audio import AudioConfig, Statistics, audio_from_plain, audio
 from ds2ray.config.cluster import ClusterConfig
 from ds2ray.config.data import BadRows, DataConfig, ProbeAudio, UnknownCharacters
 from ds2ray.config.fields import Choice, from_plain, require, setting, to_plain
-from ds2ray.config.jobs import AdaptJob, DemoJob, PrepareJob, SweepJob, TrainJob, TranscribeJob, Vad
+from ds2ray.config.jobs import AdaptJob, DemoJob, LanguageModelJob, PrepareJob, SweepJob, TrainJob, TranscribeJob, Vad
 from ds2ray.config.model import Architecture, ConformerConfig, ModelConfig, RnnType, model_from_plain, model_to_plain
 from ds2ray.config.prepare import CorpusFormat, PackBy, PrepareConfig
 from ds2ray.config.storage import StorageConfig
 from ds2ray.config.sweep import SweepConfig
-from ds2ray.config.text import TextConfig, TextUnit
+from ds2ray.config.text import (
+    DecodeConfig,
+    DecoderKind,
+    LanguageModelConfig,
+    LanguageModelUnit,
+    TextConfig,
+    TextUnit,
+)
 from ds2ray.config.train import AugmentConfig, ErrorMetric, OptimizerType, Precision, Schedule, TrainConfig
 
 __all__ = [
@@ -41,8 +48,13 @@ __all__ = [
     "ConformerConfig",
     "CorpusFormat",
     "DataConfig",
+    "DecodeConfig",
+    "DecoderKind",
     "DemoJob",
     "ErrorMetric",
+    "LanguageModelConfig",
+    "LanguageModelJob",
+    "LanguageModelUnit",
     "ModelConfig",
     "OptimizerType",
     "PackBy",

@@ -13,7 +13,7 @@ from ds2ray.config.model import ModelConfig
 from ds2ray.config.prepare import PrepareConfig
 from ds2ray.config.storage import StorageConfig
 from ds2ray.config.sweep import SweepConfig
-from ds2ray.config.text import TextConfig
+from ds2ray.config.text import DecodeConfig, LanguageModelConfig, TextConfig
 from ds2ray.config.train import TrainConfig
 
 SEGMENT_S = (LEAST_SEGMENT_S, 600.0)
@@ -101,6 +101,7 @@ class TranscribeJob:
     batch_s: float = setting(60.0, "seconds of padded audio per batch")
     vad: Vad = setting(Vad.auto, "voice activity: what of a file is recognised")
     max_segment_s: float = setting(30.0, "with vad=auto, longer speech is cut at its pauses")
+    decode: DecodeConfig = field(default_factory=DecodeConfig)
     data: DataConfig = field(default_factory=lambda: DataConfig(max_duration_s=math.inf))
     storage: StorageConfig = field(default_factory=StorageConfig)
 
@@ -108,6 +109,23 @@ class TranscribeJob:
         require_finite(self)
         require(self.batch_s > 0, "batch_s", self.batch_s, "above 0")
         require_segment_s(self.max_segment_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelJob:
+    """jobs/language_model.py"""
+
+    texts: list[str] = setting(
+        [], "URIs of texts, a sentence a line (.txt, .txt.gz), or of manifests and corpora, whose transcripts are read"
+    )
+    base: str = setting("", "base id in storage.root, or URI of a base folder; empty: the newest of storage.root")
+    lm: LanguageModelConfig = field(default_factory=LanguageModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    dry_run: bool = setting(False, "make the model and measure it; write nothing")
+
+    def __post_init__(self) -> None:
+        require_finite(self)
 
 
 @dataclass(frozen=True, kw_only=True)

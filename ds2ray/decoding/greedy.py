@@ -20,10 +20,16 @@ class Greedy:
         """The best path of each row; log_probs [B, T, V], lengths [B]."""
         best_scores, best_ids = log_probs.max(dim=2)
         rows = zip(best_ids.cpu().numpy(), best_scores.cpu().numpy(), lengths.tolist(), strict=True)
-        return [_collapse(ids[:length], scores[:length]) for ids, scores, length in rows]
+        return [collapse(ids[:length], scores[:length]) for ids, scores, length in rows]
 
 
-def _collapse(ids: np.ndarray, scores: np.ndarray) -> Decoded:
+def collapse(ids: np.ndarray, scores: np.ndarray) -> Decoded:
+    """What a path spells: its tokens and their frames.
+
+    Args:
+        ids: [T] the token of each frame.
+        scores: [T] their log-probabilities.
+    """
     if len(ids) == 0:
         return Decoded([], [], [], 0.0)
     starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))

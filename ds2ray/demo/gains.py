@@ -14,7 +14,7 @@ from ds2ray.metrics import Score
 RESAMPLES = 2000
 CHANCE = 0.05
 """Share of bootstrapped differences that lie outside of their interval, half of it on each side."""
-WIDE = 110
+WIDE = 130
 """Columns of a terminal that show the whole table without breaking its cells."""
 RISEN, HARMED = "↑", "⇈"
 
@@ -61,20 +61,23 @@ class DemoRow:
     user_id: str
     speech_s: float  # of the adapter's training
     plain: Comparison
+    with_model: Comparison  # decoded with the language model of the training transcripts
     in_silence: Comparison  # with silence around each sentence
     seconds: float  # of training
 
 
 def result_line(rows: Sequence[DemoRow], seconds: float) -> str:
-    """The demo's last line: mean WER over users in percent, of the sentences as they are, and for how many users it
-    rose beyond chance, with silence around the sentences or without."""
+    """The demo's last line: mean WER over users in percent, of the sentences as they are, also with the language model,
+    and for how many users it rose beyond chance, with model or silence around the sentences or without."""
     before, after = (sum(100 * row.plain.wer()[side] for row in rows) / len(rows) for side in (0, 1))
-    worse = sum(row.plain.harmed() or row.in_silence.harmed() for row in rows)
-    return f"demo: users={len(rows)} wer_before={before:.1f} wer_after={after:.1f} worse={worse} seconds={seconds:.0f}"
+    with_model = sum(100 * row.with_model.wer()[1] for row in rows) / len(rows)
+    worse = sum(any(each.harmed() for each in (row.plain, row.with_model, row.in_silence)) for row in rows)
+    errors = f"wer_before={before:.1f} wer_after={after:.1f} wer_lm={with_model:.1f}"
+    return f"demo: users={len(rows)} {errors} worse={worse} seconds={seconds:.0f}"
 
 
 def gains_table(rows: Sequence[DemoRow], silence_s: float, width: int = WIDE) -> Table:
-    """The result as a table for a terminal of so many columns; a narrow one is not shown characters and seconds.
+    """The result as a table for a terminal of so many columns; on a narrow one the last ones are left out.
 
     Args:
         silence_s: how much silence lies on each side of a sentence in the column that has it.
@@ -84,7 +87,14 @@ def gains_table(rows: Sequence[DemoRow], silence_s: float, width: int = WIDE) ->
         caption=f"{RISEN} rose, {HARMED} rose beyond chance (paired bootstrap over sentences, {1 - CHANCE:.0%})",
     )
     table.add_column("user")
-    names = ("minutes of speech", "WER", f"WER, {silence_s:g} s of silence around", "CER", "seconds")
+    names = (
+        "minutes of speech",
+        "WER",
+        "WER, language model",
+        f"WER, {silence_s:g} s of silence around",
+        "CER",
+        "seconds",
+    )
     num_shown = len(names) if width >= WIDE else 3
     for name in names[:num_shown]:
         table.add_column(name, justify="right")
@@ -92,6 +102,7 @@ def gains_table(rows: Sequence[DemoRow], silence_s: float, width: int = WIDE) ->
         cells = (
             f"{row.speech_s / 60:.1f}",
             f"{_change(row.plain.wer())}{row.plain.mark()}",
+            f"{_change(row.with_model.wer())}{row.with_model.mark()}",
             f"{_change(row.in_silence.wer())}{row.in_silence.mark()}",
             _change(row.plain.cer()),
             f"{row.seconds:.1f}",

@@ -11,15 +11,16 @@ import numpy as np
 import torch
 
 from ds2ray.batching.batches import ahead, batches_by_seconds
-from ds2ray.config import TranscribeJob, Vad, require
+from ds2ray.config import DecodeConfig, TranscribeJob, Vad, require
 from ds2ray.config.jobs import require_segment_s
 from ds2ray.decoding.decoder import Decoded, Decoder
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import InputError
 from ds2ray.metrics import Score, score_texts
-from ds2ray.model.stored import open_base
+from ds2ray.model.stored import MODEL_FILE_SUFFIX, open_base
 from ds2ray.model.weights import Base
 from ds2ray.progress import TellDone, untold_done
+from ds2ray.recognition.decoders import open_decoder
 from ds2ray.recognition.hypothesis import Heard, Hypothesis, joined
 from ds2ray.recognition.listening import Part, windows
 from ds2ray.recognition.speakers import MAX_OPEN, Speaker, Speakers
@@ -77,7 +78,7 @@ class Transcriber:
         max_open: int = MAX_OPEN,
         vad: Vad | str = TranscribeJob.vad,
         max_segment_s: float = TranscribeJob.max_segment_s,
-        decoder: Decoder = Greedy(),
+        decoder: Decoder | DecodeConfig = Greedy(),
     ) -> "Transcriber":
         """Open a store's newest base, or another one by id or URI.
 
@@ -88,15 +89,20 @@ class Transcriber:
             max_open: users whose adapters are kept in memory.
             vad: whether only speech is recognised, in segments, or every file as a whole.
             max_segment_s: no segment is longer.
-            decoder: finds the tokens in what the base makes of the audio.
+            decoder: finds the tokens in what the base makes of the audio; or the settings that name one.
 
         Raises:
-            InputError: there is no such base.
+            InputError: there is no such base, or it has not the language model that is wanted.
             ConfigError: segments cannot be as long as that, or there is no such choice of `vad`.
+            ArtifactCorruptError: the base or its language model is damaged.
         """
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         opened = Store(store) if isinstance(store, str) else store
-        return cls(opened, open_base(opened, base, chosen), chosen, batch_s, max_open, vad, max_segment_s, decoder)
+        found = open_base(opened, base, chosen)
+        if isinstance(decoder, DecodeConfig):
+            folder_uri = base.rstrip("/") if "/" in base and not base.endswith(MODEL_FILE_SUFFIX) else ""
+            decoder = open_decoder(decoder, found.vocabulary, opened, found.base_id, folder_uri)
+        return cls(opened, found, chosen, batch_s, max_open, vad, max_segment_s, decoder)
 
     def transcribe(self, paths: Sequence[str], user: str = "", tell: TellDone = untold_done) -> list[Hypothesis]:
         """Recognise audio files of any length, in their order, with the user's adapter where there is one.

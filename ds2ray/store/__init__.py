@@ -7,12 +7,19 @@ from ds2ray.store.adapters import MAX_HISTORY, history, publish_adapter, read_ad
 from ds2ray.store.bases import (
     adopt_base,
     list_bases,
+    located_base,
     publish_base,
     read_base,
     read_base_record,
     read_complete_record,
 )
 from ds2ray.store.keys import shown_user, user_key, user_keys
+from ds2ray.store.language_models import (
+    LanguageModelRecord,
+    publish_language_model,
+    read_language_model,
+    read_language_model_record,
+)
 from ds2ray.store.records import AdapterPointer, BaseRecord
 from ds2ray.store.store import Store, server_outside
 from ds2ray.store.verify import sha256
@@ -21,16 +28,21 @@ __all__ = [
     "MAX_HISTORY",
     "AdapterPointer",
     "BaseRecord",
+    "LanguageModelRecord",
     "Store",
     "adopt_base",
     "history",
     "list_bases",
+    "located_base",
     "publish_adapter",
     "publish_base",
+    "publish_language_model",
     "read_adapter",
     "read_base",
     "read_base_record",
     "read_complete_record",
+    "read_language_model",
+    "read_language_model_record",
     "read_pointer",
     "rollback",
     "server_outside",

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from ds2ray.errors import ArtifactCorruptError, InputError
 from ds2ray.naming import named
+from ds2ray.store.language_models import adopt_language_model
 from ds2ray.store.layout import base_id_of, base_record_uri, base_uri, base_weights_uri, bases_uri, newest_base_uri
 from ds2ray.store.records import BaseRecord, read_record
 from ds2ray.store.store import Store
@@ -22,7 +23,7 @@ def publish_base(store: Store, weights: bytes, record: BaseRecord, *, make_newes
 
 def read_base_record(store: Store, base: str = "") -> BaseRecord:
     """A base's record alone; arguments and errors are those of `read_base`."""
-    return _read_base_record(store, base)[1]
+    return located_base(store, base)[1]
 
 
 def read_complete_record(store: Store, base: str = "") -> BaseRecord:
@@ -31,7 +32,7 @@ def read_complete_record(store: Store, base: str = "") -> BaseRecord:
     Raises:
         ArtifactCorruptError: the weights are missing, or have another size than those that were published.
     """
-    folder_uri, record = _read_base_record(store, base)
+    folder_uri, record = located_base(store, base)
     weights_uri = base_weights_uri(folder_uri)
     sizes = {info.uri: info.size_bytes for info in store.list_objects(folder_uri)}
     require_size(weights_uri, sizes.get(weights_uri), record.size_bytes)
@@ -39,10 +40,12 @@ def read_complete_record(store: Store, base: str = "") -> BaseRecord:
 
 
 def adopt_base(store: Store, folder_uri: str) -> None:
-    """Publish the base of another folder on the store's server in this store, where it is not there yet."""
+    """Publish the base of another folder on the store's server in this store, where it is not there yet, and with it
+    its language model, if it has one."""
     if read_base_record(store, folder_uri).base_id not in list_bases(store):
         record, weights = read_base(store, folder_uri)
         publish_base(store, weights, record)
+        adopt_language_model(store, record.base_id, folder_uri.rstrip("/"))
 
 
 def read_base(store: Store, base: str = "") -> tuple[BaseRecord, bytes]:
@@ -55,11 +58,12 @@ def read_base(store: Store, base: str = "") -> tuple[BaseRecord, bytes]:
         InputError: there is no such base; the message names those that there are.
         ArtifactCorruptError: the weights are missing or have changed since they were published.
     """
-    folder_uri, record = _read_base_record(store, base)
+    folder_uri, record = located_base(store, base)
     return record, read_verified(store, base_weights_uri(folder_uri), record.size_bytes, record.sha256)
 
 
-def _read_base_record(store: Store, base: str) -> tuple[str, BaseRecord]:
+def located_base(store: Store, base: str = "") -> tuple[str, BaseRecord]:
+    """The URI of a base's folder, and its record; arguments and errors are those of `read_base`."""
     base_id = base or _current_base_id(store)
     folder_uri = base_id.rstrip("/") if "/" in base_id else base_uri(store, base_id)
     record_uri = base_record_uri(folder_uri)

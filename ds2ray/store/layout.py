@@ -1,6 +1,7 @@
 """The layout of a store: every path below its root, each spelt once.
 
 <root>/bases/<base id>/model.safetensors, base.json        base.json last, then bases/current.json
+<root>/bases/<base id>/lm/<version>.arpa.gz, lm.json       its language model, lm.json last
 <root>/users/<user key>/<version>.safetensors              immutable, named by its content
 <root>/users/<user key>/current.json                       the pointer, last
 <root>/runs/<run id>/plan.parquet, summary.json            and outcomes/<part>.parquet, attempts/<cohort>.json
@@ -33,6 +34,16 @@ def base_record_uri(folder_uri: str) -> str:
 def base_weights_uri(folder_uri: str) -> str:
     """The weights in a base's folder."""
     return storage.join(folder_uri, "model.safetensors")
+
+
+def language_model_record_uri(folder_uri: str) -> str:
+    """The record of the language model in a base's folder."""
+    return storage.join(folder_uri, "lm", "lm.json")
+
+
+def language_model_uri(folder_uri: str, version: str) -> str:
+    """A version of the language model in a base's folder."""
+    return storage.join(folder_uri, "lm", f"{version}.arpa.gz")
 
 
 def base_id_of(uri: str) -> str:

@@ -42,6 +42,9 @@ ADAPTER = ("train=adapter_train", "train.manifest={train}", "train.base_model_pa
         ("transcribe", ["{train}", "output=heard.txt"], "output='heard.txt': the name must end in"),
         ("transcribe", ["manifest={test}", "base={folder}/none.pt"], "{folder}/none.pt: no such file; train a base"),
         ("transcribe", ["manifest={test}", "batch_s=0"], "batch_s=0.0 is not possible"),
+        ("transcribe", ["manifest={test}", "decode=lm"], "base {base_id} has no language model"),
+        ("transcribe", ["manifest={test}", "decode=beam", "decode.lexicon={folder}/none.txt"], "decode.lexicon="),
+        ("language_model", ["{folder}/none.txt"], "{folder}/none.txt: there is no such file"),
         ("prepare", ["{folder}/none", "output={folder}/packed"], "{folder}/none: "),
         ("demo", ["adapter.after_layer=9"], NO_PLACE.replace("1 rec", "2 rec").replace("0 to 1", "0 to 2")),
         ("demo", ["num_user_sentences=0"], "num_user_sentences=0 is not possible"),
@@ -52,6 +55,7 @@ def test_told_before_torch_and_ray(
 ) -> None:
     names = {
         "folder": str(tmp_path),
+        "base_id": random_base.base.base_id,
         "train": small_corpus.train_manifest,
         "test": small_corpus.test_manifest,
         "users": small_corpus.users_csv,

@@ -23,7 +23,8 @@ def comparison(before: str, after: str) -> Comparison:
 @pytest.fixture
 def rows() -> list[DemoRow]:
     better, worse = comparison("turn of a light", SAID), comparison(SAID, "turn on the night")
-    return [DemoRow("winston", 90.0, better, better, 7.25), DemoRow("fiona", 60.0, worse, better, 6.0)]
+    same = comparison("turn on a light", "turn on a light")
+    return [DemoRow("winston", 90.0, better, better, better, 7.25), DemoRow("fiona", 60.0, worse, same, better, 6.0)]
 
 
 def rows_of(rows: list[DemoRow]) -> dict[str, list[str]]:
@@ -37,7 +38,7 @@ def rows_of(rows: list[DemoRow]) -> dict[str, list[str]]:
 
 def test_the_last_line_holds_means_over_users_and_for_whom_errors_rose_beyond_chance(rows: list[DemoRow]) -> None:
     # one sentence is all that there is: drawn again and again, it always has more errors
-    assert result_line(rows, 164.6) == "demo: users=2 wer_before=25.0 wer_after=12.5 worse=1 seconds=165"
+    assert result_line(rows, 164.6) == "demo: users=2 wer_before=25.0 wer_after=12.5 wer_lm=12.5 worse=1 seconds=165"
 
 
 @pytest.mark.parametrize(
@@ -50,14 +51,18 @@ def test_a_rise_of_a_few_words_may_be_chance(risen: int, fallen: int, harmed: bo
     compared = Comparison(scores(*(s[0] for s in sentences)), scores(*(s[1] for s in sentences)))
     assert compared.harmed() == harmed
     assert compared.mark() == (" ⇈" if harmed else " ↑" if risen > fallen else "")
-    row = DemoRow("fiona", 60.0, comparison(SAID, SAID), compared, 1.0)
-    assert f"worse={int(harmed)} " in result_line([row], 1.0)  # with silence around them counts as well
+    same_errors = comparison(SAID, SAID)
+    for row in (
+        DemoRow("fiona", 60.0, same_errors, same_errors, compared, 1.0),  # with silence around them counts as well …
+        DemoRow("fiona", 60.0, same_errors, compared, same_errors, 1.0),  # … and so do those with a language model
+    ):
+        assert f"worse={int(harmed)} " in result_line([row], 1.0)
 
 
-def test_the_table_has_a_row_for_each_user_and_a_column_for_silence(rows: list[DemoRow]) -> None:
+def test_the_table_has_a_row_for_each_user_and_columns_for_the_language_model_and_silence(rows: list[DemoRow]) -> None:
     cells = rows_of(rows)
-    assert cells["winston"] == ["1.5", "50.0% → 0.0%", "50.0% → 0.0%", "23.5% → 0.0%", "7.2"]
-    assert cells["fiona"][1:3] == ["0.0% → 25.0% ⇈", "50.0% → 0.0%"]
+    assert cells["winston"] == ["1.5", *["50.0% → 0.0%"] * 3, "23.5% → 0.0%", "7.2"]
+    assert cells["fiona"][1:4] == ["0.0% → 25.0% ⇈", "25.0% → 25.0%", "50.0% → 0.0%"]
 
 
 def test_a_narrow_terminal_is_shown_words_alone_with_no_cell_broken(rows: list[DemoRow]) -> None:
@@ -79,4 +84,4 @@ def test_the_picture_is_a_png_that_shows_what_the_rows_say(rows: list[DemoRow]) 
 
 def test_a_user_without_errors_is_drawn_too() -> None:
     faultless = comparison(SAID, SAID)
-    assert gains_png([DemoRow("john", 60.0, faultless, faultless, 1.0)]).startswith(PNG_SIGNATURE)
+    assert gains_png([DemoRow("john", 60.0, faultless, faultless, faultless, 1.0)]).startswith(PNG_SIGNATURE)

@@ -21,7 +21,7 @@ from pages import PAGES, ROOT, Block, anchors, blocks, commands, inline_code, in
 from s3_server import S3Server
 
 from ds2ray.commands.demo import SILENCE_S
-from ds2ray.config import AdaptJob, DemoJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
+from ds2ray.config import AdaptJob, DemoJob, LanguageModelJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.demo.gains import Comparison, DemoRow, gains_table, result_line
 from ds2ray.metrics import Score
@@ -33,6 +33,7 @@ SCHEMAS = {
     "sweep_adapters": SweepJob,
     "prepare": PrepareJob,
     "transcribe": TranscribeJob,
+    "language_model": LanguageModelJob,
     "demo": DemoJob,
 }
 ADAPTING_IN_FULL = re.compile(r"^(?!.*(s3://|--dry-run)).*(adapt_users|sweep_adapters)", re.MULTILINE)
@@ -192,7 +193,7 @@ def test_the_tree_has_a_line_for_every_room() -> None:
 def test_the_readme_shows_what_the_demo_prints() -> None:
     shown_there = next(block.text for block in blocks(PAGES[0]) if "WER" in block.text)
     nothing = Comparison((Score(),), (Score(),))
-    row = DemoRow("winston", 90.0, nothing, nothing, 7.3)
+    row = DemoRow("winston", 90.0, nothing, nothing, nothing, 7.3)
     table = gains_table([row], SILENCE_S)
     assert str(table.title) in shown_there
     headings = re.findall(r"[┃] ([^┃]+?) +(?=┃)", shown_there.splitlines()[2])

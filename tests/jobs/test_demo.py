@@ -16,7 +16,8 @@ from ds2ray.store import Store, read_pointer
 pytestmark = [pytest.mark.process, pytest.mark.ray]
 
 LAST_LINE = re.compile(
-    r"demo: users=8 wer_before=(?P<before>[\d.]+) wer_after=(?P<after>[\d.]+) worse=(?P<worse>\d+) seconds=\d+"
+    r"demo: users=8 wer_before=(?P<before>[\d.]+) wer_after=(?P<after>[\d.]+) wer_lm=(?P<model>[\d.]+) "
+    r"worse=(?P<worse>\d+) seconds=\d+"
 )
 TOY = [
     "num_train_sentences=24",
@@ -78,5 +79,5 @@ def test_the_whole_way_and_again_without_work(watched: tuple[Path, Terminal], mo
     first, second = LAST_LINE.fullmatch(lines[-1]), LAST_LINE.fullmatch(again[-1])
     assert first is not None
     assert second is not None
-    assert first.group("before", "after", "worse") == second.group("before", "after", "worse")
+    assert first.group("before", "after", "model", "worse") == second.group("before", "after", "model", "worse")
     assert any("all 8 users unchanged" in line for line in again)

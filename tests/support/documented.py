@@ -35,6 +35,7 @@ SMALL: Mapping[str, tuple[str, ...]] = {
     "sweep_adapters": ("sweep.hidden_dims=[[4]]", "sweep.num_users=1", "adapt.num_epochs=1"),
     "transcribe": (),
     "prepare": (),
+    "language_model": (),
 }
 """Settings that are appended to the commands of each job, so that they take seconds."""
 

@@ -1,0 +1,53 @@
+"""The decoder of beam search: with nothing but the sound, with a lexicon, with a language model."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torchaudio.functional import forced_align
+
+from ds2ray.decoding.decoder import Decoded
+from ds2ray.decoding.fusion import Fusion, NoFusion
+from ds2ray.decoding.greedy import collapse
+from ds2ray.decoding.search import Found, search
+from ds2ray.text import BLANK_ID
+
+
+@dataclass(frozen=True)
+class Beam:
+    """The decoder that follows the `width` best prefixes of each row, and hears by a fusion what is likely to be said.
+
+    Shapes: B rows, T encoding frames of the longest, V size of the vocabulary.
+    """
+
+    fusion: Fusion = field(default_factory=NoFusion)
+    width: int = 32
+
+    def decode(self, log_probs: Tensor, lengths: Tensor) -> list[Decoded]:
+        """The best reading of each row, and the frames of its tokens; log_probs [B, T, V], lengths [B].
+
+        `score` is that of the path of the sound on which these frames lie, so that it compares with greedy's.
+        """
+        of_sound = log_probs.detach().float().cpu()
+        found = self._found(of_sound, lengths, 1)
+        return [aligned(row[: int(n)], of[0].token_ids) for row, n, of in zip(of_sound, lengths, found, strict=True)]
+
+    def n_best(self, log_probs: Tensor, lengths: Tensor, num_best: int) -> list[list[Found]]:
+        """The best readings of each row, best first, `num_best` at most and one at least, without their frames."""
+        return self._found(log_probs.detach().float().cpu(), lengths, num_best)
+
+    def _found(self, log_probs: Tensor, lengths: Tensor, num_best: int) -> list[list[Found]]:
+        return search(log_probs.numpy(), lengths.cpu().numpy(), self.fusion, max(self.width, num_best), num_best)
+
+
+def aligned(log_probs: Tensor, token_ids: list[int]) -> Decoded:
+    """Tokens on the frames of the best path that spells them: log_probs [T, V] on the CPU.
+
+    Raises:
+        ValueError: there are fewer frames than the tokens need.
+    """
+    if not token_ids:
+        return Decoded([], [], [], float(log_probs[:, BLANK_ID].mean()) if len(log_probs) else 0.0)
+    targets = torch.tensor([token_ids], dtype=torch.int32)
+    path, scores = forced_align(log_probs[None], targets, blank=BLANK_ID)
+    return collapse(path[0].numpy(), scores[0].numpy())
