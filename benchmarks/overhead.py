@@ -19,9 +19,11 @@ import torch
 
 from benchmarks.common import emit, say
 from ds2ray.cluster.cohort_trial import CohortTrial
+from ds2ray.cluster.cohort_work import CohortWork
 from ds2ray.cluster.fleet import train_cohorts
 from ds2ray.cluster.session import connected, room_for_trials
 from ds2ray.config import AdaptJob, AudioConfig, ClusterConfig, ModelConfig, TextConfig
+from ds2ray.fleet.cohort_task import FleetTask
 from ds2ray.fleet.cohorts import Room, cohort_size, pack_cohorts
 from ds2ray.fleet.plan import Change, Plan, UserPlan
 from ds2ray.model.building import build_model
@@ -43,12 +45,19 @@ NUM_UTTERANCES = 10
 UTTERANCE_S = 6.0
 
 
-class NoOpTrial(CohortTrial):
-    """A trial that reads its cohort and reports its users as any trial does, but trains nobody."""
+class NoOpWork(CohortWork):
+    """Work that reads its cohort and reports its users as any does, but trains nobody."""
 
     def results(self, users: Sequence[UserPlan]) -> Iterator[CohortResult]:
         for user in users:
             yield CohortResult(user.user_key, 0.0, len(user.utterances), reason="no-op")
+
+
+class NoOpTrial(CohortTrial):
+    """A trial with such work."""
+
+    def open_work(self, task: FleetTask) -> NoOpWork:
+        return NoOpWork(task)
 
 
 def measure(num_users: int = NUM_USERS) -> dict[str, object]:

@@ -8,11 +8,10 @@ that of the ceiling, on the users that both were trained for; `harmed` counts am
 """
 
 import argparse
-import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 
-from benchmarks.common import CACHE, emit, say
+from benchmarks.common import CACHE, emit, fresh_processes, say
 from benchmarks.full_tuning import FullRecipe
 from benchmarks.quality_work import (
     FullScore,
@@ -76,8 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     base_path = storage.absolute(args.base) if args.base else trained_base(args.cache, ordinary)
     users = speakers(args.cache, args.users, max(minutes), args.test_sentences, ordinary)
     said = tuple(read_manifest(ordinary.valid_manifest).utterances)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(args.workers, mp_context=context, initializer=one_thread) as pool:
+    with ProcessPoolExecutor(args.workers, mp_context=fresh_processes(), initializer=one_thread) as pool:
         setting = Setting(base_path, said, storage.absolute(args.cache))
         quality = Quality(setting, users, default, args.workers, pool)
         emit("quality", quality.compare(args, others, minutes, rates), args.save)

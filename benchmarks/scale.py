@@ -15,6 +15,8 @@ from ds2ray import storage
 from ds2ray.cluster.session import connected
 from ds2ray.config import AdaptConfig, AdapterConfig, ClusterConfig
 
+KINDS = ("workers", "raylets")
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -25,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--base", default="", help="… unless this model.pt is given")
     parser.add_argument("--after-layer", type=int, default=-1, help="the adapters' place; -1: after the last layer")
     parser.add_argument("--limit-users", type=int, default=8, help="users that each process of the limit trains")
-    parser.add_argument("--cluster-address", default="local", help="Ray's address; local: one for this run")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="what there is one of, and two")
+    parser.add_argument("--cluster-address", default="local", help="Ray's address for workers; local: one for this run")
     parser.add_argument("--cache", default=CACHE, help="keeps the users' speech between runs")
     parser.add_argument("--save", action="store_true", help="keep the line in benchmarks/results/")
     args = parser.parse_args(argv)
@@ -40,17 +43,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         task = Task(base_path, AdapterConfig(after_layer=args.after_layer), adapt)
         limit = hardware_limit(task, users[: args.limit_users], folder)
         say(f"two processes of one thread gain {limit:.2f} over one")
-        workers_s = by_workers(task, users, folder, ClusterConfig(address=args.cluster_address))
-        say(f"one worker {workers_s[0]:.0f} s, two {workers_s[1]:.0f} s")
-        raylets_s = measured_apart(by_raylets, task, users, folder).value
-        say(f"one raylet {raylets_s[0]:.0f} s, two {raylets_s[1]:.0f} s")
-    speedups = {"workers": workers_s[0] / workers_s[1], "raylets": raylets_s[0] / raylets_s[1]}
+        seconds: dict[str, list[float]] = {}
+        for kind in args.kinds:
+            if kind == "workers":
+                seconds[kind] = by_workers(task, users, folder, ClusterConfig(address=args.cluster_address))
+            else:
+                seconds[kind] = measured_apart(by_raylets, task, users, folder).value
+            say("{}: one {:.0f} s, two {:.0f} s".format(kind, *seconds[kind]))
+    speedups = {kind: one_s / two_s for kind, (one_s, two_s) in seconds.items()}
     fields = {
-        **{f"speedup_{what}": speedup for what, speedup in speedups.items()},
+        **{f"speedup_{kind}": speedup for kind, speedup in speedups.items()},
         "hardware_limit": limit,
-        "share_of_limit": {what: speedup / limit for what, speedup in speedups.items()},
-        "seconds_workers": workers_s,
-        "seconds_raylets": raylets_s,
+        "share_of_limit": {kind: speedup / limit for kind, speedup in speedups.items()},
+        **{f"seconds_{kind}": one_and_two for kind, one_and_two in seconds.items()},
         "users": args.users,
         "minutes": args.minutes,
         "epochs": args.epochs,

@@ -130,6 +130,11 @@ class Vocabulary:
     def _characters(self) -> frozenset[str]:
         return frozenset(self._ids)
 
+    @property
+    def space(self) -> int:
+        """The id of the space between words, or that of the blank where the vocabulary has none."""
+        return self._ids.get(" ", BLANK_ID)
+
     def __len__(self) -> int:
         """Number of tokens, the blank included: the model's num_classes."""
         return len(self.tokens)

@@ -1,9 +1,15 @@
-"""Addresses: a local path (`./store`, `/data`, `~/store`, `file:///my%20data`) or `scheme://place/path`."""
+"""Addresses: a local path (`./store`, `/data`, `~/store`, `file:///my%20data`) or `scheme://place/path`.
 
+An excerpt of a recording is addressed by `<URI>#t=<start>,<end>`, in seconds, as W3C Media Fragments URI 1.0 has it.
+"""
+
+import math
 import os
 import posixpath
+import re
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from ds2ray.errors import InputError
@@ -12,6 +18,43 @@ _LOCAL = ("file", "local")
 _FILE = "file://"  # after which names are percent-encoded (RFC 8089)
 _THIS_MACHINE = "localhost"
 _SAFE = "/!$&'()*+,;=:@~"  # may stand in the path of a URI as they are
+_SECONDS = r"\d+(?:\.\d+)?"
+_EXCERPT = re.compile(rf"(.+)#t=({_SECONDS}),({_SECONDS})?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A part of a recording, in seconds from its beginning."""
+
+    start_s: float
+    end_s: float = math.inf  # inf: the end of the recording
+
+    @property
+    def duration_s(self) -> float:
+        return round(self.end_s - self.start_s, 6)
+
+    def __str__(self) -> str:
+        """`12.5,15.75`, or `12.5,` up to the end."""
+        return f"{_plain(self.start_s)},{_plain(self.end_s) if math.isfinite(self.end_s) else ''}"
+
+
+def excerpt_uri(uri: str, excerpt: Excerpt) -> str:
+    """The address of a part of a recording, or of an excerpt, within which the times then count."""
+    recording, outer = recording_of(uri), excerpt_of(uri) or Excerpt(0.0)
+    start_s = outer.start_s + excerpt.start_s
+    return f"{recording}#t={Excerpt(start_s, min(outer.end_s, outer.start_s + excerpt.end_s))}"
+
+
+def excerpt_of(uri: str) -> Excerpt | None:
+    """The part of a recording that this address names; None where it names all of it."""
+    match = _EXCERPT.fullmatch(uri)
+    return Excerpt(float(match[2]), float(match[3] or math.inf)) if match else None
+
+
+def recording_of(uri: str) -> str:
+    """The address of the whole recording: that of the file."""
+    match = _EXCERPT.fullmatch(uri)
+    return match[1] if match else uri
 
 
 def protocol(uri: str) -> str:
@@ -81,3 +124,8 @@ def other_forms(uri: str) -> Iterator[str]:
 def _encoded(name: str, root_uri: str) -> str:
     """A name as it stands in addresses below a root: percent-encoded after `file://`."""
     return quote(name, safe=_SAFE, errors="surrogateescape") if root_uri.startswith(_FILE) else name
+
+
+def _plain(seconds: float) -> str:
+    """Microseconds at most, and no more digits than are wanted."""
+    return f"{seconds:.6f}".rstrip("0").rstrip(".")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ds2ray.demo.corpus import DemoCorpus
     from ds2ray.model.weights import Base
+    from ds2ray.tables.manifest import Utterance
 
 # How long an example takes depends on the machine; examples are the same in every run.
 hypothesis.settings.register_profile("ds2ray", deadline=None, derandomize=True)
@@ -114,6 +115,24 @@ def trained_base(tmp_path_factory: pytest.TempPathFactory) -> "TrainedBase":
     from base_training import train_toy_base
 
     return train_toy_base(tmp_path_factory.mktemp("toy-base"))
+
+
+@pytest.fixture(scope="session")
+def spoken_base() -> "Base":
+    """A base that has learned the demo's commands in its ordinary voices; not to be changed."""
+    from ds2ray.model.files import load_model_file
+
+    return load_model_file(str(Path(__file__).parent / "fixtures" / "spoken" / "model.pt"))
+
+
+@pytest.fixture(scope="session")
+def commands(small_corpus: "DemoCorpus") -> "list[Utterance]":
+    """Sentences of the demo's ordinary voices, in the vocabulary of the spoken base."""
+    from ds2ray.tables.manifest import read_manifest
+
+    return [
+        u for uri in (small_corpus.train_manifest, small_corpus.valid_manifest) for u in read_manifest(uri).utterances
+    ]
 
 
 @pytest.fixture

@@ -40,6 +40,11 @@ def test_normalises(transcript: str, expected: str) -> None:
     assert normalise(transcript, TextConfig()) == expected
 
 
+@pytest.mark.parametrize(("tokens", "space"), [("ab", 0), ("a b", 2)])
+def test_a_vocabulary_without_a_space_has_the_blank_in_its_place(tokens: str, space: int) -> None:
+    assert Vocabulary.from_tokens(tokens, TextConfig()).space == space
+
+
 def test_case_and_punctuation_stay_where_configured() -> None:
     config = TextConfig(lower_case=False, strip_punctuation=False)
     assert normalise("  Stop,  “NOW”! Don’t. ", config) == "Stop, “NOW”! Don’t."

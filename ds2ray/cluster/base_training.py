@@ -4,27 +4,24 @@ import math
 import os
 import shutil
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, cast
 
 import ray.train
 import torch
-from ray.exceptions import RayError
 from ray.train.torch import get_device
 from ray.train.v2.api.callback import UserCallback
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.exceptions import TrainingFailedError
 from ray.train.v2.api.result import Result
 from ray.train.v2.torch.torch_trainer import TorchTrainer
-from ray.util.queue import Queue
 
 from ds2ray import display, storage
+from ds2ray.cluster.exchange import asking, exchanging, told_to_stop
 from ds2ray.cluster.progress import our_error
-from ds2ray.cluster.session import beside_driver, cluster_gpus, connected
-from ds2ray.cluster.stopping import StopFlag, asking, stop_on_signal, told_to_stop
+from ds2ray.cluster.session import cluster_gpus, connected
 from ds2ray.config import ClusterConfig
 from ds2ray.display.doing import Doing
 from ds2ray.errors import Ds2RayError, StorageError
@@ -35,6 +32,7 @@ from ds2ray.store import Store
 from ds2ray.training.base.board import Board
 from ds2ray.training.base.loop import train_base
 from ds2ray.training.base.reports import EpochReport, Observer, Progress
+from ds2ray.training.base.stopping import stop_on_signal
 from ds2ray.training.base.task import BaseTask
 
 MODEL_FILE = "model.pt"
@@ -50,6 +48,14 @@ RAY_SETTINGS = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
 """Settings of Ray Train, for variables that the environment does not set."""
+
+LEFT_OUT = (
+    # asks the dashboard, which local clusters lack, every second; placement groups end with the job anyway
+    "PlacementGroupCleanerCallback",
+    # a process, seconds to start, for Ray Data's datasets, of which training has none
+    "DatasetsCallback",
+)
+"""Ray Train's callbacks that training goes without."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +94,13 @@ def train_on_ray(task: BaseTask, store: Store, cluster: ClusterConfig) -> Finish
             return _train_and_publish(task, store, device, 0, _tell, display.is_live(), asked.is_set)
     for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
-    with connected(cluster), _shown() as queue:
+    with connected(cluster), exchanging(_tell) as exchange:
         use_gpu = cluster_gpus() > 0
         resources = {"CPU": cluster.cpus_per_worker}
         if use_gpu:
             resources["GPU"] = cluster.gpus_per_worker
         # Ray's own state of a run is a cache: our checkpoints and the published base are what counts
         ray_state_dir = tempfile.mkdtemp(prefix="ds2ray-train-")
-        flag = StopFlag.options(scheduling_strategy=beside_driver()).remote()  # type: ignore[attr-defined]
         elastic = (cluster.min_workers, cluster.num_workers)
         try:
             trainer = _Trainer(
@@ -103,8 +108,7 @@ def train_on_ray(task: BaseTask, store: Store, cluster: ClusterConfig) -> Finish
                 # by reference: the configuration itself is written to Ray's logs
                 train_loop_config={
                     "settings": ray.put((task, store, storage.current_server())),
-                    "news": queue,
-                    "stop": flag,
+                    "exchange": exchange,
                     "num_workers": cluster.num_workers,
                     "is_live": display.is_live(),
                 },
@@ -122,7 +126,7 @@ def train_on_ray(task: BaseTask, store: Store, cluster: ClusterConfig) -> Finish
                 ),
             )
             display.doing("starting workers")
-            with stop_on_signal(lambda: told_to_stop(flag), display.say):
+            with stop_on_signal(lambda: told_to_stop(exchange), display.say):
                 result = cast(Result, trainer.fit())
         except TrainingFailedError as error:
             raise our_error(error) or Ds2RayError(f"training failed on the workers: {error}") from error
@@ -133,13 +137,11 @@ def train_on_ray(task: BaseTask, store: Store, cluster: ClusterConfig) -> Finish
 
 
 class _Trainer(TorchTrainer):
-    """TorchTrainer without two of its parts, which fail or harm where the job has started its cluster itself."""
+    """TorchTrainer without the parts that fail where the job has started its cluster itself, or that serve nobody."""
 
     def _create_default_callbacks(self) -> list[Any]:
-        # the cleaner asks the dashboard, which local clusters lack, and complains every second; placement groups end
-        # with the job anyway
         callbacks: list[Any] = super()._create_default_callbacks()
-        return [callback for callback in callbacks if type(callback).__name__ != "PlacementGroupCleanerCallback"]
+        return [callback for callback in callbacks if type(callback).__name__ not in LEFT_OUT]
 
     def _register_sigint_handler(self, controller: Any) -> None:
         """Ctrl-C unwinds this process like SIGTERM; Ray's own handler would end it with exit code 0."""
@@ -155,27 +157,6 @@ class _StopAtOurErrors(UserCallback):
                 raise error
 
 
-@contextmanager
-def _shown() -> Iterator[Queue]:
-    """A queue of the workers' lines and progress, which this process shows: without the prefixes of Ray's own logs."""
-    queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": beside_driver()})
-
-    def show() -> None:
-        with suppress(RayError):  # the main thread, which waits for the workers, raises the same error
-            while (news := queue.get()) is not None:
-                _tell(news)
-
-    thread = threading.Thread(target=show, daemon=True)
-    thread.start()
-    try:
-        yield queue
-    finally:
-        with suppress(RayError):  # must not hide the error that ended the training
-            queue.put(None)
-        thread.join()
-        queue.shutdown()
-
-
 def _tell(news: "str | Doing") -> None:
     """Show a line that stays, or progress."""
     if isinstance(news, Doing):
@@ -189,10 +170,14 @@ def _worker(config: dict[str, Any]) -> FinishedBase:
     task, store, outside = ray.get(config["settings"])
     context = ray.train.get_context()
     rank, started, wanted = context.get_world_rank(), context.get_world_size(), config["num_workers"]
-    tell = config["news"].put
+    exchange = config["exchange"]
+
+    def tell(news: str | Doing) -> None:
+        ray.get(exchange.put.remote(news))
+
     if rank == 0 and started < wanted:
         tell(f"training with {started} of {wanted} workers: the cluster has no room for more")
-    with storage.using(outside), asking(config["stop"]) as stopped:
+    with storage.using(outside), asking(exchange) as stopped:
         return _train_and_publish(task, store, get_device(), rank, tell, config["is_live"], stopped)
 
 

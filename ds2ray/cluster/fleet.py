@@ -10,11 +10,12 @@ import ray
 from ray import tune
 
 from ds2ray.cluster.cohort_queue import CohortByCohort, ForgetfulScheduler, NoTrialProgress
-from ds2ray.cluster.cohort_trial import CohortTrial, FleetTask
+from ds2ray.cluster.cohort_trial import CohortTrial
 from ds2ray.cluster.progress import FleetProgress, our_error, told
 from ds2ray.cluster.session import cluster_gpus, quiet_tune, room_for_trials
 from ds2ray.config import AdaptJob
 from ds2ray.errors import StorageError
+from ds2ray.fleet.cohort_task import FleetTask
 from ds2ray.fleet.plan import Plan
 from ds2ray.fleet.settling import CohortStarts
 from ds2ray.fleet.tally import Tally

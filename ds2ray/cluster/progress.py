@@ -12,9 +12,9 @@ from ray.exceptions import RayActorError
 from ray.tune import Callback
 
 from ds2ray import display
-from ds2ray.cluster.cohort_trial import CohortStart
 from ds2ray.errors import Ds2RayError, StorageError
 from ds2ray.fleet.attempts import Patience
+from ds2ray.fleet.cohort_task import CohortStart
 from ds2ray.fleet.tally import CohortSoFar, Tally
 from ds2ray.progress import paced
 from ds2ray.store.outcomes import Status

@@ -14,7 +14,7 @@ from ray import tune
 
 from ds2ray import display
 from ds2ray.cluster.session import cluster_gpus, quiet_tune
-from ds2ray.config import AdaptConfig, SweepJob
+from ds2ray.config import AdaptConfig, DataConfig, SweepJob
 from ds2ray.errors import InputError, TrainingDivergedError
 from ds2ray.fleet.sweep import SweepPoint, SweepRow
 from ds2ray.metrics import Score
@@ -32,10 +32,17 @@ log = logging.getLogger(__name__)
 
 
 def _encode(
-    base: Base, users: Sequence[Manifest], after_layer: int, adapt: AdaptConfig, outside: Server
+    base: Base, users: Sequence[Manifest], after_layer: int, adapt: AdaptConfig, data: DataConfig, outside: Server
 ) -> list[UserSpeech]:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    encoder = Encoder(base, after_layer, adapt.encode_batch_s, device, adapt.precision)
+    encoder = Encoder(
+        base,
+        after_layer,
+        adapt.encode_batch_s,
+        device="cuda" if torch.cuda.is_available() else "cpu",
+        precision=adapt.precision,
+        max_duration_s=data.max_duration_s,
+        segment_long=data.segment_long,
+    )
     with using(outside):
         speeches = encode_users(encoder, {user_key(user.user_id): user.utterances for user in users}, adapt)
     for speech in speeches:
@@ -50,7 +57,7 @@ def try_points(job: SweepJob, base: Base, users: Sequence[Manifest], points: Seq
     gpus = job.adapt.gpus_per_trial if cluster_gpus() > 0 else 0.0
     encode = ray.remote(num_cpus=job.adapt.cpus_per_trial, num_gpus=gpus)(_encode)
     base_ref = ray.put(base)
-    encoded_ref = encode.remote(base_ref, users, job.adapter.after_layer, job.adapt, current_server())
+    encoded_ref = encode.remote(base_ref, users, job.adapter.after_layer, job.adapt, job.data, current_server())
     trainable = tune.with_resources(
         tune.with_parameters(_trial, shared=(base_ref, encoded_ref, list(points), job.adapt)),
         {"cpu": job.adapt.cpus_per_trial, "gpu": gpus},

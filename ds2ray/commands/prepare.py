@@ -1,6 +1,5 @@
 """jobs/prepare.py: read a corpus, check it, pack what is new or changed, and say what was left out."""
 
-import hashlib
 import math
 import time
 from collections import Counter
@@ -10,12 +9,13 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from ds2ray import display, storage
+from ds2ray.commands.long_recordings import LongRecordings, open_long_recordings
 from ds2ray.config import AudioConfig, BadRows, PackBy, PrepareJob, ProbeAudio
 from ds2ray.corpora.corpus import Corpus, audio_objects, read_corpus
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.naming import typed
 from ds2ray.packs.dropped import causes_table, dropped_rows, write_dropped
-from ds2ray.packs.layout import Member, Pack, packs_by_shard, packs_by_user
+from ds2ray.packs.layout import Pack, member_of, packs_by_shard, packs_by_user
 from ds2ray.packs.ledger import Ledger, Packed, superseded
 from ds2ray.packs.making import Made, make_pack, make_packs
 from ds2ray.packs.tables import FOLDER, named_packs, shard_of_utterance, write_manifest, write_users
@@ -23,7 +23,7 @@ from ds2ray.progress import INTERVAL_S, duration_text
 from ds2ray.storage import ObjectInfo
 from ds2ray.store import Store, server_outside
 from ds2ray.store.lease import held
-from ds2ray.tables.manifest import Manifest, Utterance
+from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.problems import Problem, require_rows
 from ds2ray.tables.validation import DURATION_CORRECTED, refuse, validate_many
@@ -44,6 +44,7 @@ class Packing:
     num_written: int = 0
     durations_corrected: int = 0
     mixed: Counter[str] = field(default_factory=Counter)
+    long: LongRecordings | None = None
 
     def add(self, made: Made) -> None:
         self.problems += made.problems
@@ -125,12 +126,15 @@ def _plan(job: PrepareJob, output_uri: str, corpus: Corpus) -> Packing:
     objects = audio_objects(corpus)
     manifests = _checked(corpus, job, objects)
     problems = [problem for manifest in manifests for problem in manifest.problems]
-    members = (_member(u, m.uri, objects) for m in manifests for u in m.utterances)
-    settings = {
+    members = (member_of(u, m.uri, objects) for m in manifests for u in m.utterances)
+    settings: dict[str, object] = {
         "min_duration_s": job.data.min_duration_s,
         "max_duration_s": job.data.max_duration_s,
         "decode_audio": job.prepare.decode_audio,
     }
+    long = open_long_recordings(job)
+    if long:
+        settings["segment_long"] = long.base.fingerprint
     if job.prepare.by is PackBy.user:
         packs, rejected = packs_by_user(members, settings)
     else:
@@ -139,7 +143,7 @@ def _plan(job: PrepareJob, output_uri: str, corpus: Corpus) -> Packing:
     problems += rejected
     refuse(problems, job.data, corpus.uri)
     corrected = sum(manifest.conversions.get(DURATION_CORRECTED, 0) for manifest in manifests)
-    return Packing(packs, problems, durations_corrected=corrected)
+    return Packing(packs, problems, durations_corrected=corrected, long=long)
 
 
 def _checked(corpus: Corpus, job: PrepareJob, objects: Mapping[str, ObjectInfo | None]) -> list[Manifest]:
@@ -150,15 +154,14 @@ def _checked(corpus: Corpus, job: PrepareJob, objects: Mapping[str, ObjectInfo |
     data = job.data
     if data.bad_audio is BadRows.drop and not job.dry_run:
         data = replace(data, probe_audio=ProbeAudio.none, min_duration_s=0.0, max_duration_s=math.inf)
-    return validate_many(corpus.manifests, data=data, audio=AudioConfig(), vocabulary=None, objects=objects)
-
-
-def _member(utterance: Utterance, manifest_uri: str, objects: Mapping[str, ObjectInfo | None]) -> Member:
-    audio = utterance.audio
-    if isinstance(audio, bytes):
-        return Member(utterance, manifest_uri, len(audio), hashlib.sha256(audio).hexdigest())
-    info = objects.get(audio)
-    return Member(utterance, manifest_uri, info.size_bytes if info else 0, info.version_tag if info else "")
+    return validate_many(
+        corpus.manifests,
+        data=data,
+        audio=AudioConfig(),
+        vocabulary=None,
+        objects=objects,
+        has_aligner=bool(job.prepare.base),
+    )
 
 
 def _take_unchanged(work: Packing, ledger: Ledger) -> list[Pack]:
@@ -183,7 +186,8 @@ def _make(
     with ThreadPoolExecutor(job.prepare.threads) as readers:
 
         def make(pack: Pack) -> Made:
-            return make_pack(pack, ledger.folder_uri, ledger.packs, job.data, job.prepare.decode_audio, readers)
+            cut = work.long.cut if work.long else None
+            return make_pack(pack, ledger.folder_uri, ledger.packs, job.data, job.prepare.decode_audio, readers, cut)
 
         making = make_packs(
             to_make,
@@ -269,7 +273,11 @@ def _print_result(work: Packing, num_rows: int, dropped_uri: str) -> None:
     num_packed = sum(packed.num_utterances for packed in work.packed)
     hours = sum(packed.speech_s for packed in work.packed) / 3600
     same = len(work.packed) - work.num_unchanged - work.num_written
-    display.say(f"rows: {num_rows} read = {num_packed} packed ({hours:.2f} h) + {len(rows)} left out")
+    if work.long:
+        display.say(f"rows: {num_rows} read, {len(rows)} left out; {num_packed} utterances packed ({hours:.2f} h)")
+        display.say(work.long.summary())
+    else:
+        display.say(f"rows: {num_rows} read = {num_packed} packed ({hours:.2f} h) + {len(rows)} left out")
     display.say(f"packs: {work.num_written} written, {same} with the content they had, {work.num_unchanged} unchanged")
     empty = len(work.packs) - len(work.packed)
     if empty:

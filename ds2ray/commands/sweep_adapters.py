@@ -16,7 +16,7 @@ from ds2ray.fleet.sweep import sweep_points
 from ds2ray.naming import typed
 from ds2ray.store import Store, read_base_record, server_outside
 from ds2ray.tables.manifest import Manifest
-from ds2ray.tables.users import Fleet, read_fleet, read_manifests, usable_users
+from ds2ray.tables.users import Fleet, num_expected, read_fleet, read_manifests, usable_users
 from ds2ray.tables.users_table import user_rows
 
 
@@ -66,7 +66,7 @@ def _sample(job: SweepJob, fleet: Fleet, base: BaseSettings) -> list[Manifest]:
 
     def enough(users: Sequence[Manifest]) -> list[Manifest]:
         checked = usable_users(users, data=job.data, shape=base.shape, vocabulary=base.vocabulary)
-        return [user for user in checked if len(user.utterances) >= least]
+        return [user for user in checked if num_expected(user.utterances, job.data) >= least]
 
     known = enough(fleet.users)
     sealed = fleet.table.rows.filter(pc.greater_equal(fleet.table.rows["num_utterances"], least))

@@ -66,7 +66,8 @@ def _train(job: TrainJob, store: Store) -> int:
     start = _open_start(job, start_from) if start_from else None
     shape = start.model.shape if start else shape_of(job.model, job.audio)
     text = start.vocabulary.config if start else job.text
-    data = usable_data(tables, job.train, job.data, text, shape, start.vocabulary if start else None)
+    vocabulary, tell = start.vocabulary if start else None, display.telling("reading")
+    data = usable_data(tables, job.train, job.data, text, shape, vocabulary, start, tell)
     _say_data(mode, data, job.data.silence_rows)
     if job.dry_run:
         return 0

@@ -16,6 +16,7 @@ from ds2ray.training.adapters.split import OWN_MANIFEST
 from ds2ray.training.base.sources import TrainingData
 from ds2ray.training.optim import build_optimizer
 from ds2ray.training.seeds import derive_seed
+from ds2ray.uris import recording_of
 
 
 def train_one_adapter(job: TrainJob, store: Store, base: Base, data: TrainingData) -> int:
@@ -58,7 +59,7 @@ def publish_one_adapter(job: TrainJob, store: Store, base: Base, fit: AdapterFit
     if reason:
         return f"not published in {store}: {reason}"
     utterances = [*data.train, *data.valid]
-    objects = storage.stat_many(u.audio for u in utterances if isinstance(u.audio, str))
+    objects = storage.stat_many(recording_of(u.audio) for u in utterances if isinstance(u.audio, str))
     ensure_base(store, base, run_id=job.train.base_model_path)
     pointer = publish_adapter(
         store,

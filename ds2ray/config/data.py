@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from ds2ray.config.fields import Choice, require, setting
 
+LEAST_SEGMENT_S = 2.0
+"""Shorter segments leave no room for a pause to cut at."""
+
 
 class UnknownCharacters(Choice):
     refuse = "refuse", "the utterance cannot be used; see bad_audio"
@@ -28,6 +31,11 @@ class DataConfig:
 
     min_duration_s: float = setting(0.1, "shorter audio is bad")
     max_duration_s: float = setting(30.0, "longer audio is bad; inf: none is", may_be_infinite=True)
+    segment_long: bool = setting(
+        False,
+        "longer audio is cut at its pauses, where a base can align its transcript: the base that is adapted or fine-"
+        "tuned, in packing that of prepare.base; segments are no longer than data.max_duration_s",
+    )
     unknown_characters: UnknownCharacters = setting(UnknownCharacters.refuse, "characters that the vocabulary lacks")
     bad_rows: BadRows = setting(
         BadRows.refuse, "table rows that cannot be read: missing or malformed cells, duplicate ids"
@@ -51,6 +59,9 @@ class DataConfig:
     def __post_init__(self) -> None:
         allowed = "above data.min_duration_s, which is at least 0"
         require(0 <= self.min_duration_s < self.max_duration_s, "data.max_duration_s", self.max_duration_s, allowed)
+        allowed = f"at least {LEAST_SEGMENT_S:g} with data.segment_long=true"
+        long_enough = not self.segment_long or self.max_duration_s >= LEAST_SEGMENT_S
+        require(long_enough, "data.max_duration_s", self.max_duration_s, allowed)
         require(_is_encoding(self.encoding), "data.encoding", self.encoding, "utf-8, cp949, utf-16, cp1252 …, or empty")
         require(0 <= self.silence_rows <= 1, "data.silence_rows", self.silence_rows, "0 to 1")
 

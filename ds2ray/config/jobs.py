@@ -7,7 +7,7 @@ from ds2ray.config.adapt import AdaptConfig
 from ds2ray.config.adapter import AdapterConfig
 from ds2ray.config.audio import AudioConfig
 from ds2ray.config.cluster import ClusterConfig
-from ds2ray.config.data import DataConfig
+from ds2ray.config.data import LEAST_SEGMENT_S, DataConfig
 from ds2ray.config.fields import Choice, require, require_finite, setting
 from ds2ray.config.model import ModelConfig
 from ds2ray.config.prepare import PrepareConfig
@@ -16,8 +16,8 @@ from ds2ray.config.sweep import SweepConfig
 from ds2ray.config.text import DecodeConfig, LanguageModelConfig, TextConfig
 from ds2ray.config.train import TrainConfig
 
-SEGMENT_S = (2.0, 600.0)
-"""Less leaves no room for a pause to cut at, and more no room in memory for a batch."""
+SEGMENT_S = (LEAST_SEGMENT_S, 600.0)
+"""More leaves no room in memory for a batch."""
 
 
 def require_segment_s(max_segment_s: float) -> None:

@@ -30,6 +30,11 @@ class PrepareConfig:
     format: CorpusFormat = setting(CorpusFormat.auto, "format of the corpus")
     by: PackBy = setting(PackBy.user, "one file per user, or shards")
     user_id: str = setting("", "user of the speech, where the corpus names no speaker")
+    base: str = setting(
+        "",
+        "base that aligns the transcripts of long recordings, with data.segment_long=true: its id in storage.root, or "
+        "the URI of a base folder or model.pt",
+    )
     audio_root: str = setting(
         "", "KoSpeech, KsponSpeech, Kaldi: the folder that audio paths start from; empty: that of the table"
     )

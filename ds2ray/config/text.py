@@ -44,6 +44,7 @@ class LanguageModelConfig:
     )
 
     def __post_init__(self) -> None:
+        require(self.unit in tuple(LanguageModelUnit), "lm.unit", self.unit, "a LanguageModelUnit is wanted")
         require(0 <= self.order <= MAX_ORDER, "lm.order", self.order, f"0 to {MAX_ORDER}")
         rising = sorted(self.min_counts) == list(self.min_counts) and all(count >= 1 for count in self.min_counts)
         require(rising, "lm.min_counts", list(self.min_counts), "whole numbers from 1 on that do not fall, as [1,2]")
@@ -76,6 +77,7 @@ class DecodeConfig:
     unknown_score: float = setting(-8.0, "added for a word that neither the language model nor the lexicon knows")
 
     def __post_init__(self) -> None:
+        require(self.decoder in tuple(DecoderKind), "decode.decoder", self.decoder, "a DecoderKind is wanted")
         if self.decoder is DecoderKind.greedy:
             refuse_foreign(self, "decode", ("decoder",), "greedy decoding, unlike decode=beam and decode=lm,")
         elif not self.language_model:

@@ -24,6 +24,7 @@ from ds2ray.tables.formats import table_format
 from ds2ray.tables.manifest import READ_COLUMNS, Manifest, manifest_of
 from ds2ray.tables.rows import read_rows
 from ds2ray.tables.users import read_users
+from ds2ray.uris import recording_of
 
 _FORMATS_OF_TREES = (
     *(CorpusFormat.auto, CorpusFormat.librispeech, CorpusFormat.folder),
@@ -156,7 +157,8 @@ def _with_user(manifest: Manifest, user_id: str) -> Manifest:
 
 
 def audio_objects(corpus: Corpus) -> dict[str, ObjectInfo | None]:
-    """Size and date of all audio that utterances name by URI; None where it is missing."""
-    wanted = {u.audio for manifest in corpus.manifests for u in manifest.utterances if isinstance(u.audio, str)}
+    """Size and date of all files of audio that utterances name; None where one is missing."""
+    audio = (u.audio for manifest in corpus.manifests for u in manifest.utterances)
+    wanted = {recording_of(each) for each in audio if isinstance(each, str)}
     known: dict[str, ObjectInfo | None] = {uri: info for uri, info in corpus.objects.items() if uri in wanted}
     return known | storage.stat_many(sorted(wanted - known.keys()))

@@ -1,5 +1,6 @@
 """Kaldi's data folders: `wav.scp`, `text` and, where they are there, `utt2spk` and `segments`."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,10 +9,12 @@ from ds2ray import storage
 from ds2ray.corpora.listing import encoding_notes, plain_form
 from ds2ray.errors import InputError
 from ds2ray.tables.encodings import Text, read_text
-from ds2ray.tables.manifest import CUT_IT, PART_OF_RECORDING, Manifest, Utterance, with_ids
+from ds2ray.tables.manifest import Manifest, Utterance, with_ids
 from ds2ray.tables.problems import Problem, ProblemKind, shown
+from ds2ray.uris import Excerpt, excerpt_uri
 
 WAV_SCP, TEXT, UTT2SPK, SEGMENTS = "wav.scp", "text", "utt2spk", "segments"
+_TO_THE_END = -1
 _IN_ARCHIVE = re.compile(r".+:\d+")
 
 
@@ -26,8 +29,8 @@ class _Entry:
 def read_kaldi(folder_uri: str, audio_root: str = "", encoding: str = "") -> list[Manifest]:
     """A data folder: `wav.scp` names the audio, `text` says what is spoken, `utt2spk` by whom.
 
-    Commands in `wav.scp`, which end in `|`, are never executed: their rows are problems, as are places in archives,
-    and utterances that `segments` cuts out of longer recordings.
+    Commands in `wav.scp`, which end in `|`, are never executed: their rows are problems, as are places in archives.
+    `segments` says which part of which recording an utterance is.
 
     Args:
         audio_root: the folder that relative paths start from; empty: the data folder.
@@ -58,7 +61,12 @@ def read_kaldi(folder_uri: str, audio_root: str = "", encoding: str = "") -> lis
             place = (table, line, ProblemKind.row, "audio", shown(value))
             manifest.problems.append(Problem(*place, *(fault or ("", "")), key, speaker))
             continue
-        utterances.append(Utterance(key, speaker, storage.resolve(entry.value, root), None, said[key].value, line))
+        audio, duration_s = storage.resolve(entry.value, root), None
+        excerpt = _excerpt(segment) if segment else None
+        if excerpt:
+            audio = excerpt_uri(audio, excerpt)
+            duration_s = excerpt.duration_s if math.isfinite(excerpt.end_s) else None
+        utterances.append(Utterance(key, speaker, audio, duration_s, said[key].value, line))
     known = recordings if texts[SEGMENTS] is None else segments
     manifest.problems += [
         _problem_of_text(storage.join(folder_uri, TEXT), key, entry) for key, entry in said.items() if key not in known
@@ -89,9 +97,30 @@ def _fault_of(entry: _Entry | None, segment: _Entry | None) -> tuple[str, str] |
         return "is standard input, which has no place in a table", "name a file"
     if _IN_ARCHIVE.fullmatch(entry.value):
         return "is a place in an archive", "write the recordings as files (Kaldi: wav-copy), and name these"
-    if segment is not None and segment.value.split(" ")[1:] not in (["0", "-1"], ["0.0", "-1"], ["0.00", "-1"]):
-        return PART_OF_RECORDING, f"{CUT_IT} (Kaldi: utils/data/extract_wav_segments_data_dir.sh)"
+    if segment is not None:
+        try:
+            _excerpt(segment)
+        except ValueError as error:
+            return str(
+                error
+            ), f"write `<utterance> <recording> <start> <end>` with seconds, {_TO_THE_END} as the last end"
     return None
+
+
+def _excerpt(segment: _Entry) -> Excerpt | None:
+    """The part of its recording that a line of `segments` names; None: all of it. Raises ValueError for none."""
+    times = segment.value.split(" ")[1:]
+    if len(times) != 2:
+        raise ValueError(f"{len(times)} times, and a start and an end are wanted")
+    try:
+        start_s, end_s = map(float, times)
+    except ValueError:
+        raise ValueError("start or end is not a number") from None
+    if end_s == _TO_THE_END:
+        end_s = math.inf
+    if not (0 <= start_s < end_s and math.isfinite(start_s)):
+        raise ValueError("does not begin before it ends")
+    return Excerpt(start_s, end_s) if start_s > 0 or math.isfinite(end_s) else None
 
 
 def _problem_of_text(uri: str, key: str, entry: _Entry) -> Problem:

@@ -115,9 +115,15 @@ class WordFusion:
         """
         if " " not in vocabulary.tokens:
             raise InputError("the base's vocabulary has no space, so that it hears no words; use a model of tokens")
-        encoded = [(word, *vocabulary.encode_and_tell(word)) for word in words]
-        spelt = [(word, token_ids) for word, token_ids, unknown in encoded if token_ids and not unknown]
-        self.unwritable = [word for word, token_ids, unknown in encoded if unknown or not token_ids]
+        self._space = vocabulary.tokens.index(" ")
+        spelt: list[tuple[str, list[int]]] = []
+        self.unwritable: list[str] = []
+        for word in words:
+            token_ids, unknown = vocabulary.encode_and_tell(word)
+            if unknown or not token_ids or self._space in token_ids:  # as in ice-cream, which is two words here
+                self.unwritable.append(word)
+            else:
+                spelt.append((word, token_ids))
         if words and not spelt:
             shown = ", ".join(map(repr, words[:5]))
             raise InputError(
@@ -125,7 +131,6 @@ class WordFusion:
             )
         self.model, self.weight = model, weight
         self.lexicon = Lexicon.of([ids for _, ids in spelt], len(vocabulary))
-        self._space = vocabulary.tokens.index(" ")
         # by index of a word in the lexicon, and at the end, which OUTSIDE means, of an unknown one
         names = [*(word for word, _ in spelt), ""]
         self._ids = np.array([model.ids.get(name, UNKNOWN_ID) if model else UNKNOWN_ID for name in names])

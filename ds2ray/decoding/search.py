@@ -4,10 +4,11 @@ Hannun et al., 2014, "First-pass large vocabulary continuous speech recognition 
 algorithm 1: the paths that spell the same prefix are summed. numpy does each frame's work for the whole batch, so that
 a batch of 32 rows takes little longer than one.
 
-Shapes: B rows, T encoding frames of the longest, V size of the vocabulary, W prefixes kept per row, P prefixes
-of all rows, K tokens tried after each, S numbers of a fusion's state.
+Shapes: B rows, T encoding frames of the longest, V size of the vocabulary, P prefixes of all rows,
+K tokens tried after each, S numbers of a fusion's state.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,19 +54,21 @@ def search(
     frames, num_frames = _without_sure_blanks(log_probs, lengths)
     tokens = _likeliest(frames, min(MAX_TOKENS, frames.shape[2] - 1))
     order = np.argsort(-num_frames, kind="stable")  # rows that are at their end are the last ones
-    prefixes, history = _Prefixes.empty(len(order), fusion), _History()
-    found: dict[int, list[Found]] = {}
+    prefixes, history = _Prefixes.empty(fusion.start(len(order))[order]), _History()
+    ended: list[_Prefixes] = []
     for t in range(frames.shape[1] + 1):
         num_rows = np.count_nonzero(num_frames > t)
         going_on = np.searchsorted(prefixes.row, num_rows)
         if going_on < len(prefixes):
-            ended = _finished(prefixes[going_on:], fusion, num_best, history)
-            found.update(zip(order[num_rows:].tolist(), ended, strict=False))
+            ended.append(_ended(prefixes[going_on:], fusion, num_best))
             prefixes = prefixes[:going_on]
         if num_rows:
             rows = order[:num_rows]
             prefixes = _step(prefixes, frames[rows, t], tokens[rows, t], fusion, width, history)
-    return [found[row] for row in range(len(order))]
+    results: list[list[Found]] = [[] for _ in order]
+    for row, reading in _readings(ended, history):
+        results[order[row]].append(reading)
+    return results
 
 
 def _without_sure_blanks(log_probs: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +82,7 @@ def _without_sure_blanks(log_probs: np.ndarray, lengths: np.ndarray) -> tuple[np
     num_kept = kept.sum(1)
     chosen = np.argsort(~kept, axis=1, kind="stable")[:, : int(num_kept.max(initial=0))]
     frames = np.take_along_axis(log_probs, chosen[:, :, None], axis=1)
-    return np.maximum(frames, _LEAST), num_kept
+    return np.fmax(frames, _LEAST), num_kept  # what is no number is that, too
 
 
 def _likeliest(frames: np.ndarray, count: int) -> np.ndarray:
@@ -114,8 +117,9 @@ class _Prefixes:
     history: np.ndarray
 
     @classmethod
-    def empty(cls, num_rows: int, fusion: Fusion) -> "_Prefixes":
-        """The empty prefix of each row."""
+    def empty(cls, states: np.ndarray) -> "_Prefixes":
+        """The empty prefix of each row, with its state [B, S] of the fusion."""
+        num_rows = len(states)
         rows = np.arange(num_rows)
         nothing = np.full(num_rows, -np.inf)
         keys = 1 + rows.astype(np.uint64)
@@ -127,7 +131,7 @@ class _Prefixes:
             in_blank=np.zeros(num_rows),
             in_token=nothing,
             bonus=np.zeros(num_rows),
-            state=fusion.start(num_rows),
+            state=states,
             history=np.zeros(num_rows, np.int64),
         )
 
@@ -159,17 +163,15 @@ class _History:
         self._count += len(parents)
         return np.arange(self._count - len(parents), self._count)
 
-    def token_ids(self, numbers: np.ndarray) -> list[list[int]]:
-        """The tokens of prefixes."""
+    def token_ids(self, numbers: Sequence[int]) -> Iterator[list[int]]:
+        """The tokens of prefixes, one list each."""
         parents, tokens = np.concatenate(self._parents).tolist(), np.concatenate(self._tokens).tolist()
-        spelt = []
-        for number in numbers.tolist():
+        for number in numbers:
             backwards = []
             while number:
                 backwards.append(tokens[number])
                 number = parents[number]
-            spelt.append(backwards[::-1])
-        return spelt
+            yield backwards[::-1]
 
 
 def _step(
@@ -190,9 +192,10 @@ def _step(
         child, place = np.nonzero(tried[children] == last[children, None])
         reached[parents[child], place] = -np.inf
     stay = replace(prefixes, in_blank=total + frame[row, BLANK_ID], in_token=in_token)
-    grown = _grown(prefixes, stay, reached, tried, fusion)
+    stay_scores = stay.sound_scores() + stay.bonus
+    grown = _grown(prefixes, stay_scores, reached, tried, fusion)
     both = stay + grown
-    scores = both.sound_scores() + both.bonus
+    scores = np.concatenate([stay_scores, grown.in_token + grown.bonus])
     kept = _with_ends(both, scores, _best(both.row, scores, width), fusion)
     return _recorded(both[kept], kept >= len(stay), history)
 
@@ -206,16 +209,18 @@ def _kin(prefixes: _Prefixes) -> tuple[np.ndarray, np.ndarray]:
     return children, parents[children]
 
 
-def _grown(prefixes: _Prefixes, stay: _Prefixes, reached: np.ndarray, tried: np.ndarray, fusion: Fusion) -> _Prefixes:
+def _grown(
+    prefixes: _Prefixes, stay_scores: np.ndarray, reached: np.ndarray, tried: np.ndarray, fusion: Fusion
+) -> _Prefixes:
     """The prefixes that are one token longer and worth a look; their `history` is still that of their parents.
 
     Args:
-        stay: the prefixes as they are after this frame where no token is added.
+        stay_scores: [P] of the prefixes after this frame where no token is added.
         reached: [P, K] log-probabilities of the sound with a further token.
         tried: [P, K] ids of these tokens.
     """
     with_bonus = reached + prefixes.bonus[:, None]
-    best = _best_of_rows(prefixes.row, np.maximum(stay.sound_scores() + stay.bonus, with_bonus.max(1)))
+    best = _best_of_rows(prefixes.row, np.maximum(stay_scores, with_bonus.max(1)))
     prefix, place = np.nonzero(with_bonus > (best - MAX_BEHIND)[:, None])
     token = tried[prefix, place]
     parent = prefixes[prefix]
@@ -242,13 +247,14 @@ def _best_of_rows(row: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 def _best(row: np.ndarray, scores: np.ndarray, width: int) -> np.ndarray:
     """Places of the `width` best scores of each row that are not too far behind, by row and best first."""
-    order = np.lexsort((-scores, row))
-    ordered = row[order]
-    begins = np.flatnonzero(np.diff(ordered, prepend=-1))
-    counts = np.diff(begins, append=len(row))
-    first = np.repeat(begins, counts)
-    near = scores[order] > scores[order[first]] - MAX_BEHIND
-    return order[(np.arange(len(row)) - first < width) & near]
+    best = np.full(1 + int(row.max(initial=-1)), -np.inf)
+    np.maximum.at(best, row, scores)
+    behind = best[row] - scores
+    near = np.flatnonzero(behind < MAX_BEHIND)
+    order = near[np.argsort(2 * MAX_BEHIND * row[near] + behind[near], kind="stable")]
+    begins = np.flatnonzero(np.diff(row[order], prepend=-1))
+    first = np.repeat(begins, np.diff(begins, append=len(order)))
+    return order[np.arange(len(order)) - first < width]
 
 
 def _with_ends(prefixes: _Prefixes, scores: np.ndarray, kept: np.ndarray, fusion: Fusion) -> np.ndarray:
@@ -274,16 +280,17 @@ def _recorded(prefixes: _Prefixes, is_new: np.ndarray, history: _History) -> _Pr
     return replace(prefixes, history=numbers)
 
 
-def _finished(prefixes: _Prefixes, fusion: Fusion, num_best: int, history: _History) -> list[list[Found]]:
-    """What was found in each row that has come to its end, best first."""
-    scores = prefixes.sound_scores() + prefixes.bonus + fusion.finish(prefixes.state)
-    prefixes_of = _best(prefixes.row, scores, num_best)
-    chosen = prefixes[prefixes_of]
-    found: list[list[Found]] = [[] for _ in range(len(np.unique(prefixes.row)))]
-    spelt = history.token_ids(chosen.history)
-    first_row = int(prefixes.row[0])
-    for row, ids, score, sound in zip(
-        chosen.row.tolist(), spelt, scores[prefixes_of].tolist(), chosen.sound_scores().tolist(), strict=True
-    ):
-        found[row - first_row].append(Found(ids, score, sound))
-    return found
+def _ended(prefixes: _Prefixes, fusion: Fusion, num_best: int) -> _Prefixes:
+    """The best prefixes of rows that have come to their end, best first, with what the fusion says of that end."""
+    ended = replace(prefixes, bonus=prefixes.bonus + fusion.finish(prefixes.state))
+    return ended[_best(ended.row, ended.sound_scores() + ended.bonus, num_best)]
+
+
+def _readings(ended: Sequence[_Prefixes], history: _History) -> Iterator[tuple[int, Found]]:
+    """What all prefixes spell, in their order, each with its row."""
+    spelt = history.token_ids([number for prefixes in ended for number in prefixes.history.tolist()])
+    for prefixes in ended:
+        sound = prefixes.sound_scores()
+        scores = (sound + prefixes.bonus).tolist()
+        for row, score, sound_score in zip(prefixes.row.tolist(), scores, sound.tolist(), strict=True):
+            yield row, Found(next(spelt), score, sound_score)

@@ -5,9 +5,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig, adapter_to_plain, to_plain
+from ds2ray.config import LAST_LAYER, AdaptConfig, AdapterConfig, DataConfig, adapter_to_plain, to_plain
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import Utterance
+from ds2ray.uris import excerpt_of, recording_of
 
 FINGERPRINT_LENGTH = 32
 """Hex digits of a user's fingerprint: enough for any fleet, and half the size of the index."""
@@ -25,11 +26,21 @@ _DECIDE_WHAT_IS_USABLE = ("min_duration_s", "max_duration_s", "unknown_character
 
 
 def settings_that_matter(adapter: AdapterConfig, adapt: AdaptConfig) -> dict[str, Any]:
-    """The settings on which an adapter's weights depend: where one changes, adapters are trained anew."""
-    return {
-        "adapter": adapter_to_plain(adapter),
-        "adapt": {name: value for name, value in to_plain(adapt).items() if name not in _ONLY_HOW},
-    }
+    """The settings on which an adapter's weights depend: where one changes, adapters are trained anew.
+
+    `adapt.join_share` is none of them where no utterances run together, as before there was such a setting.
+    """
+    plain = {name: value for name, value in to_plain(adapt).items() if name not in _ONLY_HOW}
+    if not adapt.join_share or adapter.after_layer == LAST_LAYER:
+        del plain["join_share"]
+    return {"adapter": adapter_to_plain(adapter), "adapt": plain}
+
+
+def with_segments(settings: Mapping[str, Any], utterances: Iterable[Utterance], data: DataConfig) -> Mapping[str, Any]:
+    """The settings that matter for these utterances: where some may be too long, how long their segments may be."""
+    if data.segment_long and any(u.duration_s is None or u.duration_s > data.max_duration_s for u in utterances):
+        return {**settings, "segment_s": data.max_duration_s}
+    return settings
 
 
 def user_fingerprint(
@@ -40,7 +51,8 @@ def user_fingerprint(
 ) -> str:
     """The digest of a user's speech, transcripts, base and settings, in 32 hex digits.
 
-    Neither the order of rows nor the place of the audio matters: stored audio is told by its version tag.
+    Neither the order of rows nor the place of the audio matters: stored audio is told by its version tag, and an
+    excerpt by its times, too.
     """
     rows = sorted((u.utterance_id, _audio_tag(u.audio, object_infos), u.transcript) for u in utterances)
     text = json.dumps([base_fingerprint, settings, rows], sort_keys=True, ensure_ascii=True)
@@ -52,6 +64,8 @@ def sealed_fingerprints(
 ) -> list[str]:
     """The fingerprints of sealed users, by the versions of their rows in place of their utterances."""
     policies = {name: value for name, value in to_plain(data).items() if name in _DECIDE_WHAT_IS_USABLE}
+    if data.segment_long:
+        policies["segment_long"] = True
     text = json.dumps([base_fingerprint, settings, policies], sort_keys=True, ensure_ascii=True)
     shared = hashlib.sha256(text.encode())
     fingerprints = []
@@ -65,5 +79,5 @@ def sealed_fingerprints(
 def _audio_tag(audio: str | bytes, object_infos: Mapping[str, ObjectInfo | None]) -> str:
     if isinstance(audio, bytes):
         return hashlib.sha256(audio).hexdigest()
-    info = object_infos.get(audio)
-    return info.version_tag if info else ""
+    info, excerpt = object_infos.get(recording_of(audio)), excerpt_of(audio)
+    return (info.version_tag if info else "") + (f"#t={excerpt}" if excerpt else "")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig
 from ds2ray.fleet.cohorts import CohortSize, pack_cohorts
-from ds2ray.fleet.fingerprints import sealed_fingerprints, settings_that_matter, user_fingerprint
+from ds2ray.fleet.fingerprints import sealed_fingerprints, settings_that_matter, user_fingerprint, with_segments
 from ds2ray.storage import ObjectInfo
 from ds2ray.store.keys import user_keys
 from ds2ray.tables.manifest import Utterance
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.problems import Problem, num_dropped, reasons_of
-from ds2ray.tables.users import Fleet
+from ds2ray.tables.users import Fleet, num_expected
 from ds2ray.tables.users_table import UserRow, user_rows
 
 if TYPE_CHECKING:
@@ -119,9 +119,14 @@ def plan_run(
 
     settings = settings_that_matter(adapter, adapt)
     sealed = fleet.table.rows
-    fingerprints = [user_fingerprint(u.utterances, object_infos, base_fingerprint, settings) for u in fleet.users]
+    fingerprints = [
+        user_fingerprint(
+            user.utterances, object_infos, base_fingerprint, with_segments(settings, user.utterances, data)
+        )
+        for user in fleet.users
+    ]
     fingerprints += sealed_fingerprints(sealed["version"].to_pylist(), base_fingerprint, settings, data)
-    everyone = _with_changes(_everyone(fleet, fingerprints), index, adapt)
+    everyone = _with_changes(_everyone(fleet, fingerprints, data), index, adapt, data)
     is_unchanged = pc.equal(everyone["change"], Change.unchanged.value)
     planned = _planned(everyone.filter(pc.invert(is_unchanged)), fleet)
     return Plan(
@@ -161,7 +166,7 @@ def plan_table(plan: Plan) -> "pa.Table":
     return pa.concat_tables([first, rest.select(first.column_names)])
 
 
-def _everyone(fleet: Fleet, fingerprints: Sequence[str]) -> "pa.Table":
+def _everyone(fleet: Fleet, fingerprints: Sequence[str], data: DataConfig) -> "pa.Table":
     """All users by key. `place` counts the users whose manifests were read, and then the rows of the table."""
     import pyarrow as pa
 
@@ -177,14 +182,16 @@ def _everyone(fleet: Fleet, fingerprints: Sequence[str]) -> "pa.Table":
         "place": pa.array(range(len(user_ids)), pa.int64()),
         "user_key": pa.array(user_keys(user_ids), pa.string()),
         "fingerprint": pa.array(fingerprints, pa.string()),
-        "num_utterances": followed([len(user.utterances) for user in users], "num_utterances", pa.int32()),
+        "num_utterances": followed(
+            [num_expected(user.utterances, data) for user in users], "num_utterances", pa.int32()
+        ),
         "num_dropped": pa.array([*dropped, *[0] * sealed.num_rows], pa.int32()),
         "speech_s": followed(speech_s, "speech_s", pa.float64()),
     }
     return pa.table(columns).sort_by("user_key")
 
 
-def _with_changes(everyone: "pa.Table", index: "pa.Table", adapt: AdaptConfig) -> "pa.Table":
+def _with_changes(everyone: "pa.Table", index: "pa.Table", adapt: AdaptConfig, data: DataConfig) -> "pa.Table":
     """Add the column `change`."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -192,8 +199,12 @@ def _with_changes(everyone: "pa.Table", index: "pa.Table", adapt: AdaptConfig) -
     place = pc.index_in(everyone["user_key"], value_set=index["user_key"].combine_chunks())
     known = index["fingerprint"].combine_chunks().take(place)
     same = pc.fill_null(pc.equal(known, everyone["fingerprint"]), False)
+    few = pc.less(everyone["num_utterances"], adapt.min_utterances)
+    if data.segment_long:  # of a sealed user nothing but the sums is known: some may be long
+        most_s = pc.multiply(everyone["num_utterances"], data.max_duration_s)
+        few = pc.and_(few, pc.less_equal(everyone["speech_s"], most_s))
     rules = {
-        Change.skipped: pc.less(everyone["num_utterances"], adapt.min_utterances),
+        Change.skipped: few,
         Change.new: pc.is_null(place),
         Change.changed: pc.invert(same) if not adapt.force else pc.is_valid(place),
     }

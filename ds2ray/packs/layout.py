@@ -3,15 +3,20 @@
 import hashlib
 import itertools
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ds2ray.errors import InputError
+from ds2ray.storage import ObjectInfo
 from ds2ray.store import user_key
 from ds2ray.tables.manifest import Utterance
 from ds2ray.tables.problems import Problem, ProblemKind, shown
+from ds2ray.uris import excerpt_of, recording_of
+
+_EXCERPT_BYTES_PER_S = 32_000  # of 16 bits at 16 kHz, as excerpts mostly are packed
 
 LAYOUT_VERSION = 1
 """Part of every source, so that all packs are made anew when the way of making them changes."""
@@ -33,6 +38,18 @@ class Member:
         u, kind = self.utterance, ProblemKind.row
         place = (self.manifest_uri, u.line, kind, column, shown(value))
         return Problem(*place, reason, remedy, u.utterance_id, u.user_id)
+
+
+def member_of(utterance: Utterance, manifest_uri: str, objects: Mapping[str, ObjectInfo | None]) -> Member:
+    """An utterance with what is known of its audio, by URI; of an excerpt, about how many bytes a pack will hold."""
+    audio = utterance.audio
+    if isinstance(audio, bytes):
+        return Member(utterance, manifest_uri, len(audio), hashlib.sha256(audio).hexdigest())
+    info, excerpt = objects.get(recording_of(audio)), excerpt_of(audio)
+    size_bytes = info.size_bytes if info else 0
+    if excerpt and math.isfinite(excerpt.end_s):
+        size_bytes = min(size_bytes, round(excerpt.duration_s * _EXCERPT_BYTES_PER_S))
+    return Member(utterance, manifest_uri, size_bytes, info.version_tag if info else "")
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,10 @@ class Made:
     mixed: Counter[str] = field(default_factory=Counter)  # how channels are mixed, where that is not ordinary
 
 
+Cut = Callable[[Utterance, str], list[Utterance] | Problem | None]
+"""A long recording, and the URI of its table → its segments, or why there are none; None for one that is not long."""
+
+
 @dataclass(frozen=True)
 class _Sound:
     """An audio file's bytes, and how its channels are mixed where that is not ordinary."""
@@ -42,23 +46,31 @@ class _Sound:
 
 
 def make_pack(
-    pack: Pack, folder_uri: str, stored: Set[str], data: DataConfig, decode_audio: bool, readers: Executor
+    pack: Pack,
+    folder_uri: str,
+    stored: Set[str],
+    data: DataConfig,
+    decode_audio: bool,
+    readers: Executor,
+    cut: Cut | None = None,
 ) -> Made:
     """Read a pack's audio and write the file, unless one with the same content is stored.
 
     Args:
         stored: file names of the packs in the folder.
         readers: threads that read audio files; not the pool that this function runs in.
+        cut: cuts long recordings; None: they are as usable as `data` says.
 
     Raises:
         StorageError: the store cannot be reached or refuses the credentials.
     """
-    sounds = list(readers.map(lambda member: _read(member, decode_audio), pack.members))
-    problems = [sound for sound in sounds if isinstance(sound, Problem)]
+    members, problems = _with_segments(pack.members, cut, readers) if cut else (list(pack.members), [])
+    sounds = list(readers.map(lambda member: _read(member, decode_audio), members))
+    problems += [sound for sound in sounds if isinstance(sound, Problem)]
     # lines are numbers of members here: a pack may hold rows of many tables
     readable = [
         replace(member.utterance, audio=sound.data, line=number)
-        for number, (member, sound) in enumerate(zip(pack.members, sounds, strict=True))
+        for number, (member, sound) in enumerate(zip(members, sounds, strict=True))
         if isinstance(sound, _Sound)
     ]
     mixed = Counter(sound.note for sound in sounds if isinstance(sound, _Sound) and sound.note)
@@ -70,7 +82,7 @@ def make_pack(
         vocabulary=None,
     )
     del readable
-    problems += [_in_its_place(problem, pack.members[problem.line]) for problem in checked.problems]
+    problems += [_in_its_place(problem, members[problem.line]) for problem in checked.problems]
     utterances = checked.utterances
     if not utterances:
         return Made(pack, None, problems)
@@ -118,6 +130,20 @@ def make_packs(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _with_segments(members: Sequence[Member], cut: Cut, readers: Executor) -> tuple[list[Member], list[Problem]]:
+    """The members with the segments of long recordings in their place, and the problems of those without any."""
+    found, problems = [], []
+    cut_up = readers.map(lambda member: cut(member.utterance, member.manifest_uri), members)
+    for member, segments in zip(members, cut_up, strict=True):
+        if isinstance(segments, Problem):
+            problems.append(segments)
+        elif segments is None:
+            found.append(member)
+        else:
+            found += [replace(member, utterance=segment) for segment in segments]
+    return found, problems
 
 
 def _read(member: Member, decode_audio: bool) -> _Sound | Problem:

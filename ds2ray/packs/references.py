@@ -1,4 +1,5 @@
-"""Audio in shards, by reference: `<URI of a shard>#<row group>/<row>`, made from manifest.parquet of a packed corpus.
+"""Audio in shards, by reference: `<URI of a shard>#<row group>/<row>`, made from manifest.parquet of a packed corpus,
+and of an excerpt with its times behind (`#t=12.5,15.75`).
 
 A row group, about 8 MB, is fetched whole when its first audio is wanted, and the last `KEPT_GROUPS`, or as many as
 `keep_mb` allows, stay in memory. A reader that keeps to few row groups at a time therefore fetches each of them once.
@@ -27,7 +28,7 @@ KEPT_GROUPS = 2 * WINDOW_GROUPS + 8
 GROUP_MB = 8
 """Megabytes of audio in a row group, approximately."""
 
-REFERENCE = re.compile(r"(.+\.parquet)#(\d+)/(\d+)")
+REFERENCE = re.compile(r"(.+\.parquet)#(\d+)/(\d+)(?:#t=[\d.]+,[\d.]*)?")
 PACKED_COLUMNS = ("utterance_id", "user_id", "shard", "row_group", "row", "duration_s", "transcript")
 
 

@@ -41,14 +41,18 @@ def named_packs(output_uri: str, by: PackBy) -> set[str]:
 
 
 def shard_of_utterance(output_uri: str) -> dict[str, int]:
-    """Number of the shard by utterance id, from the stored manifest.parquet; empty without one."""
+    """Number of the shard by utterance id, and by that of a recording whose segments the shard holds (`talk` for
+    `talk@0.5-3.25`), from the stored manifest.parquet; empty without one."""
     uri = table_uri(output_uri, PackBy.shard)
     if not storage.exists(uri):
         return {}
     table = storage.read_table(uri, ["utterance_id", "shard"])
     ids, shards = table["utterance_id"].to_pylist(), table["shard"].to_pylist()
     number_of = {path: int(PurePosixPath(path).name.partition(".")[0].rpartition("-")[2]) for path in set(shards)}
-    return {key: number_of[path] for key, path in zip(ids, shards, strict=True)}
+    numbers = [number_of[path] for path in shards]
+    return {key.rpartition("@")[0]: number for key, number in zip(ids, numbers, strict=True)} | dict(
+        zip(ids, numbers, strict=True)
+    )
 
 
 def write_users(output_uri: str, packs: Sequence[Packed], user_of: Mapping[str, str]) -> str:

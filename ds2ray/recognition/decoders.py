@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from ds2ray import storage
 from ds2ray.config import DecodeConfig, DecoderKind, LanguageModelUnit
 from ds2ray.config.text import OF_THE_BASE, OF_THE_MODEL
-from ds2ray.corpora.texts import read_lines, read_whole
 from ds2ray.decoding.decoder import Decoder
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import ArtifactCorruptError, ConfigError, InputError
@@ -47,7 +46,9 @@ def _fusion(config: DecodeConfig, vocabulary: Vocabulary, store: Store, base_id:
     from ds2ray.decoding.fusion import NoFusion, TokenFusion, WordFusion
     from ds2ray.decoding.ngrams import SPECIAL
 
-    model, unit = _model(config.language_model, store, base_id, folder_uri)
+    model, unit = None, LanguageModelUnit.word
+    if config.language_model:
+        model, unit = open_language_model(config.language_model, store, base_id, folder_uri)
     if model and unit is LanguageModelUnit.token:
         if config.lexicon:
             raise ConfigError(
@@ -76,7 +77,7 @@ def decoding_notes(decoder: Decoder) -> list[str]:
     if not unwritable:
         return []
     shown = ", ".join(map(repr, unwritable[:_MAX_SHOWN])) + (" …" if len(unwritable) > _MAX_SHOWN else "")
-    return [f"{len(unwritable)} words of the language model that the base cannot write, and are not heard: {shown}"]
+    return [f"never heard, as the base cannot write them: {len(unwritable)} of the language model's words: {shown}"]
 
 
 def read_lexicon(uri: str, vocabulary: Vocabulary) -> tuple[str, ...]:
@@ -85,6 +86,8 @@ def read_lexicon(uri: str, vocabulary: Vocabulary) -> tuple[str, ...]:
     Raises:
         InputError: there is no such text, no word in it, or a word that the base cannot write.
     """
+    from ds2ray.corpora.texts import read_lines  # imports the readers of all corpora
+
     lines = read_lines(storage.absolute(uri)).sentences
     words = tuple(dict.fromkeys(word for line in lines for word in normalise(line, vocabulary.config).split()))
     if not words:
@@ -99,12 +102,15 @@ def read_lexicon(uri: str, vocabulary: Vocabulary) -> tuple[str, ...]:
     return words
 
 
-def _model(
-    language_model: str, store: Store, base_id: str, folder_uri: str
-) -> "tuple[LanguageModel | None, LanguageModelUnit]":
-    """The language model of the settings, and its unit; None where they name none."""
-    if not language_model:
-        return None, LanguageModelUnit.word
+def open_language_model(
+    language_model: str, store: Store, base_id: str, folder_uri: str = ""
+) -> "tuple[LanguageModel, LanguageModelUnit]":
+    """A language model, and what it predicts.
+
+    Args:
+        language_model: as in the settings, `base` or the URI of an ARPA file; the others as of `open_decoder`.
+    """
+    from ds2ray.corpora.texts import read_whole
     from ds2ray.decoding.arpa import read_arpa
     from ds2ray.decoding.language_model import LanguageModel
 

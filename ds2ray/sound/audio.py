@@ -17,12 +17,14 @@ from ds2ray import storage
 from ds2ray.config import AudioConfig
 from ds2ray.errors import InputError
 from ds2ray.sound.channels import Mixer
+from ds2ray.sound.excerpts import encoded_excerpt
 from ds2ray.sound.formats import ffmpeg, raw
 from ds2ray.sound.formats.info import AudioInfo, TooLong
 from ds2ray.sound.formats.opening import opened, read_file
 from ds2ray.sound.formats.part import Part
 from ds2ray.sound.pieces import untold
 from ds2ray.sound.resampling import resample
+from ds2ray.uris import excerpt_of
 
 AUDIO_SUFFIXES = (
     *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".rf64", ".sph", ".w64"),
@@ -122,12 +124,15 @@ def _decoded(part: Part, left_s: float, max_duration_s: float) -> tuple[int, np.
 def read_encoded(uri: str) -> bytes:
     """The bytes of an audio file, so that they can be read without its name.
 
-    Raw .pcm gets the 44 bytes of a WAV header, and its samples stay as they are; everything else is returned as stored.
+    Raw .pcm gets the 44 bytes of a WAV header, and its samples stay as they are; an excerpt becomes a WAV file of its
+    own (see `encoded_excerpt`); everything else is returned as stored.
 
     Raises:
         FileNotFoundError: there is nothing at the URI.
-        InputError: raw .pcm without a sample, or a local file that cannot be opened.
+        InputError: raw .pcm without a sample, an excerpt that cannot be read, or a local file that cannot be opened.
     """
+    if excerpt_of(uri):
+        return encoded_excerpt(uri)
     data = read_file(uri)
     if not uri.lower().endswith(raw.PCM_SUFFIX):
         return data

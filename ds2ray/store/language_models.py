@@ -91,3 +91,13 @@ def read_language_model(store: Store, base_id: str, folder_uri: str = "") -> tup
     record = read_language_model_record(store, base_id, folder_uri)
     uri = language_model_uri(folder_uri or base_uri(store, base_id), record.version)
     return record, read_verified(store, uri, record.size_bytes, record.sha256)
+
+
+def adopt_language_model(store: Store, base_id: str, folder_uri: str) -> None:
+    """Publish the language model of a base that is not in this store beside the one that is, where it has one."""
+    if not store.exists(language_model_record_uri(folder_uri)):
+        return
+    record, data = read_language_model(store, base_id, folder_uri)
+    folder = base_uri(store, base_id)
+    store.write_bytes(language_model_uri(folder, record.version), data)
+    store.write_json(language_model_record_uri(folder), asdict(record))

@@ -14,11 +14,14 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
         *("file_name", "filename", "filepath", "file_path", "file", "path"),
     ),
     "duration_s": ("duration", "duration_seconds", "duration_sec"),
+    "start_s": ("offset", "offset_s", "start_seconds", "start_sec"),
+    "end_s": ("end_seconds", "end_sec"),
     "transcript": ("text", "sentence", "transcription", "txt", "wrd", "words", "normalized_text", "text_normalized"),
     "manifest": ("manifest_filepath", "manifest_path"),
 }
 """What NeMo, Hugging Face, Common Voice, SpeechBrain, DeepSpeech and others call each of our columns; of several in one
-table the first counts. `id` is none of them: in some data sets it is the sentence's, which many speakers read."""
+table the first counts. `id` is none of them: in some data sets it is the sentence's, which many speakers read; nor are
+`start` and `end`, which count samples in some tables, and in others tell where audio came from that is cut already."""
 
 
 def plain_name(written: str) -> str:

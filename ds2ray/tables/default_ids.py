@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from ds2ray.uris import excerpt_of, recording_of
+
 _DIGITS = 8  # of a digest
 
 
@@ -22,15 +24,15 @@ def default_ids(utterances: Sequence[Nameless], taken: Collection[str]) -> list[
     """An id for each, of which no two are the same, and none is taken.
 
     The id is the stem of the audio's name. Where several have that stem, it is the shortest end of their paths that
-    tells them apart (`john/0`, `mary/0`). Where the whole path is the same, a digest of name and transcript follows
-    (`0#5feceb66`). Bytes without a name have a digest of themselves. So no id depends on the order of rows; only rows
-    that are the same in everything are numbered.
+    tells them apart (`john/0`, `mary/0`). Where the whole path is the same, the times of an excerpt follow
+    (`0@12.5-15.75`), or else a digest of name and transcript (`0#5feceb66`). Bytes without a name have a digest of
+    themselves. So no id depends on the order of rows; only rows that are the same in everything are numbered.
     """
     ids = _shortest_ends([_path(utterance) for utterance in utterances], taken)
     counts = Counter(ids)
     counts.update(taken)
     marked = [
-        own if counts[own] == 1 else f"{own}#{_mark(utterance)}" for own, utterance in zip(ids, utterances, strict=True)
+        own if counts[own] == 1 else f"{own}{_mark(utterance)}" for own, utterance in zip(ids, utterances, strict=True)
     ]
     used = set(taken)
     unique = []
@@ -46,7 +48,7 @@ def default_ids(utterances: Sequence[Nameless], taken: Collection[str]) -> list[
 
 def _path(utterance: Nameless) -> tuple[str, ...]:
     """The parts of what the audio is named, without the suffix."""
-    name = utterance.file_name if isinstance(utterance.audio, bytes) else utterance.audio
+    name = utterance.file_name if isinstance(utterance.audio, bytes) else recording_of(utterance.audio)
     path = PurePosixPath(name)
     if path.name:
         return path.with_suffix("").parts
@@ -54,10 +56,13 @@ def _path(utterance: Nameless) -> tuple[str, ...]:
 
 
 def _mark(utterance: Nameless) -> str:
-    """A digest of what tells utterances of the same path apart."""
+    """What tells utterances of the same path apart: the times of an excerpt, or a digest."""
     audio = utterance.audio
+    excerpt = None if isinstance(audio, bytes) else excerpt_of(audio)
+    if excerpt:
+        return f"@{str(excerpt).replace(',', '-')}"
     name = audio if isinstance(audio, bytes) else PurePosixPath(audio).name.encode(errors="surrogateescape")
-    return _digest(hashlib.sha256(name).digest() + utterance.transcript.encode(errors="surrogatepass"))
+    return f"#{_digest(hashlib.sha256(name).digest() + utterance.transcript.encode(errors='surrogatepass'))}"
 
 
 def _digest(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Cuts of lhotse, each a row of JSON: read where a cut is a whole recording that lies in one file."""
+"""Cuts of lhotse, each a row of JSON: read where a cut is a recording that lies in one file, or a part of one."""
 
 import math
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ def row_of_cut(cut: Mapping[str, Any]) -> dict[str, Any]:
     """The cut as a row of a manifest.
 
     Raises:
-        ValueError: it is mixed of others, a part of a recording, without audio, of several speakers, or its audio is
+        ValueError: it is mixed of others, outside its recording, without audio, of several speakers, or its audio is
             the output of a command, which is never executed.
     """
     recording = cut.get("recording")
@@ -27,8 +27,9 @@ def row_of_cut(cut: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError("the cut has features, but no recording")
     start_s, duration_s = _seconds(cut, "start"), _seconds(cut, "duration")
     whole_s = _seconds(recording, "duration")
-    if start_s > _TOLERANCE_S or (0 < duration_s < whole_s - _TOLERANCE_S):
-        raise ValueError(f"a part of a recording of {whole_s:g} s (from {start_s:g} to {start_s + duration_s:g} s)")
+    is_part = start_s > _TOLERANCE_S or (0 < duration_s < whole_s - _TOLERANCE_S)
+    if start_s < 0 or (is_part and 0 < whole_s <= start_s):
+        raise ValueError(f"begins at {start_s:g} s, outside its recording of {whole_s:g} s")
     supervisions = [each for each in cut["supervisions"] or [] if isinstance(each, dict)]
     speakers = {str(each["speaker"]) for each in supervisions if each.get("speaker") is not None}
     if len(speakers) > 1:
@@ -39,6 +40,7 @@ def row_of_cut(cut: Mapping[str, Any]) -> dict[str, Any]:
         "user_id": next(iter(speakers), None),
         "audio": _audio_of(recording),
         "duration_s": duration_s or None,
+        "start_s": start_s if is_part else None,
         "transcript": " ".join(texts) if texts else None,
     }
 

@@ -2,7 +2,8 @@
 
 Columns are `utterance_id, user_id, audio, duration_s, transcript`, of which audio and transcript must be there; what
 other programs call them is read, too (see `columns`). Audio is a URI, relative ones starting from the manifest's
-folder; in Parquet it may be the bytes of an audio file, or Hugging Face's struct of bytes and path.
+folder; in Parquet it may be the bytes of an audio file, or Hugging Face's struct of bytes and path. With `start_s`, and
+`end_s` or `duration_s`, it is an excerpt of a recording, whose address says so (`long.wav#t=12.5,15.75`).
 """
 
 import csv
@@ -24,14 +25,12 @@ from ds2ray.tables.default_ids import Nameless, default_ids
 from ds2ray.tables.formats import CSV, GZIP, JSON_LINES, PARQUET, table_format
 from ds2ray.tables.problems import Problem, ProblemKind, shown
 from ds2ray.tables.rows import Row, RowTable, read_rows
+from ds2ray.uris import Excerpt, excerpt_uri
 
 COLUMNS = ("utterance_id", "user_id", "audio", "duration_s", "transcript")
-READ_COLUMNS = (*COLUMNS, "offset")
-"""`offset`: where NeMo begins to read a file; above 0 it is a part of a recording."""
-
+READ_COLUMNS = (*COLUMNS, "start_s", "end_s")
 CLIPS = "clips"
-PART_OF_RECORDING = "a part of a longer recording, which is not read by parts"
-CUT_IT = "cut the recording into a file for each utterance"
+_TIMES_TOLERANCE_S = 0.1  # by which a duration may differ from the times of an excerpt
 _COMMON_VOICE = {"user_id": "client_id", "audio": "path", "transcript": "sentence"}
 
 
@@ -41,7 +40,7 @@ class Utterance:
 
     utterance_id: str  # unique in its manifest; by default the stem of the audio's name
     user_id: str  # empty where the manifest names none
-    audio: str | bytes  # absolute URI, or the bytes of an audio file
+    audio: str | bytes  # absolute URI, also of an excerpt of a recording, or the bytes of an audio file
     duration_s: float | None  # None: not known before the audio is opened
     transcript: str
     line: int  # where the row starts in its manifest, from 1
@@ -124,8 +123,12 @@ class _Cells:
     def utterance(self) -> Utterance:
         """The row as an utterance, whose id is still empty where none is given. Usable if there are no problems."""
         ids = self._id("utterance_id"), _normal(self._id("user_id"))
-        self._whole()
-        return Utterance(*ids, self._audio(), self._duration_s(), self._transcript(), self.row.line)
+        audio, duration_s = self._audio(), self._seconds("duration_s", "a duration")
+        excerpt = self._excerpt(duration_s)
+        if excerpt and audio:
+            audio = self._part(audio, excerpt)
+            duration_s = excerpt.duration_s if math.isfinite(excerpt.end_s) else None
+        return Utterance(*ids, audio, duration_s, self._transcript(), self.row.line)
 
     def _refuse(self, column: str, value: object, reason: str, remedy: str) -> None:
         ids = [_normal(str(self.row.cells.get(name, "")).strip()) for name in ("utterance_id", "user_id")]
@@ -164,27 +167,44 @@ class _Cells:
             return path
         return f"{CLIPS}/{path}" if PurePosixPath(path).suffix else f"{CLIPS}/{path}.mp3"
 
-    def _whole(self) -> None:
-        """Refuse a part of a recording: all of it would be taken for what is said in the part."""
-        value: Any = self.row.cells.get("offset") or 0
-        try:
-            starts = not isinstance(value, str | int | float) or float(value) != 0
-        except (ValueError, OverflowError):
-            starts = bool(str(value).strip())
-        if starts:
-            self._refuse("offset", value, PART_OF_RECORDING, CUT_IT)
+    def _excerpt(self, duration_s: float | None) -> Excerpt | None:
+        """The part of the recording that the row is about; None where it is about all of it."""
+        start_s = self._seconds("start_s", "a time", may_be_zero=True)
+        end_s = self._seconds("end_s", "a time")
+        if start_s is None and end_s is None:
+            return None
+        start_s = start_s or 0.0
+        if end_s is None:
+            # nothing but a beginning of 0 says no more than a row without it
+            end_s = math.inf if duration_s is None else start_s + duration_s
+            return Excerpt(start_s, end_s) if start_s > 0 or duration_s is not None else None
+        if end_s <= start_s:
+            self._refuse("end_s", end_s, f"is not after start_s, {start_s:g}", "correct the times")
+        elif duration_s is not None and abs(end_s - start_s - duration_s) > _TIMES_TOLERANCE_S:
+            reason = f"lasts {duration_s:g} s, but from start_s to end_s it is {end_s - start_s:g} s"
+            self._refuse("duration_s", duration_s, reason, "correct the times, or leave out one of the three")
+        return Excerpt(start_s, end_s)
 
-    def _duration_s(self) -> float | None:
-        value: Any = self.row.cells.get("duration_s", "")
+    def _part(self, audio: str | bytes, excerpt: Excerpt) -> str | bytes:
+        """An excerpt's address."""
+        if isinstance(audio, str):
+            return excerpt_uri(audio, excerpt)
+        reason = "a part of a recording that is given as bytes, which have no address"
+        self._refuse("audio", audio, reason, "cut the bytes, or name the file in their place")
+        return audio
+
+    def _seconds(self, column: str, what: str, *, may_be_zero: bool = False) -> float | None:
+        value: Any = self.row.cells.get(column, "")
         if isinstance(value, str) and not value.strip():
             return None
         try:
-            duration_s = math.nan if isinstance(value, bool) else float(value)
+            seconds = math.nan if isinstance(value, bool) else float(value)
         except (TypeError, ValueError, OverflowError):
-            duration_s = math.nan
-        if 0 < duration_s < math.inf:
-            return duration_s
-        self._refuse("duration_s", value, "not a duration", "give seconds above 0, or leave the cell empty")
+            seconds = math.nan
+        if 0 < seconds < math.inf or (may_be_zero and seconds == 0):
+            return seconds
+        least = "from 0 on" if may_be_zero else "above 0"
+        self._refuse(column, value, f"not {what}", f"give seconds {least}, or leave the cell empty")
         return None
 
     def _transcript(self) -> str:

@@ -1,7 +1,7 @@
 """The users of a fleet and their utterances: a table `user_id,manifest`, or one manifest with a user_id column."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,10 +20,12 @@ from ds2ray.tables.rows import read_rows
 from ds2ray.tables.users_table import USER_COLUMNS, UserRow, UserTable, no_users, user_rows, user_table
 from ds2ray.tables.validation import refuse, validate_many
 from ds2ray.text import Vocabulary
+from ds2ray.uris import recording_of
 
 T = TypeVar("T")
 
 _THREADS = 16  # manifests that are being read at once
+_TYPICAL_SEGMENT_S = 5.0
 _BLOCK_USERS = 256  # whose audio is looked at before it is told how far it is
 _BLOCK_OBJECTS = 10_000  # audio files that are looked for before it is told how far it is
 
@@ -84,12 +86,13 @@ def read_users(uri: str, data: DataConfig) -> tuple[list[Manifest], list[Problem
 
 
 def stat_audio(users: Sequence[Manifest], tell: Tell = untold) -> dict[str, ObjectInfo | None]:
-    """Size and date of all audio that these users' utterances name by URI; None where it is missing."""
+    """Size and date of all files of audio that these users' utterances name; None where one is missing."""
     folders: defaultdict[str, set[str]] = defaultdict(set)
     for user in users:
         for utterance in user.utterances:
             if isinstance(utterance.audio, str):
-                folders[storage.parent(utterance.audio)].add(utterance.audio)
+                uri = recording_of(utterance.audio)
+                folders[storage.parent(uri)].add(uri)
     total = sum(map(len, folders.values()))
     found: dict[str, ObjectInfo | None] = {}
     wanted: list[str] = []
@@ -116,7 +119,8 @@ def usable_users(
     """`validate` for every user, with the audio of many of them looked at together.
 
     Args:
-        shape: of the base; says how it hears, and how long a transcript may be for its audio.
+        shape: of the base, which cuts long audio where `data.segment_long` says so; it says how it hears, and how long
+            a transcript may be for its audio.
     """
     checked: list[Manifest] = []
     for start in range(0, len(users), _BLOCK_USERS):
@@ -127,9 +131,18 @@ def usable_users(
             vocabulary=vocabulary,
             objects=objects,
             encoding_frames=shape.encoding_frames,
+            has_aligner=True,
         )
         tell(f"audio of {len(checked)} of {len(users)} users looked at")
     return checked
+
+
+def num_expected(utterances: Iterable[Utterance], data: DataConfig) -> int:
+    """Usable utterances, each long one counted as the segments that may become of it."""
+    if not data.segment_long:
+        return len(list(utterances))
+    long_s = [u.duration_s if u.duration_s and u.duration_s > data.max_duration_s else 0.0 for u in utterances]
+    return sum(max(1, round(duration_s / _TYPICAL_SEGMENT_S)) for duration_s in long_s)
 
 
 def read_user(row: UserRow, encoding: str = "") -> Manifest:

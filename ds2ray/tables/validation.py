@@ -2,23 +2,28 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from ds2ray import storage
 from ds2ray.config import AudioConfig, BadRows, DataConfig, ProbeAudio, UnknownCharacters
-from ds2ray.errors import InputError, StorageError
-from ds2ray.sound.audio import REPLACE, AudioInfo, probe
+from ds2ray.errors import InputError
+from ds2ray.sound.audio import AudioInfo
+from ds2ray.sound.measuring import MISSING, Unusable, measure_all
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.problems import Problem, ProblemKind, shown
 from ds2ray.text import Vocabulary, describe_character, min_ctc_frames
+from ds2ray.uris import excerpt_of, excerpt_uri, recording_of
 
 MIXED, RESAMPLED, DURATION_CORRECTED = "mixed_to_mono", "resampled", "duration_corrected"
 CHARACTERS_DROPPED = "characters_dropped"
 SAMPLED_UP = "sampled_up"
 
-_THREADS = 16  # headers that are being opened at once
+SEGMENT_LONG = "set data.segment_long=true, which cuts it where a base can align its transcript"
+NO_ALIGNER = (
+    "name a base that aligns its transcript: prepare.base=… in packing, train.pretrained_model_path=… in training"
+)
+
 _DURATION_TOLERANCE = 0.01  # share by which a manifest's duration may differ from the audio's …
 _DURATION_TOLERANCE_S = 0.02  # … or seconds, where that is more
 _SHOWN_PROBLEMS = 50
@@ -36,6 +41,7 @@ class _Checks:
     vocabulary: Vocabulary | None
     transcripts_required: bool
     encoding_frames: EncodingFrames | None
+    has_aligner: bool
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ def validate(
     objects: Mapping[str, ObjectInfo | None] | None = None,
     transcripts_required: bool = True,
     encoding_frames: EncodingFrames | None = None,
+    has_aligner: bool = False,
 ) -> Manifest:
     """Check every utterance; does not raise for any of them.
 
@@ -66,6 +73,7 @@ def validate(
         objects: what `storage.stat_many` said of the audio, where the caller has asked already.
         transcripts_required: False where speech is only to be recognised.
         encoding_frames: of the base, as its shape tells; None: a transcript may be too long for its audio.
+        has_aligner: whether there is a base that cuts long audio where `data.segment_long` says so; it is usable then.
 
     Returns:
         A new manifest with the usable utterances, their durations filled in where the audio was opened, and all
@@ -84,6 +92,7 @@ def validate(
         objects=objects,
         transcripts_required=transcripts_required,
         encoding_frames=encoding_frames,
+        has_aligner=has_aligner,
     )[0]
 
 
@@ -96,9 +105,10 @@ def validate_many(
     objects: Mapping[str, ObjectInfo | None] | None = None,
     transcripts_required: bool = True,
     encoding_frames: EncodingFrames | None = None,
+    has_aligner: bool = False,
 ) -> list[Manifest]:
     """`validate` for many manifests, with the audio of all of them looked at together."""
-    checks = _Checks(data, audio, vocabulary, transcripts_required, encoding_frames)
+    checks = _Checks(data, audio, vocabulary, transcripts_required, encoding_frames, has_aligner)
     if objects is None:
         objects = _stat([u for manifest in manifests for u in manifest.utterances], data)
     manifests = [_as_stored(manifest, objects) for manifest in manifests]
@@ -142,7 +152,7 @@ def _check_manifest(manifest: Manifest, sounds: Sequence[AudioInfo | _Fault | No
         info = sound if isinstance(sound, AudioInfo) else None
         checked = replace(utterance, duration_s=info.duration_s) if info else utterance
         if not faults:
-            faults += _check_duration(checked, checks.data)
+            faults += _check_duration(checked, checks)
         faults += _check_transcript(checked, checks, known_length=not faults)
         if faults:
             problems += [_problem(manifest.uri, utterance, fault) for fault in faults]
@@ -171,16 +181,22 @@ def _problem(uri: str, utterance: Utterance, fault: _Fault) -> Problem:
 
 
 def _stat(utterances: Sequence[Utterance], data: DataConfig) -> Mapping[str, ObjectInfo | None]:
-    wanted = [] if data.probe_audio is ProbeAudio.none else [u.audio for u in utterances if isinstance(u.audio, str)]
-    return storage.stat_many(wanted)
+    if data.probe_audio is ProbeAudio.none:
+        return {}
+    return storage.stat_many(dict.fromkeys(recording_of(u.audio) for u in utterances if isinstance(u.audio, str)))
 
 
 def _as_stored(manifest: Manifest, objects: Mapping[str, ObjectInfo | None]) -> Manifest:
     """The manifest with audio under the names that it is stored by, where these are composed or decomposed letters."""
 
     def name(utterance: Utterance) -> Utterance:
-        info = objects.get(utterance.audio) if isinstance(utterance.audio, str) else None
-        return replace(utterance, audio=info.uri) if info and info.uri != utterance.audio else utterance
+        if isinstance(utterance.audio, bytes):
+            return utterance
+        uri, excerpt = recording_of(utterance.audio), excerpt_of(utterance.audio)
+        info = objects.get(uri)
+        if not info or info.uri == uri:
+            return utterance
+        return replace(utterance, audio=excerpt_uri(info.uri, excerpt) if excerpt else info.uri)
 
     return replace(manifest, utterances=[name(utterance) for utterance in manifest.utterances])
 
@@ -191,15 +207,11 @@ def _look_at(
     """The state of each audio: its header, why it cannot be used, or None where the manifest is trusted."""
     found: list[AudioInfo | _Fault | None] = [_absence(u, objects) for u in utterances]
     wanted = [i for i, u in enumerate(utterances) if found[i] is None and _is_probed(u, data.probe_audio)]
-    if not wanted:
-        return found
-    with ThreadPoolExecutor(min(_THREADS, len(wanted))) as pool:
-        try:
-            for i, sound in zip(wanted, pool.map(_header, [utterances[i].audio for i in wanted]), strict=True):
-                found[i] = sound
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # a store that does not answer is not asked for all the others
-            raise
+    for i, sound in zip(wanted, measure_all([utterances[i].audio for i in wanted]), strict=True):
+        if isinstance(sound, Unusable):
+            found[i] = _audio_fault(utterances[i].audio, sound.reason, sound.remedy)
+        else:
+            found[i] = sound
     return found
 
 
@@ -213,43 +225,33 @@ def _absence(utterance: Utterance, objects: Mapping[str, ObjectInfo | None]) -> 
     audio = utterance.audio
     if isinstance(audio, bytes):
         return None if audio else _audio_fault(audio, "holds no bytes", "record it again or remove the row")
-    if audio not in objects:
+    uri = recording_of(audio)
+    if uri not in objects:
         return None
-    info = objects[audio]
+    info = objects[uri]
     if info is None:
-        return _audio_fault(audio, "there is no such file", "correct the path; relative ones start from the manifest")
+        return _audio_fault(audio, MISSING.reason, MISSING.remedy)
     if info.unreachable:
         return _audio_fault(audio, info.unreachable, "put the file itself there, or remove the row")
     return None if info.size_bytes else _audio_fault(audio, "is empty (0 bytes)", "record it again or remove the row")
-
-
-def _header(audio: str | bytes) -> AudioInfo | _Fault:
-    try:
-        return probe(audio)
-    except FileNotFoundError:
-        return _audio_fault(audio, "there is no such file", "correct the path; relative ones start from the manifest")
-    except InputError as error:
-        return _audio_fault(audio, str(error), REPLACE)
-    except StorageError as error:
-        if isinstance(audio, str) and storage.is_local(audio):  # one file's permissions, not the whole store
-            return _audio_fault(audio, str(error), "make the file readable")
-        raise
 
 
 def _audio_fault(audio: str | bytes, reason: str, remedy: str) -> _Fault:
     return _Fault(ProblemKind.audio, "audio", audio, reason, remedy)
 
 
-def _check_duration(utterance: Utterance, data: DataConfig) -> list[_Fault]:
-    duration_s = utterance.duration_s
+def _check_duration(utterance: Utterance, checks: _Checks) -> list[_Fault]:
+    duration_s, data = utterance.duration_s, checks.data
     if duration_s is None:
         return []
     if duration_s < data.min_duration_s:
         reason = f"shorter than {data.min_duration_s:g} s"
         return [_duration_fault(duration_s, reason, "remove the row or lower data.min_duration_s")]
-    if duration_s > data.max_duration_s:
-        reason = f"longer than {data.max_duration_s:g} s"
-        return [_duration_fault(duration_s, reason, "split the recording or raise data.max_duration_s")]
+    if duration_s > data.max_duration_s and not (data.segment_long and checks.has_aligner):
+        remedy = "split the recording or raise data.max_duration_s"
+        if checks.transcripts_required:
+            remedy += f", or {NO_ALIGNER if data.segment_long else SEGMENT_LONG}"
+        return [_duration_fault(duration_s, f"longer than {data.max_duration_s:g} s", remedy)]
     return []
 
 

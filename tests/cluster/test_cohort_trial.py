@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from ds2ray.cluster import cohort_trial
-from ds2ray.cluster.cohort_trial import CohortTrial, FleetTask
+from ds2ray.cluster import cohort_work
+from ds2ray.cluster.cohort_trial import CohortTrial
 from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig
+from ds2ray.fleet.cohort_task import FleetTask
 from ds2ray.storage import Server
 from ds2ray.store import Store
 
@@ -28,8 +29,8 @@ def test_a_trial_takes_no_more_of_a_gpu_than_its_share(
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", found.append)
-    monkeypatch.setattr(cohort_trial, "base_from_bytes", base_from_bytes)
-    monkeypatch.setattr(cohort_trial, "ray", SimpleNamespace(get=lambda reference: np.zeros(1, np.uint8)))
+    monkeypatch.setattr(cohort_work, "base_from_bytes", base_from_bytes)
+    monkeypatch.setattr(cohort_work, "ray", SimpleNamespace(get=lambda reference: np.zeros(1, np.uint8)))
     record: Any = None
     task = FleetTask(
         run_id="night",
@@ -47,4 +48,4 @@ def test_a_trial_takes_no_more_of_a_gpu_than_its_share(
     trial = object.__new__(CohortTrial)
     trial.setup({"cohort": 0}, task)
     trial.cleanup()
-    assert trial.base == ("cuda" if has_gpu else "cpu")
+    assert trial.work.base == ("cuda" if has_gpu else "cpu")

@@ -9,7 +9,7 @@ from ray.exceptions import ActorDiedError, RayTaskError
 
 from ds2ray import storage
 from ds2ray.cluster import fleet, session
-from ds2ray.cluster.base_training import _shown
+from ds2ray.cluster.exchange import exchanging
 from ds2ray.config import ClusterConfig
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.errors import Ds2RayError, InterruptedRunError
@@ -62,10 +62,10 @@ def test_a_fleet_run_that_it_ends_is_interrupted_and_has_its_outcomes(
     assert read_outcomes(Store(root), "lost") == []
 
 
-def test_why_a_training_ended_is_told_though_its_queue_is_gone(ray_cluster: str) -> None:
+def test_why_a_training_ended_is_told_though_its_news_are_gone(ray_cluster: str) -> None:
     def train() -> None:
-        with _shown() as queue:
-            ray.kill(queue.actor)  # type: ignore[arg-type]
+        with exchanging(print) as exchange:
+            ray.kill(exchange)
             raise Ds2RayError("the reason")
 
     with pytest.raises(Ds2RayError, match="^the reason$"):

@@ -234,3 +234,5 @@ class TestWithoutEffect:
         for setting in ("adapter.hidden_dims=[64]", "train.adapter_save_dir=./a"):
             assert "is of no use without train.base_model_path" in mistakes("train", "train.manifest=m.csv", setting)
             assert composed(TrainJob, *self.ADAPTER, setting)
+        told = mistakes("prepare", "m.csv", "output=out", "prepare.base=model.pt")
+        assert "prepare.base is of no use without data.segment_long: nothing is cut" in told

@@ -54,6 +54,29 @@ def test_a_dry_run_measures_and_writes_nothing(root: str, tmp_path: Path) -> Non
     assert not (tmp_path / "store" / "bases" / BASE / "lm").exists()
 
 
+def test_recognition_takes_the_model_that_is_beside_its_base(root: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("ab\nbab\n")
+    files = [str(STORED / name) for name in ("3-010.wav", "3-011.wav")]
+    heard = run_job_here("transcribe", *files, root, "vad=off", "decode=lm", "decode.lexicon=model")
+    assert heard.code == 2
+    assert f"base {BASE} has no language model" in heard.err
+    assert run_job_here("language_model", str(tmp_path / "a.txt"), root).code == 0
+    heard = run_job_here("transcribe", *files, root, "vad=off", "decode=lm", "decode.lexicon=model")
+    assert (heard.code, heard.err) == (0, "")
+    words = [line.partition("\t")[2].split() for line in heard.out.splitlines()[:2]]
+    assert {word for line in words for word in line} <= {"ab", "bab"}
+    assert any(words)
+
+
+def test_words_that_the_base_cannot_write_are_told(root: str, tmp_path: Path) -> None:
+    (tmp_path / "a.arpa").write_text("\\data\\\nngram 1=2\n\n\\1-grams:\n-1 ab\n-1 xyz\n\n\\end\\\n")
+    argv = ("vad=off", "decode=beam", f"decode.language_model={tmp_path}/a.arpa")
+    heard = run_job_here("transcribe", str(STORED / "3-010.wav"), root, *argv)
+    assert heard.code == 0
+    told = "never heard, as the base cannot write them: 1 of the language model's words: 'xyz'"
+    assert told in heard.out.splitlines()
+
+
 @pytest.mark.parametrize(
     ("argv", "told"),
     [

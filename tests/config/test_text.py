@@ -29,6 +29,7 @@ def test_presets() -> None:
         ({"decoder": BEAM, "lm_weight": 0.5}, "decode.lm_weight=0.5 is not possible: decoding without decode.language"),
         ({"decoder": BEAM, "word_score": 0.5}, "decode.word_score=0.5 is not possible: decoding without decode.langua"),
         ({"decoder": BEAM, "lexicon": "model"}, "decode.lexicon='model' is not possible: there is no language model"),
+        ({"decoder": "greedy"}, "decode.decoder='greedy' is not possible: a DecoderKind is wanted"),
         ({"decoder": BEAM, "beam_width": 0}, "decode.beam_width=0 is not possible: 1 to 4096"),
         ({"decoder": BEAM, "language_model": "base", "lm_weight": -1.0}, "decode.lm_weight=-1.0 is not possible: at l"),
         ({"decoder": BEAM, "language_model": "base", "word_score": math.inf}, "decode.word_score=inf is not possible"),
@@ -48,6 +49,11 @@ def test_a_typing_mistake_is_answered() -> None:
 def test_the_order_of_a_language_model_depends_on_its_unit(unit: LanguageModelUnit, order: int) -> None:
     assert LanguageModelConfig(unit=unit).chosen_order == order
     assert LanguageModelConfig(unit=unit, order=2).chosen_order == 2
+
+
+def test_a_unit_is_one_of_the_choices() -> None:
+    with pytest.raises(ConfigError, match="lm.unit='token' is not possible"):
+        LanguageModelConfig(unit="token")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("min_counts", [[0], [2, 1], [1, -1]])

@@ -10,6 +10,7 @@ from ds2ray.corpora.corpus import Corpus, audio_objects, read_corpus
 from ds2ray.corpora.detection import format_of_folder
 from ds2ray.corpora.ksponspeech import spoken
 from ds2ray.errors import ConfigError, InputError
+from ds2ray.sound.audio import probe
 from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.validation import validate_many
@@ -73,14 +74,28 @@ class TestKaldi:
 
     def test_segments_are_parts_of_recordings(self, tmp_path: Path) -> None:
         tones(tmp_path, "a.wav")
-        segments = "a-0 a 0.0 0.2\na-1 a 0.2 0.5\na-2 a 0 -1\nb-0 b 0 1\n"
-        text = "".join(f"{key} x\n" for key in ("a-0", "a-1", "a-2", "b-0"))
+        lines = ["a 0.0 0.2", "a 0.1 -1", "a 0 -1", "b 0 1", "a 0.2 0.1", "a 0.1", "a 0.1 0.2 A", "a soon 0.2", "a 7 9"]
+        lines += ["a 0 0.7", "a 0 9"]
+        segments = "".join(f"u{number} {line}\n" for number, line in enumerate(lines))
+        text = "".join(f"u{number} x\n" for number in range(len(lines)))
+        tone_s = probe(str(tmp_path / "a.wav")).duration_s
         self.write(tmp_path, wav_scp="a a.wav\n", text=text, segments=segments)
-        _, checked = read(tmp_path)
-        assert rows(checked) == [("a-2", "", "x", 3)]
-        assert [line for _, line, _ in reasons(checked)] == [1, 2, 4]
-        assert "extract_wav_segments_data_dir.sh" in checked[0].problems[0].remedy
-        assert reasons(checked)[2] == ("segments", 4, "wav.scp names no such recording")
+        _, (checked,) = read(tmp_path)
+        assert [(u.utterance_id, u.audio, u.duration_s) for u in checked.utterances] == [
+            ("u0", f"{tmp_path}/a.wav#t=0,0.2", 0.2),
+            ("u1", f"{tmp_path}/a.wav#t=0.1,", pytest.approx(tone_s - 0.1)),
+            ("u2", f"{tmp_path}/a.wav", tone_s),
+            ("u9", f"{tmp_path}/a.wav#t=0,0.7", tone_s),  # it may end a little later than its recording
+        ]
+        assert [(problem.line, problem.reason.split(" of the")[0]) for problem in checked.problems] == [
+            (4, "wav.scp names no such recording"),
+            (5, "does not begin before it ends"),
+            (6, "1 times, and a start and an end are wanted"),
+            (7, "3 times, and a start and an end are wanted"),
+            (8, "start or end is not a number"),
+            (9, "begins at 7 s, after the end"),
+            (11, "ends at 9 s, after the end"),
+        ]
 
     def test_paths_may_start_elsewhere(self, tmp_path: Path) -> None:
         tones(tmp_path, "recipe/downloads/a.wav")

@@ -57,3 +57,10 @@ def test_half_precision_is_read() -> None:
     log_probs = sure_log_probs([[1, 1, 0, 2]], 4)
     for dtype in (torch.float16, torch.bfloat16):
         assert Beam().decode(log_probs.to(dtype), torch.tensor([4]))[0].token_ids == [1, 2]
+
+
+def test_a_row_of_no_numbers_leaves_the_others_as_they_are() -> None:
+    log_probs = sure_log_probs([[1, 0, 2], [1, 0, 2], [2]], 3)
+    log_probs[0] = torch.nan
+    rows = Beam().decode(log_probs, torch.tensor([3, 3, 1]))
+    assert [row.token_ids for row in rows[1:]] == [[1, 2], [2]]

@@ -93,10 +93,10 @@ def test_tokens_of_any_script_have_the_scores_of_their_model(unit: TextUnit) -> 
 
 
 def test_words_that_the_base_cannot_write_are_never_heard() -> None:
-    model = LanguageModel(estimate([["a", "é"], ["é"]], 2))
+    model = LanguageModel(estimate([["a", "é"], ["a-b", "--"]], 2))
     fusion = WordFusion(model.words[3:], VOCABULARY, model=model, weight=1.0, unknown_score=-math.inf)
     assert len(fusion.lexicon) == 2  # the root, and that of a
-    assert fusion.unwritable == ["é"]
+    assert fusion.unwritable == ["--", "a-b", "é"]  # of which the base would write nothing, two words, and none
     assert math.isfinite(score(fusion, VOCABULARY.encode("a")))
 
 

@@ -89,6 +89,23 @@ def test_a_row_is_read_in_any_company_as_alone(seed: int, num_rows: int, width: 
         assert [each.score for each in alone] == pytest.approx([each.score for each in together[row]])
 
 
+class OwnToken(NoFusion):
+    """Each row of a batch has a token of its own, which is likely there."""
+
+    def start(self, num_rows: int) -> np.ndarray:
+        return 2 + np.arange(num_rows)[:, None] % 2
+
+    def extend(self, states: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return states, np.where(states[:, 0] == tokens, 2.0, 0.0)
+
+
+def test_what_is_known_of_a_row_is_known_of_no_other() -> None:
+    log_probs = np.repeat(log_probs_of("a b-a"), 4, axis=0)
+    log_probs[:, [0, 2, 4], 2:] = np.log(0.5)  # a or b
+    found = search(log_probs, np.array([1, 5, 3, 4]), OwnToken(), 8)
+    assert [VOCABULARY.decode(each[0].token_ids) for each in found] == ["a", "b bb", "a a", "b b"]
+
+
 def log_probs_of(path: str, sure: float = 8.0) -> np.ndarray:
     """[1, T, V] in which the tokens of a path, `-` for the blank, are far likelier than all others."""
     ids = [0 if token == "-" else VOCABULARY.tokens.index(token) for token in path]

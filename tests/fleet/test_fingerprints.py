@@ -19,7 +19,7 @@ from ds2ray.config import (
     ProbeAudio,
     UnknownCharacters,
 )
-from ds2ray.fleet.fingerprints import sealed_fingerprints, settings_that_matter, user_fingerprint
+from ds2ray.fleet.fingerprints import sealed_fingerprints, settings_that_matter, user_fingerprint, with_segments
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import Utterance
 
@@ -45,6 +45,28 @@ def test_neither_order_nor_place_matters() -> None:
     moved = [replace(row, audio=f"s3://bucket/{row.utterance_id}.wav", duration_s=None) for row in rows]
     assert fingerprint(rows[::-1]) == fingerprint(rows)
     assert fingerprint(moved) == fingerprint(rows)
+
+
+def test_excerpts_are_told_by_their_times() -> None:
+    tag = {"/a.wav": ObjectInfo("/a.wav", 1, "tag")}
+
+    def of(audio: str, tags: dict[str, ObjectInfo] = tag) -> str:
+        return user_fingerprint([utterance(1, audio=audio)], tags, "base", SETTINGS)
+
+    assert len({of("/a.wav"), of("/a.wav#t=0,1.5"), of("/a.wav#t=0,1.6"), of("/a.wav#t=0,1.5", {})}) == 4
+    assert of("s3://b/c.wav#t=0,1.5", {"s3://b/c.wav": tag["/a.wav"]}) == of("/a.wav#t=0,1.5")
+
+
+def test_where_recordings_may_be_cut_the_length_of_segments_counts() -> None:
+    short, long = utterance(1), utterance(2, duration_s=300.0)
+    unknown = utterance(3, duration_s=None)
+    cut, elsewhere = DataConfig(segment_long=True), DataConfig(segment_long=True, max_duration_s=20.0)
+    for data in (DataConfig(), cut, elsewhere):
+        assert with_segments(SETTINGS, [short], data) == SETTINGS
+    for rows in ([short, long], [short, unknown]):
+        assert with_segments(SETTINGS, rows, DataConfig()) == SETTINGS
+        found = [with_segments(SETTINGS, rows, data) for data in (cut, elsewhere)]
+        assert len({fingerprint(rows, settings=dict(each)) for each in (SETTINGS, *found)}) == 3
 
 
 def test_what_changes_a_fingerprint() -> None:
@@ -90,6 +112,7 @@ OTHER_ADAPT: dict[str, Any] = {
     "min_utterances": 3,
     "cross_validate_below": 3,
     "num_folds": 3,
+    "join_share": 0.7,
     "kl_weight": 0.5,
     "precision": Precision.bfloat16,
     "seed": 3,
@@ -113,7 +136,7 @@ def test_every_setting_is_known_here() -> None:
 
 
 def test_settings_as_they_were_before_there_were_kinds_train_nobody_anew() -> None:
-    described = json.dumps(settings_that_matter(AdapterConfig(), AdaptConfig()), sort_keys=True)
+    described = json.dumps(settings_that_matter(AdapterConfig(), AdaptConfig(join_share=0.0)), sort_keys=True)
     digest = hashlib.sha256(described.encode()).hexdigest()
     assert digest == "7d68748f9e617650b2a9b33a4d913ce1b5821c544f4a0019d44a041749e83be5"
 
@@ -158,6 +181,7 @@ OTHER_USABLE: dict[str, Any] = {
     "min_duration_s": 0.2,
     "max_duration_s": 20.0,
     "unknown_characters": UnknownCharacters.drop,
+    "segment_long": True,
 }
 OTHER_LOOK: dict[str, Any] = {
     "bad_rows": BadRows.drop,
@@ -183,3 +207,10 @@ def test_settings_that_decide_what_is_usable_matter(name: str) -> None:
 @pytest.mark.parametrize("name", OTHER_LOOK)
 def test_settings_of_how_faults_are_met_do_not_matter(name: str) -> None:
     assert sealed(**{name: OTHER_LOOK[name]}) == sealed()
+
+
+def test_utterances_that_run_together_matter_only_before_layers_with_memory() -> None:
+    last = AdapterConfig(after_layer=-1)
+    joined, apart = AdaptConfig(join_share=0.5), AdaptConfig(join_share=0.0)
+    assert settings_that_matter(last, joined) == settings_that_matter(last, apart)
+    assert settings_that_matter(AdapterConfig(), joined) != settings_that_matter(AdapterConfig(), apart)

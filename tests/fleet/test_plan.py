@@ -276,3 +276,28 @@ def test_the_table_of_a_plan_ends_with_the_unchanged() -> None:
             ("bob", "unchanged", 4, 8.0, None),
         )
     ]
+
+
+def test_long_recordings_count_as_the_segments_that_may_become_of_them() -> None:
+    lecture = user("ann", num_utterances=1, duration_s=60.0)
+    cut = DataConfig(max_duration_s=20.0, segment_long=True)
+    (planned,) = make_plan([lecture], data=cut).users
+    assert (planned.change, planned.num_utterances, planned.speech_s) == (Change.new, 12, 60.0)
+    (few,) = make_plan([user("ann", num_utterances=3)], data=cut).users
+    assert (few.change, few.num_utterances) == (Change.skipped, 3)
+    other = replace(cut, max_duration_s=30.0)
+    index = {"ann": planned.fingerprint}
+    assert make_plan([lecture], index, data=cut).count(Change.unchanged) == 1
+    assert make_plan([lecture], index, data=other).count(Change.changed) == 1
+
+
+def test_a_sealed_user_of_few_long_recordings_is_not_skipped() -> None:
+    cut = DataConfig(segment_long=True)
+    for data, speech_s, change in (
+        (cut, 300.0, Change.new),
+        (cut, 20.0, Change.skipped),
+        (DataConfig(), 300.0, Change.skipped),
+    ):
+        table = sealed_table({"ann": "v1"}, num_utterances=1, speech_s=speech_s)
+        (planned,) = make_plan(table=table, data=data).users
+        assert planned.change is change

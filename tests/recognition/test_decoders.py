@@ -1,5 +1,6 @@
 """Decoders as settings name them, with the base of the stored fixture, whose voices are tones, its letters a to d."""
 
+import ast
 import gzip
 import shutil
 from pathlib import Path
@@ -22,6 +23,7 @@ from ds2ray.decoding.beam import Beam
 from ds2ray.decoding.fusion import NoFusion, TokenFusion, WordFusion
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import ArtifactCorruptError, ConfigError, InputError
+from ds2ray.recognition import decoders
 from ds2ray.recognition.decoders import decoding_notes, open_decoder, read_lexicon
 from ds2ray.store import Store, publish_language_model
 from ds2ray.text import Vocabulary
@@ -67,6 +69,13 @@ def test_settings_choose_the_decoder(store: Store, tmp_path: Path) -> None:
     assert isinstance(tokens.fusion, TokenFusion)
 
 
+def test_greedy_decoding_imports_nothing_of_the_others() -> None:
+    tree = ast.parse(Path(decoders.__file__).read_text(encoding="utf-8"))
+    imported = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
+    ours = {name for name in imported if name and name.startswith(("ds2ray.decoding", "ds2ray.corpora"))}
+    assert ours == {"ds2ray.decoding.decoder", "ds2ray.decoding.greedy"}
+
+
 def test_a_published_model_is_used_for_its_base(store: Store, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"base {BASE} has no language model"):
         hear(store, LM)
@@ -104,7 +113,7 @@ def test_words_of_a_foreign_model_that_cannot_be_heard_are_told(store: Store, tm
     decode = DecodeConfig(decoder=DecoderKind.beam, language_model=str(arpa), lexicon="model")
     decoder = open_decoder(decode, VOCABULARY, store, BASE)
     assert decoding_notes(decoder) == [
-        "1 words of the language model that the base cannot write, and are not heard: 'é'"
+        "never heard, as the base cannot write them: 1 of the language model's words: 'é'"
     ]
     assert decoding_notes(Greedy()) == []
     assert set(" ".join(hear(store, decode)).split()) == {"bad"}  # capitals are those of the file

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from fleet_runs import read_rows, run_job_here, spoken
+from long_speech import PAUSE_S, join, part, said
 from recognising import texts
 
 from ds2ray import Transcriber
@@ -14,8 +16,11 @@ from ds2ray.config import Vad
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.errors import ConfigError
 from ds2ray.metrics import word_errors
+from ds2ray.model.weights import Base
 from ds2ray.recognition import transcriber as transcriber_module
 from ds2ray.sound.audio import read_waveform, write_audio
+from ds2ray.store import Store
+from ds2ray.tables.manifest import Utterance
 
 RATE_HZ = 16000
 
@@ -35,6 +40,41 @@ def long_recording(sentences: list[np.ndarray], tmp_path_factory: pytest.TempPat
     path = str(tmp_path_factory.mktemp("long") / "long.flac")
     write_audio(path, recording, RATE_HZ)
     return path
+
+
+class TestOfABaseThatHasLearned:
+    """A long recording is recognised as well as its sentences are by themselves."""
+
+    @pytest.fixture
+    def transcriber(self, spoken_base: Base, tmp_path: Path) -> Transcriber:
+        return Transcriber(Store(str(tmp_path / "empty")), spoken_base, torch.device("cpu"))
+
+    @pytest.mark.parametrize("pause_s", [0.5, 1.5])
+    def test_errors_are_those_of_its_sentences(
+        self, transcriber: Transcriber, commands: list[Utterance], tmp_path: Path, pause_s: float
+    ) -> None:
+        talk = join(str(tmp_path / "talk.flac"), commands, pause_s)
+        assert (talk.duration_s or 0.0) > 2 * transcriber.max_segment_s - 5.0
+        alone = transcriber.transcribe_utterances(commands)
+        (heard,) = transcriber.transcribe_utterances([talk])
+        of_sentences = transcriber.score(said(commands), alone).words
+        of_talk = transcriber.score([talk.transcript], [heard]).words
+        assert of_sentences.rate() < 0.2  # or there would be nothing to lose
+        # a segment begins and ends a few frames off the sentence, which may cost or save a word here and there
+        assert of_talk.errors <= 1.1 * of_sentences.errors + 2
+        assert of_talk.reference_length == of_sentences.reference_length
+
+    def test_an_excerpt_is_recognised_as_what_stands_there(
+        self, transcriber: Transcriber, commands: list[Utterance], tmp_path: Path
+    ) -> None:
+        talk = join(str(tmp_path / "talk.flac"), commands[:4])
+        start_s = 3 * PAUSE_S + sum(u.duration_s or 0.0 for u in commands[:2]) - 0.2
+        end_s = start_s + (commands[2].duration_s or 0.0) + 0.4
+        excerpt = replace(talk, audio=part(talk, f"{start_s:.3f},{end_s:.3f}"), duration_s=None)
+        (heard,) = transcriber.transcribe_utterances([excerpt])
+        (expected,) = transcriber.transcribe_utterances([commands[2]])
+        assert word_errors(expected.text, heard.text).errors <= 1
+        assert len(heard.words) == pytest.approx(len(commands[2].transcript.split()), abs=1)
 
 
 class TestSegments:
@@ -133,6 +173,6 @@ class TestSegments:
         assert (rows["auto"][0]["text"], bool(rows["auto"][1]["text"])) == ("", True)
         expected = Transcriber.open(store, vad=Vad.off).transcribe([silence, audio[0]])
         assert [row["text"] for row in rows["off"]] == texts(expected)
-        for value, said in (("1", "2 to 600 seconds"), ("nan", "a finite number"), ("inf", "a finite number")):
+        for value, reason in (("1", "2 to 600 seconds"), ("nan", "a finite number"), ("inf", "a finite number")):
             refused = run_job_here("transcribe", audio[0], f"storage.root={store}", f"max_segment_s={value}")
-            assert (refused.code, said in refused.err) == (2, True)
+            assert (refused.code, reason in refused.err) == (2, True)

@@ -3,7 +3,16 @@ from damage import flip_a_bit
 
 from ds2ray import storage
 from ds2ray.errors import ArtifactCorruptError, InputError
-from ds2ray.store import LanguageModelRecord, Store, publish_language_model, read_language_model, sha256
+from ds2ray.store import (
+    BaseRecord,
+    LanguageModelRecord,
+    Store,
+    adopt_base,
+    publish_base,
+    publish_language_model,
+    read_language_model,
+    sha256,
+)
 from ds2ray.store.language_models import read_language_model_record
 
 BASE = "0123456789abcdef"
@@ -71,3 +80,30 @@ def test_a_record_in_another_base_s_place_is_found(place: Store) -> None:
     place.write_bytes(f"{place}/bases/{other}/lm/lm.json", place.read_bytes(f"{place}/bases/{BASE}/lm/lm.json"))
     with pytest.raises(ArtifactCorruptError, match=f"of base {BASE}, not of {other}"):
         read_language_model(place, other)
+
+
+def test_a_base_that_is_adopted_brings_its_language_model(place: Store) -> None:
+    elsewhere = Store(storage.join(place.root_uri, "elsewhere"), place.server)
+    folders = []
+    for base_id in ("1" * 16, "2" * 16):
+        record = BaseRecord(
+            base_id=base_id,
+            fingerprint=base_id * 4,
+            sha256=sha256(b"base"),
+            size_bytes=4,
+            model={},
+            audio={},
+            vocabulary={},
+            run_id="run",
+            metrics={},
+        )
+        folders.append(publish_base(elsewhere, b"base", record))
+    published = publish_language_model(
+        elsewhere, "1" * 16, b"model", unit="token", num_ngrams=[3], num_sentences=1, perplexity=2.5
+    )
+    for folder in folders:
+        adopt_base(place, folder)
+    found, data = read_language_model(place, "1" * 16)
+    assert (found, data) == (published, b"model")
+    with pytest.raises(InputError, match="has no language model"):
+        read_language_model(place, "2" * 16)

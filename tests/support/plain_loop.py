@@ -112,7 +112,8 @@ class _Learner:
             set_learning_rate(self.optimizer, rate)
             torch.manual_seed(derive_seed(self.seed, step))
             rows = [self.part.train[index] for index in batch]
-            self.bad_in_epoch += not self.loop.step(self.adapter, self.optimizer, rows)
+            joins = int((step + 1) * config.join_share) > int(step * config.join_share)
+            self.bad_in_epoch += not self.loop.step(self.adapter, self.optimizer, rows, joins)
         self.bad_steps += self.bad_in_epoch
 
 
@@ -131,16 +132,27 @@ class _Loop:
         self.model, self.speech, self.vocabulary, self.config = model, speech, vocabulary, config
         self.after_layer, self.encode = after_layer, encode
 
-    def step(self, adapter: Adapter, optimizer: torch.optim.Optimizer, rows: Sequence[int]) -> bool:
-        """One optimizer step; False, and nothing changed, where loss or gradient is not finite."""
+    def step(self, adapter: Adapter, optimizer: torch.optim.Optimizer, rows: Sequence[int], joins: bool) -> bool:
+        """One optimizer step; False, and nothing changed, where loss or gradient is not finite.
+
+        Args:
+            joins: utterances run together in pairs, where layers with memory follow the adapter.
+        """
         encodings, lengths = self.encode(rows)
-        log_probs, losses = self._log_probs_and_losses(adapter, encodings, lengths, rows)
+        with products_in(self.config.precision, encodings.device):
+            adapted = adapter(encodings)
+        size = 2 if joins and not self.model.is_last(self.after_layer) else 1
+        groups = [slice(start, start + size) for start in range(0, len(rows), size)]
+        tokens = pad_tokens([self._transcript(rows[group]) for group in groups], encodings.device)
+        weights = torch.tensor([len(rows[group]) / len(rows) for group in groups], device=encodings.device)
+        log_probs, joined = self._head(adapted, lengths, groups)
+        losses = ctc_losses(log_probs, joined, *tokens)
         if self.config.kl_weight:
             with torch.no_grad():
-                of_base = self.model.head(encodings, lengths, self.after_layer)
-            losses = losses + self.config.kl_weight * kl_divergences(log_probs, of_base, lengths)
+                of_base, _ = self._head(encodings, lengths, groups)
+            losses = losses + self.config.kl_weight * kl_divergences(log_probs, of_base, joined)
         optimizer.zero_grad(set_to_none=True)
-        losses.mean().backward()
+        (losses * weights).sum().backward()
         finite = bool(clip_gradients(adapter.parameters(), self.config.max_grad_norm).isfinite())
         if finite:
             optimizer.step()
@@ -180,6 +192,20 @@ class _Loop:
         log_probs = self.model.head(adapted, lengths, self.after_layer)
         tokens = pad_tokens([self.speech.tokens[row] for row in rows], encodings.device)
         return log_probs, ctc_losses(log_probs, lengths, *tokens)
+
+    def _head(self, adapted: Tensor, lengths: Tensor, groups: Sequence[slice]) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of rows laid end to end by group, and their lengths."""
+        rows = [frames[:length] for frames, length in zip(adapted, lengths.tolist(), strict=True)]
+        joined = [torch.cat(rows[group]) for group in groups]
+        joined_lengths = torch.tensor([len(frames) for frames in joined], device=adapted.device)
+        padded = nn.utils.rnn.pad_sequence(joined, batch_first=True)
+        return self.model.head(padded, joined_lengths, self.after_layer), joined_lengths
+
+    def _transcript(self, rows: Sequence[int]) -> Tensor:
+        """The tokens of utterances that run together, with the vocabulary's space, if any, between them."""
+        space = torch.tensor([token for token, text in enumerate(self.vocabulary.tokens) if text == " "]).long()
+        parts = [part for row in rows for part in (space, self.speech.tokens[row])]
+        return torch.cat(parts[1:])
 
 
 def pad_tokens(tokens: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:

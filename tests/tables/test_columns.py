@@ -146,13 +146,18 @@ def test_decoded_samples_are_refused_with_the_remedy(tmp_path: Path) -> None:
     assert "Audio(decode=False)" in problem.remedy
 
 
-@pytest.mark.parametrize(("offset", "refused"), [(0, False), (None, False), ("", False), (2.5, True), ("x", True)])
-def test_a_part_of_a_recording_is_not_taken_for_all_of_it(tmp_path: Path, offset: Any, refused: bool) -> None:
+@pytest.mark.parametrize(
+    ("offset", "times"),
+    [(0, "#t=0,1"), (None, ""), ("", ""), (2.5, "#t=2.5,3.5"), ("2.5", "#t=2.5,3.5"), ("x", None), (-1, None)],
+)
+def test_nemo_s_offset_makes_an_excerpt(tmp_path: Path, offset: Any, times: str | None) -> None:
     row = {"audio_filepath": "long.wav", "text": "a", "duration": 1.0, "offset": offset}
     (tmp_path / "m.jsonl").write_text(json.dumps(row) + "\n")
     manifest = read_manifest(str(tmp_path / "m.jsonl"))
-    assert [problem.column for problem in manifest.problems] == ["offset"] * refused
-    assert len(manifest.utterances) == 1 - refused
+    assert [problem.column for problem in manifest.problems] == ["start_s"] * (times is None)
+    assert [(u.audio, u.duration_s, u.utterance_id) for u in manifest.utterances] == [
+        (f"{tmp_path}/long.wav{times}", 1.0, "long")
+    ] * (times is not None)
 
 
 def test_common_voice_named_as_a_manifest(tmp_path: Path) -> None:

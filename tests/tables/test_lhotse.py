@@ -1,4 +1,4 @@
-"""Cuts of lhotse: whole recordings are read, and everything else says why it is not."""
+"""Cuts of lhotse: recordings and their parts are read, and everything else says why it is not."""
 
 import gzip
 import json
@@ -52,11 +52,23 @@ def test_whole_recordings_are_read(tmp_path: Path) -> None:
     assert [(problem.line, problem.column) for problem in manifest.problems] == [(4, "transcript")]
 
 
+def test_parts_of_recordings_are_excerpts(tmp_path: Path) -> None:
+    rows = [cut(id="end", start=0.5, duration=1.5), cut(id="begin", duration=1.0), cut(id="all", duration=1.995)]
+    (tmp_path / "cuts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    manifest = read_manifest(str(tmp_path / "cuts.jsonl"))
+    assert [(u.utterance_id, u.audio, u.duration_s) for u in manifest.utterances] == [
+        ("end", f"{tmp_path}/audio/a.flac#t=0.5,2", 1.5),
+        ("begin", f"{tmp_path}/audio/a.flac#t=0,1", 1.0),
+        ("all", f"{tmp_path}/audio/a.flac", 1.995),
+    ]
+    assert not manifest.problems
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (cut(start=0.5, duration=1.5), "a part of a recording of 2 s (from 0.5 to 2 s)"),
-        (cut(duration=1.0), "a part of a recording"),
+        (cut(start=2.5, duration=1.5), "begins at 2.5 s, outside its recording of 2 s"),
+        (cut(start=-0.5), "begins at -0.5 s, outside its recording"),
         (with_source(type="command", source="touch executed |"), "output of a command, which is never executed"),
         (with_source(type="memory", source="UklGRg=="), "no file, but memory"),
         (cut(recording=None), "no recording"),

@@ -229,3 +229,52 @@ def test_refuses_tables_that_are_none(tmp_path: Path, name: str, content: str | 
 
 def test_a_table_without_rows_is_an_empty_manifest(tmp_path: Path) -> None:
     assert read_manifest(write(tmp_path / "m.csv", "audio,transcript\n")) == Manifest(str(tmp_path / "m.csv"), [])
+
+
+class TestExcerpts:
+    """Rows that are a part of a recording."""
+
+    @pytest.mark.parametrize(
+        ("times", "audio", "duration_s"),
+        [
+            ("0,2.5,", "#t=0,2.5", 2.5),
+            ("1,2.5,", "#t=1,2.5", 1.5),
+            ("1,,1.5", "#t=1,2.5", 1.5),
+            ("1,2.5,1.52", "#t=1,2.5", 1.5),
+            (",2.5,", "#t=0,2.5", 2.5),
+            ("1,,", "#t=1,", None),
+            ("0,,", "", None),
+            (",,3", "", 3.0),
+        ],
+    )
+    def test_by_start_end_and_duration(self, tmp_path: Path, times: str, audio: str, duration_s: float | None) -> None:
+        header = "audio,start_s,end_s,duration_s,transcript\n"
+        manifest = read_manifest(write(tmp_path / "m.csv", f"{header}long.wav,{times},a\n"))
+        (utterance,) = manifest.utterances
+        assert (utterance.audio, utterance.duration_s) == (f"{tmp_path}/long.wav{audio}", duration_s)
+        assert (utterance.utterance_id, manifest.unknown_columns) == ("long", [])
+
+    def test_times_that_contradict_each_other(self, tmp_path: Path) -> None:
+        rows = ["2,1,", "1,1,", "1,2.5,2", "nan,2,", "1,inf,", "-1,2,"]
+        text = "".join(f"long.wav,{times},a\n" for times in rows)
+        manifest = read_manifest(write(tmp_path / "m.csv", "audio,start_s,end_s,duration_s,transcript\n" + text))
+        columns = ["end_s", "end_s", "duration_s", "start_s", "end_s", "start_s"]
+        assert [problem.column for problem in manifest.problems] == columns
+        assert manifest.problems[2].reason == "lasts 2 s, but from start_s to end_s it is 1.5 s"
+
+    @pytest.mark.parametrize("suffix", SUFFIXES)
+    def test_they_are_written_and_have_ids_of_their_own(self, tmp_path: Path, suffix: str) -> None:
+        rows = "long.wav,1,2.5,a\nlong.wav,0,1,b\nother.wav,3,4.25,c\n"
+        manifest = read_manifest(write(tmp_path / "m.csv", "audio,start_s,end_s,transcript\n" + rows))
+        assert [u.utterance_id for u in manifest.utterances] == ["long@1-2.5", "long@0-1", "other"]
+        write_manifest(str(tmp_path / f"again.{suffix}"), manifest.utterances)
+        again = read_manifest(str(tmp_path / f"again.{suffix}")).utterances
+        assert [replace(u, line=0) for u in again] == [replace(u, line=0) for u in manifest.utterances]
+
+    def test_of_bytes_they_are_refused_with_the_remedy(self, tmp_path: Path) -> None:
+        columns = {"audio": [b"RIFF", b"RIFF"], "start_s": [0.25, None], "end_s": [0.5, None], "transcript": ["a", "b"]}
+        storage.write_table(str(tmp_path / "m.parquet"), pa.table(columns))
+        manifest = read_manifest(str(tmp_path / "m.parquet"))
+        assert [u.audio for u in manifest.utterances] == [b"RIFF"]
+        (problem,) = manifest.problems
+        assert (problem.line, problem.column, "given as bytes" in problem.reason) == (1, "audio", True)

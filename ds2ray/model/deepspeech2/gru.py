@@ -48,7 +48,7 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         weight, reset_update, new, recurrent_new, outputs = ctx.saved_tensors
         num_frames, rows, width = outputs.shape
         reset, update = reset_update.split(width, dim=2)
@@ -66,9 +66,11 @@ class _Recurrence(torch.autograd.Function):
             of_gates = factors[frame].mul_(of_output.unsqueeze(1)).view(rows, 3 * width)
             torch.mul(of_output, update[frame], out=carried)
             carried.addmm_(of_gates, weight)
-        of_recurrent = factors.view(num_frames * rows, 3 * width)
-        of_weight = of_recurrent.t() @ before.reshape(num_frames * rows, width)
-        of_bias = of_recurrent.sum(0)
+        of_weight = of_bias = None
+        if any(ctx.needs_input_grad[1:]):  # a frozen recurrence passes gradients on and has none of its own
+            of_recurrent = factors.view(num_frames * rows, 3 * width)
+            of_weight = of_recurrent.t() @ before.reshape(num_frames * rows, width)
+            of_bias = of_recurrent.sum(0)
         # the input's part of the new gate is not multiplied by the reset gate; its recurrent part is
         of_projected = factors
         torch.mul(of_outputs, of_new, out=of_projected[:, :, 2])

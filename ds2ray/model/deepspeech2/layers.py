@@ -98,13 +98,14 @@ def recur(rnn: nn.RNNBase, x: Tensor) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         # frames one after another in memory: otherwise torch multiplies row by row, each with a copy of frozen weights
         x = x.transpose(0, 1).to(next(rnn.parameters()).dtype).contiguous().transpose(0, 1)
-        if isinstance(rnn, nn.GRU) and x.device.type == "cpu" and torch.is_grad_enabled() and _trains(rnn):
+        if isinstance(rnn, nn.GRU) and x.device.type == "cpu" and _has_gradients(rnn, x):
             return gru(rnn, x)
         return cast(Tensor, rnn(x)[0])
 
 
-def _trains(rnn: nn.RNNBase) -> bool:
-    return any(parameter.requires_grad for parameter in rnn.parameters())
+def _has_gradients(rnn: nn.RNNBase, x: Tensor) -> bool:
+    """Whether a backward pass follows: to the weights, or through frozen ones to an adapter before them."""
+    return torch.is_grad_enabled() and (x.requires_grad or any(weight.requires_grad for weight in rnn.parameters()))
 
 
 def reversed_order(lengths: Tensor, num_frames: int) -> Tensor:

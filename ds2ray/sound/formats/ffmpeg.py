@@ -13,7 +13,7 @@ from ds2ray.errors import InputError
 from ds2ray.sound.formats import libsndfile
 from ds2ray.sound.formats.faults import Watched, decoding
 from ds2ray.sound.formats.info import AudioInfo, checked_rate
-from ds2ray.sound.formats.part import Part
+from ds2ray.sound.formats.part import Part, from_time
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -85,7 +85,14 @@ def part_of_last_resort(file: BinaryIO) -> Part:
             with _or(error):
                 yield from _decoded(file, block_samples)
 
-    return Part(measure, decode)
+    def decode_from(block_samples: int, start_s: float) -> Iterator[tuple[int, np.ndarray]]:
+        try:
+            yield from libsndfile.decoded_from(file, block_samples, start_s)
+        except libsndfile.NotOpened as error:
+            with _or(error):
+                yield from from_time(_decoded(file, block_samples), start_s)
+
+    return Part(measure, decode, decode_from)
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from typing import BinaryIO
 from ds2ray import storage
 from ds2ray.errors import InputError, StorageError
 from ds2ray.sound.formats import ffmpeg, flac, lengths, libsndfile, mp3, ogg, raw, wav
-from ds2ray.sound.formats.part import Part
+from ds2ray.sound.formats.part import Part, between
+from ds2ray.uris import Excerpt, excerpt_of, recording_of
 
 EMPTY = "is empty (0 bytes)"
 
@@ -31,17 +32,27 @@ _OF_THE_FILE = {
 
 
 @contextmanager
-def opened(audio: str | bytes, at_once: bool = False) -> Iterator[list[Part]]:
-    """The recordings of a file, for as long as the context lasts.
+def opened(audio: str | bytes, at_once: bool = False, excerpt: Excerpt | None = None) -> Iterator[list[Part]]:
+    """The recordings of a file, for as long as the context lasts; of an excerpt, what of them lies in it.
 
     Args:
-        audio: a URI, also of audio in a shard, or the bytes of a file.
-        at_once: fetch the whole file with one request; else only what is read is fetched.
+        audio: a URI, also of an excerpt or of audio in a shard, or the bytes of a file.
+        at_once: fetch the whole file with one request; else, and of an excerpt, only what is read is fetched.
+        excerpt: of the bytes of a file.
 
     Raises:
         FileNotFoundError: there is nothing at the URI.
         InputError: it is empty, truncated (as far as headers tell), no audio, or a local file that cannot be opened.
     """
+    if isinstance(audio, str):
+        audio, excerpt = recording_of(audio), excerpt_of(audio)
+    with _recordings(audio, at_once, excerpt) as parts:
+        yield between(parts, excerpt) if excerpt else parts
+
+
+@contextmanager
+def _recordings(audio: str | bytes, at_once: bool, excerpt: Excerpt | None) -> Iterator[list[Part]]:
+    at_once = at_once and excerpt is None
     with _file(audio, at_once) as file:
         size_bytes = file.seek(0, io.SEEK_END)
         if size_bytes == 0:
@@ -49,7 +60,9 @@ def opened(audio: str | bytes, at_once: bool = False) -> Iterator[list[Part]]:
         if isinstance(audio, str) and audio.lower().endswith(raw.PCM_SUFFIX):
             yield [raw.part(file, size_bytes)]
         else:
-            yield _parts(file, size_bytes, at_once or isinstance(audio, bytes) or storage.is_local(audio))
+            # what may be joined to a FLAC or WAV is not looked for again for each excerpt of it
+            is_near = excerpt is None and (at_once or isinstance(audio, bytes) or storage.is_local(audio))
+            yield _parts(file, size_bytes, is_near)
 
 
 def _parts(file: BinaryIO, size_bytes: int, is_near: bool) -> list[Part]:

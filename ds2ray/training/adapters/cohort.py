@@ -72,6 +72,7 @@ def adapt_cohort(
     open_current: OpenCurrent = lambda user_key: None,
     device: torch.device | str = "cpu",
     max_duration_s: float = math.inf,
+    segment_long: bool = False,
     decoder: Decoder = Greedy(),
     stages: StageClock | None = None,
 ) -> Iterator[CohortResult | CohortProgress]:
@@ -83,14 +84,16 @@ def adapt_cohort(
 
     Args:
         open_current: opens the adapter that a user has.
-        max_duration_s: longer utterances are dropped, whatever their manifest says.
+        max_duration_s: longer utterances are dropped, whatever their manifest says …
+        segment_long: … or cut into segments where the base can align their transcripts.
         decoder: of the judges, whose errors the gate compares.
         stages: is told where the time goes.
     """
     stages = stages or StageClock()
     base.model.freeze_base_model()
     started_s = time.perf_counter()
-    encoder = Encoder(base, adapter.after_layer, adapt.encode_batch_s, device, adapt.precision, max_duration_s, stages)
+    batch_s, longest_s = adapt.encode_batch_s, max_duration_s
+    encoder = Encoder(base, adapter.after_layer, batch_s, device, adapt.precision, longest_s, stages, segment_long)
     num_utterances = sum(map(len, users.values()))
     yield CohortProgress(Stage.encoding, 0, 0.0)
     encoding = encoding_of_users(encoder, users, adapt)

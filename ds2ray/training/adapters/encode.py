@@ -77,7 +77,8 @@ class Encoder:
         after_layer: the trunk ends after this recurrent layer.
         max_padded_s: seconds of padded audio per call of the trunk; 0: what suits the device, see `auto_batch_s`.
         precision: of the trunk and of the encodings.
-        max_duration_s: longer audio is a problem, whatever its manifest says.
+        max_duration_s: longer audio is a problem, whatever its manifest says …
+        segment_long: … or is cut into segments where its transcript can be aligned (by `encoding_of_users`).
         stages: is told of `read`, `mel` and `encode`.
     """
 
@@ -88,6 +89,7 @@ class Encoder:
     precision: Precision = Precision.auto
     max_duration_s: float = math.inf
     stages: StageClock | None = None
+    segment_long: bool = False
 
     def encode(self, utterances: Sequence[Utterance]) -> Encoded:
         """Read and encode utterances.

@@ -53,9 +53,22 @@ class Learner:
         total = self.steps_per_epoch * self.config.num_epochs
         return learning_rate_at(self.step, total, self.config.learning_rate, Schedule.one_cycle, WARMUP_FRACTION)
 
+    @property
+    def joins(self) -> bool:
+        """Whether the step's utterances run together in pairs.
+
+        The steps that do are the same for all users: a stack takes as long as its longest row.
+        """
+        return joins_in(self.step, self.config.join_share)
+
     def rows(self) -> list[int]:
         """The utterances of the step."""
         return [self.part.train[index] for index in self.batches[self.position]]
+
+
+def joins_in(step: int, share: float) -> bool:
+    """Whether utterances run together in a step: in a share of the steps, evenly spread."""
+    return math.floor((step + 1) * share) > math.floor(step * share)
 
 
 @dataclass

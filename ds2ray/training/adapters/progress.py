@@ -51,7 +51,7 @@ def told(steps: Generator[int, None, T], told: Callable[[int], CohortProgress]) 
 
 
 def encoding_progress(done: int, num_utterances: int) -> CohortProgress:
-    return CohortProgress(Stage.encoding, done, ENCODING_SHARE * done / max(1, num_utterances))
+    return CohortProgress(Stage.encoding, done, ENCODING_SHARE * min(1.0, done / max(1, num_utterances)))
 
 
 def training_progress(trained: float, num_utterances: int) -> CohortProgress:

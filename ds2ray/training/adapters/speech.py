@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from ds2ray.config import AdaptConfig
+from ds2ray.errors import InputError
 from ds2ray.store import shown_user
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.encode import Encoder, drained
 from ds2ray.training.adapters.split import Part, split
+from ds2ray.training.long_recordings import NOT_CREDIBLE, cut_recording, is_long
 from ds2ray.training.seeds import derive_seed
 
 log = logging.getLogger(__name__)
@@ -60,12 +62,15 @@ def encode_users(encoder: Encoder, users: Users, adapt: AdaptConfig) -> list[Use
 
 def encoding_of_users(encoder: Encoder, users: Users, adapt: AdaptConfig) -> Generator[int, None, list[UserSpeech]]:
     """As `encode_users`; yields how many utterances are done."""
+    refused: dict[str, Counter[str]] = {}
+    if encoder.segment_long:
+        users, refused = yield from _with_segments(encoder, users)
     encoded = yield from encoder.encoding(*users.values())
     speeches, first = [], 0
     for user_key, utterances in users.items():
         kept: list[Utterance] = []
         frames: list[Tensor] = []
-        dropped: Counter[str] = Counter()
+        dropped = refused.get(user_key, Counter())
         for index, utterance in enumerate(utterances, start=first):
             rows = encoded.encodings[index]
             if rows is not None:
@@ -89,6 +94,34 @@ def encoding_of_users(encoder: Encoder, users: Users, adapt: AdaptConfig) -> Gen
             )
         )
     return speeches
+
+
+def _with_segments(encoder: Encoder, users: Users) -> Generator[int, None, tuple[Users, dict[str, Counter[str]]]]:
+    """The users with the segments of their long recordings, and what was left out, counted by reason.
+
+    Yields after every recording, 0, as nothing is encoded yet.
+    """
+    found: dict[str, list[Utterance]] = {}
+    refused: dict[str, Counter[str]] = {}
+    encoder.base.model.to(encoder.device).eval()
+    for user_key, utterances in users.items():
+        own, dropped = found.setdefault(user_key, []), refused.setdefault(user_key, Counter())
+        for utterance in utterances:
+            if not is_long(utterance, encoder.max_duration_s):
+                own.append(utterance)
+                continue
+            try:
+                cut = cut_recording(utterance, encoder.base, encoder.max_duration_s)
+            except (InputError, FileNotFoundError) as error:
+                reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
+                log.warning("%s, utterance %s: %s", shown_user(user_key), utterance.utterance_id, reason)
+                dropped[reason] += 1
+                continue
+            own += cut.utterances
+            if cut.num_left_out:
+                dropped[NOT_CREDIBLE] += cut.num_left_out
+            yield 0
+    return found, refused
 
 
 def tokens_of(vocabulary: Vocabulary, transcripts: Sequence[str]) -> list[Tensor]:

@@ -29,6 +29,7 @@ from ds2ray.training.adapters.results import AdapterFit
 from ds2ray.training.adapters.speech import UserSpeech
 from ds2ray.training.adapters.split import part_seed
 from ds2ray.training.adapters.stored import Rows, SpeechTable
+from ds2ray.training.joining import groups_of
 from ds2ray.training.optim import Criterion, ctc_losses, kl_divergences
 from ds2ray.training.precision import products_in
 from ds2ray.training.seeds import derive_seed
@@ -43,6 +44,10 @@ STACK_USERS = {"cpu": 1}
 
 A CPU gains next to nothing from more than one, and products of one user's rows alone are rounded alike in any company.
 """
+
+
+JOINED = 2
+"""Utterances that run together in a step of `adapt.join_share`."""
 
 
 class StackOptimizer(Protocol):
@@ -92,7 +97,7 @@ class StackedTraining:
         )
         self.device = self.bank.device
         self.table = SpeechTable(speeches, self.device)
-        self.speeches = speeches
+        self.speeches, self.space = speeches, vocabulary.space
         self.widths, self.dropout = adapters[0].scale_widths, adapters[0].config.dropout
         self.judge = Judge(model, self.table, speeches, vocabulary, config.precision, after_layer, decoder, criterion)
         befores = self.judge.evaluate(
@@ -137,13 +142,17 @@ class StackedTraining:
         rows_of = [learner.rows() for learner in learners]
         rows = self.table.rows([learner.user for learner in learners], rows_of)
         adapted = self._adapted(rows, learners, rows_of)
+        shares = torch.tensor([1 / len(batch) for batch in rows_of for _ in batch], device=self.device)
+        if any(learner.joins for learner in learners) and not self.model.is_last(self.after_layer):
+            groups = groups_of(map(len, rows_of), [JOINED if learner.joins else 1 for learner in learners])
+            rows = rows.joined(groups, self.space)
+            shares = shares.new_zeros(len(rows.lengths)).index_add(0, torch.tensor(groups, device=self.device), shares)
         log_probs = head_log_probs(self.model, rows, adapted, self.after_layer)
         losses = self.criterion(log_probs, rows.lengths, rows.tokens, rows.num_tokens)
         if self.config.kl_weight:
             with torch.no_grad():
                 of_base = head_log_probs(self.model, rows, rows.frames, self.after_layer)
             losses = losses + self.config.kl_weight * kl_divergences(log_probs, of_base, rows.lengths)
-        shares = torch.tensor([1 / len(batch) for batch in rows_of for _ in batch], device=self.device)
         for parameter in self.bank.parameters():
             parameter.grad = None
         (losses * shares).sum().backward()

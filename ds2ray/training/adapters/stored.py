@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ds2ray.training.adapters.speech import UserSpeech
+from ds2ray.training.joining import group_totals, tokens_end_to_end
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,29 @@ class Rows:
         """Values of the frames, [N, D], as padded rows [R, T, D]."""
         rows = flat.new_zeros(len(self.lengths) * self.max_length, flat.shape[1])
         return rows.index_copy(0, self.place_of_frame, flat).view(len(self.lengths), self.max_length, -1)
+
+    def joined(self, groups: Sequence[int], space: int) -> "Rows":
+        """The same frames in fewer rows: those of each group run together.
+
+        Args:
+            groups: of each row, in order, from 0 on.
+            space: the token between two transcripts; 0: the vocabulary has none.
+        """
+        group = torch.tensor(groups, device=self.lengths.device)
+        lengths = group_totals(self.lengths, group)
+        row_of_frame = group[self.row_of_frame]
+        place = torch.arange(len(row_of_frame), device=group.device)
+        max_length = int(lengths.max())
+        tokens, num_tokens = tokens_end_to_end(self.tokens, self.num_tokens, group, space)
+        return Rows(
+            frames=self.frames,
+            lengths=lengths,
+            row_of_frame=row_of_frame,
+            place_of_frame=row_of_frame * max_length + place - (lengths.cumsum(0) - lengths)[row_of_frame],
+            max_length=max_length,
+            tokens=tokens,
+            num_tokens=num_tokens,
+        )
 
 
 class SpeechTable:

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ds2ray.batching.batches import Batch
 from ds2ray.config import AugmentConfig
 from ds2ray.padding import frame_mask
 from ds2ray.sound.recordings import as_recorded, nobody_speaks
+from ds2ray.training.joining import end_to_end, followed, tokens_end_to_end
 
 MOST_JOINED = 4
 LONGEST_JOINED_S = 30.0
-PAUSE_S = (0.05, 0.6)
-"""Shortest and longest pause between joined utterances."""
+LONGEST_PAUSE_S = 0.5
+"""Between joined utterances, of which half have no pause at all: recognition cuts recordings at long ones."""
 SHORTEST_SILENCE = 0.2
 """Of a row in which nobody speaks, as a share of the batch's longest."""
 
@@ -74,8 +74,7 @@ class Augmenting:
         """Groups of a few rows as one row each, of one speaker as far as that goes."""
         count, width = rows.waveforms.shape
         device = rows.waveforms.device
-        shortest, longest = (round(seconds * self.sample_rate_hz) for seconds in PAUSE_S)
-        pauses = torch.randint(shortest, longest, (count,))
+        pauses = (LONGEST_PAUSE_S * self.sample_rate_hz * (2 * torch.rand(count) - 1).clamp(min=0)).long()
         fitting = int(LONGEST_JOINED_S * self.sample_rate_hz) // (width + int(pauses.max()))
         size = min(int(torch.randint(2, MOST_JOINED + 1, ())), fitting)
         if size < 2 or count < 2:
@@ -83,16 +82,10 @@ class Augmenting:
         order = torch.randperm(count).tolist()
         chosen = torch.tensor(sorted(order, key=lambda row: user_ids[row]), device=device)
         group = torch.arange(count, device=device) // size
-        followed = torch.cat([group[1:] == group[:-1], group.new_zeros(1).bool()]).long()
-        waveforms, num_samples = _end_to_end(
-            rows.waveforms[chosen], rows.num_samples[chosen] + followed * pauses.to(device), group
+        waveforms, num_samples = end_to_end(
+            rows.waveforms[chosen], rows.num_samples[chosen] + followed(group) * pauses.to(device), group
         )
-        num_tokens = rows.num_tokens[chosen]
-        tokens = functional.pad(rows.tokens[chosen], (0, 1))
-        if self.space:
-            tokens = tokens.scatter(1, num_tokens[:, None], self.space * followed[:, None])
-            num_tokens = num_tokens + followed
-        tokens, num_tokens = _end_to_end(tokens, num_tokens, group)
+        tokens, num_tokens = tokens_end_to_end(rows.tokens[chosen], rows.num_tokens[chosen], group, self.space)
         return Rows(waveforms, num_samples, tokens, num_tokens, torch.bincount(group).float())
 
     def _with_silence(self, rows: Rows, count: int) -> Rows:
@@ -108,23 +101,3 @@ class Augmenting:
             torch.cat([rows.num_tokens, nothing]),
             torch.cat([rows.utterances, nothing.float()]),
         )
-
-
-def _end_to_end(values: Tensor, lengths: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
-    """The rows of each group one after the other.
-
-    Args:
-        values: [B, N], zero after each row's length.
-        lengths: int64 [B], at least as long as what is not zero.
-        group: int64 [B], in order, from 0 on.
-
-    Returns:
-        one row for each group, zero after its end, and their lengths int64.
-    """
-    totals = torch.zeros(int(group[-1]) + 1, dtype=torch.int64, device=values.device).index_add(0, group, lengths)
-    starts = lengths.cumsum(0) - lengths - (totals.cumsum(0) - totals)[group]
-    longest = int(totals.max())
-    width = longest + values.shape[1]  # room for the zeros of a group's last row
-    places = (group * width + starts)[:, None] + torch.arange(values.shape[1], device=values.device)
-    flat = values.new_zeros(len(totals) * width).index_add(0, places.flatten(), values.flatten())
-    return flat.view(len(totals), width)[:, :longest], totals

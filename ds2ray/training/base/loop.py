@@ -83,8 +83,7 @@ class _Run:
         model = build_model(task.model, task.audio, len(task.vocabulary)).to(device)
         if task.initial_state is not None:
             model.load_state_dict(task.initial_state)
-        space = task.vocabulary.tokens.index(" ") if " " in task.vocabulary.tokens else 0
-        self.learner = Learner(model, config, device, task.silence_rows, space)
+        self.learner = Learner(model, config, device, task.silence_rows, task.vocabulary.space)
         augment = config.augment
         noise = NoiseFolder(augment, task.audio.sample_rate_hz) if augment.noise_dir else None
         dataset = SpeechDataset(task.train_utterances, task.vocabulary, task.audio, augment.speeds, config.seed, noise)

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ds2ray.config import DataConfig, ProbeAudio, TextConfig, TrainConfig
 from ds2ray.corpora.kospeech import find_kospeech_vocabulary, read_kospeech, read_kospeech_vocabulary
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.packs.references import is_packed, read_packed_manifest
+from ds2ray.progress import Tell, untold
 from ds2ray.shapes.shape import Shape
 from ds2ray.tables.manifest import Manifest, Utterance, read_manifest
 from ds2ray.tables.notes import reading_notes
@@ -15,6 +17,9 @@ from ds2ray.tables.problems import Problem
 from ds2ray.tables.validation import enforce, validate
 from ds2ray.text import Vocabulary
 from ds2ray.training.hold_out import hold_out
+
+if TYPE_CHECKING:
+    from ds2ray.model.weights import Base
 
 
 @dataclass(frozen=True)
@@ -84,12 +89,15 @@ def usable_data(
     text: TextConfig,
     shape: Shape,
     vocabulary: Vocabulary | None = None,
+    base: "Base | None" = None,
+    tell: Tell = untold,
 ) -> TrainingData:
     """The usable training data of tables: every row is checked, and without a validation table a part is held out.
 
     Args:
         shape: of the base that is to be trained.
         vocabulary: of the base that is fine-tuned or adapted; None: that of the CSV, or one built from the transcripts.
+        base: that cuts long recordings, where `data.segment_long` says so; None: they are refused.
 
     Raises:
         InputError: every problem of the data that the policies in `data` refuse, at once.
@@ -97,9 +105,9 @@ def usable_data(
     vocabulary = vocabulary or tables.vocabulary
     if vocabulary is None:
         vocabulary = Vocabulary.from_transcripts((u.transcript for u in tables.train.utterances), text)
-    manifest = _checked(tables.train, data, shape, vocabulary)
+    manifest = _checked(tables.train, data, shape, vocabulary, base, tell)
     if tables.valid is not None:
-        valid = _checked(tables.valid, data, shape, vocabulary)
+        valid = _checked(tables.valid, data, shape, vocabulary, base, tell)
         problems, notes = [*manifest.problems, *valid.problems], reading_notes([manifest, valid])
         return TrainingData(vocabulary, manifest.utterances, valid.utterances, problems, notes)
     utterances = manifest.utterances
@@ -117,12 +125,23 @@ def _read(uri: str, encoding: str) -> Manifest:
     return read_manifest(uri, encoding=encoding)
 
 
-def _checked(manifest: Manifest, data: DataConfig, shape: Shape, vocabulary: Vocabulary) -> Manifest:
+def _checked(
+    manifest: Manifest, data: DataConfig, shape: Shape, vocabulary: Vocabulary, base: "Base | None", tell: Tell
+) -> Manifest:
     if all(is_packed(utterance.audio) for utterance in manifest.utterances):
         data = replace(data, probe_audio=ProbeAudio.none)  # packing has opened and measured all audio
     checked = validate(
-        manifest, data=data, audio=shape.audio, vocabulary=vocabulary, encoding_frames=shape.encoding_frames
+        manifest,
+        data=data,
+        audio=shape.audio,
+        vocabulary=vocabulary,
+        encoding_frames=shape.encoding_frames,
+        has_aligner=base is not None,
     )
+    if base is not None and data.segment_long:
+        from ds2ray.training.long_recordings import with_segments  # imports torch
+
+        checked = with_segments(checked, base, data, tell)
     enforce(checked, data)
     if not checked.utterances:
         causes = "; ".join(str(problem) for problem in checked.problems[:5])

@@ -14,6 +14,7 @@ from ds2ray.config.train import AS_IT_IS, DETAILS
 from ds2ray.packs.references import row_groups_of
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
+from ds2ray.uris import excerpt_of
 
 PATHS = {"manifest", "valid_manifest", "dataset_path", "transcripts_path", "vocab_path", "pretrained_model_path"}
 OUTPUTS = {"output_dir", "resume", "adapter_save_dir", "adapter_name", "base_model_path", "keep_checkpoints"}
@@ -93,4 +94,6 @@ def _model(model: ModelConfig) -> dict[str, Any]:
 
 
 def _row(utterance: Utterance) -> bytes:
-    return json.dumps((utterance.utterance_id, utterance.duration_s, utterance.transcript)).encode()
+    cells = [utterance.utterance_id, utterance.duration_s, utterance.transcript]
+    excerpt = excerpt_of(utterance.audio) if isinstance(utterance.audio, str) else None
+    return json.dumps([*cells, str(excerpt)] if excerpt else cells).encode()

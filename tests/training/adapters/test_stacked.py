@@ -18,6 +18,7 @@ from ds2ray.model.building import build_model
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.bank import AdapterBank, BankAdamW
+from ds2ray.training.adapters.learners import joins_in
 from ds2ray.training.adapters.results import AdapterFit
 from ds2ray.training.adapters.speech import UserSpeech, tokens_of
 from ds2ray.training.adapters.split import split
@@ -86,6 +87,7 @@ def assert_same(one: AdapterFit, other: AdapterFit | str) -> None:
     shape=st.sampled_from(SHAPES),
     cross_validate_below=st.sampled_from([0, 7]),
     kl_weight=st.sampled_from([0.0, 0.5]),
+    join_share=st.sampled_from([0.0, 0.4, 1.0]),
 )
 def test_a_stack_gives_every_user_the_adapter_of_training_alone(
     at_once: bool,
@@ -95,9 +97,12 @@ def test_a_stack_gives_every_user_the_adapter_of_training_alone(
     shape: AdapterConfig,
     cross_validate_below: int,
     kl_weight: float,
+    join_share: float,
 ) -> None:
     model = small_model()
-    config = dataclasses.replace(CONFIG, cross_validate_below=cross_validate_below, num_folds=3, kl_weight=kl_weight)
+    config = dataclasses.replace(
+        CONFIG, cross_validate_below=cross_validate_below, num_folds=3, kl_weight=kl_weight, join_share=join_share
+    )
     adapter = dataclasses.replace(shape, after_layer=after_layer)
     dim = model.encoding_dim(after_layer)
     users = [(f"user-{number}", size) for number, size in enumerate(sizes)]
@@ -122,6 +127,27 @@ def test_so_it_does_for_every_architecture_and_kind(member: str, kind: str, at_o
         fits = dict(stack_of(model, speeches, adapter, CONFIG, at_once).run())
         for place, speech in enumerate(speeches):
             assert_same(alone(model, speech, adapter, CONFIG), fits[place])
+
+
+@pytest.mark.parametrize(("after_layer", "changed"), [(0, True), (1, True), (-1, False)])
+def test_utterances_run_together_only_where_layers_with_memory_follow(after_layer: int, changed: bool) -> None:
+    model, adapter = small_model(), AdapterConfig(hidden_dims=[5], dropout=0.0, after_layer=after_layer)
+    speech = speech_of_user("user", 9, model.encoding_dim(after_layer))
+    states = []
+    for share in (0.0, 1.0):
+        config = dataclasses.replace(CONFIG, join_share=share)
+        ((_, fit),) = stack_of(model, [speech], adapter, config, False).run()
+        assert isinstance(fit, AdapterFit)
+        states.append(fit.state)
+    same = [torch.equal(tensor, states[1][name]) for name, tensor in states[0].items()]
+    assert all(same) != changed
+
+
+@pytest.mark.parametrize(
+    ("share", "steps"), [(0.0, []), (0.25, [3, 7, 11]), (0.5, [1, 3, 5, 7, 9, 11]), (1.0, list(range(12)))]
+)
+def test_the_steps_in_which_utterances_run_together_are_evenly_spread(share: float, steps: list[int]) -> None:
+    assert [step for step in range(12) if joins_in(step, share)] == steps
 
 
 @BOTH_WAYS

@@ -14,7 +14,7 @@ from ds2ray.batching.batches import Batch, SpeechDataset, collate
 from ds2ray.config import AugmentConfig, TrainConfig
 from ds2ray.errors import InterruptedRunError
 from ds2ray.model.building import build_model
-from ds2ray.training.base.augmenting import LONGEST_JOINED_S, PAUSE_S, Augmenting, Rows
+from ds2ray.training.base.augmenting import LONGEST_JOINED_S, LONGEST_PAUSE_S, Augmenting, Rows
 from ds2ray.training.base.learner import Learner
 from ds2ray.training.optim import ctc_losses
 
@@ -68,11 +68,26 @@ def test_joined_utterances_are_each_there_once_with_their_words_in_order(dataset
             source = said.pop(first)
             wave = batch.waveforms[source, : int(batch.num_samples[source])]
             start = place + int((sound[place:] != 0).nonzero()[0]) - int((wave != 0).nonzero()[0])
-            assert start - place <= PAUSE_S[1] * SAMPLE_RATE_HZ
+            assert start - place <= LONGEST_PAUSE_S * SAMPLE_RATE_HZ
             assert torch.equal(sound[start : start + len(wave)], wave)
             place = start + len(wave)
         assert left == ""
     assert said == {}
+
+
+def test_about_half_of_joined_utterances_have_no_pause_between_them(dataset: SpeechDataset) -> None:
+    batch = batch_of(dataset, 8)
+    loud = replace(batch, waveforms=(torch.arange(batch.waveforms.shape[1]) < batch.num_samples[:, None]).float())
+    pauses = []
+    for seed in range(30):
+        rows = rows_of(loud, seed, join_share=1.0)
+        for sound, length in zip(rows.waveforms, rows.num_samples.tolist(), strict=True):
+            silent = torch.cat([torch.ones(1), sound[:length], torch.ones(1)]) == 0
+            edges = silent.int().diff().nonzero()[:, 0]
+            pauses += (edges[1::2] - edges[::2]).tolist()
+    num_seams = sum(8 - len(rows_of(loud, seed, join_share=1.0).waveforms) for seed in range(30))
+    assert 0.35 < len(pauses) / num_seams < 0.65
+    assert max(pauses) <= LONGEST_PAUSE_S * SAMPLE_RATE_HZ
 
 
 def test_utterances_of_one_speaker_run_together(dataset: SpeechDataset) -> None:

@@ -71,3 +71,14 @@ def test_it_is_computed_once_for_all_processes(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(task_module, "settings_fingerprint", lambda task: "again")
     assert pickle.loads(pickle.dumps(task)).fingerprint == task.fingerprint == fingerprint
     assert replace(task, valid_utterances=[]).fingerprint == "again"
+
+
+def test_another_excerpt_of_the_same_recording_is_another_task(tmp_path: Path) -> None:
+    task = make_task(tmp_path, num_train=2)
+
+    def of(*audio: str) -> str:
+        rows = [replace(task.train_utterances[0], audio=each) for each in audio]
+        return settings_fingerprint(replace(task, train_utterances=rows))
+
+    assert of("a.wav") == of("b.wav")
+    assert len({of("a.wav"), of("a.wav#t=1,2"), of("a.wav#t=2,3")}) == 3

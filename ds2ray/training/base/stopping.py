@@ -6,15 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
-
-import ray
-from ray.exceptions import RayError
 
 GRACE_S = 25.0
 """Seconds that saving a state may take: Kubernetes ends a pod 30 seconds after SIGTERM."""
-
-ASK_EVERY_S = 0.5
 
 
 @contextmanager
@@ -57,52 +51,3 @@ def stop_on_signal(tell: Callable[[], bool], say: Callable[[str], None]) -> Iter
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         asked.set()  # lets the watcher end
         watcher.join()
-
-
-@ray.remote(num_cpus=0)
-class StopFlag:
-    """A flag by which the driver tells the workers on all nodes to stop."""
-
-    def __init__(self) -> None:
-        self.stopped = self.asked = False
-
-    def stop(self) -> bool:
-        """Set the flag; returns whether a worker has ever asked for it."""
-        self.stopped = True
-        return self.asked
-
-    def is_stopped(self) -> bool:
-        self.asked = True
-        return self.stopped
-
-
-def told_to_stop(flag: Any) -> bool:
-    """Set a StopFlag; returns whether a worker has ever asked for it."""
-    try:
-        return bool(ray.get(flag.stop.remote(), timeout=GRACE_S))
-    except RayError:
-        return False
-
-
-@contextmanager
-def asking(flag: Any) -> Iterator[Callable[[], bool]]:
-    """A context in a worker; yields a quick answer to whether the driver has set the flag, asked for in a thread."""
-    stopped, over = threading.Event(), threading.Event()
-
-    def ask() -> None:
-        while not over.is_set():
-            try:
-                if ray.get(flag.is_stopped.remote()):
-                    stopped.set()
-                    return
-            except RayError:
-                return  # the driver is gone, and Ray ends its workers
-            over.wait(ASK_EVERY_S)
-
-    asker = threading.Thread(target=ask, daemon=True)
-    asker.start()
-    try:
-        yield stopped.is_set
-    finally:
-        over.set()
-        asker.join()

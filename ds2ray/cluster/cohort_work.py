@@ -1,0 +1,245 @@
+"""The work of a trial: its cohort's users are read, trained, judged and published, and their outcomes written."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import ray
+import torch
+
+from ds2ray.config import ErrorMetric, adapter_to_plain
+from ds2ray.errors import ArtifactCorruptError, BaseMismatchError, NewerReleaseError
+from ds2ray.fleet.attempts import name_user, named_user
+from ds2ray.fleet.cohort_task import CohortStart, FleetTask
+from ds2ray.fleet.plan import UserPlan
+from ds2ray.fleet.sealed import open_sealed
+from ds2ray.model.stored import base_from_bytes, open_adapter
+from ds2ray.model.weights import to_bytes
+from ds2ray.store import AdapterPointer, outcomes, publish_adapter, read_pointer
+from ds2ray.store.outcomes import Outcome, Status
+from ds2ray.tables.problems import listed
+from ds2ray.training.adapters.cohort import CohortResult, adapt_cohort
+from ds2ray.training.adapters.gate import CurrentAdapter
+from ds2ray.training.adapters.progress import CohortProgress, Stage
+from ds2ray.training.adapters.split import split_rule
+
+log = logging.getLogger(__name__)
+
+NOT_BEGUN = CohortProgress(Stage.starting, 0, 0.0)
+
+
+class CohortWork:
+    """Works on one cohort after the other with the same base, a slice of time after another."""
+
+    progress: CohortProgress
+    events: Iterator[Outcome | CohortProgress]
+
+    def __init__(self, task: FleetTask) -> None:
+        self.task = task
+        self.device = torch.device("cuda" if task.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu")
+        if self.device.type == "cuda":
+            torch.cuda.set_per_process_memory_fraction(min(1.0, task.gpus_per_trial))
+        self.base = base_from_bytes(task.base_record, ray.get(task.base_weights).tobytes(), self.device)
+
+    def take_up(self, start: CohortStart) -> None:
+        """Prepare for the cohort. The first slice does all that may fail: Tune does not repeat a failed reset."""
+        self.start = start
+        self.part = 0
+        self.progress = NOT_BEGUN
+        self.events = self._events()
+
+    def go_on(self) -> dict[str, Any]:
+        """Work for a slice of time; returns the report of a trial, with the users that were finished."""
+        started_s = time.monotonic()
+        finished: list[Outcome] = []
+        done = True
+        for event in self.events:
+            if isinstance(event, Outcome):
+                finished.append(event)
+                urgent = bool(self.start.suspected)
+            else:
+                urgent = event.stage is not self.progress.stage
+                self.progress = event
+            # where a worker has died, what is finished is written before the next user may end this one, too
+            if urgent or time.monotonic() - started_s >= self.task.slice_s:
+                done = False
+                break
+        if finished:
+            outcomes.write_part(self.task.store, self.task.run_id, self._part_name(), finished)
+            self.part += 1
+        progress = self.progress
+        return {
+            "statuses": dict(Counter(outcome.status.value for outcome in finished)),
+            "stage": progress.stage.value,
+            "encoded": progress.encoded,
+            "share": 1.0 if done else progress.share,
+            "done": done,
+        }
+
+    def results(self, users: Sequence[UserPlan]) -> Iterator[CohortResult | CohortProgress]:
+        """Train these users together; yields progress, and each user's result when it is there."""
+        return adapt_cohort(
+            self.base,
+            {user.user_key: user.utterances for user in users},
+            self.task.adapter,
+            self.task.adapt,
+            open_current=self._current,
+            device=self.device,
+            max_duration_s=self.task.data.max_duration_s,
+            segment_long=self.task.data.segment_long,
+        )
+
+    def _events(self) -> Iterator[Outcome | CohortProgress]:
+        """Work on the cohort; users that an earlier attempt finished are not trained again."""
+        store, run_id, start = self.task.store, self.task.run_id, self.start
+        users: dict[str, UserPlan] = {user.user_key: user for user in ray.get(self.task.cohorts[start.cohort])}
+        if start.attempt > 1:
+            yield from self._left_behind(users)
+        yield replace(NOT_BEGUN, stage=Stage.reading)
+        opened, unreadable = open_sealed(
+            list(users.values()),
+            data=self.task.data,
+            shape=self.base.model.shape,
+            vocabulary=self.base.vocabulary,
+        )
+        yield from unreadable
+        if not start.suspected:
+            yield from self._work_on(opened)
+            return
+        guilty = named_user(store, run_id, start.cohort, start.attempt - 1)
+        for user in opened:
+            if user.user_key == guilty:
+                yield _ended_its_worker(user, start)
+            else:
+                name_user(store, run_id, start.cohort, start.attempt, user.user_key)
+                yield from self._work_on([user])
+
+    def _left_behind(self, users: dict[str, UserPlan]) -> Iterator[Outcome]:
+        """Remove the users that an earlier attempt finished from `users`; yields the outcomes that it did not write."""
+        while (part := outcomes.read_part(self.task.store, self.task.run_id, self._part_name())) is not None:
+            for outcome in part:
+                users.pop(outcome.user_key, None)
+            self.part += 1
+        for user in list(users.values()):
+            try:
+                pointer = read_pointer(self.task.store, user.user_key)
+            except ArtifactCorruptError:
+                continue  # publishing finds the damage again, and reports it
+            if pointer is not None and pointer.run_id == self.task.run_id:
+                yield _published_already(users.pop(user.user_key), pointer)
+
+    def _work_on(self, users: Sequence[UserPlan]) -> Iterator[Outcome | CohortProgress]:
+        user_of = {user.user_key: user for user in users}
+        for event in self.results(users):
+            yield self._settle(event, user_of[event.user_key]) if isinstance(event, CohortResult) else event
+
+    def _part_name(self) -> str:
+        return f"{self.start.cohort:06d}-{self.part:04d}"
+
+    def _current(self, user_key: str) -> CurrentAdapter | None:
+        """The user's current adapter, or None without one or with one that cannot be compared on the same encodings."""
+        try:
+            found = open_adapter(self.task.store, user_key, self.base)
+        except (BaseMismatchError, ArtifactCorruptError, NewerReleaseError) as error:
+            # such an adapter cannot be compared with; the new one replaces it if it is no worse than the base
+            log.warning("%s", error)
+            return None
+        if found is None:
+            return None
+        pointer, adapter = found
+        layer_index = self.base.model.layer_index
+        if layer_index(pointer.adapter["after_layer"]) != layer_index(self.task.adapter.after_layer):
+            return None
+        return CurrentAdapter(adapter, _error_ratio(pointer), pointer.split)
+
+    def _settle(self, result: CohortResult, user: UserPlan) -> Outcome:
+        """The user's outcome; an adapter that passed the gate is published."""
+        task = self.task
+        metric = task.adapt.gate_metric
+        before, after = _errors(result, metric)
+        version = sha256 = ""
+        if result.fit is not None and result.better:
+            try:
+                pointer = publish_adapter(
+                    task.store,
+                    result.user_key,
+                    to_bytes(result.fit.state),
+                    base_fingerprint=task.base_record.fingerprint,
+                    data_fingerprint=user.fingerprint,
+                    adapter=adapter_to_plain(task.adapter),
+                    run_id=task.run_id,
+                    error_before=before,
+                    error_after=after,
+                    split=split_rule(result.utterances_used, task.adapt),
+                )
+                version, sha256 = pointer.version, pointer.sha256
+            except ArtifactCorruptError as error:
+                # this user's pointer is damaged, not the store: the others go on
+                result = replace(result, failed=True, reason=str(error))
+        # problems in the manifests of sealed users, which the plan did not read, are first reported here
+        of_segments = result.dropped if task.data.segment_long and result.fit else {}
+        reasons = {**(user.reasons if user.row else {}), **of_segments}
+        return Outcome(
+            user_key=result.user_key,
+            status=_status(result),
+            reason="; ".join(filter(None, [result.reason, f"left out: {listed(reasons)}" if reasons else ""])),
+            attempts=1,
+            seconds=result.seconds,
+            utterances_used=result.utterances_used,
+            utterances_dropped=user.num_dropped + sum(result.dropped.values()),
+            error_before=before,
+            error_after=after,
+            version=version,
+            sha256=sha256,
+            fingerprint=user.fingerprint,
+        )
+
+
+def _error_ratio(pointer: AdapterPointer) -> float:
+    """The held-out error of an adapter when it was published, as a share of the base's."""
+    if not pointer.error_before or pointer.error_after is None:
+        return 1.0
+    return pointer.error_after / pointer.error_before
+
+
+def _ended_its_worker(user: UserPlan, start: CohortStart) -> Outcome:
+    reason = f"its worker ended early again while at work on this user alone ({start.suspected}); see Ray's logs"
+    return Outcome(
+        user_key=user.user_key,
+        status=Status.failed,
+        reason=reason,
+        utterances_dropped=user.num_dropped,
+        fingerprint=user.fingerprint,
+    )
+
+
+def _published_already(user: UserPlan, pointer: AdapterPointer) -> Outcome:
+    return Outcome(
+        user_key=user.user_key,
+        status=Status.adapted,
+        reason="published by a worker that died before it could write its report",
+        utterances_used=user.num_utterances,
+        utterances_dropped=user.num_dropped,
+        error_before=pointer.error_before,
+        error_after=pointer.error_after,
+        version=pointer.version,
+        sha256=pointer.sha256,
+        fingerprint=user.fingerprint,
+    )
+
+
+def _status(result: CohortResult) -> Status:
+    if result.failed:
+        return Status.failed
+    if result.fit is None:
+        return Status.skipped_no_data
+    return Status.adapted if result.better else Status.kept_previous
+
+
+def _errors(result: CohortResult, metric: ErrorMetric) -> tuple[float | None, float | None]:
+    if result.fit is None:
+        return None, None
+    return result.fit.score_before.rate(metric), result.fit.score_after.rate(metric)

@@ -1,0 +1,32 @@
+"""The benchmark of decoders, on the stored fixture, whose voices are tones."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks import decode
+from ds2ray.tables.manifest import Utterance, write_manifest
+
+STORED = Path(__file__).resolve().parents[1] / "fixtures" / "stored"
+
+
+@pytest.mark.parametrize(("said", "missed"), [("cdb bad", False), ("cdb dad", True)])
+def test_one_line_with_errors_speed_and_perplexity(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], said: str, missed: bool
+) -> None:
+    shutil.copytree(STORED / "store", tmp_path / "store")
+    names = {"3-010.wav": "da a", "3-011.wav": said}
+    rows = [Utterance(name, "john", str(STORED / name), 1.0, text, n) for n, (name, text) in enumerate(names.items())]
+    write_manifest(str(tmp_path / "test.csv"), rows)
+    (tmp_path / "texts.txt").write_text("da a\ncdb bad\n" * 5)
+    decode.main(
+        ["--vad", "off", "--set", "toy", *(f"{tmp_path}/{name}" for name in ("store", "test.csv", "texts.txt"))]
+    )
+    line = json.loads(capsys.readouterr().out)
+    assert line["wer"]["toy"] == {name: dict.fromkeys(decode.SIDES, 25.0 * missed) for name in decode.DECODERS}
+    assert line["unknown"]["toy"] == pytest.approx(missed / 6, abs=1e-3)
+    assert line["perplexity"]["toy"] > 1
+    assert all(speed > 0 for of_sides in line["speed"]["toy"].values() for speed in of_sides.values())
+    assert line["falls_short"] == (["toy: the language model's gain"] if missed else [])
