@@ -22,7 +22,7 @@ from ds2ray.config.model import Architecture, ConformerConfig, ModelConfig, RnnT
 from ds2ray.config.prepare import CorpusFormat, PackBy, PrepareConfig
 from ds2ray.config.storage import StorageConfig
 from ds2ray.config.sweep import SweepConfig
-from ds2ray.config.text import TextConfig, TextUnit
+from ds2ray.config.text import ShownTextConfig, TextConfig, TextUnit
 from ds2ray.config.train import AugmentConfig, ErrorMetric, OptimizerType, Precision, Schedule, TrainConfig
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "ProbeAudio",
     "RnnType",
     "Schedule",
+    "ShownTextConfig",
     "Statistics",
     "StorageConfig",
     "SweepConfig",

@@ -13,7 +13,7 @@ from ds2ray.config.model import ModelConfig
 from ds2ray.config.prepare import PrepareConfig
 from ds2ray.config.storage import StorageConfig
 from ds2ray.config.sweep import SweepConfig
-from ds2ray.config.text import TextConfig
+from ds2ray.config.text import ShownTextConfig, TextConfig
 from ds2ray.config.train import TrainConfig
 
 SEGMENT_S = (2.0, 600.0)
@@ -103,6 +103,7 @@ class TranscribeJob:
     max_segment_s: float = setting(30.0, "with vad=auto, longer speech is cut at its pauses")
     data: DataConfig = field(default_factory=lambda: DataConfig(max_duration_s=math.inf))
     storage: StorageConfig = field(default_factory=StorageConfig)
+    text: ShownTextConfig = field(default_factory=ShownTextConfig)
 
     def __post_init__(self) -> None:
         require_finite(self)
