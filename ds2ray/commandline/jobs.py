@@ -6,7 +6,7 @@ The module is imported when the job is done, so that `--help` and mistakes are a
 from dataclasses import dataclass
 from importlib import import_module
 
-from ds2ray.config import AdaptJob, DemoJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
+from ds2ray.config import AdaptJob, DemoJob, ExportJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +89,17 @@ JOBS = {
         ),
         positional="audio",
         example="[audio files …]",
+    ),
+    "export": JobSpec(
+        schema=ExportJob,
+        module="ds2ray.commands.export",
+        summary="write a base and one user's adapter as one file that runs with torch alone",
+        description=(
+            "Write a base, with the adapter of one user where one is named, as one file of torch.export: a program "
+            "from waveforms to log-probabilities of tokens, which torch.export.load opens without ds2ray."
+        ),
+        positional="output",
+        example="[file.pt2]",
     ),
     "demo": JobSpec(
         schema=DemoJob,

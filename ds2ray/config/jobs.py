@@ -112,6 +112,19 @@ class TranscribeJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExportJob:
+    """jobs/export.py"""
+
+    output: str = setting("", "URI of the .pt2 file that is written")
+    user: str = setting("", "user whose adapter becomes a part of the file; empty: the base alone")
+    base: str = setting("", "as for adapt_users")
+    storage: StorageConfig = field(default_factory=StorageConfig)
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PrepareJob:
     """jobs/prepare.py"""
 

@@ -83,7 +83,7 @@ def _month(match: re.Match[str]) -> str:
         raise UncertainError("may be a month or another word")
     if name in ("may", "march") and not match.string[: match.start()].strip():
         raise UncertainError("may be a month or another word")
-    return SHORT_MONTHS.get(name, match["month"])
+    return match["month"] if name in MONTHS else SHORT_MONTHS[name]
 
 
 def _date(match: re.Match[str]) -> str:

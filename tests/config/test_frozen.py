@@ -18,7 +18,12 @@ def sections(settings: object) -> Iterator[object]:
             yield from sections(value)
 
 
-ARGUMENTS = {"train": ("train.manifest=a.csv",), "transcribe": ("batch_s=9",), "prepare": ("data.bad_rows=drop",)}
+ARGUMENTS = {
+    "train": ("train.manifest=a.csv",),
+    "transcribe": ("batch_s=9",),
+    "prepare": ("data.bad_rows=drop",),
+    "export": ("user=john",),
+}
 """Overrides of a job's own settings and of sections; the others have one of the adapter's."""
 
 

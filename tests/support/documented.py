@@ -34,6 +34,7 @@ SMALL: Mapping[str, tuple[str, ...]] = {
     # each shape is a trial in a process of its own, which takes seconds to start
     "sweep_adapters": ("sweep.hidden_dims=[[4]]", "sweep.num_users=1", "adapt.num_epochs=1"),
     "transcribe": (),
+    "export": (),
     "prepare": (),
 }
 """Settings that are appended to the commands of each job, so that they take seconds."""
