@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from ds2ray.demo.corpus import DemoCorpus
+from ds2ray.model.deepspeech2.layers import RNN_CLASSES
 from ds2ray.model.deepspeech2.scanned import scanned
 from ds2ray.model.stored import open_adapter, open_base
 from ds2ray.recognition.export import DESCRIPTION
@@ -72,9 +74,9 @@ def test_a_user_without_an_adapter_is_told(root: str, tmp_path: Path) -> None:
     assert not (tmp_path / "nobody.pt2").exists()
 
 
-@pytest.mark.parametrize("rnn", [nn.GRU, nn.LSTM, nn.RNN])
-def test_a_scan_is_the_recurrence(rnn: type[nn.RNNBase]) -> None:
+@pytest.mark.parametrize("rnn", RNN_CLASSES.values())
+def test_a_scan_is_the_recurrence(rnn: Callable[..., nn.RNNBase]) -> None:
     torch.manual_seed(0)
-    recurrence, x = rnn(5, 4, batch_first=True), torch.randn(3, 7, 5)  # type: ignore[call-arg]
+    recurrence, x = rnn(5, 4, batch_first=True), torch.randn(3, 7, 5)
     with torch.no_grad():
         torch.testing.assert_close(scanned(recurrence, x), recurrence(x)[0], atol=1e-6, rtol=0)
