@@ -42,7 +42,7 @@ ADAPTER = ("train=adapter_train", "train.manifest={train}", "train.base_model_pa
         ("transcribe", ["{train}", "output=heard.txt"], "output='heard.txt': the name must end in"),
         ("transcribe", ["manifest={test}", "base={folder}/none.pt"], "{folder}/none.pt: no such file; train a base"),
         ("transcribe", ["manifest={test}", "batch_s=0"], "batch_s=0.0 is not possible"),
-        ("export", ["{folder}/john.onnx"], "john.onnx': give the name of the file that is written, ending in .pt2"),
+        ("export", ["{folder}/john.onnx"], "output='{folder}/john.onnx': give the name of the file that is written"),
         ("export", ["john.pt2", "base={folder}/none.pt"], "{folder}/none.pt: no such file; train a base"),
         ("transcribe", ["manifest={test}", "text.display=true", "text.language=xx"], "text.language='xx': num2words"),
         ("prepare", ["{folder}/none", "output={folder}/packed"], "{folder}/none: "),
