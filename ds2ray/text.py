@@ -7,13 +7,16 @@ characters with every Hangul syllable split into its letters.
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import eq
 from typing import Any
 
 from ds2ray.config import TextConfig, TextUnit, from_plain, to_plain
 from ds2ray.errors import InputError
+from ds2ray.wording.library import require_language
+from ds2ray.wording.rules import Wording
+from ds2ray.wording.words import in_words, raised_digits
 
 BLANK_ID = 0
 BLANK = "<blank>"
@@ -52,11 +55,13 @@ def normalise(transcript: str, config: TextConfig) -> str:
     """The form in which transcripts are learnt and compared; normalising twice changes nothing more.
 
     NFKC, white space collapsed, and as configured in lower case and without punctuation. Punctuation separates words,
-    but for apostrophes inside them; invisible characters are left out.
+    but for apostrophes inside them; invisible characters are left out. Where configured, numbers and abbreviations are
+    first put in words, but for those that are not certain; see `doubts`.
+
+    Raises:
+        ConfigError: they are to be put in words, and num2words is not installed or does not know the language.
     """
-    # corpora have millions of transcripts, and most of them need little of this
-    text = transcript if transcript.isprintable() else transcript.translate(_INVISIBLE).replace(_IN_WORD, "")
-    text = unicodedata.normalize("NFKC", text)
+    text = _wording(transcript, config).text if config.expand_numbers else _compatible(transcript)
     if config.lower_case:
         text = unicodedata.normalize("NFKC", text.lower())
     if config.strip_punctuation:
@@ -68,11 +73,38 @@ def normalise(transcript: str, config: TextConfig) -> str:
     return " ".join(text.split())
 
 
+def doubts(transcript: str, config: TextConfig) -> tuple[str, ...]:
+    """The parts of a transcript that cannot be put in words for certain, with reasons; none where nothing is to be.
+
+    Raises:
+        ConfigError: as `normalise`.
+    """
+    return _wording(transcript, config).doubts if config.expand_numbers else ()
+
+
+def require_words(config: TextConfig) -> None:
+    """Raise ConfigError where numbers are to be put in words, and num2words is missing or lacks the language."""
+    if config.expand_numbers:
+        require_language(config.language)
+
+
+def _wording(transcript: str, config: TextConfig) -> Wording:
+    text, raised = _compatible(transcript), raised_digits(transcript)
+    return Wording(text, raised) if raised else in_words(text, config.language)
+
+
+def _compatible(transcript: str) -> str:
+    """A transcript without invisible characters, in NFKC."""
+    # corpora have millions of transcripts, and most of them need little of this
+    text = transcript if transcript.isprintable() else transcript.translate(_INVISIBLE).replace(_IN_WORD, "")
+    return unicodedata.normalize("NFKC", text)
+
+
 def tokens_of(character: str, config: TextConfig) -> list[str]:
     """The tokens that one character of a transcript is written with: none, itself, its lower case, its jamo …"""
     if character.isspace():
         return [" "]
-    return list(_to_units(normalise(character, config), config.unit))
+    return list(_to_units(normalise(character, replace(config, expand_numbers=False)), config.unit))
 
 
 def _to_units(text: str, unit: TextUnit) -> str:
@@ -105,16 +137,22 @@ class Vocabulary:
 
     @classmethod
     def from_transcripts(cls, transcripts: Iterable[str], config: TextConfig) -> "Vocabulary":
-        """The space and every character of the normalised transcripts, sorted.
+        """The space and every character of the normalised transcripts, sorted, but for those with doubts.
 
         Raises:
             InputError: the transcripts hold no character.
+            ConfigError: as `normalise`.
         """
         characters: set[str] = set()
+        doubtful: tuple[str, ...] = ()
         for transcript in transcripts:
-            characters.update(_to_units(normalise(transcript, config), config.unit))
+            found = doubts(transcript, config)
+            doubtful = doubtful or found
+            if not found:
+                characters.update(_to_units(normalise(transcript, config), config.unit))
         if not characters:
-            raise InputError("no vocabulary can be built: the transcripts hold no characters")
+            why = f"are in no words that are certain, as {doubtful[0]}" if doubtful else "hold no characters"
+            raise InputError(f"no vocabulary can be built: the transcripts {why}")
         return cls.from_tokens(sorted(characters | {" "}), config)
 
     @classmethod
@@ -166,6 +204,14 @@ class Vocabulary:
         token_ids = [self._ids[character] for character in units if character in self._ids]
         return token_ids, list(dict.fromkeys(character for character in units if character not in self._ids))
 
+    def doubts(self, transcript: str) -> tuple[str, ...]:
+        """The parts of a transcript that cannot be put in words for certain; see `doubts`."""
+        return doubts(transcript, self.config)
+
+    def is_put_in_words(self, transcript: str) -> bool:
+        """Whether numbers or abbreviations of a transcript are learnt in other words than it has."""
+        return self.config.expand_numbers and _wording(transcript, self.config).text != _compatible(transcript)
+
     def _units(self, transcript: str) -> str:
         return _to_units(normalise(transcript, self.config), self.config.unit)
 
@@ -182,7 +228,7 @@ class Vocabulary:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready values; equal vocabularies give equal ones, so they can be part of a fingerprint."""
-        return {"tokens": list(self.tokens), "config": to_plain(self.config)}
+        return {"tokens": list(self.tokens), "config": _config_to_plain(self.config)}
 
     @classmethod
     def from_json(cls, values: dict[str, Any], where: str = "the vocabulary") -> "Vocabulary":
@@ -201,6 +247,13 @@ class Vocabulary:
             raise InputError(f"{where}: not a vocabulary: {type(error).__name__}: {error}") from error
 
 
+def _config_to_plain(config: TextConfig) -> dict[str, Any]:
+    """JSON-ready: without what is as in releases before there were such settings, so that their fingerprints stay."""
+    default = to_plain(TextConfig())
+    newer = ("expand_numbers", "language")
+    return {name: value for name, value in to_plain(config).items() if name not in newer or value != default[name]}
+
+
 def describe_character(character: str) -> str:
     """A character with its code point, as in `'é' (U+00E9)`, since many characters look alike."""
     return f"{character!r} (U+{ord(character):04X})"
@@ -209,3 +262,10 @@ def describe_character(character: str) -> str:
 def min_ctc_frames(token_ids: Sequence[int]) -> int:
     """Frames that CTC needs at least: one per token, and a blank between equal neighbours."""
     return len(token_ids) + sum(map(eq, token_ids, token_ids[1:]))
+
+
+def remedy_of(unknown: Sequence[str], config: TextConfig) -> str:
+    """What to do about a transcript with characters that a vocabulary lacks, which may be digits."""
+    if config.expand_numbers or not any(map(str.isdecimal, unknown)):
+        return "correct it, or set data.unknown_characters=drop"
+    return "write numbers in words, train a base with text.expand_numbers=true, or set data.unknown_characters=drop"

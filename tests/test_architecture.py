@@ -12,7 +12,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = (
     {"ds2ray.config", "ds2ray.errors", "ds2ray.reference", "ds2ray.progress", "ds2ray.display", "ds2ray.naming"},
-    {"ds2ray.uris", "ds2ray.storage", "ds2ray.text", "ds2ray.metrics", "ds2ray.chance", "ds2ray.padding"},
+    {
+        "ds2ray.uris",
+        "ds2ray.storage",
+        "ds2ray.text",
+        "ds2ray.metrics",
+        "ds2ray.chance",
+        "ds2ray.padding",
+        "ds2ray.wording",
+    },
     # packs among them: sound is read out of shards as well as out of files
     {"ds2ray.sound", "ds2ray.shapes", "ds2ray.tables", "ds2ray.corpora", "ds2ray.store", "ds2ray.packs"},
     {"ds2ray.decoding", "ds2ray.model", "ds2ray.batching", "ds2ray.demo"},
@@ -34,6 +42,7 @@ ONLY_IN = {
     "torchaudio": ("ds2ray/sound/", "ds2ray/decoding/", "ds2ray/model/conformer/"),
     "soundfile": ("ds2ray/sound/",),
     "av": ("ds2ray/sound/formats/ffmpeg.py",),
+    "num2words": ("ds2ray/wording/library.py",),
 }
 
 NO_TORCH = (
@@ -55,6 +64,7 @@ NO_TORCH = (
     "ds2ray/tables/",
     "ds2ray/text.py",
     "ds2ray/uris.py",
+    "ds2ray/wording/",
 )
 HEAVY = {"torch", "torchaudio", "ray", "pyarrow", "pandas", "matplotlib", "s3fs", "fsspec"}
 

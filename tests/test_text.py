@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ds2ray.config import TextConfig, TextUnit
 from ds2ray.errors import InputError
-from ds2ray.text import BLANK_ID, Vocabulary, min_ctc_frames, normalise
+from ds2ray.text import BLANK, BLANK_ID, Vocabulary, min_ctc_frames, normalise, tokens_of
 
 CONFIGS = st.builds(
     TextConfig, unit=st.sampled_from(TextUnit), lower_case=st.booleans(), strip_punctuation=st.booleans()
@@ -138,3 +138,32 @@ def test_refuses_json_that_is_no_vocabulary(values: dict) -> None:
 @pytest.mark.parametrize(("token_ids", "frames"), [([], 0), ([1], 1), ([1, 2, 1], 3), ([1, 1, 1, 2, 2], 8)])
 def test_ctc_needs_a_blank_between_repeats(token_ids: list[int], frames: int) -> None:
     assert min_ctc_frames(token_ids) == frames
+
+
+IN_WORDS = TextConfig(expand_numbers=True)
+
+
+def test_numbers_are_learnt_in_words_where_that_is_configured() -> None:
+    assert normalise("Dr. Smith has 21 cats.", IN_WORDS) == "doctor smith has twenty one cats"
+    assert normalise("Dr. Smith has 21 cats.", TextConfig()) == "dr smith has 21 cats"
+
+
+def test_transcripts_with_doubts_give_no_characters_to_a_vocabulary() -> None:
+    vocabulary = Vocabulary.from_transcripts(["2 cats", "mp3"], IN_WORDS)
+    assert vocabulary.tokens == (BLANK, *" acostw")
+    assert vocabulary.doubts("mp3") == ("'mp3' has digits inside a word",)
+    assert vocabulary.doubts("10²") == ("'²' may be said in several ways",)
+    with pytest.raises(InputError, match="are in no words that are certain, as 'mp3' has digits inside a word"):
+        Vocabulary.from_transcripts(["mp3"], IN_WORDS)
+
+
+def test_digits_of_a_vocabulary_are_read_as_they_are() -> None:
+    assert tokens_of("5", IN_WORDS) == ["5"]
+
+
+def test_settings_of_words_are_stored_where_they_differ_from_what_older_releases_did() -> None:
+    older = Vocabulary.from_transcripts(["ab"], TextConfig()).to_json()
+    assert older["config"] == {"unit": "character", "lower_case": True, "strip_punctuation": True}
+    newer = Vocabulary.from_transcripts(["ab"], TextConfig(expand_numbers=True, language="ko"))
+    assert newer.to_json()["config"] == {**older["config"], "expand_numbers": True, "language": "ko"}
+    assert Vocabulary.from_json(newer.to_json()) == newer

@@ -10,6 +10,7 @@ from ds2ray.config import (
     AdaptJob,
     DemoJob,
     EvaluateJob,
+    ExportJob,
     LanguageModelJob,
     PrepareJob,
     SweepJob,
@@ -121,6 +122,17 @@ JOBS = {
         ),
         positional="texts",
         example="[texts and manifests …]",
+    ),
+    "export": JobSpec(
+        schema=ExportJob,
+        module="ds2ray.commands.export",
+        summary="write a base and one user's adapter as one file that runs with torch alone",
+        description=(
+            "Write a base, with the adapter of one user where one is named, as one file of torch.export: a program "
+            "from waveforms to log-probabilities of tokens, which torch.export.load opens without ds2ray."
+        ),
+        positional="output",
+        example="[file.pt2]",
     ),
     "demo": JobSpec(
         schema=DemoJob,

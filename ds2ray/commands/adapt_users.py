@@ -28,6 +28,7 @@ from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
 from ds2ray.tables.problems import ProblemKind
 from ds2ray.tables.users import read_fleet, stat_audio, usable_users
 from ds2ray.tables.validation import refuse
+from ds2ray.text import require_words
 
 
 def run(job: AdaptJob) -> int:
@@ -233,6 +234,7 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
     fleet = read_fleet(job.users, job.data, tell)
     objects = stat_audio(fleet.users, tell)
     base = BaseSettings.of(record)
+    require_words(base.vocabulary.config)
     users = usable_users(
         fleet.users,
         data=job.data,

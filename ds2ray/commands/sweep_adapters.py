@@ -18,6 +18,7 @@ from ds2ray.store import Store, read_base_record, server_outside
 from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.users import Fleet, num_expected, read_fleet, read_manifests, usable_users
 from ds2ray.tables.users_table import user_rows
+from ds2ray.text import require_words
 
 
 def run(job: SweepJob) -> int:
@@ -40,6 +41,7 @@ def _sweep(job: SweepJob, store: Store) -> int:
         opened = open_base(store, job.base)
         settings = BaseSettings(opened.model_config, opened.audio, opened.vocabulary)
     require_place(job.adapter, settings.shape)
+    require_words(settings.vocabulary.config)
     users = _sample(job, fleet, settings)
     base_id = opened.base_id if opened else read_base_record(store, job.base).base_id
     hours = sum(u.duration_s or 0.0 for user in users for u in user.utterances) / 3600

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ds2ray import display, storage
 from ds2ray.commands.named_audio import NamedAudio, named_audio
 from ds2ray.commands.wanted import require_decoding, stored_base
-from ds2ray.config import AudioConfig, TranscribeJob
+from ds2ray.config import AudioConfig, ShownTextConfig, TranscribeJob
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.naming import typed
 from ds2ray.store import Store, server_outside
@@ -19,6 +19,9 @@ from ds2ray.tables.manifest import Manifest, Utterance, read_manifest
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.problems import require_rows
 from ds2ray.tables.validation import enforce, validate
+from ds2ray.text import Vocabulary, require_words
+from ds2ray.wording.display import displayed
+from ds2ray.wording.library import require_language
 
 if TYPE_CHECKING:
     from ds2ray.recognition.hypothesis import Hypothesis
@@ -53,7 +56,11 @@ def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) ->
         display.say(f"{job.manifest}: nothing to recognise")
         return 0
     utterances: Sequence[Utterance] = []
+    if base:
+        _require_display(job.text, base.vocabulary)
     if manifest and base:
+        if any(utterance.transcript for utterance in manifest.utterances):
+            require_words(base.vocabulary.config)
         utterances = _usable(job, manifest, base.audio)  # its faults are told before torch is imported
     display.doing("opening the base")
     from ds2ray.recognition.decoders import decoding_notes  # import torch
@@ -62,6 +69,7 @@ def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) ->
     transcriber = Transcriber.open(
         store, job.base, batch_s=job.batch_s, vad=job.vad, max_segment_s=job.max_segment_s, decoder=job.decode
     )
+    _require_display(job.text, transcriber.base.vocabulary)
     for note in decoding_notes(transcriber.decoder):
         display.say(note)
     if manifest is None:
@@ -70,11 +78,25 @@ def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) ->
     else:
         utterances = utterances or _usable(job, manifest, transcriber.base.audio)
         hypotheses = transcriber.transcribe_utterances(utterances, tell=_tell)
-    _write(hypotheses, job.output)
+    _write(_shown(hypotheses, job.text, transcriber.base.vocabulary), job.output)
     _print_notes(hypotheses)
     if any(utterance.transcript for utterance in utterances):
         _print_errors(transcriber, utterances, hypotheses)
     return InputError.exit_code if all(hypothesis.error for hypothesis in hypotheses) else 0
+
+
+def _require_display(text: ShownTextConfig, vocabulary: Vocabulary) -> None:
+    """Raise ConfigError, before anything is recognised, where text cannot be shown as is wanted."""
+    if text.display:
+        require_language(text.language or vocabulary.config.language)
+
+
+def _shown(hypotheses: "list[Hypothesis]", text: ShownTextConfig, vocabulary: Vocabulary) -> "list[Hypothesis]":
+    """Hypotheses as the settings show their text; words with times stay as they were recognised."""
+    if not text.display:
+        return hypotheses
+    language = text.language or vocabulary.config.language
+    return [replace(hypothesis, text=displayed(hypothesis.text, language)) for hypothesis in hypotheses]
 
 
 def _read_manifest(job: TranscribeJob) -> Manifest | None:

@@ -13,7 +13,7 @@ from ds2ray.config.model import ModelConfig
 from ds2ray.config.prepare import PrepareConfig
 from ds2ray.config.storage import StorageConfig
 from ds2ray.config.sweep import SweepConfig
-from ds2ray.config.text import DecodeConfig, LanguageModelConfig, TextConfig
+from ds2ray.config.text import DecodeConfig, LanguageModelConfig, ShownTextConfig, TextConfig
 from ds2ray.config.train import TrainConfig
 
 SEGMENT_S = (LEAST_SEGMENT_S, 600.0)
@@ -104,11 +104,25 @@ class TranscribeJob:
     decode: DecodeConfig = field(default_factory=DecodeConfig)
     data: DataConfig = field(default_factory=lambda: DataConfig(max_duration_s=math.inf))
     storage: StorageConfig = field(default_factory=StorageConfig)
+    text: ShownTextConfig = field(default_factory=ShownTextConfig)
 
     def __post_init__(self) -> None:
         require_finite(self)
         require(self.batch_s > 0, "batch_s", self.batch_s, "above 0")
         require_segment_s(self.max_segment_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportJob:
+    """jobs/export.py"""
+
+    output: str = setting("", "URI of the .pt2 file that is written")
+    user: str = setting("", "user whose adapter becomes a part of the file; empty: the base alone")
+    base: str = setting("", "as for adapt_users")
+    storage: StorageConfig = field(default_factory=StorageConfig)
+
+    def __post_init__(self) -> None:
+        require_finite(self)
 
 
 @dataclass(frozen=True, kw_only=True)

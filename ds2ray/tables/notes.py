@@ -4,13 +4,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from ds2ray.tables.manifest import Manifest
-from ds2ray.tables.validation import CHARACTERS_DROPPED, DURATION_CORRECTED, MIXED, RESAMPLED, SAMPLED_UP
+from ds2ray.tables.validation import (
+    CHARACTERS_DROPPED,
+    DURATION_CORRECTED,
+    MIXED,
+    PUT_IN_WORDS,
+    RESAMPLED,
+    SAMPLED_UP,
+)
 
 _CONVERSIONS = {
     MIXED: "mixed to mono",
     RESAMPLED: "resampled",
     SAMPLED_UP: "sampled up from a lower rate, with nothing above half of that rate",
     DURATION_CORRECTED: "with the audio's own duration in place of the manifest's",
+    PUT_IN_WORDS: "with numbers or abbreviations put in words",
     CHARACTERS_DROPPED: "with characters left out that the vocabulary lacks",
 }
 _MAX_SHOWN = 10

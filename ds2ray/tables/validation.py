@@ -12,12 +12,13 @@ from ds2ray.sound.measuring import MISSING, Unusable, measure_all
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.problems import Problem, ProblemKind, shown
-from ds2ray.text import Vocabulary, describe_character, min_ctc_frames
+from ds2ray.text import Vocabulary, describe_character, min_ctc_frames, remedy_of
 from ds2ray.uris import excerpt_of, excerpt_uri, recording_of
 
 MIXED, RESAMPLED, DURATION_CORRECTED = "mixed_to_mono", "resampled", "duration_corrected"
 CHARACTERS_DROPPED = "characters_dropped"
 SAMPLED_UP = "sampled_up"
+PUT_IN_WORDS = "put_in_words"
 
 SEGMENT_LONG = "set data.segment_long=true, which cuts it where a base can align its transcript"
 NO_ALIGNER = (
@@ -79,7 +80,7 @@ def validate(
         A new manifest with the usable utterances, their durations filled in where the audio was opened, and all
         problems by line. `conversions` counts utterances that are used but not as they are: `mixed_to_mono` and
         `resampled`, of these `sampled_up` (of those whose audio was opened), `duration_corrected` (the manifest said
-        something else than the audio) and `characters_dropped`.
+        something else than the audio), `put_in_words` (numbers and abbreviations) and `characters_dropped`.
 
     Raises:
         StorageError: the store cannot be reached or refuses the credentials.
@@ -160,6 +161,8 @@ def _check_manifest(manifest: Manifest, sounds: Sequence[AudioInfo | _Fault | No
         usable.append(checked)
         if info:
             conversions.update(_conversions(utterance, info, checks.audio))
+        if checks.vocabulary and checks.transcripts_required:
+            conversions.update([PUT_IN_WORDS] if checks.vocabulary.is_put_in_words(checked.transcript) else [])
         if checks.vocabulary and checks.data.unknown_characters is UnknownCharacters.drop:
             unknown = checks.vocabulary.unknown_characters(checked.transcript)
             dropped.update(unknown)
@@ -266,10 +269,14 @@ def _check_transcript(utterance: Utterance, checks: _Checks, known_length: bool)
     if vocabulary is None:
         empty = not transcript.strip()
         return [_transcript_fault(transcript, "is empty", "write down what is said")] if empty else []
+    doubts = vocabulary.doubts(transcript)
+    if doubts:
+        reason = f"cannot be put in words for certain: {'; '.join(doubts)}"
+        return [_transcript_fault(transcript, reason, "write down in words what is said")]
     token_ids, unknown = vocabulary.encode_and_tell(transcript)
     if unknown and checks.data.unknown_characters is UnknownCharacters.refuse:
         reason = f"the vocabulary lacks {' '.join(map(describe_character, unknown))}"
-        return [_transcript_fault(transcript, reason, "correct it, or set data.unknown_characters=drop")]
+        return [_transcript_fault(transcript, reason, remedy_of(unknown, vocabulary.config))]
     if not token_ids:
         reason = "holds no character of the vocabulary" if transcript.strip() else "is empty"
         return [_transcript_fault(transcript, reason, "write down what is said")]

@@ -24,6 +24,7 @@ ARGUMENTS = {
     "evaluate": ("batch_s=9",),
     "prepare": ("data.bad_rows=drop",),
     "language_model": ("lm.order=2",),
+    "export": ("user=john",),
 }
 """Overrides of a job's own settings and of sections; the others have one of the adapter's."""
 

@@ -13,6 +13,7 @@ from ds2ray import Transcriber, storage
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.metrics import word_errors
 from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
+from ds2ray.wording.display import displayed
 
 
 def rows_of(path: Path) -> list[dict[str, object]]:
@@ -91,3 +92,12 @@ class TestJob:
     def test_an_unknown_format(self, store: str, audio: list[str]) -> None:
         done = run_job_here("transcribe", audio[0], f"storage.root={store}", "output=heard.txt")
         assert (done.code, "the name must end in .jsonl, .csv, .parquet" in done.err) == (2, True)
+
+    def test_text_is_shown_with_capital_letters(self, store: str, audio: list[str], tmp_path: Path) -> None:
+        output = tmp_path / "heard.jsonl"
+        settings = ("user=fiona", f"storage.root={store}", f"output={output}", "text.display=true")
+        done = run_job_here("transcribe", *audio[:2], *settings)
+        assert (done.code, done.err) == (0, "")
+        heard = Transcriber.open(store).transcribe(audio[:2], user="fiona")
+        assert [row["text"] for row in rows_of(output)] == [displayed(text, "en") for text in texts(heard)]
+        assert [row["words"] for row in rows_of(output)] == [h.to_row()["words"] for h in heard]

@@ -35,6 +35,7 @@ SMALL: Mapping[str, tuple[str, ...]] = {
     "sweep_adapters": ("sweep.hidden_dims=[[4]]", "sweep.num_users=1", "adapt.num_epochs=1"),
     "transcribe": (),
     "evaluate": (),
+    "export": (),
     "prepare": (),
     "language_model": (),
 }

@@ -286,3 +286,23 @@ def test_local_audio_of_known_duration_is_opened_where_that_costs_no_request(
     checked = validate(manifest, data=DataConfig(probe_audio=policy), audio=AudioConfig(), vocabulary=None)
     assert len(checked.utterances) == 1
     assert checked.conversions.get("resampled", 0) == counted
+
+
+@pytest.mark.parametrize("expand", [False, True])
+def test_digits_are_put_in_words_or_refused_with_the_setting_that_does_so(tmp_path: Path, expand: bool) -> None:
+    vocabulary = Vocabulary.from_transcripts(["abcdefghijklmnopqrstuvwxyz"], TextConfig(expand_numbers=expand))
+    manifest = check({"a.wav": sound(3)}, str(tmp_path), transcript="21 cats", vocabulary=vocabulary)
+    if expand:
+        assert (manifest.problems, manifest.conversions) == ([], {"put_in_words": 1})
+    else:
+        (problem,) = manifest.problems
+        assert "train a base with text.expand_numbers=true" in problem.remedy
+
+
+def test_one_row_that_cannot_be_put_in_words_is_left_out_with_its_reason(tmp_path: Path) -> None:
+    vocabulary = Vocabulary.from_transcripts(["abcdefghijklmnopqrstuvwxyz"], TextConfig(expand_numbers=True))
+    data = DataConfig(unknown_characters=UnknownCharacters.drop)
+    manifest = check({"a.wav": sound(3)}, str(tmp_path), data=data, transcript="my mp3", vocabulary=vocabulary)
+    (problem,) = manifest.problems
+    assert problem.reason == "cannot be put in words for certain: 'mp3' has digits inside a word"
+    assert problem.remedy == "write down in words what is said"

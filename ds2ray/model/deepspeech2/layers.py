@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ds2ray.config import RnnType
 from ds2ray.model.deepspeech2.gru import gru
+from ds2ray.model.deepspeech2.scanned import scanned
 from ds2ray.model.masking import MaskedBatchNorm
 from ds2ray.padding import frame_mask
 
@@ -95,6 +96,8 @@ def recur(rnn: nn.RNNBase, x: Tensor) -> Tensor:
     Autocast is off here: it runs cuDNN's recurrences in float16, whatever type it is given
     (aten/src/ATen/cudnn/AutocastRNN.cpp), where small gradients vanish, and on CPUs casts the weights at every frame.
     """
+    if torch.compiler.is_exporting():
+        return scanned(rnn, x)
     with torch.autocast(x.device.type, enabled=False):
         # frames one after another in memory: otherwise torch multiplies row by row, each with a copy of frozen weights
         x = x.transpose(0, 1).to(next(rnn.parameters()).dtype).contiguous().transpose(0, 1)
@@ -110,11 +113,11 @@ def _has_gradients(rnn: nn.RNNBase, x: Tensor) -> bool:
 
 def reversed_order(lengths: Tensor, num_frames: int) -> Tensor:
     """int64 [B, num_frames]: the frame order that reverses each row within its own length; padding stays in place."""
-    position = torch.arange(num_frames, device=lengths.device).expand(len(lengths), num_frames)
+    position = torch.arange(num_frames, device=lengths.device).expand(lengths.shape[0], num_frames)
     return torch.where(position < lengths[:, None], lengths[:, None] - 1 - position, position)
 
 
 def take_frames(x: Tensor, order: Tensor) -> Tensor:
     """x [B, T, D] with the frames of each row in the order int64 [B, T]."""
-    rows = torch.arange(len(x), device=x.device)[:, None]
+    rows = torch.arange(x.shape[0], device=x.device)[:, None]
     return x[rows, order]

@@ -15,7 +15,7 @@ from ds2ray.tables.manifest import Manifest, Utterance, read_manifest
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.problems import Problem
 from ds2ray.tables.validation import enforce, validate
-from ds2ray.text import Vocabulary
+from ds2ray.text import Vocabulary, require_words
 from ds2ray.training.hold_out import hold_out
 
 if TYPE_CHECKING:
@@ -101,8 +101,10 @@ def usable_data(
 
     Raises:
         InputError: every problem of the data that the policies in `data` refuse, at once.
+        ConfigError: numbers are to be put in words, and num2words is missing or lacks the language.
     """
     vocabulary = vocabulary or tables.vocabulary
+    require_words(vocabulary.config if vocabulary else text)
     if vocabulary is None:
         vocabulary = Vocabulary.from_transcripts((u.transcript for u in tables.train.utterances), text)
     manifest = _checked(tables.train, data, shape, vocabulary, base, tell)

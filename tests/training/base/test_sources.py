@@ -1,5 +1,6 @@
 """Sources of training data and of its vocabulary."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from shards import pack
 from toy_speech import AUDIO, MODEL, VOCABULARY, make_utterances
 
 from ds2ray.config import DataConfig, TextConfig, TrainConfig
+from ds2ray.errors import ConfigError
 from ds2ray.shapes.architectures import shape_of
 from ds2ray.tables.manifest import write_manifest
 from ds2ray.training.base.sources import TrainingData, load_training_data
@@ -51,3 +53,24 @@ def test_characters_that_it_lacks_are_told(tmp_path: Path, manifest: str) -> Non
 def test_the_vocabulary_of_the_base_that_is_trained_further_stays(tmp_path: Path, manifest: str) -> None:
     data = load(manifest, write_vocabulary(tmp_path), vocabulary=VOCABULARY)
     assert data.vocabulary == VOCABULARY
+
+
+def test_numbers_are_put_in_words_and_a_row_that_is_not_certain_is_left_out(tmp_path: Path) -> None:
+    first, second, third = make_utterances(tmp_path, 3)
+    rows = [replace(first, transcript="7"), replace(second, transcript="ad"), replace(third, transcript="mp3")]
+    write_manifest(str(tmp_path / "train.csv"), rows)
+    train = TrainConfig(manifest=str(tmp_path / "train.csv"), valid_manifest=str(tmp_path / "train.csv"))
+    data = load_training_data(train, DataConfig(), TextConfig(expand_numbers=True), shape_of(MODEL, AUDIO))
+    assert set("seven") <= set(data.vocabulary.tokens)
+    assert not set("7mp3") & set(data.vocabulary.tokens)
+    assert [utterance.transcript for utterance in data.train] == ["7", "ad"]
+    assert {problem.reason for problem in data.problems} == {
+        "cannot be put in words for certain: 'mp3' has digits inside a word"
+    }
+    assert "utterances with numbers or abbreviations put in words: 2" in data.notes
+
+
+def test_a_language_that_the_library_lacks_is_told_before_any_row(tmp_path: Path, manifest: str) -> None:
+    text = TextConfig(expand_numbers=True, language="xx")
+    with pytest.raises(ConfigError, match="text.language='xx': num2words does not know this language"):
+        load_training_data(TrainConfig(manifest=manifest), DataConfig(), text, shape_of(MODEL, AUDIO))

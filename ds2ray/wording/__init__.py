@@ -1,0 +1,1 @@
+"""Numbers, dates, units and abbreviations of transcripts in words, and words as digits for display."""
