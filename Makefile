@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-real-speech bench-people bench-digits bench-robust \
+.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-real-speech bench-people bench-digits bench-robust bench-transcribe \
 	bench-scale bench-gpu \
 	bench-plan bench-train bench-scale-train bench-epoch fix lock clean
 .DEFAULT_GOAL := help
@@ -56,6 +56,9 @@ bench-digits: $(VENV)/installed ## real people saying digits: one is left out an
 
 bench-robust: $(VENV)/installed ## speech as it is recorded: silence around it, telephones, clipping, ten minutes (10 minutes)
 	@$(BIN)/python -m benchmarks.robust $(BENCH_ARGS)
+
+bench-transcribe: $(VENV)/installed ## users' adapters in recognition: mixed batches, cold ones on S3, a cache (4 minutes)
+	@$(BIN)/python -m benchmarks.transcribe $(BENCH_ARGS)
 
 bench-scale: $(VENV)/installed ## one worker against two, one Ray node against two (15 minutes)
 	@$(BIN)/python -m benchmarks.scale $(BENCH_ARGS)

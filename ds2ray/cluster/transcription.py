@@ -11,10 +11,10 @@ from typing import Any, NoReturn
 
 import ray
 import torch
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from ds2ray import display, storage
-from ds2ray.cluster.progress import node_died, our_error, told
+from ds2ray.cluster.progress import our_error, told
 from ds2ray.cluster.session import cluster_gpus, room_for_trials
 from ds2ray.config import TranscribeJob
 from ds2ray.errors import ArtifactCorruptError, StorageError
@@ -23,6 +23,7 @@ from ds2ray.recognition.parts import ManifestPart
 from ds2ray.recognition.transcriber import Transcriber
 from ds2ray.storage import Server, current_server
 from ds2ray.store import Store
+from ds2ray.store.keys import SALT_VARIABLE
 from ds2ray.tables.manifest import Utterance
 
 WAIT_S = 1.0
@@ -40,6 +41,7 @@ class Shared:
     Attributes:
         outside: the server of `s3://` URIs outside the store, such as those of audio and parts.
         gpus: of each actor.
+        salt: of user keys; empty: none.
     """
 
     job: TranscribeJob
@@ -47,6 +49,7 @@ class Shared:
     outside: Server
     folder_uri: str
     gpus: float
+    salt: str
 
 
 class PartWorker:
@@ -55,6 +58,7 @@ class PartWorker:
     def __init__(self, shared: Shared) -> None:
         # Ray ends a worker by SIGTERM; Ray's own handler raises in the running code, which prints a trace
         signal.signal(signal.SIGTERM, _end_now)
+        os.environ[SALT_VARIABLE] = shared.salt  # that of the job, whatever this node has
         self.shared = shared
         self.transcriber: Transcriber | None = None
         if shared.gpus > 0 and torch.cuda.is_available():
@@ -93,7 +97,8 @@ def recognise_on_ray(
     Raises:
         StorageError: an actor could not reach the store.
     """
-    shared = Shared(job, store, current_server(), folder_uri, job.spread.gpus_per_worker if cluster_gpus() > 0 else 0.0)
+    gpus = job.spread.gpus_per_worker if cluster_gpus() > 0 else 0.0
+    shared = Shared(job, store, current_server(), folder_uri, gpus, os.environ.get(SALT_VARIABLE, ""))
     pool = _Pool(shared, worker)
     queue, attempts = deque(parts), Counter[int]()
     given_up: dict[int, str] = {}
@@ -106,9 +111,7 @@ def recognise_on_ray(
             for part, error in pool.ended():
                 if error is None:
                     finished(part)
-                elif isinstance(error, RayActorError) and (
-                    node_died(error) or attempts[part.number] < job.spread.max_attempts
-                ):
+                elif not isinstance(error, RayTaskError) and attempts[part.number] < job.spread.max_attempts:
                     display.say(f"{part.name} is begun again: {told(error)}")
                     queue.appendleft(part)
                 else:
@@ -150,10 +153,10 @@ class _Pool:
         for reference in done:
             actor, part = self.running.pop(reference)
             error = _error_of(reference)
-            if isinstance(error, RayActorError):
-                ray.kill(actor)
-            else:
+            if error is None or isinstance(error, RayTaskError):
                 self._idle.append(actor)
+            else:
+                ray.kill(actor)
             results.append((part, error))
         return results
 
@@ -164,8 +167,9 @@ class _Pool:
 
 
 def _error_of(reference: Any) -> BaseException | None:
+    """The error of a task: a RayTaskError where its code raised one, else its process or node is lost."""
     try:
         ray.get(reference)
-    except (RayActorError, RayTaskError) as error:
+    except RayError as error:
         return error
     return None

@@ -87,7 +87,8 @@ def _with_base(job: TranscribeJob, store: Store) -> tuple[TranscribeJob, str]:
     """The job with the base that is the newest now, also for the parts that are begun later, and its fingerprint."""
     if not job.base.endswith(MODEL_FILE_SUFFIX):
         record = read_complete_record(store, job.base)
-        return replace(job, base=job.base or record.base_id), record.fingerprint
+        base = storage.absolute(job.base) if "/" in job.base else job.base
+        return replace(job, base=base or record.base_id), record.fingerprint
     from ds2ray.model.files import load_model_file  # imports torch
 
     uri = storage.absolute(job.base)
@@ -128,6 +129,7 @@ def _on_ray(
 
     with connected(job.cluster):
         display.doing("starting workers")
+        progress.started_s = time.monotonic()
         return recognise_on_ray(
             job, store, folder_uri, progress.todo, utterances, progress.finish, lambda: _tell(progress)
         )

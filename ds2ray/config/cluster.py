@@ -12,7 +12,9 @@ class ClusterConfig:
     address: str = setting(
         "", "Ray's address; empty: RAY_ADDRESS, a running local cluster, else a new one on this machine"
     )
-    num_workers: int = setting(1, "processes that train the base; 0 trains inside this process, without Ray")
+    num_workers: int = setting(
+        1, "processes that train the base; 0 trains inside this process, without Ray, and recognises so"
+    )
     min_workers: int = setting(0, "fewest processes to train with while the cluster lacks room; 0: wait for all")
     gpus_per_worker: float = setting(1.0, "GPUs per process that trains the base, where the cluster has GPUs")
     cpus_per_worker: float = setting(1.0, "CPUs per process that trains the base")
