@@ -13,7 +13,7 @@ class ClusterConfig:
         "", "Ray's address; empty: RAY_ADDRESS, a running local cluster, else a new one on this machine"
     )
     num_workers: int = setting(
-        1, "processes that train the base; 0 trains inside this process, without Ray, and recognises so"
+        1, "processes that train the base; 0 trains, or recognises, inside this process, without Ray"
     )
     min_workers: int = setting(0, "fewest processes to train with while the cluster lacks room; 0: wait for all")
     gpus_per_worker: float = setting(1.0, "GPUs per process that trains the base, where the cluster has GPUs")
