@@ -113,7 +113,8 @@ def cold_adapters(root_uri: str) -> dict[str, float]:
     users = [f"user-{number}" for number in range(COLD_USERS)]
     for user in users:
         publish_random_adapter(store, base, user, AdapterConfig())
-    single, together = [], []
+    single: list[float] = []
+    together: list[float] = []
     for turn in range(COLD_TURNS):
         for times, wanted in ((single, users[turn : turn + 1]), (together, users)):
             speakers, started_s = Speakers(store, base), time.perf_counter()

@@ -143,7 +143,7 @@ class _Pool:
 
     def start(self, part: ManifestPart, utterances: Sequence[Utterance]) -> None:
         """Give the part to an idle actor, or to a new one."""
-        actor = self._idle.pop() if self._idle else self._class.remote(self._shared)
+        actor: Any = self._idle.pop() if self._idle else self._class.remote(self._shared)
         self.running[actor.work.remote(part, utterances)] = actor, part
 
     def ended(self) -> list[tuple[ManifestPart, BaseException | None]]:

@@ -1,5 +1,7 @@
 """Adapters of different users in one batch: stacked or one by one, each row passes its own and no other."""
 
+from typing import Any
+
 import pytest
 import torch
 from architectures import randomise
@@ -67,9 +69,9 @@ def test_the_stacks_of_users_that_return_are_kept_and_few(monkeypatch: pytest.Mo
     stacks: list[object] = []
     real = MLPAdapter.stacked
 
-    def stacked(self: MLPAdapter, weights: dict[str, torch.Tensor], *arguments: object) -> torch.Tensor:
+    def stacked(self: MLPAdapter, weights: dict[str, torch.Tensor], *args: Any, **kwargs: Any) -> torch.Tensor:
         stacks.append(weights["output.weight"])
-        return real(self, weights, *arguments)  # type: ignore[arg-type]
+        return real(self, weights, *args, **kwargs)
 
     monkeypatch.setattr(MLPAdapter, "stacked", stacked)
     adapt, encodings = RowAdapters(at_once=True), torch.randn(2, 3, WIDTH)
