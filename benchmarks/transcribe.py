@@ -44,6 +44,8 @@ CACHED = AdapterConfig(hidden_dims=[16])
 
 MIXED_OVER_BASE, GROWTH_SHARE, SLOWER = 1.15, 0.1, 1.2
 """Bars: the price of mixed batches, and what memory and the time of a load may grow by after the cache is full."""
+GROWTH_MB = 10.0
+"""Memory that may be added in any case: a kilobyte a user, which allocators keep of what threads have freed."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -69,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def falls_short(mixed_over_base: Mapping[str, float], cache: Mapping[str, float]) -> list[str]:
     """The bars that are missed."""
     missed = [f"mixed_over_base {name}" for name, ratio in mixed_over_base.items() if ratio > MIXED_OVER_BASE]
-    missed += ["cache_growth_mb"] if cache["cache_growth_mb"] > GROWTH_SHARE * cache["cache_memory_mb"] else []
+    allowed_mb = max(GROWTH_MB, GROWTH_SHARE * cache["cache_memory_mb"])
+    missed += ["cache_growth_mb"] if cache["cache_growth_mb"] > allowed_mb else []
     return [*missed, *(["load_ms_last"] if cache["load_ms_last"] > SLOWER * cache["load_ms_first"] else [])]
 
 

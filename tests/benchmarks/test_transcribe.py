@@ -32,7 +32,7 @@ def test_more_users_than_are_kept_pass_the_cache() -> None:
     [
         ({}, {}, []),
         ({"demo": 1.16}, {}, ["mixed_over_base demo"]),
-        ({}, {"cache_growth_mb": 5.0}, ["cache_growth_mb"]),
+        ({}, {"cache_growth_mb": 10.5}, ["cache_growth_mb"]),
         ({}, {"load_ms_last": 1.3}, ["load_ms_last"]),
     ],
 )
