@@ -75,6 +75,12 @@ def peak_memory_mb() -> float:
     return _peak_memory_bytes() / 1e6
 
 
+def own_memory_mb() -> float:
+    """The memory of this process alone (anonymous, resident) now, in 10^6 bytes."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("RssAnon"))
+
+
 @dataclass(frozen=True)
 class Measured(Generic[T]):
     """The result of a function in a process of its own, with its peak memory, and the seconds of the function alone."""

@@ -13,11 +13,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-from benchmarks.common import emit, say
+from benchmarks.common import emit, own_memory_mb, say
 from ds2ray.cluster.cohort_trial import CohortTrial
 from ds2ray.cluster.cohort_work import CohortWork
 from ds2ray.cluster.fleet import train_cohorts
@@ -72,10 +71,10 @@ def measure(num_users: int = NUM_USERS) -> dict[str, object]:
         with connected(job.cluster):
             room = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial)
             plan = _plan(num_users, job, room)
-            start_mb, started_s = _own_memory_mb(), time.perf_counter()
+            start_mb, started_s = own_memory_mb(), time.perf_counter()
             with _warmed_up(store, min(WARM_UP_COHORTS, len(plan.cohorts) // 2)) as warm:
                 train_cohorts(job, store, plan, RUN_ID, record, weights, lambda: None, trial=NoOpTrial)
-                seconds, end_mb = time.perf_counter() - started_s, _own_memory_mb()
+                seconds, end_mb = time.perf_counter() - started_s, own_memory_mb()
         written = len(read_outcomes(store, RUN_ID))
     if written != num_users:
         raise RuntimeError(f"{written} outcomes of {num_users} users were written")
@@ -102,13 +101,13 @@ class _Warm:
 @contextmanager
 def _warmed_up(store: Store, num_cohorts: int) -> Iterator[_Warm]:
     """A context that takes the memory as soon as `num_cohorts` cohorts have written their outcomes, one object each."""
-    warm, done = _Warm(memory_mb=_own_memory_mb()), threading.Event()
+    warm, done = _Warm(memory_mb=own_memory_mb()), threading.Event()
 
     def watch() -> None:
         while not done.wait(0.1):
             written = len(store.list_objects(outcomes_uri(store, RUN_ID)))
             if written >= num_cohorts:
-                warm.cohorts, warm.memory_mb = written, _own_memory_mb()
+                warm.cohorts, warm.memory_mb = written, own_memory_mb()
                 return
 
     watcher = threading.Thread(target=watch)
@@ -150,11 +149,6 @@ def _plan(num_users: int, job: AdaptJob, room: Room) -> Plan:
     cohorts = pack_cohorts([user.speech_s for user in users], cohort_size(job.adapt, room))
     unchanged = pa.table({"user_key": pa.array([], pa.string())})
     return Plan(users=users, unchanged=unchanged, cohorts=tuple(map(tuple, cohorts)), problems=())
-
-
-def _own_memory_mb() -> float:
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("RssAnon"))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

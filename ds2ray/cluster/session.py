@@ -130,7 +130,7 @@ def room_for_trials(cpus: float, gpus: float) -> Room:
     for node in ray.nodes():
         resources = node["Resources"] if node["Alive"] else {}
         of_node = int(resources.get("CPU", 0.0) / cpus)
-        if on_gpus:
+        if on_gpus and gpus:
             of_node = min(of_node, int(resources.get("GPU", 0.0) / gpus))
         if of_node:
             trials += of_node

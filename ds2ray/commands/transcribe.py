@@ -3,15 +3,16 @@
 import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ds2ray import display, storage
 from ds2ray.commands.named_audio import NamedAudio, named_audio
+from ds2ray.commands.summary import Summary
+from ds2ray.commands.transcribe_parts import hint, recognise_into
 from ds2ray.commands.wanted import require_decoding, stored_base
-from ds2ray.config import AudioConfig, ShownTextConfig, TranscribeJob
+from ds2ray.config import AudioConfig, ShownTextConfig, SpreadConfig, TranscribeJob
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.naming import typed
 from ds2ray.store import Store, server_outside
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from ds2ray.recognition.transcriber import Transcriber
 
 OUTPUT_SUFFIXES = (".jsonl", ".csv", ".parquet")
-_MAX_NOTES = 10
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+"""How the name of one argument ends that is a manifest, not audio."""
 
 
 def run(job: TranscribeJob) -> int:
@@ -38,13 +40,29 @@ def run(job: TranscribeJob) -> int:
 
 
 def _transcribe(job: TranscribeJob, store: Store) -> int:
+    if len(job.audio) == 1 and job.audio[0].lower().endswith(TABLE_SUFFIXES) and not (job.manifest or job.from_file):
+        job = replace(job, manifest=job.audio[0], audio=[])
     if bool(job.audio or job.from_file) == bool(job.manifest):
         raise ConfigError(f"give either audio files, as in `{typed('transcribe')} hello.wav`, or manifest=<table>")
-    if job.output and not job.output.endswith(OUTPUT_SUFFIXES):
-        raise ConfigError(f"output={job.output!r}: the name must end in {', '.join(OUTPUT_SUFFIXES)}")
+    _check_output(job)
     display.doing("looking at the base and the audio")
     with named_audio(job.audio, job.from_file) as files:
         return _recognise(job, store, files)
+
+
+def _check_output(job: TranscribeJob) -> None:
+    """Raise ConfigError for an output that cannot be, and for settings of a folder where there is none."""
+    folder = job.output.endswith("/")
+    if job.output and not folder and not job.output.endswith(OUTPUT_SUFFIXES):
+        raise ConfigError(
+            f"output={job.output!r}: the name must end in {', '.join(OUTPUT_SUFFIXES)}, or in / for a folder of parts"
+        )
+    if folder and not job.manifest:
+        raise ConfigError(f"output={job.output!r}: a folder of parts is for a manifest; write one, or name a table")
+    if not folder and replace(job.spread, from_s=SpreadConfig.from_s) != SpreadConfig():
+        raise ConfigError("spread.* is of no use without a folder, as output=heard/: give one, or leave it out")
+    if folder and job.text.display:
+        raise ConfigError("text.display=true is not for a folder of parts, whose texts are counted: leave it out")
 
 
 def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) -> int:
@@ -62,13 +80,13 @@ def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) ->
         if any(utterance.transcript for utterance in manifest.utterances):
             require_words(base.vocabulary.config)
         utterances = _usable(job, manifest, base.audio)  # its faults are told before torch is imported
+    if base and utterances and job.output.endswith("/"):
+        return _say_heard(recognise_into(job, store, utterances, base.vocabulary.config))
     display.doing("opening the base")
     from ds2ray.recognition.decoders import decoding_notes  # import torch
-    from ds2ray.recognition.transcriber import Transcriber
+    from ds2ray.recognition.opening import open_transcriber
 
-    transcriber = Transcriber.open(
-        store, job.base, batch_s=job.batch_s, vad=job.vad, max_segment_s=job.max_segment_s, decoder=job.decode
-    )
+    transcriber = open_transcriber(job, store)
     _require_display(job.text, transcriber.base.vocabulary)
     for note in decoding_notes(transcriber.decoder):
         display.say(note)
@@ -77,6 +95,10 @@ def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) ->
         hypotheses = [replace(h, utterance_id=file.name) for h, file in zip(heard, files, strict=True)]
     else:
         utterances = utterances or _usable(job, manifest, transcriber.base.audio)
+        if job.output.endswith("/"):
+            return _say_heard(recognise_into(job, store, utterances, transcriber.base.vocabulary.config))
+        if said := hint(job, utterances):
+            display.say(said)
         hypotheses = transcriber.transcribe_utterances(utterances, tell=_tell)
     _write(_shown(hypotheses, job.text, transcriber.base.vocabulary), job.output)
     _print_notes(hypotheses)
@@ -152,15 +174,21 @@ def _write(hypotheses: "Sequence[Hypothesis]", output: str) -> None:
 
 def _print_notes(hypotheses: "Sequence[Hypothesis]") -> None:
     """Say how many utterances were recognised without an adapter, or could not be read."""
-    recognised = [hypothesis for hypothesis in hypotheses if not hypothesis.error]
-    adapted = sum(bool(hypothesis.adapter) for hypothesis in recognised)
-    failed = len(hypotheses) - len(recognised)
-    display.say(
-        f"{adapted} with the speaker's adapter, {len(recognised) - adapted} by the base alone, {failed} not readable"
-    )
-    notes = Counter((bool(h.adapter), h.note) for h in recognised if h.note)
-    for (is_adapted, note), count in notes.most_common(_MAX_NOTES):
-        display.say(f"  {'adapter' if is_adapted else 'base alone'} for {count}: {note}")
+    heard = Summary()
+    for hypothesis in hypotheses:
+        heard.add(hypothesis.adapter, hypothesis.note, hypothesis.error)
+    for line in heard.lines():
+        display.say(line)
+
+
+def _say_heard(heard: Summary) -> int:
+    """Say what is in the parts of a folder; returns the exit code."""
+    for line in heard.lines():
+        display.say(line)
+    if heard.score.words.reference_length:
+        rates = f"WER {heard.score.words.rate():.1%}, CER {heard.score.characters.rate():.1%}"
+        display.say(f"against the transcripts: {rates}")
+    return 0 if heard.adapted or heard.alone else InputError.exit_code
 
 
 def _print_errors(

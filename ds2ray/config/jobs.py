@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ds2ray.config.adapt import AdaptConfig
 from ds2ray.config.adapter import AdapterConfig
 from ds2ray.config.audio import AudioConfig
-from ds2ray.config.cluster import ClusterConfig
+from ds2ray.config.cluster import ClusterConfig, SpreadConfig
 from ds2ray.config.data import LEAST_SEGMENT_S, DataConfig
 from ds2ray.config.fields import Choice, require, require_finite, setting
 from ds2ray.config.model import ModelConfig
@@ -92,24 +92,36 @@ class Vad(Choice):
 class TranscribeJob:
     """jobs/transcribe.py"""
 
-    audio: list[str] = setting([], "audio files to recognise, `-` for stdin …")
+    audio: list[str] = setting([], "audio files to recognise, `-` for stdin, or one table, which is a manifest …")
     from_file: str = setting("", "… also those that this list or playlist names, a path a line; `-` for stdin …")
     manifest: str = setting("", "… or a manifest; transcripts in it are compared with what is recognised")
     user: str = setting("", "user whose adapter is used; empty: that of each row of the manifest, else the base alone")
     base: str = setting("", "as for adapt_users")
-    output: str = setting("", "URI that receives the hypotheses, .jsonl, .csv or .parquet; empty: the terminal")
+    output: str = setting(
+        "",
+        "URI that receives the hypotheses, .jsonl, .csv or .parquet, or a folder, `heard/`, for a manifest of any "
+        "size, in parts; empty: the terminal",
+    )
     batch_s: float = setting(60.0, "seconds of padded audio per batch")
     vad: Vad = setting(Vad.auto, "voice activity: what of a file is recognised")
     max_segment_s: float = setting(30.0, "with vad=auto, longer speech is cut at its pauses")
     decode: DecodeConfig = field(default_factory=DecodeConfig)
+    max_open: int = setting(512, "users whose adapters stay in memory: 512 of the default shape take some 700 MB")
+    fresh_s: float = setting(
+        60.0, "seconds after which it is looked whether a user has a newer adapter; inf: never", may_be_infinite=True
+    )
     data: DataConfig = field(default_factory=lambda: DataConfig(max_duration_s=math.inf))
     storage: StorageConfig = field(default_factory=StorageConfig)
     text: ShownTextConfig = field(default_factory=ShownTextConfig)
+    spread: SpreadConfig = field(default_factory=SpreadConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
     def __post_init__(self) -> None:
         require_finite(self)
         require(self.batch_s > 0, "batch_s", self.batch_s, "above 0")
         require_segment_s(self.max_segment_s)
+        require(self.max_open >= 1, "max_open", self.max_open, "at least 1")
+        require(self.fresh_s >= 0, "fresh_s", self.fresh_s, "0 (before every batch) or more seconds")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ds2ray.config import LAST_LAYER, AdapterConfig
 from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.adapters.kinds import build_adapter
+from ds2ray.model.adapters.rows import RowAdapter, RowAdapters
 from ds2ray.padding import frame_mask
 from ds2ray.shapes.shape import Shape
 from ds2ray.sound.features import LogMel
@@ -112,20 +113,20 @@ class AcousticModel(nn.Module, ABC):
         return self.head(encodings, lengths), lengths
 
     def forward_rows(
-        self, features: Tensor, lengths: Tensor, adapters: Sequence[tuple[Adapter, int, Tensor]]
+        self, features: Tensor, lengths: Tensor, adapters: Sequence[RowAdapter], adapt: RowAdapters | None = None
     ) -> tuple[Tensor, Tensor]:
         """Log-probabilities and lengths as of `forward` in evaluation mode, with an adapter per row, in one pass.
 
         Args:
-            adapters: (adapter, its `after_layer`, int64 row indices); rows in none of them pass the base alone.
+            adapters: rows in none of them pass the base alone.
+            adapt: applies them; one that serves many batches keeps the stacks of users that return.
         """
+        adapt = adapt or RowAdapters()
         x, lengths = self.stem(features, lengths)
         for place in range(len(self.stages) + 1):
             if place > 0:
                 x = self.stages[place - 1](x, lengths)
-            for adapter, after_layer, rows in adapters:
-                if self.layer_index(after_layer) == place:
-                    x = x.index_copy(0, rows, adapter(x[rows]))
+            x = adapt(x, [one for one in adapters if self.layer_index(one.after_layer) == place])
         return self.head(x, lengths, after_layer=LAST_LAYER), lengths
 
     def trunk(self, features: Tensor, lengths: Tensor, after_layer: int | None = None) -> tuple[Tensor, Tensor]:

@@ -5,11 +5,11 @@ from typing import Any
 import torch
 
 from ds2ray.config import adapter_from_plain, audio_from_plain, audio_to_plain, model_from_plain, model_to_plain
-from ds2ray.errors import ArtifactCorruptError, BaseMismatchError
+from ds2ray.errors import ArtifactCorruptError, BaseMismatchError, ConfigError
 from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.files import load_model_file
-from ds2ray.model.weights import Base, build_base, from_bytes, load_strictly, to_bytes
+from ds2ray.model.weights import Base, build_base, from_bytes, require_fitting, to_bytes
 from ds2ray.store import (
     AdapterPointer,
     BaseRecord,
@@ -103,18 +103,37 @@ def open_adapter(store: Store, user_key: str, base: Base) -> tuple[AdapterPointe
 
     Raises:
         BaseMismatchError: it belongs to another base; both are named.
-        ArtifactCorruptError: its files are missing or have changed since they were published.
+        NewerReleaseError: its settings are not known to this release.
+        ArtifactCorruptError: its files are missing or have changed since they were published, or are another user's.
     """
     pointer = read_pointer(store, user_key)
     if pointer is None:
         return None
+    if pointer.user_key != user_key:
+        raise ArtifactCorruptError(
+            f"users/{user_key}/current.json: it is the pointer of user {shown_user(pointer.user_key)}, who is another "
+            "one; delete it, or adapt the user again"
+        )
     if pointer.base_fingerprint != base.fingerprint:
         raise BaseMismatchError(
             f"the adapter of user {shown_user(user_key)} belongs to base {pointer.base_fingerprint[:16]}, not to "
             f"{base.base_id}; open that base, or adapt the user to this one"
         )
     where = f"adapter {pointer.version} of user {shown_user(user_key)}"
-    config = adapter_from_plain(pointer.adapter, pointer.where)
-    adapter = build_adapter(base.model.encoding_dim(config.after_layer), config)
-    load_strictly(adapter, from_bytes(read_adapter(store, pointer), where), where)
+    adapter = _without_weights(base, pointer)
+    state = from_bytes(read_adapter(store, pointer), where)
+    require_fitting(adapter, state, where)
+    adapter.load_state_dict(state, assign=True)
     return pointer, adapter.to(base.model.device).eval()
+
+
+def _without_weights(base: Base, pointer: AdapterPointer) -> Adapter:
+    """An adapter of the kind and shape that a pointer names, on the meta device: nothing is drawn or allocated."""
+    config = adapter_from_plain(pointer.adapter, pointer.where)
+    try:
+        with torch.device("meta"):
+            return build_adapter(base.model.encoding_dim(config.after_layer), config)
+    except (ConfigError, TypeError, ValueError, RuntimeError) as error:
+        raise ArtifactCorruptError(
+            f"{pointer.where}: base {base.base_id} cannot have such an adapter ({error}); adapt the user again"
+        ) from error

@@ -94,7 +94,13 @@ def from_bytes(data: bytes, where: str) -> dict[str, Tensor]:
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
-    """Load a state dict whose names, shapes and types are exactly the module's and whose values are finite.
+    """Load a state dict that `require_fitting` accepts, and raise as it does."""
+    require_fitting(module, state, where)
+    module.load_state_dict(dict(state))
+
+
+def require_fitting(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
+    """Check that a state dict has exactly the module's names, shapes and types, and finite values.
 
     Raises:
         ArtifactCorruptError: all differences, with `where`.
@@ -110,7 +116,6 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], where: str) ->
             problems.append(f"{name} holds values that are not finite")
     if problems:
         raise ArtifactCorruptError(f"{where} does not fit: {'; '.join(sorted(problems))}")
-    module.load_state_dict(dict(state))
 
 
 def build_base(

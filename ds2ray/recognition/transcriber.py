@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ds2ray.batching.batches import ahead, batches_by_seconds
+from ds2ray.batching.batches import ahead, batches_by_seconds, prefetched
 from ds2ray.config import DecodeConfig, TranscribeJob, Vad, require
 from ds2ray.config.jobs import require_segment_s
 from ds2ray.decoding.decoder import Decoded, Decoder
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import InputError
 from ds2ray.metrics import Score, score_texts
+from ds2ray.model.adapters.rows import RowAdapter, RowAdapters
 from ds2ray.model.stored import MODEL_FILE_SUFFIX, open_base
 from ds2ray.model.weights import Base
 from ds2ray.progress import TellDone, untold_done
@@ -49,6 +50,7 @@ class Transcriber:
         vad: whether only speech is recognised, in segments, or every file as a whole.
         max_segment_s: no segment is longer.
         decoder: finds the tokens in what the base makes of the audio.
+        fresh_s: seconds after which it is looked whether a user has a newer adapter.
     """
 
     store: Store
@@ -59,9 +61,12 @@ class Transcriber:
     vad: Vad | str = TranscribeJob.vad
     max_segment_s: float = TranscribeJob.max_segment_s
     decoder: Decoder = Greedy()
+    fresh_s: float = TranscribeJob.fresh_s
 
     def __post_init__(self) -> None:
-        self.speakers = Speakers(self.store, self.base, self.max_open)
+        require(self.max_open >= 1, "max_open", self.max_open, "at least 1")
+        self.speakers = Speakers(self.store, self.base, self.max_open, self.fresh_s)
+        self.row_adapters = RowAdapters()
         if not isinstance(self.vad, Vad):
             choices = [choice.value for choice in Vad]
             require(self.vad in choices, "vad", self.vad, " or ".join(choices))
@@ -79,6 +84,7 @@ class Transcriber:
         vad: Vad | str = TranscribeJob.vad,
         max_segment_s: float = TranscribeJob.max_segment_s,
         decoder: Decoder | DecodeConfig = Greedy(),
+        fresh_s: float = TranscribeJob.fresh_s,
     ) -> "Transcriber":
         """Open a store's newest base, or another one by id or URI.
 
@@ -90,6 +96,7 @@ class Transcriber:
             vad: whether only speech is recognised, in segments, or every file as a whole.
             max_segment_s: no segment is longer.
             decoder: finds the tokens in what the base makes of the audio; or the settings that name one.
+            fresh_s: seconds after which it is looked whether a user has a newer adapter.
 
         Raises:
             InputError: there is no such base, or it has not the language model that is wanted.
@@ -102,7 +109,7 @@ class Transcriber:
         if isinstance(decoder, DecodeConfig):
             folder_uri = base.rstrip("/") if "/" in base and not base.endswith(MODEL_FILE_SUFFIX) else ""
             decoder = open_decoder(decoder, found.vocabulary, opened, found.base_id, folder_uri)
-        return cls(opened, found, chosen, batch_s, max_open, vad, max_segment_s, decoder)
+        return cls(opened, found, chosen, batch_s, max_open, vad, max_segment_s, decoder, fresh_s)
 
     def transcribe(self, paths: Sequence[str], user: str = "", tell: TellDone = untold_done) -> list[Hypothesis]:
         """Recognise audio files of any length, in their order, with the user's adapter where there is one.
@@ -149,15 +156,17 @@ class Transcriber:
         results: dict[int, Heard] = {}
         rate_hz, frame_s = self.base.audio.sample_rate_hz, self.base.model.shape.frame_s
         durations_s = [len(part.segment.waveform) / rate_hz for part in parts]
-        for batch in batches_by_seconds(durations_s, self.batch_s):
+
+        def with_speakers(batch: list[int]) -> tuple[list[int], dict[str, Speaker]]:
+            return batch, self.speakers.find_all(users[parts[number].index] for number in batch)
+
+        for batch, speaker_of in prefetched(batches_by_seconds(durations_s, self.batch_s), with_speakers):
             speakers = [users[parts[number].index] for number in batch]
-            speaker_of = {user: self.speakers.find(user) for user in dict.fromkeys(speakers)}
             decoded = self._recognise([parts[number].segment.waveform for number in batch], speakers, speaker_of)
             for number, row, user in zip(batch, decoded, speakers, strict=True):
                 start_s, speaker = parts[number].segment.start_s, speaker_of[user]
-                version = speaker.pointer.version if speaker.pointer else ""
                 heard = Heard.of(row, self.base.vocabulary, frame_s, start_s, durations_s[number])
-                results[number] = replace(heard, adapter=version, note=speaker.note)
+                results[number] = replace(heard, adapter=speaker.version, note=speaker.note)
         return [results[number] for number in range(len(parts))]
 
     @torch.no_grad()
@@ -173,11 +182,11 @@ class Transcriber:
         adapters = []
         for user in sorted(speaker_of):
             speaker = speaker_of[user]
-            if speaker.adapter is not None and speaker.pointer is not None:
+            if speaker.adapter is not None:
                 rows = torch.tensor([row for row, other in enumerate(users) if other == user], device=self.device)
-                adapters.append((speaker.adapter, speaker.pointer.adapter["after_layer"], rows))
+                adapters.append(RowAdapter(speaker.adapter, speaker.after_layer, rows))
         features, lengths = self.base.model.features(padded, num_samples)
-        return self.decoder.decode(*self.base.model.forward_rows(features, lengths, adapters))
+        return self.decoder.decode(*self.base.model.forward_rows(features, lengths, adapters, self.row_adapters))
 
     def _hypothesis(self, utterance: Utterance, user: str, heard: Sequence[Heard], problem: str) -> Hypothesis:
         if problem:
@@ -185,8 +194,7 @@ class Transcriber:
         if heard:
             return joined(utterance, heard)
         speaker = self.speakers.find(user)
-        version = speaker.pointer.version if speaker.pointer else ""
-        return Hypothesis(utterance.utterance_id, utterance.user_id, "", adapter=version, note=speaker.note)
+        return Hypothesis(utterance.utterance_id, utterance.user_id, "", adapter=speaker.version, note=speaker.note)
 
 
 def _duration_s(path: str) -> float:

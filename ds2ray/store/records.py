@@ -2,12 +2,15 @@
 
 import re
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ds2ray.errors import ArtifactCorruptError
 from ds2ray.store.store import Store
 
 T = TypeVar("T")
+
+_SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,24 @@ def read_record(store: Store, record_class: type[T], uri: str) -> T:
     if not isinstance(document, dict) or not required <= document.keys():
         missing = ", ".join(sorted(required - document.keys())) if isinstance(document, dict) else "everything"
         raise ArtifactCorruptError(f"{uri}: fields are missing: {missing}; restore it or publish again")
-    return record_class(**known_fields(record_class, document))
+    values = known_fields(record_class, document)
+    types = get_type_hints(record_class)
+    wrong = [f"{name}={value!r}"[:_SHOWN_CHARACTERS] for name, value in values.items() if not _is_a(value, types[name])]
+    if wrong:
+        raise ArtifactCorruptError(f"{uri}: impossible values: {', '.join(wrong)}; restore it or publish again")
+    return record_class(**values)
+
+
+def _is_a(value: Any, wanted: Any) -> bool:
+    """Whether a value of a JSON document can stand in a field of this type."""
+    origin, parts = get_origin(wanted), get_args(wanted)
+    if origin is UnionType:
+        return any(_is_a(value, part) for part in parts)
+    if origin is tuple:
+        return isinstance(value, list) and all(_is_a(item, parts[0]) for item in value)
+    if wanted in (int, float):  # a bool is an int, to Python alone
+        return isinstance(value, int if wanted is int else int | float) and not isinstance(value, bool)
+    return isinstance(value, origin or wanted)
 
 
 def known_fields(record_class: type, document: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ds2ray.config import LAST_LAYER
 from ds2ray.errors import ConfigError
 from ds2ray.model.acoustic import AcousticModel
+from ds2ray.model.adapters.rows import RowAdapter
 from ds2ray.model.masking import MaskedBatchNorm
 from ds2ray.training.precision import bfloat16_trunk
 
@@ -148,7 +149,7 @@ def test_each_row_passes_its_own_adapter(member: str) -> None:
         single = small_model(member)
         add_adapter(single, after_layer, seed, kind)
         with_adapters.append((single.eval(), after_layer, torch.tensor([seed - 1, seed + 1])))
-    adapters = [(m.adapter, place, rows) for m, place, rows in with_adapters if m.adapter is not None]
+    adapters = [RowAdapter(m.adapter, place, rows) for m, place, rows in with_adapters if m.adapter is not None]
     mixed, _ = small_model(member).eval().forward_rows(features, lengths, adapters)
     for single, _, rows in with_adapters:
         alone, out_lengths = single(features, lengths)
