@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from ds2ray.demo.corpus import DemoCorpus
+from ds2ray.model.adapters.rows import RowAdapter
 from ds2ray.model.deepspeech2.layers import RNN_CLASSES
 from ds2ray.model.deepspeech2.scanned import scanned
 from ds2ray.model.stored import open_adapter, open_base
@@ -38,7 +39,7 @@ def expected(root: str, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor,
     rows = torch.arange(len(waveforms))
     with torch.no_grad():
         features, lengths = base.model.features(waveforms, num_samples)
-        return base.model.forward_rows(features, lengths, [(found[1], found[0].adapter["after_layer"], rows)])
+        return base.model.forward_rows(features, lengths, [RowAdapter(found[1], found[0].adapter["after_layer"], rows)])
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of torch.export.load, about its own buffers
