@@ -212,7 +212,7 @@ def test_users_that_stop_early_leave_the_stack_and_the_others_go_on(at_once: boo
 def test_a_user_without_a_finite_step_fails_alone(at_once: bool) -> None:
     model, adapter = small_model(), AdapterConfig(hidden_dims=[5], dropout=0.0, after_layer=-1)
     good, bad = (speech_of_user(user, 6, model.encoding_dim()) for user in ("good", "bad"))
-    for row in bad.parts[0].train:
+    for row in (*bad.parts[0].train, *bad.parts[0].further):
         bad.frames[row].fill_(float("nan"))
     fits = dict(stack_of(model, [bad, good], adapter, CONFIG, at_once).run())
     assert "no step of epoch 1 had a finite loss and gradient" in str(fits[0])
