@@ -22,6 +22,7 @@ from benchmarks.recorded import AROUND_S, CONDITIONS, long_recording, recorded, 
 from benchmarks.speech import Speaker, base_corpus, digest, ordinary_speakers, speakers, trained_base
 from ds2ray import storage
 from ds2ray.config import AdaptConfig, AdapterConfig, Statistics
+from ds2ray.fleet.fingerprints import settings_that_matter
 from ds2ray.metrics import Score, score_texts
 from ds2ray.model.stored import open_base, publish_base
 from ds2ray.recognition.transcriber import Transcriber
@@ -74,18 +75,20 @@ def main(argv: Sequence[str] | None = None) -> None:
 def adapted(base_uri: str, users: Sequence[Speaker], num_epochs: int, cache: str) -> str:
     """The root of a store with the base and the users' adapters, trained unless they are there."""
     base = open_base(Store(storage.join(cache, "none")), base_uri)
-    said = repr([(user.user_id, user.adapt) for user in users])
-    root = storage.absolute(storage.join(cache, f"robust-{base.base_id}-{digest(said)}-{num_epochs}"))
+    task = Task(base_uri, AdapterConfig(), AdaptConfig(num_epochs=num_epochs))
+    said = repr([[(user.user_id, user.adapt) for user in users], settings_that_matter(task.adapter, task.adapt)])
+    root = storage.absolute(storage.join(cache, f"robust-{base.base_id}-{digest(said)}"))
     if list_bases(Store(root)):
         return root
-    task = Task(base_uri, AdapterConfig(), AdaptConfig(num_epochs=num_epochs))
     cohort = {user.user_id: user.adapt for user in users}
+    started_s = time.process_time()
     for result in results_of(adapt_cohort(base, cohort, task.adapter, task.adapt)):
         if result.fit is None:
             raise RuntimeError(f"{result.user_key} could not be trained: {result.reason}")
         say(f"{result.user_key}: {'published' if result.better else 'the base is better'}")
         if result.better:
             publish(root, base, result.user_key, result.fit, task)
+    say(f"adapting took {time.process_time() - started_s:.0f} CPU seconds")
     publish_base(Store(root), base, "benchmark", {})
     return root
 

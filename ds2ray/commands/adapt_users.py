@@ -261,7 +261,8 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
 
 def size_of_cohorts(job: AdaptJob, record: BaseRecord, room: Room) -> CohortSize:
     """The size of cohorts that suits settings, base and cluster."""
-    return cohort_size(job.adapt, room, speech_bytes_per_s(BaseSettings.of(record).shape, job.adapter.after_layer))
+    bytes_per_s = speech_bytes_per_s(BaseSettings.of(record).shape, job.adapter.after_layer, job.adapt)
+    return cohort_size(job.adapt, room, bytes_per_s)
 
 
 def _exit_code_of(error: BaseException) -> int:

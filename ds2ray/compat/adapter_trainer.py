@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from ds2ray.batching.batches import SpeechDataset, batches_by_seconds, collate
+from ds2ray.batching.batches import SpeechDataset, batches_by_seconds
 from ds2ray.compat.adapter_manager import AdapterManager
 from ds2ray.compat.names import check_adapter_name
 from ds2ray.compat.own_optimizer import OwnOptimizer
@@ -23,7 +23,14 @@ from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.bank import AdapterBank
 from ds2ray.training.adapters.memory import CPU_BATCH_S
 from ds2ray.training.adapters.results import AdapterFit
-from ds2ray.training.adapters.speech import UserSpeech, tokens_of, user_seed
+from ds2ray.training.adapters.speech import (
+    UserSpeech,
+    further_of,
+    has_further,
+    tokens_of,
+    user_seed,
+    with_recordings,
+)
 from ds2ray.training.adapters.split import Part
 from ds2ray.training.adapters.stacked import StackedTraining, StackOptimizer, train_one
 from ds2ray.training.optim import Criterion, ctc_losses
@@ -131,31 +138,54 @@ class AdapterTrainer:
     def _speech(self, model: AcousticModel, user_key: str, seed: int) -> UserSpeech:
         datasets = [*self.trainset_list, self.validset]
         num_train = sum(map(len, self.trainset_list))
-        transcripts = [utterance.transcript for dataset in datasets for utterance in dataset.utterances]
-        return UserSpeech(
+        places = [(dataset, index) for dataset in datasets for index in range(len(dataset))]
+        utterances = [dataset.utterances[index] for dataset, index in places]
+        transcripts = [utterance.transcript for utterance in utterances]
+
+        def waveform(row: int) -> Tensor:
+            dataset, index = places[row]
+            return dataset[index].waveform
+
+        speech = UserSpeech(
             user_key=user_key,
             seed=seed,
-            frames=self._encoded(model, datasets),
+            frames=self._encoded(model, waveform, [_duration_s(utterance) for utterance in utterances]),
             tokens=tokens_of(self.vocab, transcripts),
             transcripts=transcripts,
             parts=[Part(range(num_train), range(num_train, len(transcripts)))],
         )
+        if not has_further(model, model.adapter_layer, self.config):
+            return speech
+        made = further_of(speech, utterances, model.shape.frame_s)
+        recordings = [one.recording for one in made]
+
+        def recorded(number: int) -> Tensor:
+            spoken = [waveform(row).numpy() for row in recordings[number].rows]
+            return torch.from_numpy(recordings[number].waveform(spoken, model.shape.audio.sample_rate_hz))
+
+        encodings = self._encoded(model, recorded, [one.duration_s for one in made])
+        return with_recordings(speech, recordings, encodings, self.vocab.space)
 
     @torch.no_grad()
-    def _encoded(self, model: AcousticModel, datasets: Sequence[SpeechDataset]) -> list[Tensor]:
-        """Encodings [T, D] of the examples of all data sets, one data set's after the other's."""
-        places = [(dataset, index) for dataset in datasets for index in range(len(dataset))]
-        durations_s = [_duration_s(dataset.utterances[index]) for dataset, index in places]
+    def _encoded(
+        self, model: AcousticModel, waveform: Callable[[int], Tensor], durations_s: Sequence[float]
+    ) -> list[Tensor]:
+        """Encodings [T, D] of recordings.
+
+        Args:
+            waveform: gives that of a recording, float32 [S].
+            durations_s: of the recordings.
+        """
         frames: dict[int, Tensor] = {}
         with ThreadPoolExecutor(self.num_workers) as pool:
             for rows in batches_by_seconds(durations_s, CPU_BATCH_S):
-                examples = list(pool.map(lambda row: places[row][0][places[row][1]], rows))
-                batch = collate(examples).to(self.device)
-                features, num_frames = model.features(batch.waveforms, batch.num_samples)
-                encodings, lengths = model.trunk(features, num_frames, model.adapter_layer)
+                waveforms = list(pool.map(waveform, rows))
+                num_samples = torch.tensor([len(samples) for samples in waveforms], device=self.device)
+                padded = nn.utils.rnn.pad_sequence(waveforms, batch_first=True).to(self.device)
+                encodings, lengths = model.trunk(*model.features(padded, num_samples), model.adapter_layer)
                 for row, own, length in zip(rows, encodings, lengths.tolist(), strict=True):
                     frames[row] = own[:length].clone()
-        return [frames[row] for row in range(len(places))]
+        return [frames[row] for row in range(len(durations_s))]
 
 
 def _duration_s(utterance: Utterance) -> float:

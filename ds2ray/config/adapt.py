@@ -25,8 +25,10 @@ class AdaptConfig:
         16, "users with fewer utterances train on all of them, judged by cross-validation …"
     )
     num_folds: int = setting(4, "… over this many folds")
-    join_share: float = setting(
-        0.5, "share of the steps in which utterances run together in pairs, where layers with memory follow the adapter"
+    further_share: float = setting(
+        0.5,
+        "share of the steps on further recordings of the utterances, two in one breath and clipped ones, where layers "
+        "with memory follow the adapter",
     )
     kl_weight: float = setting(0.0, "pull towards the base's own posteriors, per frame; 0: none")
     encode_batch_s: float = setting(
@@ -62,5 +64,5 @@ class AdaptConfig:
         require(0 <= self.max_failed_ratio <= 1, "adapt.max_failed_ratio", self.max_failed_ratio, "0 to 1")
         require(self.encode_batch_s >= 0, "adapt.encode_batch_s", self.encode_batch_s, "0 (by the device) or more")
         require(self.num_folds >= 2, "adapt.num_folds", self.num_folds, "at least 2")
-        require(0 <= self.join_share <= 1, "adapt.join_share", self.join_share, "0 to 1")
+        require(0 <= self.further_share <= 1, "adapt.further_share", self.further_share, "0 to 1")
         require(self.kl_weight >= 0, "adapt.kl_weight", self.kl_weight, "at least 0")

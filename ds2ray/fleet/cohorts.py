@@ -62,12 +62,14 @@ def cohort_size(adapt: AdaptConfig, room: Room, bytes_per_s: float = 0.0) -> Coh
     return CohortSize(max_users, max_speech_s, adapt.max_concurrent_trials or room.trials)
 
 
-def speech_bytes_per_s(shape: Shape, after_layer: int) -> float:
-    """Host memory that a second of a user's speech takes: its encodings in float32, and the audio in 16 bits.
+def speech_bytes_per_s(shape: Shape, after_layer: int, adapt: AdaptConfig) -> float:
+    """Host memory that a second of a user's speech takes: its encodings in float32, those of further recordings of it
+    where there are any, and the audio in 16 bits.
 
     Raises ConfigError where the base has no such place for an adapter.
     """
-    return shape.width(after_layer) * FLOAT32_BYTES / shape.frame_s + 2 * shape.audio.sample_rate_hz
+    times = 2 if adapt.further_share and shape.place(after_layer) < shape.num_stages else 1
+    return times * shape.width(after_layer) * FLOAT32_BYTES / shape.frame_s + 2 * shape.audio.sample_rate_hz
 
 
 def pack_cohorts(speech_s: Sequence[float], size: CohortSize) -> list[list[int]]:

@@ -28,11 +28,11 @@ _DECIDE_WHAT_IS_USABLE = ("min_duration_s", "max_duration_s", "unknown_character
 def settings_that_matter(adapter: AdapterConfig, adapt: AdaptConfig) -> dict[str, Any]:
     """The settings on which an adapter's weights depend: where one changes, adapters are trained anew.
 
-    `adapt.join_share` is none of them where no utterances run together, as before there was such a setting.
+    `adapt.further_share` is none of them where there are no further recordings, as before there was such a setting.
     """
     plain = {name: value for name, value in to_plain(adapt).items() if name not in _ONLY_HOW}
-    if not adapt.join_share or adapter.after_layer == LAST_LAYER:
-        del plain["join_share"]
+    if not adapt.further_share or adapter.after_layer == LAST_LAYER:
+        del plain["further_share"]
     return {"adapter": adapter_to_plain(adapter), "adapt": plain}
 
 

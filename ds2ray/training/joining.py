@@ -3,8 +3,6 @@
 Shapes: B rows, N values of the longest, L tokens of the longest, G groups of rows.
 """
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -47,16 +45,6 @@ def tokens_end_to_end(tokens: Tensor, num_tokens: Tensor, group: Tensor, space: 
         tokens = tokens.scatter(1, num_tokens[:, None], space * is_followed[:, None])
         num_tokens = num_tokens + is_followed
     return end_to_end(tokens, num_tokens, group)
-
-
-def groups_of(counts: Iterable[int], sizes: Iterable[int]) -> list[int]:
-    """The group of each row, from 0 on, where runs of `counts` rows are divided into groups of these sizes; the last
-    group of a run may be smaller."""
-    groups: list[int] = []
-    for count, size in zip(counts, sizes, strict=True):
-        first = groups[-1] + 1 if groups else 0
-        groups += [first + row // size for row in range(count)]
-    return groups
 
 
 def followed(group: Tensor) -> Tensor:

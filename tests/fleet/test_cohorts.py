@@ -35,18 +35,23 @@ class TestSize:
     @pytest.mark.parametrize("after_layer", [0, 1, 2, -1])
     @pytest.mark.parametrize("bidirectional", [True, False])
     @pytest.mark.parametrize("num_mels", [40, 41, 80])
-    def test_speech_takes_what_its_encodings_take(self, after_layer: int, bidirectional: bool, num_mels: int) -> None:
+    @pytest.mark.parametrize("further_share", [0.0, 0.5])
+    def test_speech_takes_what_its_encodings_take(
+        self, after_layer: int, bidirectional: bool, num_mels: int, further_share: float
+    ) -> None:
         config = ModelConfig(conv_channels=4, num_rnn_layers=2, rnn_hidden_dim=24, bidirectional=bidirectional)
         audio = AudioConfig(num_mels=num_mels, sample_rate_hz=8000, hop_s=0.01)
         model = DeepSpeech2.from_config(config, num_mels, 10)
-        # fifty frames of four bytes a value, and 8000 samples of two
-        expected = 50 * 4 * model.encoding_dim(after_layer) + 16000
-        assert speech_bytes_per_s(shape_of(config, audio), after_layer) == expected
+        # fifty frames of four bytes a value, as many of further recordings, and 8000 samples of two
+        times = 2 if further_share and after_layer in (0, 1) else 1
+        expected = times * 50 * 4 * model.encoding_dim(after_layer) + 16000
+        adapt = AdaptConfig(further_share=further_share)
+        assert speech_bytes_per_s(shape_of(config, audio), after_layer, adapt) == expected
 
 
 def test_a_place_that_the_base_lacks_is_refused_before_anything_starts() -> None:
     with pytest.raises(ConfigError, match="adapter.after_layer=9 is not possible: the base has 3 recurrent layers"):
-        speech_bytes_per_s(shape_of(ModelConfig(), AudioConfig()), 9)
+        speech_bytes_per_s(shape_of(ModelConfig(), AudioConfig()), 9, AdaptConfig())
 
 
 def test_cohorts_are_balanced() -> None:

@@ -112,7 +112,7 @@ OTHER_ADAPT: dict[str, Any] = {
     "min_utterances": 3,
     "cross_validate_below": 3,
     "num_folds": 3,
-    "join_share": 0.7,
+    "further_share": 0.7,
     "kl_weight": 0.5,
     "precision": Precision.bfloat16,
     "seed": 3,
@@ -136,7 +136,7 @@ def test_every_setting_is_known_here() -> None:
 
 
 def test_settings_as_they_were_before_there_were_kinds_train_nobody_anew() -> None:
-    described = json.dumps(settings_that_matter(AdapterConfig(), AdaptConfig(join_share=0.0)), sort_keys=True)
+    described = json.dumps(settings_that_matter(AdapterConfig(), AdaptConfig(further_share=0.0)), sort_keys=True)
     digest = hashlib.sha256(described.encode()).hexdigest()
     assert digest == "7d68748f9e617650b2a9b33a4d913ce1b5821c544f4a0019d44a041749e83be5"
 
@@ -209,8 +209,8 @@ def test_settings_of_how_faults_are_met_do_not_matter(name: str) -> None:
     assert sealed(**{name: OTHER_LOOK[name]}) == sealed()
 
 
-def test_utterances_that_run_together_matter_only_before_layers_with_memory() -> None:
+def test_further_recordings_matter_only_before_layers_with_memory() -> None:
     last = AdapterConfig(after_layer=-1)
-    joined, apart = AdaptConfig(join_share=0.5), AdaptConfig(join_share=0.0)
+    joined, apart = AdaptConfig(further_share=0.5), AdaptConfig(further_share=0.0)
     assert settings_that_matter(last, joined) == settings_that_matter(last, apart)
     assert settings_that_matter(AdapterConfig(), joined) != settings_that_matter(AdapterConfig(), apart)

@@ -97,8 +97,8 @@ class _Learner:
         self.optimizer = build_optimizer(
             adapter.parameters(), OptimizerType.adamw, config.learning_rate, config.weight_decay
         )
-        self.lengths = [len(loop.speech.frames[row]) for row in part.train]
         self.steps_per_epoch = math.ceil(len(part.train) / config.batch_size)
+        self.share = config.further_share if part.further else 0.0
         self.bad_steps = self.bad_in_epoch = 0
         self.best = copy.deepcopy(adapter.state_dict())
 
@@ -106,15 +106,26 @@ class _Learner:
         config = self.loop.config
         self.adapter.train()
         self.bad_in_epoch = 0
-        for position, batch in enumerate(epoch_batches(self.lengths, config.batch_size, 1, self.seed, epoch)):
-            step, steps = epoch * self.steps_per_epoch + position, self.steps_per_epoch * config.num_epochs
+        for step in range(epoch * self.steps_per_epoch, (epoch + 1) * self.steps_per_epoch):
+            steps = self.steps_per_epoch * config.num_epochs
             rate = learning_rate_at(step, steps, config.learning_rate, Schedule.one_cycle, WARMUP_FRACTION)
             set_learning_rate(self.optimizer, rate)
             torch.manual_seed(derive_seed(self.seed, step))
-            rows = [self.part.train[index] for index in batch]
-            joins = int((step + 1) * config.join_share) > int(step * config.join_share)
-            self.bad_in_epoch += not self.loop.step(self.adapter, self.optimizer, rows, joins)
+            self.bad_in_epoch += not self.loop.step(self.adapter, self.optimizer, self._rows(step))
         self.bad_steps += self.bad_in_epoch
+
+    def _rows(self, step: int) -> list[int]:
+        """Utterances, or in a share of the steps half as many further recordings; each in passes of their own."""
+        before = int(step * self.share)
+        if int((step + 1) * self.share) > before:
+            size = max(1, self.loop.config.batch_size // 2)
+            return self._batch(self.part.further, size, derive_seed(self.seed, "further"), before)
+        return self._batch(self.part.train, self.loop.config.batch_size, self.seed, step - before)
+
+    def _batch(self, rows: Sequence[int], size: int, seed: int, number: int) -> list[int]:
+        lengths = [len(self.loop.speech.frames[row]) for row in rows]
+        epoch, place = divmod(number, math.ceil(len(rows) / size))
+        return [rows[index] for index in epoch_batches(lengths, size, 1, seed, epoch)[place]]
 
 
 class _Loop:
@@ -132,27 +143,16 @@ class _Loop:
         self.model, self.speech, self.vocabulary, self.config = model, speech, vocabulary, config
         self.after_layer, self.encode = after_layer, encode
 
-    def step(self, adapter: Adapter, optimizer: torch.optim.Optimizer, rows: Sequence[int], joins: bool) -> bool:
-        """One optimizer step; False, and nothing changed, where loss or gradient is not finite.
-
-        Args:
-            joins: utterances run together in pairs, where layers with memory follow the adapter.
-        """
+    def step(self, adapter: Adapter, optimizer: torch.optim.Optimizer, rows: Sequence[int]) -> bool:
+        """One optimizer step; False, and nothing changed, where loss or gradient is not finite."""
         encodings, lengths = self.encode(rows)
-        with products_in(self.config.precision, encodings.device):
-            adapted = adapter(encodings)
-        size = 2 if joins and not self.model.is_last(self.after_layer) else 1
-        groups = [slice(start, start + size) for start in range(0, len(rows), size)]
-        tokens = pad_tokens([self._transcript(rows[group]) for group in groups], encodings.device)
-        weights = torch.tensor([len(rows[group]) / len(rows) for group in groups], device=encodings.device)
-        log_probs, joined = self._head(adapted, lengths, groups)
-        losses = ctc_losses(log_probs, joined, *tokens)
+        log_probs, losses = self._log_probs_and_losses(adapter, encodings, lengths, rows)
         if self.config.kl_weight:
             with torch.no_grad():
-                of_base, _ = self._head(encodings, lengths, groups)
-            losses = losses + self.config.kl_weight * kl_divergences(log_probs, of_base, joined)
+                of_base = self.model.head(encodings, lengths, self.after_layer)
+            losses = losses + self.config.kl_weight * kl_divergences(log_probs, of_base, lengths)
         optimizer.zero_grad(set_to_none=True)
-        (losses * weights).sum().backward()
+        losses.mean().backward()
         finite = bool(clip_gradients(adapter.parameters(), self.config.max_grad_norm).isfinite())
         if finite:
             optimizer.step()
@@ -192,20 +192,6 @@ class _Loop:
         log_probs = self.model.head(adapted, lengths, self.after_layer)
         tokens = pad_tokens([self.speech.tokens[row] for row in rows], encodings.device)
         return log_probs, ctc_losses(log_probs, lengths, *tokens)
-
-    def _head(self, adapted: Tensor, lengths: Tensor, groups: Sequence[slice]) -> tuple[Tensor, Tensor]:
-        """Log-probabilities of rows laid end to end by group, and their lengths."""
-        rows = [frames[:length] for frames, length in zip(adapted, lengths.tolist(), strict=True)]
-        joined = [torch.cat(rows[group]) for group in groups]
-        joined_lengths = torch.tensor([len(frames) for frames in joined], device=adapted.device)
-        padded = nn.utils.rnn.pad_sequence(joined, batch_first=True)
-        return self.model.head(padded, joined_lengths, self.after_layer), joined_lengths
-
-    def _transcript(self, rows: Sequence[int]) -> Tensor:
-        """The tokens of utterances that run together, with the vocabulary's space, if any, between them."""
-        space = torch.tensor([token for token, text in enumerate(self.vocabulary.tokens) if text == " "]).long()
-        parts = [part for row in rows for part in (space, self.speech.tokens[row])]
-        return torch.cat(parts[1:])
 
 
 def pad_tokens(tokens: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:

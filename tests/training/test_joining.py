@@ -1,17 +1,8 @@
-"""Rows laid end to end: groups of rows, values, and the space between transcripts."""
+"""Rows laid end to end: values and the space between transcripts."""
 
-import pytest
 import torch
 
-from ds2ray.training.joining import end_to_end, followed, groups_of, tokens_end_to_end
-
-
-@pytest.mark.parametrize(
-    ("counts", "sizes", "expected"),
-    [([4], [2], [0, 0, 1, 1]), ([3, 1, 2], [2, 2, 1], [0, 0, 1, 2, 3, 4]), ([2, 5], [1, 3], [0, 1, 2, 2, 2, 3, 3])],
-)
-def test_no_group_has_rows_of_two_runs(counts: list[int], sizes: list[int], expected: list[int]) -> None:
-    assert groups_of(counts, sizes) == expected
+from ds2ray.training.joining import end_to_end, followed, tokens_end_to_end
 
 
 def test_rows_follow_each_other_without_their_padding() -> None:

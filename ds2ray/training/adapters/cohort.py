@@ -123,10 +123,10 @@ def results_of(events: Iterable[CohortResult | CohortProgress]) -> Iterator[Coho
 
 
 def _too_few(speech: UserSpeech, least: int) -> CohortResult:
-    reason = f"{len(speech.frames)} usable utterances, at least {least} are needed"
+    reason = f"{len(speech.transcripts)} usable utterances, at least {least} are needed"
     causes = "; ".join(f"{count} × {cause}" for cause, count in speech.dropped.items())
     reason = f"{reason} ({causes})" if causes else reason
-    return CohortResult(speech.user_key, 0.0, len(speech.frames), speech.dropped, reason=reason)
+    return CohortResult(speech.user_key, 0.0, len(speech.transcripts), speech.dropped, reason=reason)
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ class _CohortTraining:
             yield done if isinstance(done, float) else (speeches[done[0]], done[1])
 
     def _result(self, speech: UserSpeech, fit: AdapterFit | str) -> CohortResult:
-        result = CohortResult(speech.user_key, 0.0, len(speech.frames), speech.dropped)
+        result = CohortResult(speech.user_key, 0.0, len(speech.transcripts), speech.dropped)
         if isinstance(fit, str):
             return replace(result, failed=True, reason=fit)
         metric = self.adapt_config.gate_metric
@@ -218,7 +218,7 @@ class _CohortTraining:
         if current is None:
             return None
         metric = self.adapt_config.gate_metric
-        rule = split_rule(len(speech.frames), self.adapt_config)
+        rule = split_rule(len(speech.transcripts), self.adapt_config)
         if rule == CROSS_VALIDATED or current.split not in ("", rule):
             # it may have learned from tonight's held-out speech, so the error ratio of its own gate counts
             return current.error_ratio * fit.score_before.rate(metric)

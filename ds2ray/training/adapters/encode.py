@@ -26,9 +26,13 @@ from ds2ray.sound.audio import read_waveform
 from ds2ray.tables.manifest import Utterance
 from ds2ray.training.adapters.memory import TYPICAL_ROW_S, auto_batch_s, memory_left
 from ds2ray.training.adapters.progress import StageClock
+from ds2ray.training.further import MadeOf
 from ds2ray.training.precision import bfloat16_trunk, uses_bfloat16
 
 T = TypeVar("T")
+
+Speech = Utterance | MadeOf
+"""What is encoded: an utterance, or a further recording of some."""
 
 MIN_READ_THREADS, MAX_READ_THREADS = 4, 32
 """Audio files read at a time, see `read_threads`."""
@@ -91,7 +95,7 @@ class Encoder:
     stages: StageClock | None = None
     segment_long: bool = False
 
-    def encode(self, utterances: Sequence[Utterance]) -> Encoded:
+    def encode(self, utterances: Sequence[Speech]) -> Encoded:
         """Read and encode utterances.
 
         An utterance that cannot be read, does not fit the device's memory or has no finite encoding is a problem in
@@ -99,11 +103,14 @@ class Encoder:
         """
         return drained(self.encoding(utterances))
 
-    def encoding(self, *groups: Sequence[Utterance]) -> Generator[int, None, Encoded]:
+    def encoding(self, *groups: Sequence[Speech], room: float = 1.0) -> Generator[int, None, Encoded]:
         """As `encode`, of all groups' utterances; yields the number of utterances done, after each call of the trunk.
 
         On a CPU no call has utterances of two groups, so that the encodings of a group do not depend on the others:
         sums are rounded otherwise in batches of another shape. A GPU, which gains most from large calls, gets them.
+
+        Args:
+            room: share of a GPU's room for encodings that these may take; others are to follow.
         """
         clock = self.stages or StageClock()
         utterances = [utterance for group in groups for utterance in group]
@@ -114,7 +121,7 @@ class Encoder:
             bfloat16_trunk(model) if half else model,
             self.after_layer,
             torch.device(self.device),
-            self._storage_device(utterances),
+            self._storage_device(utterances, room),
             torch.bfloat16 if half else torch.float32,
             clock,
         )
@@ -156,13 +163,13 @@ class Encoder:
         )
 
     def _loaded(
-        self, batches: Iterable[list[int]], utterances: Sequence[Utterance], readers: ThreadPoolExecutor
+        self, batches: Iterable[list[int]], utterances: Sequence[Speech], readers: ThreadPoolExecutor
     ) -> Iterator[list[tuple[int, np.ndarray | str]]]:
         """Batches of waveforms, or why there is none, by utterance; the next is read while one is computed."""
 
         def read(index: int) -> np.ndarray | str:
             try:
-                return read_waveform(utterances[index].audio, self.base.audio.sample_rate_hz, self.max_duration_s)
+                return _waveform(utterances[index], self.base.audio.sample_rate_hz, self.max_duration_s)
             except FileNotFoundError:
                 return "there is no such file"
             except InputError as error:
@@ -173,7 +180,7 @@ class Encoder:
 
         return prefetched(batches, load)
 
-    def _read_batches(self, groups: Iterable[Sequence[Utterance]], batch_s: float) -> Iterator[list[int]]:
+    def _read_batches(self, groups: Iterable[Sequence[Speech]], batch_s: float) -> Iterator[list[int]]:
         """Batches of utterances to read, each of one group; they are numbered through."""
         first = 0
         for group in groups:
@@ -181,7 +188,7 @@ class Encoder:
                 yield [first + index for index in batch]
             first += len(group)
 
-    def _read_batches_of(self, utterances: Sequence[Utterance], batch_s: float) -> Iterator[list[int]]:
+    def _read_batches_of(self, utterances: Sequence[Speech], batch_s: float) -> Iterator[list[int]]:
         """Batches so small that their waveforms fit memory even where durations are unknown."""
         known = [index for index, utterance in enumerate(utterances) if utterance.duration_s]
         for places in batches_by_seconds([utterances[index].duration_s or 0.0 for index in known], batch_s):
@@ -193,7 +200,7 @@ class Encoder:
         for start in range(0, len(unknown), size):
             yield unknown[start : start + size]
 
-    def _storage_device(self, utterances: Sequence[Utterance]) -> torch.device:
+    def _storage_device(self, utterances: Sequence[Speech], room: float = 1.0) -> torch.device:
         """The device itself where all encodings fit, else host memory."""
         device = torch.device(self.device)
         if device.type != "cuda":
@@ -202,7 +209,7 @@ class Encoder:
         frames = seconds / self.base.model.shape.frame_s
         bytes_each = 2 if uses_bfloat16(self.precision, device) else 4
         size_bytes = frames * self.base.model.encoding_dim(self.after_layer) * bytes_each
-        return device if size_bytes < DEVICE_SHARE * memory_left(device) else torch.device("cpu")
+        return device if size_bytes < room * DEVICE_SHARE * memory_left(device) else torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -243,6 +250,13 @@ class _Trunk:
             # only frames of speech are kept, in one piece, so that the padded batch can be freed
             flat = encodings[frame_mask(lengths, encodings.shape[1])].to(self.keep_on, self.dtype)
             return list(flat.split(lengths.tolist())), encodings.shape[0] * encodings.shape[1]
+
+
+def _waveform(speech: Speech, sample_rate_hz: int, max_duration_s: float) -> np.ndarray:
+    """The waveform, float32 [num_samples]; raises what `read_waveform` does."""
+    if isinstance(speech, MadeOf):
+        return speech.read(sample_rate_hz, max_duration_s)
+    return read_waveform(speech.audio, sample_rate_hz, max_duration_s)
 
 
 def drained(steps: Generator[Any, None, T]) -> T:

@@ -1,7 +1,7 @@
 """Progress of the adapters in a stack, apart from their weights."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -10,10 +10,38 @@ from ds2ray.batching.batches import epoch_batches
 from ds2ray.config import AdaptConfig, Schedule
 from ds2ray.training.adapters.results import Evaluation
 from ds2ray.training.adapters.split import Part
+from ds2ray.training.further import JOINED
 from ds2ray.training.optim import learning_rate_at
+from ds2ray.training.seeds import derive_seed
 
 WARMUP_FRACTION = 0.1
 """Share of an adapter's steps in which its learning rate rises."""
+
+
+@dataclass
+class Passes:
+    """The batches of rows over and over, in another order in each pass.
+
+    Attributes:
+        lengths: frames of the rows.
+        num_batches: of each pass.
+    """
+
+    rows: Sequence[int]
+    lengths: Sequence[int]
+    batch_size: int
+    seed: int
+    num_batches: int
+    _pass: int = -1
+    _batches: list[list[int]] = field(default_factory=list)
+
+    def batch(self, number: int) -> list[int]:
+        """The rows of a batch, counted through all passes."""
+        number_of_pass, place = divmod(number, self.num_batches)
+        if number_of_pass != self._pass:
+            self._pass = number_of_pass
+            self._batches = epoch_batches(self.lengths, self.batch_size, 1, self.seed, number_of_pass)
+        return [self.rows[index] for index in self._batches[place]]
 
 
 @dataclass
@@ -25,21 +53,28 @@ class Learner:
     part: Part
     seed: int
     config: AdaptConfig
-    lengths: Sequence[int]
+    length: Callable[[int], int]  # frames of a row
     best: dict[str, Tensor]
     max_steps_per_epoch: int  # 0: all
     epoch: int = 0
     position: int = 0
-    batches: list[list[int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        steps = math.ceil(len(self.part.train) / self.config.batch_size)
+        size = self.config.batch_size
+        steps = math.ceil(len(self.part.train) / size)
         self.steps_per_epoch = min(steps, self.max_steps_per_epoch or steps)
-        self.begin(0)
+        self.plain = self._passes(self.part.train, size, self.seed, self.steps_per_epoch)
+        # a recording holds two utterances, so that a step has as much speech
+        size = further_batch_size(size)
+        seed = derive_seed(self.seed, "further")
+        self.further = self._passes(self.part.further, size, seed, math.ceil(len(self.part.further) / size))
+        self.share = self.config.further_share if self.part.further else 0.0
+
+    def _passes(self, rows: Sequence[int], batch_size: int, seed: int, num_batches: int) -> Passes:
+        return Passes(rows, [self.length(row) for row in rows], batch_size, seed, num_batches)
 
     def begin(self, epoch: int) -> None:
         self.epoch, self.position = epoch, 0
-        self.batches = epoch_batches(self.lengths, self.config.batch_size, 1, self.seed, epoch)
 
     @property
     def waits(self) -> bool:
@@ -53,22 +88,25 @@ class Learner:
         total = self.steps_per_epoch * self.config.num_epochs
         return learning_rate_at(self.step, total, self.config.learning_rate, Schedule.one_cycle, WARMUP_FRACTION)
 
-    @property
-    def joins(self) -> bool:
-        """Whether the step's utterances run together in pairs.
-
-        The steps that do are the same for all users: a stack takes as long as its longest row.
-        """
-        return joins_in(self.step, self.config.join_share)
-
     def rows(self) -> list[int]:
-        """The utterances of the step."""
-        return [self.part.train[index] for index in self.batches[self.position]]
+        """The rows of the step: utterances or, in a share of the steps, further recordings.
+
+        The steps that have these are the same for all users: a stack takes as long as its longest row.
+        """
+        num_further = further_steps(self.step, self.share)
+        if further_steps(self.step + 1, self.share) > num_further:
+            return self.further.batch(num_further)
+        return self.plain.batch(self.step - num_further)
 
 
-def joins_in(step: int, share: float) -> bool:
-    """Whether utterances run together in a step: in a share of the steps, evenly spread."""
-    return math.floor((step + 1) * share) > math.floor(step * share)
+def further_steps(step: int, share: float) -> int:
+    """How many of the steps before this one were on further recordings: a share, evenly spread."""
+    return math.floor(step * share)
+
+
+def further_batch_size(batch_size: int) -> int:
+    """Further recordings of a step, for which there are about half as many utterances as rows."""
+    return max(1, batch_size // JOINED)
 
 
 @dataclass

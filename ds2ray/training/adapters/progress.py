@@ -11,6 +11,7 @@ from typing import TypeVar, cast
 import torch
 
 T = TypeVar("T")
+Event = TypeVar("Event")
 
 ENCODING_SHARE = 0.1
 """Share of a cohort's work; less where adapters sit before the first layer, more after the last one."""
@@ -40,8 +41,8 @@ class CohortProgress:
     share: float
 
 
-def told(steps: Generator[int, None, T], told: Callable[[int], CohortProgress]) -> Generator[CohortProgress, None, T]:
-    """The return value of a generator; yields the cohort's progress for each value that it yields."""
+def told(steps: Generator[int, None, T], told: Callable[[int], Event]) -> Generator[Event, None, T]:
+    """The return value of a generator; yields what each value that it yields is told as."""
     while True:
         try:
             done = next(steps)

@@ -6,18 +6,21 @@ Shapes: T encoding frames of an utterance, D width of the encodings, L its token
 import logging
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from ds2ray.config import AdaptConfig
 from ds2ray.errors import InputError
+from ds2ray.model.acoustic import AcousticModel
 from ds2ray.store import shown_user
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
-from ds2ray.training.adapters.encode import Encoder, drained
-from ds2ray.training.adapters.split import Part, split
+from ds2ray.training.adapters.encode import Encoded, Encoder, drained
+from ds2ray.training.adapters.progress import told
+from ds2ray.training.adapters.split import Part, split, undivided, with_further
+from ds2ray.training.further import FurtherRecording, MadeOf, further_recordings
 from ds2ray.training.long_recordings import NOT_CREDIBLE, cut_recording, is_long
 from ds2ray.training.seeds import derive_seed
 
@@ -29,12 +32,12 @@ Users = Mapping[str, Sequence[Utterance]]
 
 @dataclass(frozen=True)
 class UserSpeech:
-    """One user's usable utterances, encoded and split.
+    """One user's usable utterances, encoded and split, and further recordings of them.
 
     Attributes:
         seed: of the adapter, its data order and its dropout.
-        frames: encodings [T, D] per utterance.
-        tokens: int64 [L] per utterance.
+        frames: encodings [T, D] per utterance and, after them, per further recording.
+        tokens: int64 [L] of each of these.
         transcripts: per utterance.
         parts: an adapter is trained for each, and the first is the user's (see `split`); none where the utterances
             are too few.
@@ -61,39 +64,120 @@ def encode_users(encoder: Encoder, users: Users, adapt: AdaptConfig) -> list[Use
 
 
 def encoding_of_users(encoder: Encoder, users: Users, adapt: AdaptConfig) -> Generator[int, None, list[UserSpeech]]:
-    """As `encode_users`; yields how many utterances are done."""
+    """As `encode_users`; yields how many utterances are done, of which further recordings are a half."""
     refused: dict[str, Counter[str]] = {}
     if encoder.segment_long:
         users, refused = yield from _with_segments(encoder, users)
-    encoded = yield from encoder.encoding(*users.values())
-    speeches, first = [], 0
+    halves = 2 if has_further(encoder.base.model, encoder.after_layer, adapt) else 1
+    encoded = yield from told(encoder.encoding(*users.values(), room=1 / halves), lambda done: done // halves)
+    speeches: list[UserSpeech] = []
+    kept: list[list[Utterance]] = []
+    first = 0
     for user_key, utterances in users.items():
-        kept: list[Utterance] = []
-        frames: list[Tensor] = []
-        dropped = refused.get(user_key, Counter())
-        for index, utterance in enumerate(utterances, start=first):
-            rows = encoded.encodings[index]
-            if rows is not None:
-                kept.append(utterance)
-                frames.append(rows)
-            else:
-                who, what = shown_user(user_key), utterance.utterance_id
-                log.warning("%s, utterance %s: %s", who, what, encoded.problems[index])
-                dropped[encoded.problems[index]] += 1
+        speech, usable = _usable(user_key, utterances, encoded, first, encoder.base.vocabulary, adapt)
+        dropped = refused.get(user_key, Counter()) + Counter(speech.dropped)
+        speeches.append(replace(speech, dropped=dict(dropped)))
+        kept.append(usable)
         first += len(utterances)
-        seed = user_seed(user_key, adapt)
-        speeches.append(
-            UserSpeech(
-                user_key=user_key,
-                seed=seed,
-                frames=frames,
-                tokens=tokens_of(encoder.base.vocabulary, [u.transcript for u in kept]),
-                transcripts=[u.transcript for u in kept],
-                parts=split([u.utterance_id for u in kept], adapt, seed) if len(kept) >= adapt.min_utterances else [],
-                dropped=dict(dropped),
-            )
+    if halves == 1:
+        return speeches
+    frame_s = encoder.base.model.shape.frame_s
+    made = [further_of(speech, usable, frame_s) for speech, usable in zip(speeches, kept, strict=True)]
+    count = sum(map(len, made))
+    further = yield from told(encoder.encoding(*made), lambda done: first // 2 + done * first // (2 * count))
+    whose = [speech.user_key for speech, own in zip(speeches, made, strict=True) for _ in own]
+    for index, problem in further.problems.items():
+        log.warning("a further recording of %s is left out: %s", shown_user(whose[index]), problem)
+    rows = iter(further.encodings)
+    space = encoder.base.vocabulary.space
+    return [
+        with_recordings(speech, [one.recording for one in own], [next(rows) for _ in own], space)
+        for speech, own in zip(speeches, made, strict=True)
+    ]
+
+
+def has_further(model: AcousticModel, after_layer: int, adapt: AdaptConfig) -> bool:
+    """Whether adapters at a place learn from further recordings, too.
+
+    Not after the last layer: what follows hears each frame by itself, and training takes so little there that encoding
+    twice as much would nearly double the work.
+    """
+    return adapt.further_share > 0 and not model.is_last(after_layer)
+
+
+def further_of(speech: UserSpeech, utterances: Sequence[Utterance], frame_s: float) -> list[MadeOf]:
+    """Further recordings of the utterances that a user's adapters are trained on; no part of the speech divides one.
+
+    Args:
+        utterances: all that are usable.
+        frame_s: seconds from one encoding frame to the next.
+    """
+    durations_s = [len(frames) * frame_s for frames in speech.frames]  # the true ones, whatever the manifest says
+    ids = [utterance.utterance_id for utterance in utterances]
+    return [
+        MadeOf(
+            recording,
+            [utterances[row] for row in recording.rows],
+            sum(durations_s[row] for row in recording.rows) + recording.pause_s,
         )
-    return speeches
+        for recording in further_recordings(ids, durations_s, undivided(speech.parts), speech.seed)
+    ]
+
+
+def with_recordings(
+    speech: UserSpeech, recordings: Sequence[FurtherRecording], encodings: Sequence[Tensor | None], space: int
+) -> UserSpeech:
+    """A user's speech with further recordings of it.
+
+    Args:
+        encodings: of the recordings, [T, D]; one without any is left out.
+        space: the token between two transcripts; 0: the vocabulary has none.
+    """
+    known = [(one, frames) for one, frames in zip(recordings, encodings, strict=True) if frames is not None]
+    tokens = [one.tokens([speech.tokens[row] for row in one.rows], space) for one, _ in known]
+    return replace(
+        speech,
+        frames=[*speech.frames, *(frames for _, frames in known)],
+        tokens=[*speech.tokens, *tokens],
+        parts=with_further(speech.parts, [one.rows for one, _ in known], len(speech.frames)),
+    )
+
+
+def _usable(
+    user_key: str,
+    utterances: Sequence[Utterance],
+    encoded: Encoded,
+    first: int,
+    vocabulary: Vocabulary,
+    adapt: AdaptConfig,
+) -> tuple[UserSpeech, list[Utterance]]:
+    """A user's speech, split, and the utterances that it is of: those that could be encoded.
+
+    Args:
+        first: place of the user's first utterance among the encoded ones.
+    """
+    kept: list[Utterance] = []
+    frames: list[Tensor] = []
+    dropped: Counter[str] = Counter()
+    for index, utterance in enumerate(utterances, start=first):
+        rows = encoded.encodings[index]
+        if rows is not None:
+            kept.append(utterance)
+            frames.append(rows)
+        else:
+            log.warning("%s, utterance %s: %s", shown_user(user_key), utterance.utterance_id, encoded.problems[index])
+            dropped[encoded.problems[index]] += 1
+    seed = user_seed(user_key, adapt)
+    speech = UserSpeech(
+        user_key=user_key,
+        seed=seed,
+        frames=frames,
+        tokens=tokens_of(vocabulary, [u.transcript for u in kept]),
+        transcripts=[u.transcript for u in kept],
+        parts=split([u.utterance_id for u in kept], adapt, seed) if len(kept) >= adapt.min_utterances else [],
+        dropped=dict(dropped),
+    )
+    return speech, kept
 
 
 def _with_segments(encoder: Encoder, users: Users) -> Generator[int, None, tuple[Users, dict[str, Counter[str]]]]:

@@ -1,7 +1,7 @@
 """The split of a user's utterances into training speech and held-out speech."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ds2ray.config import AdaptConfig
 from ds2ray.training.hold_out import drawn_order, hold_out
@@ -16,10 +16,16 @@ OWN_MANIFEST = "own_manifest"
 
 @dataclass(frozen=True)
 class Part:
-    """Utterance indices: `train` gives gradients, `held_out` never does. Either in rising order."""
+    """Utterance indices: `train` gives gradients, `held_out` never does. Either in rising order.
+
+    Attributes:
+        further: further recordings, all of whose utterances are in `train`: indices that follow those of all
+            utterances.
+    """
 
     train: Sequence[int]
     held_out: Sequence[int]
+    further: Sequence[int] = ()
 
 
 def split(utterance_ids: Sequence[str], config: AdaptConfig, seed: int) -> list[Part]:
@@ -38,6 +44,29 @@ def split(utterance_ids: Sequence[str], config: AdaptConfig, seed: int) -> list[
     return [
         Part(everything, []),
         *(Part([row for row in everything if row not in fold], sorted(fold)) for fold in folds),
+    ]
+
+
+def undivided(parts: Sequence[Part]) -> list[list[int]]:
+    """Groups of utterances that each part has all or none of in its training speech; without those that none has."""
+    groups: dict[tuple[bool, ...], list[int]] = {}
+    trained = [set(part.train) for part in parts]
+    for row in sorted(set().union(*trained)):
+        groups.setdefault(tuple(row in rows for rows in trained), []).append(row)
+    return list(groups.values())
+
+
+def with_further(parts: Sequence[Part], made_of: Sequence[Sequence[int]], first: int) -> list[Part]:
+    """Parts that train on further recordings, too.
+
+    Args:
+        made_of: the utterances of each recording, which no part divides.
+        first: index of the first recording.
+    """
+    trained = [set(part.train) for part in parts]
+    return [
+        replace(part, further=[first + number for number, rows in enumerate(made_of) if own.issuperset(rows)])
+        for part, own in zip(parts, trained, strict=True)
     ]
 
 

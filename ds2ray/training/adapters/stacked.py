@@ -9,6 +9,7 @@ Shapes: R rows (utterances) of a step, T frames of the longest, N frames of all 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -29,7 +30,6 @@ from ds2ray.training.adapters.results import AdapterFit
 from ds2ray.training.adapters.speech import UserSpeech
 from ds2ray.training.adapters.split import part_seed
 from ds2ray.training.adapters.stored import Rows, SpeechTable
-from ds2ray.training.joining import groups_of
 from ds2ray.training.optim import Criterion, ctc_losses, kl_divergences
 from ds2ray.training.precision import products_in
 from ds2ray.training.seeds import derive_seed
@@ -44,10 +44,6 @@ STACK_USERS = {"cpu": 1}
 
 A CPU gains next to nothing from more than one, and products of one user's rows alone are rounded alike in any company.
 """
-
-
-JOINED = 2
-"""Utterances that run together in a step of `adapt.join_share`."""
 
 
 class StackOptimizer(Protocol):
@@ -97,7 +93,7 @@ class StackedTraining:
         )
         self.device = self.bank.device
         self.table = SpeechTable(speeches, self.device)
-        self.speeches, self.space = speeches, vocabulary.space
+        self.speeches = speeches
         self.widths, self.dropout = adapters[0].scale_widths, adapters[0].config.dropout
         self.judge = Judge(model, self.table, speeches, vocabulary, config.precision, after_layer, decoder, criterion)
         befores = self.judge.evaluate(
@@ -114,11 +110,10 @@ class StackedTraining:
     def _learner(self, user: int, number: int) -> Learner:
         speech = self.speeches[user]
         part = speech.parts[number]
-        lengths = [self.table.length(user, row) for row in part.train]
         place = len(self.learners)
         seed = part_seed(speech.seed, number)
-        best = self.bank.state_of(place)
-        learner = Learner(user, place, part, seed, self.config, lengths, best, self.max_steps_per_epoch)
+        best, length = self.bank.state_of(place), partial(self.table.length, user)
+        learner = Learner(user, place, part, seed, self.config, length, best, self.max_steps_per_epoch)
         self.learners.append(learner)
         return learner
 
@@ -143,10 +138,6 @@ class StackedTraining:
         rows = self.table.rows([learner.user for learner in learners], rows_of)
         adapted = self._adapted(rows, learners, rows_of)
         shares = torch.tensor([1 / len(batch) for batch in rows_of for _ in batch], device=self.device)
-        if any(learner.joins for learner in learners) and not self.model.is_last(self.after_layer):
-            groups = groups_of(map(len, rows_of), [JOINED if learner.joins else 1 for learner in learners])
-            rows = rows.joined(groups, self.space)
-            shares = shares.new_zeros(len(rows.lengths)).index_add(0, torch.tensor(groups, device=self.device), shares)
         log_probs = head_log_probs(self.model, rows, adapted, self.after_layer)
         losses = self.criterion(log_probs, rows.lengths, rows.tokens, rows.num_tokens)
         if self.config.kl_weight:

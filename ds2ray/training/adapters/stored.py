@@ -1,7 +1,7 @@
 """The encoded speech of a stack of users on the training device, from which every step takes its rows.
 
-Shapes: U users, K utterances of all of them, R rows (utterances) of a step, T frames of the longest row, N frames of
-all rows, D width of the encodings, L tokens of the longest utterance.
+Shapes: R rows (utterances or further recordings) of a step, T frames of the longest row, N frames of all rows, D width
+of the encodings, L tokens of the longest row.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from ds2ray.training.adapters.speech import UserSpeech
-from ds2ray.training.joining import group_totals, tokens_end_to_end
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Some utterances without padding: the frames of the first row, then those of the second, …"""
+    """Some recordings without padding: the frames of the first row, then those of the second, …"""
 
     frames: Tensor  # float32 [N, D]
     lengths: Tensor  # int64 [R]
@@ -31,32 +30,10 @@ class Rows:
         rows = flat.new_zeros(len(self.lengths) * self.max_length, flat.shape[1])
         return rows.index_copy(0, self.place_of_frame, flat).view(len(self.lengths), self.max_length, -1)
 
-    def joined(self, groups: Sequence[int], space: int) -> "Rows":
-        """The same frames in fewer rows: those of each group run together.
-
-        Args:
-            groups: of each row, in order, from 0 on.
-            space: the token between two transcripts; 0: the vocabulary has none.
-        """
-        group = torch.tensor(groups, device=self.lengths.device)
-        lengths = group_totals(self.lengths, group)
-        row_of_frame = group[self.row_of_frame]
-        place = torch.arange(len(row_of_frame), device=group.device)
-        max_length = int(lengths.max())
-        tokens, num_tokens = tokens_end_to_end(self.tokens, self.num_tokens, group, space)
-        return Rows(
-            frames=self.frames,
-            lengths=lengths,
-            row_of_frame=row_of_frame,
-            place_of_frame=row_of_frame * max_length + place - (lengths.cumsum(0) - lengths)[row_of_frame],
-            max_length=max_length,
-            tokens=tokens,
-            num_tokens=num_tokens,
-        )
-
 
 class SpeechTable:
-    """All utterances of a stack in a few tensors: a step costs a few gathers, however many rows it has.
+    """All utterances and further recordings of a stack in a few tensors: a step costs a few gathers, however many rows
+    it has.
 
     Encodings that already lie on the device are held once: in the lists of the speeches, views of the table's tensor
     take their places.
@@ -79,24 +56,25 @@ class SpeechTable:
         self._frames = torch.cat([frames.to(device, non_blocking=True) for frames in utterances])
         places = iter(self._frames.split(self.lengths))
         for speech in speeches:
-            views = [next(places) for _ in speech.frames]
-            if all(frames.device == self._frames.device for frames in speech.frames):
-                speech.frames[:] = views
+            for row, frames in enumerate(speech.frames):
+                view = next(places)
+                if frames.device == self._frames.device:
+                    speech.frames[row] = view
         self._lengths = torch.tensor(self.lengths, device=device)
         self._starts = self._lengths.cumsum(0) - self._lengths
         self._tokens = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True).to(device)
         self._num_tokens = torch.tensor([len(ids) for ids in tokens], device=device)
 
     def length(self, user: int, row: int) -> int:
-        """Frames of a user's utterance."""
+        """Frames of a user's row."""
         return self.lengths[self.first[user] + row]
 
     def num_frames(self, user: int, rows: Sequence[int]) -> int:
-        """Frames of some of a user's utterances together."""
+        """Frames of some of a user's rows together."""
         return sum(self.length(user, row) for row in rows)
 
     def rows(self, users: Sequence[int], rows_of: Sequence[Sequence[int]]) -> Rows:
-        """The utterances `rows_of[i]` of user `users[i]`, in that order."""
+        """The rows `rows_of[i]` of user `users[i]`, in that order."""
         chosen = [self.first[user] + row for user, rows in zip(users, rows_of, strict=True) for row in rows]
         num_frames = sum(self.lengths[index] for index in chosen)
         max_length = max(self.lengths[index] for index in chosen)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2ray.config import AdaptConfig
-from ds2ray.training.adapters.split import part_seed, split, split_rule
+from ds2ray.training.adapters.split import Part, part_seed, split, split_rule, undivided, with_further
 from ds2ray.training.hold_out import hold_out
 
 
@@ -40,3 +40,20 @@ def test_parts_draw_differently() -> None:
 def test_the_rule_is_a_code() -> None:
     config = AdaptConfig(held_out_fraction=0.25, seed=3, cross_validate_below=16)
     assert (split_rule(15, config), split_rule(16, config)) == ("cross_validated", "hold_out:0.25:3")
+
+
+@given(st.integers(4, 30), st.integers(2, 6), st.integers(0, 9))
+def test_no_part_divides_a_group_of_utterances(count: int, num_folds: int, seed: int) -> None:
+    parts = split(ids(count), AdaptConfig(cross_validate_below=20, num_folds=num_folds), seed)
+    groups = undivided(parts)
+    assert sorted(row for group in groups for row in group) == list(parts[0].train)
+    for part in parts:
+        assert all(set(group) <= set(part.train) or not set(group) & set(part.train) for group in groups)
+    assert len(groups) == max(1, len(parts) - 1)
+
+
+def test_a_part_trains_on_the_recordings_of_which_nothing_is_held_out() -> None:
+    parts = [Part([0, 1, 2, 3], []), Part([0, 1], [2, 3]), Part([2, 3], [0, 1])]
+    further = [list(part.further) for part in with_further(parts, [[0, 1], [2], [3, 1]], first=4)]
+    assert further == [[4, 5, 6], [4], [5]]
+    assert undivided([]) == []

@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_loop import fit_plainly
 
+from ds2ray.batching.batches import epoch_batches
 from ds2ray.config import Activation, AdaptConfig, AdapterConfig, AdapterKind, TextConfig
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.adapters.mlp import MLPAdapter
@@ -18,11 +20,12 @@ from ds2ray.model.building import build_model
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.bank import AdapterBank, BankAdamW
-from ds2ray.training.adapters.learners import joins_in
+from ds2ray.training.adapters.learners import Learner
 from ds2ray.training.adapters.results import AdapterFit
-from ds2ray.training.adapters.speech import UserSpeech, tokens_of
-from ds2ray.training.adapters.split import split
+from ds2ray.training.adapters.speech import UserSpeech, tokens_of, with_recordings
+from ds2ray.training.adapters.split import Part, split, undivided
 from ds2ray.training.adapters.stacked import StackedTraining, fresh_adapter
+from ds2ray.training.further import further_recordings
 from ds2ray.training.seeds import derive_seed
 
 VOCABULARY = Vocabulary.from_transcripts(["abcde "], TextConfig())
@@ -50,8 +53,11 @@ def speech_of_user(user: str, num_utterances: int, dim: int, config: AdaptConfig
     generator = torch.Generator().manual_seed(seed)
     frames = [torch.randn(draws.randint(8, 30), dim, generator=generator) for _ in range(num_utterances)]
     texts = ["".join(draws.choices("abcde", k=draws.randint(1, 3))) for _ in frames]
-    parts = split([f"{user}-{number}" for number in range(num_utterances)], config, seed)
-    return UserSpeech(user, seed, frames, tokens_of(VOCABULARY, texts), texts, parts)
+    ids = [f"{user}-{number}" for number in range(num_utterances)]
+    speech = UserSpeech(user, seed, frames, tokens_of(VOCABULARY, texts), texts, split(ids, config, seed))
+    recordings = further_recordings(ids, [1.0] * num_utterances, undivided(speech.parts), seed)
+    encodings = [torch.randn(draws.randint(16, 60), dim, generator=generator) for _ in recordings]
+    return with_recordings(speech, recordings, encodings, VOCABULARY.space)
 
 
 def alone(model: AcousticModel, speech: UserSpeech, adapter: AdapterConfig, config: AdaptConfig) -> AdapterFit:
@@ -87,7 +93,7 @@ def assert_same(one: AdapterFit, other: AdapterFit | str) -> None:
     shape=st.sampled_from(SHAPES),
     cross_validate_below=st.sampled_from([0, 7]),
     kl_weight=st.sampled_from([0.0, 0.5]),
-    join_share=st.sampled_from([0.0, 0.4, 1.0]),
+    further_share=st.sampled_from([0.0, 0.4, 1.0]),
 )
 def test_a_stack_gives_every_user_the_adapter_of_training_alone(
     at_once: bool,
@@ -97,11 +103,11 @@ def test_a_stack_gives_every_user_the_adapter_of_training_alone(
     shape: AdapterConfig,
     cross_validate_below: int,
     kl_weight: float,
-    join_share: float,
+    further_share: float,
 ) -> None:
     model = small_model()
     config = dataclasses.replace(
-        CONFIG, cross_validate_below=cross_validate_below, num_folds=3, kl_weight=kl_weight, join_share=join_share
+        CONFIG, cross_validate_below=cross_validate_below, num_folds=3, kl_weight=kl_weight, further_share=further_share
     )
     adapter = dataclasses.replace(shape, after_layer=after_layer)
     dim = model.encoding_dim(after_layer)
@@ -129,25 +135,54 @@ def test_so_it_does_for_every_architecture_and_kind(member: str, kind: str, at_o
             assert_same(alone(model, speech, adapter, CONFIG), fits[place])
 
 
-@pytest.mark.parametrize(("after_layer", "changed"), [(0, True), (1, True), (-1, False)])
-def test_utterances_run_together_only_where_layers_with_memory_follow(after_layer: int, changed: bool) -> None:
-    model, adapter = small_model(), AdapterConfig(hidden_dims=[5], dropout=0.0, after_layer=after_layer)
-    speech = speech_of_user("user", 9, model.encoding_dim(after_layer))
-    states = []
-    for share in (0.0, 1.0):
-        config = dataclasses.replace(CONFIG, join_share=share)
-        ((_, fit),) = stack_of(model, [speech], adapter, config, False).run()
-        assert isinstance(fit, AdapterFit)
-        states.append(fit.state)
-    same = [torch.equal(tensor, states[1][name]) for name, tensor in states[0].items()]
-    assert all(same) != changed
+def learner_of(part: Part, share: float, batch_size: int = 4) -> Learner:
+    config = dataclasses.replace(CONFIG, further_share=share, batch_size=batch_size, num_epochs=12)
+    return Learner(0, 0, part, 7, config, lambda row: 5 + row, {}, 0)
 
 
-@pytest.mark.parametrize(
-    ("share", "steps"), [(0.0, []), (0.25, [3, 7, 11]), (0.5, [1, 3, 5, 7, 9, 11]), (1.0, list(range(12)))]
-)
-def test_the_steps_in_which_utterances_run_together_are_evenly_spread(share: float, steps: list[int]) -> None:
-    assert [step for step in range(12) if joins_in(step, share)] == steps
+def steps_of(learner: Learner) -> list[list[int]]:
+    """The rows of all steps of all epochs."""
+    steps = []
+    for epoch in range(learner.config.num_epochs):
+        learner.begin(epoch)
+        while not learner.waits:
+            steps.append(learner.rows())
+            learner.position += 1
+    return steps
+
+
+TRAIN, FURTHER = list(range(8)), [10, 11, 12, 13, 14]
+
+
+@pytest.mark.parametrize(("share", "every"), [(0.0, []), (0.25, [3, 7]), (0.5, [1, 3, 5, 7]), (1.0, list(range(8)))])
+def test_the_steps_on_further_recordings_are_evenly_spread(share: float, every: list[int]) -> None:
+    steps = steps_of(learner_of(Part(TRAIN, [8, 9], FURTHER), share))
+    assert len(steps) == 24  # as many as without
+    assert [number for number, rows in enumerate(steps) if set(rows) <= set(FURTHER)] == [
+        first + number for first in (0, 8, 16) for number in every
+    ]
+
+
+def test_every_row_is_trained_on_about_as_often_as_any_other_of_its_kind() -> None:
+    counts = Counter(row for rows in steps_of(learner_of(Part(TRAIN, [8, 9], FURTHER), 0.5)) for row in rows)
+    assert set(counts) == {*TRAIN, *FURTHER}
+    assert {counts[row] for row in TRAIN} == {6}
+    assert {counts[row] for row in FURTHER} == {4}  # twelve steps, three to a pass
+
+
+def test_a_step_has_half_as_many_further_recordings_as_utterances_and_at_least_one() -> None:
+    for batch_size, own, further in ((4, 4, 2), (2, 2, 1), (1, 1, 1)):
+        steps = steps_of(learner_of(Part(TRAIN, [8, 9], FURTHER), 0.5, batch_size))
+        assert max(map(len, steps[0::2])) == own
+        assert max(map(len, steps[1::2])) == further
+
+
+def test_without_further_recordings_every_step_is_on_utterances_in_the_order_of_always() -> None:
+    shares = [steps_of(learner_of(Part(TRAIN, [8, 9]), share)) for share in (0.0, 0.5)]
+    assert shares[0] == shares[1]
+    for epoch in range(12):
+        batches = epoch_batches([5 + row for row in TRAIN], 4, 1, 7, epoch)
+        assert shares[0][2 * epoch : 2 * epoch + 2] == batches
 
 
 @BOTH_WAYS
@@ -177,7 +212,7 @@ def test_users_that_stop_early_leave_the_stack_and_the_others_go_on(at_once: boo
 def test_a_user_without_a_finite_step_fails_alone(at_once: bool) -> None:
     model, adapter = small_model(), AdapterConfig(hidden_dims=[5], dropout=0.0, after_layer=-1)
     good, bad = (speech_of_user(user, 6, model.encoding_dim()) for user in ("good", "bad"))
-    for row in bad.parts[0].train:
+    for row in (*bad.parts[0].train, *bad.parts[0].further):
         bad.frames[row].fill_(float("nan"))
     fits = dict(stack_of(model, [bad, good], adapter, CONFIG, at_once).run())
     assert "no step of epoch 1 had a finite loss and gradient" in str(fits[0])

@@ -29,22 +29,6 @@ def test_frames_on_the_device_are_held_once() -> None:
     torch.testing.assert_close(taken.frames, torch.cat([expected[1].frames[1], expected[0].frames[0]]))
 
 
-@pytest.mark.parametrize("space", [0, 5])
-def test_rows_that_run_together_are_those_of_whole_recordings(space: int) -> None:
-    users = speeches()
-    users[1] = replace(users[1], tokens=[torch.ones(2).long(), torch.tensor([2, 3, 4]), torch.ones(2).long()])
-    between = [space] if space else []
-    rows = SpeechTable(users, torch.device("cpu")).rows([1, 0], [[1, 2, 0], [0]])
-    joined = rows.joined([0, 0, 1, 2], space)
-    assert joined.lengths.tolist() == [8, 2, 3]
-    assert joined.max_length == 8
-    spoken = [torch.cat([users[1].frames[1], users[1].frames[2]]), users[1].frames[0], users[0].frames[0]]
-    torch.testing.assert_close(joined.padded(joined.frames), torch.nn.utils.rnn.pad_sequence(spoken, batch_first=True))
-    said = [ids[:count].tolist() for ids, count in zip(joined.tokens, joined.num_tokens.tolist(), strict=True)]
-    assert said == [[2, 3, 4, *between, 1, 1], [1, 1], [1, 1]]
-    assert all(ids[count:].sum() == 0 for ids, count in zip(joined.tokens, joined.num_tokens.tolist(), strict=True))
-
-
 def test_frames_in_host_memory_stay_there() -> None:
     users = speeches()
     before = [list(user.frames) for user in users]
