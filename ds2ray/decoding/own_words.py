@@ -132,6 +132,10 @@ class WordTree:
         """The number of nodes."""
         return len(self.lexicon)
 
+    def __bool__(self) -> bool:
+        """Whether there is a word in it."""
+        return len(self.lexicon) > 1
+
 
 class OwnWords:
     """The trees of a batch's speakers in one array, where each row follows its own.

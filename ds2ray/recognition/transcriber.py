@@ -15,6 +15,7 @@ from ds2ray.config import DecodeConfig, TranscribeJob, Vad, require
 from ds2ray.config.jobs import require_segment_s
 from ds2ray.decoding.decoder import Decoded, Decoder
 from ds2ray.decoding.greedy import Greedy
+from ds2ray.decoding.own_words import WordTree
 from ds2ray.errors import InputError
 from ds2ray.metrics import Score, score_texts
 from ds2ray.model.stored import MODEL_FILE_SUFFIX, open_base
@@ -23,6 +24,7 @@ from ds2ray.progress import TellDone, untold_done
 from ds2ray.recognition.decoders import open_decoder
 from ds2ray.recognition.hypothesis import Heard, Hypothesis, joined
 from ds2ray.recognition.listening import Part, windows
+from ds2ray.recognition.own_words import WordsOfUsers, hears_words
 from ds2ray.recognition.speakers import MAX_OPEN, Speaker, Speakers
 from ds2ray.sound.audio import probe
 from ds2ray.sound.segments import SegmentRules
@@ -62,6 +64,7 @@ class Transcriber:
 
     def __post_init__(self) -> None:
         self.speakers = Speakers(self.store, self.base, self.max_open)
+        self.own_words = WordsOfUsers(self.store, self.base.vocabulary, self.max_open)
         if not isinstance(self.vad, Vad):
             choices = [choice.value for choice in Vad]
             require(self.vad in choices, "vad", self.vad, " or ".join(choices))
@@ -152,13 +155,22 @@ class Transcriber:
         for batch in batches_by_seconds(durations_s, self.batch_s):
             speakers = [users[parts[number].index] for number in batch]
             speaker_of = {user: self.speakers.find(user) for user in dict.fromkeys(speakers)}
-            decoded = self._recognise([parts[number].segment.waveform for number in batch], speakers, speaker_of)
+            words_of = self.own_words.find_many(speakers) if hears_words(self.decoder) else {}
+            decoder = self._hearing([words_of[user].tree for user in speakers] if words_of else [])
+            decoded = self._recognise(
+                [parts[number].segment.waveform for number in batch], speakers, speaker_of, decoder
+            )
             for number, row, user in zip(batch, decoded, speakers, strict=True):
                 start_s, speaker = parts[number].segment.start_s, speaker_of[user]
                 version = speaker.pointer.version if speaker.pointer else ""
                 heard = Heard.of(row, self.base.vocabulary, frame_s, start_s, durations_s[number])
-                results[number] = replace(heard, adapter=version, note=speaker.note)
+                note = "; ".join(filter(None, (speaker.note, words_of[user].note if words_of else "")))
+                results[number] = replace(heard, adapter=version, note=note)
         return [results[number] for number in range(len(parts))]
+
+    def _hearing(self, trees: Sequence[WordTree | None]) -> Decoder:
+        """The decoder of a batch whose rows have these own words."""
+        return self.decoder.hearing(trees, self.base.vocabulary) if hears_words(self.decoder) else self.decoder
 
     @torch.no_grad()
     def _recognise(
@@ -166,6 +178,7 @@ class Transcriber:
         waveforms: Sequence[np.ndarray],
         users: Sequence[str],
         speaker_of: Mapping[str, Speaker],
+        decoder: Decoder,
     ) -> list[Decoded]:
         num_samples = torch.tensor([len(waveform) for waveform in waveforms], device=self.device)
         tensors = [torch.from_numpy(np.ascontiguousarray(waveform)) for waveform in waveforms]
@@ -177,7 +190,7 @@ class Transcriber:
                 rows = torch.tensor([row for row, other in enumerate(users) if other == user], device=self.device)
                 adapters.append((speaker.adapter, speaker.pointer.adapter["after_layer"], rows))
         features, lengths = self.base.model.features(padded, num_samples)
-        return self.decoder.decode(*self.base.model.forward_rows(features, lengths, adapters))
+        return decoder.decode(*self.base.model.forward_rows(features, lengths, adapters))
 
     def _hypothesis(self, utterance: Utterance, user: str, heard: Sequence[Heard], problem: str) -> Hypothesis:
         if problem:
