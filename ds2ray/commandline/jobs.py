@@ -6,7 +6,7 @@ The module is imported when the job is done, so that `--help` and mistakes are a
 from dataclasses import dataclass
 from importlib import import_module
 
-from ds2ray.config import AdaptJob, DemoJob, LanguageModelJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
+from ds2ray.config import AdaptJob, DemoJob, LanguageModelJob, PrepareJob, SweepJob, TrainJob, TranscribeJob, WordsJob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +100,17 @@ JOBS = {
         ),
         positional="texts",
         example="[texts and manifests …]",
+    ),
+    "words": JobSpec(
+        schema=WordsJob,
+        module="ds2ray.commands.words",
+        summary="set, show, roll back or erase a user's own words",
+        description=(
+            "Set the names, places and phrases that one user says, without training anything; with neither words nor a "
+            "file show them. Recognition with decode=beam or decode=lm hears them in that user's speech."
+        ),
+        positional="file",
+        example="[words.txt]",
     ),
     "demo": JobSpec(
         schema=DemoJob,
