@@ -10,9 +10,11 @@ doubled, at most one point of WER more, at most 5 % slower recognition.
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 
 import torch
@@ -22,25 +24,40 @@ from benchmarks.speech import base_corpus, digest, ordinary_speakers, trained_ba
 from ds2ray import storage
 from ds2ray.commands import language_model
 from ds2ray.config import DecodeConfig, DecoderKind, LanguageModelJob, StorageConfig
+from ds2ray.decoding.beam import Beam
+from ds2ray.decoding.own_words import WordTree
 from ds2ray.demo.corpus import ENGLISH_BASE, Session, record
+from ds2ray.metrics import score_texts
 from ds2ray.model.stored import open_base, publish_base
 from ds2ray.recognition.transcriber import Transcriber
 from ds2ray.sound.audio import read_waveform
 from ds2ray.store import OwnWord, Store, publish_words, user_key
 from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
+from ds2ray.text import normalise
 
 DECODERS = {
     "beam": DecodeConfig(decoder=DecoderKind.beam),
     "lm": DecodeConfig(decoder=DecoderKind.beam, language_model="base"),
 }
-SYLLABLES = (
-    ("ka", "lo", "mi", "ra", "sel", "tor", "dan", "be", "vi", "no", "har", "ru"),
-    ("li", "na", "ro", "den", "mar", "to", "sa", "vel", "bi", "ker"),
-    ("na", "ra", "son", "lin", "tis", "mo", "rel", "dan", "la", "ko"),
+NAMES = """adele agnes albert alfred amanda amelia angela antonia arnold astrid barbara beatrice belinda benita bernard
+bettina brenda bruno camilla carina carla carmen caroline celeste charlotte clara claudia clemens conrad corina cornelia
+cynthia damian daniela deborah diana dolores dominic doris dorothy edgar edith edmund eleanor elena elisa ella elmer
+elvira emilia erika ernest esther eugene fabian felicia fernando flora florence franklin frederick gabriel gerard gilbert
+gloria gordon greta gustav harold harriet hector helena henrietta herbert hilda horace ida ingrid irene iris isabel ivan
+jasmine jerome jocelyn joseph judith kara katrina kendra lambert laura leander leonora leopold linda lorena lorenzo louisa
+lucia lydia magda manfred marcella margo marianne marina marion martina matilda melinda melissa mercedes mildred miranda
+mona monica muriel nadia natalie nelson nora norbert octavia olga orlando pamela patricia paula penelope petra philip
+ramona raymond rebecca regina renata roberta roland romano rosalind rudolf sabina samuel sandra selena serena sigmund
+silvia simona sonia stella susanna sylvester tamara tatiana teresa theodore tobias ursula valentina vanessa vera verena
+victor vincent viola virginia vivian waldo walter wanda wendy wilfred wilma yolanda yvonne zelda""".split()
+FRAMES = (
+    "call {} about the report tonight",
+    "wake {} at two today",
+    "cancel the meeting with {} now",
+    "send {} the letter",
 )
-FRAMES = ("call {} tonight", "wake {} at two", "send {} a message", "is {} at home")
 LEAST_RECALL, MOST_WER, MOST_COST = 2.0, 1.0, 1.05
-TURNS = 9
+TURNS = 15
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -60,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         storage.absolute(args.base) if args.base else trained_base(args.cache, ordinary),
     )
     known = {word for u in read_manifest(ordinary.train_manifest).utterances for word in u.transcript.split()}
-    names = names_of(args.words, base.vocabulary.tokens, known)
+    names = names_of(args.words, base.vocabulary.tokens, known, list(ENGLISH_BASE))
     others = [u for voice in ordinary_speakers(args.cache, args.test_sentences, ordinary) for u in voice.test]
     with_names = spoken(args.cache, {user: own[: args.said] for user, own in names.items()})
     with tempfile.TemporaryDirectory() as root:
@@ -69,20 +86,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         for user, own in names.items():
             publish_words(store, user_key(user), map(OwnWord, own))
         if "lm" in args.decoders:
-            language_model.run(LanguageModelJob(texts=[ordinary.train_manifest], storage=StorageConfig(root=root)))
+            with redirect_stdout(sys.stderr):  # stdout is for the result alone
+                language_model.run(LanguageModelJob(texts=[ordinary.train_manifest], storage=StorageConfig(root=root)))
         fields = compared(root, args.decoders, [0.0, *args.weights], with_names, others, names)
         cost = cost_of_words(root, others, args.words, base.vocabulary.tokens, known)
     emit("words", {**fields, "cost": cost, "falls_short": falls_short(fields, cost)}, args.save)
 
 
-def names_of(
-    count: int, tokens: Sequence[str], known: set[str], users: int = len(ENGLISH_BASE)
-) -> dict[str, list[str]]:
-    """Names of each user that the tokens can spell, none of them a known word, and no user's another one's."""
-    every = ("".join((a, b, c)) for b in SYLLABLES[1] for a in SYLLABLES[0] for c in SYLLABLES[2])
-    pool = [name for name in every if set(name) <= set(tokens) and name not in known]
-    names = list(ENGLISH_BASE) if users == len(ENGLISH_BASE) else [f"user-{n}" for n in range(users)]
-    return {user: [pool[(n + users * i) % len(pool)] for i in range(count)] for n, user in enumerate(names)}
+def names_of(count: int, tokens: Sequence[str], known: set[str], users: Sequence[str]) -> dict[str, list[str]]:
+    """Names of each user that the tokens can spell and no transcript holds; each user's begin at another one."""
+    pool = [name for name in NAMES if set(name) <= set(tokens) and name not in known]
+    return {user: [pool[(31 * n + i) % len(pool)] for i in range(count)] for n, user in enumerate(users)}
 
 
 def spoken(cache: str, said: dict[str, list[str]]) -> list[Utterance]:
@@ -135,9 +149,6 @@ def compared(
 
 def rate(transcriber: Transcriber, utterances: Sequence[Utterance], texts: Sequence[str]) -> float:
     """WER in percent."""
-    from ds2ray.metrics import score_texts
-    from ds2ray.text import normalise
-
     config = transcriber.base.vocabulary.config
     return 100 * score_texts([normalise(u.transcript, config) for u in utterances], texts).words.rate()
 
@@ -147,7 +158,7 @@ def cost_of_words(
 ) -> dict[str, float]:
     """The processor's time with own words over that with none, of a batch in which everyone is another user."""
     transcriber = Transcriber.open(root, device="cpu", decoder=DECODERS["beam"])
-    names = names_of(count, tokens, known, users)
+    names = names_of(count, tokens, known, [f"user-{n}" for n in range(users)])
     for user, own in names.items():
         publish_words(transcriber.store, user_key(user), map(OwnWord, own))
     rate_hz = transcriber.base.audio.sample_rate_hz
@@ -156,7 +167,10 @@ def cost_of_words(
     padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
     lengths = torch.tensor([len(row) for row in rows])
     found = transcriber.own_words.find_many(names)
-    trees = {"none": [None] * len(rows), "words": [found[user].tree for user in names][: len(rows)]}
+    trees: dict[str, list[WordTree | None]] = {
+        "none": [None] * len(rows),
+        "words": [found[user].tree for user in names][: len(rows)],
+    }
     seconds: dict[str, dict[str, list[float]]] = {what: {name: [] for name in trees} for what in ("search", "sound")}
     for _ in range(TURNS):
         for name, of_rows in trees.items():
@@ -166,8 +180,10 @@ def cost_of_words(
                     *transcriber.base.model.features(padded, lengths), []
                 )
             heard_s = time.process_time()
-            decoder = transcriber._hearing(of_rows)
-            decoder.decode(log_probs, frames)
+            beam = transcriber.decoder
+            if not isinstance(beam, Beam):
+                raise TypeError(beam)
+            beam.hearing(of_rows, transcriber.base.vocabulary).decode(log_probs, frames)
             seconds["sound"][name].append(heard_s - started_s)
             seconds["search"][name].append(time.process_time() - heard_s)
     middle = {what: {name: statistics.median(of) for name, of in by.items()} for what, by in seconds.items()}

@@ -167,22 +167,21 @@ class OwnWords:
 
     def step(self, places: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The places [N] after one more token each, what is gained [N], and whether own words are spelt [N]."""
-        is_space = tokens == self._ends.space
         after, gained = places.copy(), np.zeros(len(places))
-        is_own = places % 2 == 0  # behind a word: -2 - 2r
-        off = places < 0
-        ended = np.flatnonzero(off & is_space)
+        is_own = places % 2 == 0  # on a node, or behind a word: -2 - 2r
+        ended = np.flatnonzero((places < 0) & (tokens == self._ends.space))
         after[ended] = (-1 - places[ended]) // 2
-        on = np.flatnonzero(~off)
+        on = np.flatnonzero(places >= 0)
         nodes, token = places[on], tokens[on]
         child = self._child(nodes, token)
-        is_own[on] = True
-        hope = self._gains.hope
-        gained[on], after[on] = hope[child] - hope[nodes], child
-        left = np.flatnonzero(child == OUTSIDE)
-        if len(left):
-            leaving = on[left]
-            after[leaving], gained[leaving], is_own[leaving] = self._leave(nodes[left], token[left])
+        hit = np.flatnonzero(child != OUTSIDE)
+        at, landed = on[hit], child[hit]
+        is_own[at], after[at] = True, landed
+        gained[at] = self._gains.hope[landed] - self._gains.hope[nodes[hit]]
+        missed = np.flatnonzero(child == OUTSIDE)
+        if len(missed):
+            at = on[missed]
+            after[at], gained[at], is_own[at] = self._leave(nodes[missed], token[missed])
         return after, gained, is_own
 
     def may_end(self, places: np.ndarray) -> np.ndarray:
@@ -236,7 +235,7 @@ class OwnWordsFusion:
 
     def start(self, num_rows: int) -> np.ndarray:
         """The states [B, S + 1] of rows in which nothing has been said."""
-        return np.column_stack([self.other.start(num_rows), self.words.start()])
+        return _beside(self.other.start(num_rows), self.words.start())
 
     def extend(
         self, states: np.ndarray, tokens: np.ndarray, own: np.ndarray | None = None
@@ -244,13 +243,21 @@ class OwnWordsFusion:
         """The states [N, S + 1] after one more token each, and the scores [N] of these steps."""
         places, gained, own = self.words.step(states[:, -1], tokens)
         others, scores = self.other.extend(states[:, :-1], tokens, own)
-        return np.column_stack([others, places]), scores + self.weight * gained
+        return _beside(others, places), scores + self.weight * gained
 
     def may_end(self, states: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
         """Whether each path may end here [N]."""
-        return self.other.may_end(states[:, :-1], self.words.may_end(states[:, -1]))
+        may_end = self.other.may_end(states[:, :-1])
+        return may_end if may_end.all() else self.other.may_end(states[:, :-1], self.words.may_end(states[:, -1]))
 
     def finish(self, states: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
         """The scores [N] of ending here."""
         places = states[:, -1]
         return self.other.finish(states[:, :-1], self.words.may_end(places)) + self.weight * self.words.finish(places)
+
+
+def _beside(states: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """States [N, S] and places [N] as states [N, S + 1]."""
+    both = np.empty((len(places), states.shape[1] + 1), np.int64)
+    both[:, :-1], both[:, -1] = states, places
+    return both

@@ -6,7 +6,7 @@ Each version is a file of its own, named by its content, so that an earlier one 
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ds2ray.errors import ArtifactCorruptError, InputError
@@ -113,7 +113,7 @@ def read_words_record(store: Store, key: str) -> OwnWordsRecord | None:
         return None
     if record.user_key != key:
         raise ArtifactCorruptError(f"{uri}: holds the words of user {record.user_key}, not of {key}; set them again")
-    return record
+    return replace(record, history=tuple(record.history))
 
 
 def read_words(store: Store, record: OwnWordsRecord) -> tuple[OwnWord, ...]:
