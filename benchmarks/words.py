@@ -39,17 +39,20 @@ DECODERS = {
     "beam": DecodeConfig(decoder=DecoderKind.beam),
     "lm": DecodeConfig(decoder=DecoderKind.beam, language_model="base"),
 }
-NAMES = """adele agnes albert alfred amanda amelia angela antonia arnold astrid barbara beatrice belinda benita bernard
-bettina brenda bruno camilla carina carla carmen caroline celeste charlotte clara claudia clemens conrad corina cornelia
+NAMES = """
+adele agnes albert alfred amanda amelia angela antonia arnold astrid barbara beatrice belinda benita bernard bettina
+brenda bruno camilla carina carla carmen caroline celeste charlotte clara claudia clemens conrad corina cornelia
 cynthia damian daniela deborah diana dolores dominic doris dorothy edgar edith edmund eleanor elena elisa ella elmer
-elvira emilia erika ernest esther eugene fabian felicia fernando flora florence franklin frederick gabriel gerard gilbert
-gloria gordon greta gustav harold harriet hector helena henrietta herbert hilda horace ida ingrid irene iris isabel ivan
-jasmine jerome jocelyn joseph judith kara katrina kendra lambert laura leander leonora leopold linda lorena lorenzo louisa
-lucia lydia magda manfred marcella margo marianne marina marion martina matilda melinda melissa mercedes mildred miranda
-mona monica muriel nadia natalie nelson nora norbert octavia olga orlando pamela patricia paula penelope petra philip
-ramona raymond rebecca regina renata roberta roland romano rosalind rudolf sabina samuel sandra selena serena sigmund
-silvia simona sonia stella susanna sylvester tamara tatiana teresa theodore tobias ursula valentina vanessa vera verena
-victor vincent viola virginia vivian waldo walter wanda wendy wilfred wilma yolanda yvonne zelda""".split()
+elvira emilia erika ernest esther eugene fabian felicia fernando flora florence franklin frederick gabriel gerard
+gilbert gloria gordon greta gustav harold harriet hector helena henrietta herbert hilda horace ida ingrid irene iris
+isabel ivan jasmine jerome jocelyn joseph judith kara katrina kendra lambert laura leander leonora leopold linda
+lorena lorenzo louisa lucia lydia magda manfred marcella margo marianne marina marion martina matilda melinda melissa
+mercedes mildred miranda mona monica muriel nadia natalie nelson nora norbert octavia olga orlando pamela patricia
+paula penelope petra philip ramona raymond rebecca regina renata roberta roland romano rosalind rudolf sabina samuel
+sandra selena serena sigmund silvia simona sonia stella susanna sylvester tamara tatiana teresa theodore tobias ursula
+valentina vanessa vera verena victor vincent viola virginia vivian waldo walter wanda wendy wilfred wilma yolanda
+yvonne zelda
+"""
 FRAMES = (
     "call {} about the report tonight",
     "wake {} at two today",
@@ -95,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def names_of(count: int, tokens: Sequence[str], known: set[str], users: Sequence[str]) -> dict[str, list[str]]:
     """Names of each user that the tokens can spell and no transcript holds; each user's begin at another one."""
-    pool = [name for name in NAMES if set(name) <= set(tokens) and name not in known]
+    pool = [name for name in NAMES.split() if set(name) <= set(tokens) and name not in known]
     return {user: [pool[(31 * n + i) % len(pool)] for i in range(count)] for n, user in enumerate(users)}
 
 
