@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-real-speech bench-people bench-digits bench-robust bench-decode bench-transcribe \
+.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-real-speech bench-people bench-digits bench-robust bench-decode bench-transcribe bench-words \
 	bench-scale bench-gpu \
 	bench-plan bench-train bench-scale-train bench-epoch browser fix lock clean
 .DEFAULT_GOAL := help
@@ -63,6 +63,9 @@ bench-decode: $(VENV)/installed ## decoders, with a language model and without, 
 
 bench-transcribe: $(VENV)/installed ## users' adapters in recognition: mixed batches, cold ones on S3, a cache (4 minutes)
 	@$(BIN)/python -m benchmarks.transcribe $(BENCH_ARGS)
+
+bench-words: $(VENV)/installed ## users' own words: names that the base has never heard, before and after (5 minutes)
+	@$(BIN)/python -m benchmarks.words $(BENCH_ARGS)
 
 bench-scale: $(VENV)/installed ## one worker against two, one Ray node against two (15 minutes)
 	@$(BIN)/python -m benchmarks.scale $(BENCH_ARGS)

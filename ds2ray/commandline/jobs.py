@@ -16,6 +16,7 @@ from ds2ray.config import (
     SweepJob,
     TrainJob,
     TranscribeJob,
+    WordsJob,
 )
 
 
@@ -133,6 +134,17 @@ JOBS = {
         ),
         positional="output",
         example="[file.pt2]",
+    ),
+    "words": JobSpec(
+        schema=WordsJob,
+        module="ds2ray.commands.words",
+        summary="set, show, roll back or erase a user's own words",
+        description=(
+            "Set the names, places and phrases that one user says, without training anything; with neither words nor a "
+            "file show them. Recognition with decode=beam or decode=lm hears them in that user's speech."
+        ),
+        positional="file",
+        example="[words.txt]",
     ),
     "demo": JobSpec(
         schema=DemoJob,

@@ -12,6 +12,7 @@ from functools import partial
 
 from ds2ray import display, storage
 from ds2ray.commands.wanted import MODEL_FILE_SUFFIX, BaseSettings, require_model_file, require_place
+from ds2ray.commands.words import publish_table_words
 from ds2ray.config import AdaptJob
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
 from ds2ray.fleet.bandwidth import bandwidth_notes
@@ -81,6 +82,7 @@ def _adapt(job: AdaptJob, store: Store) -> int:
     record = base_record(job, store)
     if job.dry_run:
         display.say(plan_text(make_plan(job, store, record, display.telling("planning")), job.users, store.root_uri))
+        publish_table_words(job.users, job.data, store, record, dry_run=True)
         return 0
     started_s = time.monotonic()
     with lease.held(store, run_id) as keep_alive:
@@ -114,6 +116,7 @@ def _prepare(run: _Run) -> Plan:
 
     plan = make_plan(run.job, run.store, run.record, tell)
     display.say(plan_text(plan, run.job.users, run.store.root_uri))
+    publish_table_words(run.job.users, run.job.data, run.store, run.record, dry_run=False)
     return plan
 
 

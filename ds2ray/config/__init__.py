@@ -28,6 +28,7 @@ from ds2ray.config.jobs import (
     TrainJob,
     TranscribeJob,
     Vad,
+    WordsJob,
 )
 from ds2ray.config.model import Architecture, ConformerConfig, ModelConfig, RnnType, model_from_plain, model_to_plain
 from ds2ray.config.prepare import CorpusFormat, PackBy, PrepareConfig
@@ -91,6 +92,7 @@ __all__ = [
     "TranscribeJob",
     "UnknownCharacters",
     "Vad",
+    "WordsJob",
     "adapter_from_plain",
     "adapter_to_plain",
     "audio_from_plain",

@@ -185,6 +185,22 @@ class LanguageModelJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WordsJob:
+    """jobs/words.py"""
+
+    user: str = setting("", "whose own words they are")
+    file: str = setting("", "URI of a text, a word or phrase a line, with a weight behind a tab where it has one")
+    words: list[str] = setting([], "words and phrases, each with a weight behind a colon where it has one, `kim:2`")
+    version: str = setting("", "an earlier version that is to be the current one again")
+    erase: bool = setting(False, "delete all versions of the user's own words")
+    data: DataConfig = field(default_factory=DataConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PrepareJob:
     """jobs/prepare.py"""
 

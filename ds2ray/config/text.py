@@ -87,6 +87,9 @@ class DecodeConfig:
     lm_weight: float = setting(0.8, "of the language model's log-probabilities beside those of the sound")
     word_score: float = setting(1.0, "added for every word: more makes more and shorter words")
     unknown_score: float = setting(-8.0, "added for a word that neither the language model nor the lexicon knows")
+    words_weight: float = setting(
+        3.0, "added for every token of a speaker's own words; more hears them where they are not said; 0: not at all"
+    )
 
     def __post_init__(self) -> None:
         require(self.decoder in tuple(DecoderKind), "decode.decoder", self.decoder, "a DecoderKind is wanted")
@@ -95,13 +98,14 @@ class DecodeConfig:
         elif not self.language_model:
             allowed = "there is no language model; give decode.language_model, as decode=lm does"
             require(self.lexicon != OF_THE_MODEL, "decode.lexicon", self.lexicon, allowed)
-            without = ("decoder", "lexicon", "beam_width", "word_score")
-            own = without if self.lexicon else ("decoder", "lexicon", "beam_width")
+            without = ("decoder", "lexicon", "beam_width", "words_weight", "word_score")
+            own = without if self.lexicon else without[:-1]
             refuse_foreign(self, "decode", own, "decoding without decode.language_model")
         allowed_width = f"1 to {MAX_WIDTH}"
         require(1 <= self.beam_width <= MAX_WIDTH, "decode.beam_width", self.beam_width, allowed_width)
-        for name in ("lm_weight", "word_score", "unknown_score"):
+        for name in ("lm_weight", "word_score", "unknown_score", "words_weight"):
             require(
                 math.isfinite(getattr(self, name)), f"decode.{name}", getattr(self, name), "a finite number is wanted"
             )
-        require(self.lm_weight >= 0, "decode.lm_weight", self.lm_weight, "at least 0")
+        for name in ("lm_weight", "words_weight"):
+            require(getattr(self, name) >= 0, f"decode.{name}", getattr(self, name), "at least 0")

@@ -1,6 +1,7 @@
 """The decoder of beam search: with nothing but the sound, with a lexicon, with a language model."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -9,19 +10,30 @@ from torchaudio.functional import forced_align
 from ds2ray.decoding.decoder import Decoded
 from ds2ray.decoding.fusion import Fusion, NoFusion
 from ds2ray.decoding.greedy import collapse
+from ds2ray.decoding.own_words import OwnWords, OwnWordsFusion, WordTree
 from ds2ray.decoding.search import Found, search
-from ds2ray.text import BLANK_ID
+from ds2ray.text import BLANK_ID, Vocabulary
 
 
 @dataclass(frozen=True)
 class Beam:
     """The decoder that follows the `width` best prefixes of each row, and hears by a fusion what is likely to be said.
 
+    Attributes:
+        words_weight: bonus of each token of a speaker's own words, in natural logarithms; 0: they are not heard.
+
     Shapes: B rows, T encoding frames of the longest, V size of the vocabulary.
     """
 
     fusion: Fusion = field(default_factory=NoFusion)
     width: int = 32
+    words_weight: float = 0.0
+
+    def hearing(self, trees: Sequence[WordTree | None], vocabulary: Vocabulary) -> "Beam":
+        """The decoder of a batch whose rows have these own words; itself where none has any, or they weigh nothing."""
+        if not self.words_weight or not any(trees):
+            return self
+        return replace(self, fusion=OwnWordsFusion(self.fusion, OwnWords(trees, vocabulary), self.words_weight))
 
     def decode(self, log_probs: Tensor, lengths: Tensor) -> list[Decoded]:
         """The best reading of each row, and the frames of its tokens; log_probs [B, T, V], lengths [B].

@@ -10,9 +10,12 @@ import numpy as np
 
 from ds2ray.decoding.language_model import NO_CONTEXT, LanguageModel
 from ds2ray.decoding.lexicon import OUTSIDE, ROOT, Lexicon
-from ds2ray.decoding.ngrams import END_ID, UNKNOWN_ID
+from ds2ray.decoding.ngrams import END_ID, SPECIAL, UNKNOWN_ID
 from ds2ray.errors import InputError
 from ds2ray.text import Vocabulary
+
+OWN = -2
+"""Instead of a node or a word of the lexicon: one of the speaker's own, which the lexicon does not hold."""
 
 
 class Fusion(Protocol):
@@ -24,18 +27,21 @@ class Fusion(Protocol):
     def start(self, num_rows: int) -> np.ndarray:
         """The states [B, S] of rows in which nothing has been said."""
 
-    def extend(self, states: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def extend(
+        self, states: np.ndarray, tokens: np.ndarray, own: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The states [N, S] after one more token each, and the scores [N] of these steps.
 
         Args:
             states: [N, S]
             tokens: [N] ids.
+            own: [N] whether the step spells or ends a word of the speaker's own, which a lexicon need not hold.
         """
 
-    def may_end(self, states: np.ndarray) -> np.ndarray:
+    def may_end(self, states: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
         """Whether each path may end here [N], from states [N, S]: those at the start may."""
 
-    def finish(self, states: np.ndarray) -> np.ndarray:
+    def finish(self, states: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
         """The scores [N] of ending here, from states [N, S]."""
 
 
@@ -46,15 +52,17 @@ class NoFusion:
         """Empty states [B, 0]."""
         return np.zeros((num_rows, 0), np.int64)
 
-    def extend(self, states: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def extend(
+        self, states: np.ndarray, tokens: np.ndarray, own: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The same states [N, 0] and scores [N] of 0."""
         return states, np.zeros(len(tokens))
 
-    def may_end(self, states: np.ndarray) -> np.ndarray:
+    def may_end(self, states: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
         """Everywhere [N]."""
         return np.ones(len(states), bool)
 
-    def finish(self, states: np.ndarray) -> np.ndarray:
+    def finish(self, states: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
         """Scores [N] of 0."""
         return np.zeros(len(states))
 
@@ -72,16 +80,18 @@ class TokenFusion:
         """The context [B, 1] of a sentence's first token."""
         return np.full((num_rows, 1), self.model.start)
 
-    def extend(self, states: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def extend(
+        self, states: np.ndarray, tokens: np.ndarray, own: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The contexts [N, 1] that follow, and the tokens' scores [N]."""
         log_probs, contexts = self.model.step(states[:, 0], self._words[tokens])
         return contexts[:, None], self.weight * log_probs + self._scores[tokens]
 
-    def may_end(self, states: np.ndarray) -> np.ndarray:
+    def may_end(self, states: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
         """Everywhere [N]."""
         return np.ones(len(states), bool)
 
-    def finish(self, states: np.ndarray) -> np.ndarray:
+    def finish(self, states: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
         """The scores [N] of a sentence's end."""
         return self.weight * self.model.step(states[:, 0], np.full(len(states), END_ID))[0]
 
@@ -131,55 +141,72 @@ class WordFusion:
             )
         self.model, self.weight = model, weight
         self.lexicon = Lexicon.of([ids for _, ids in spelt], len(vocabulary))
-        # by index of a word in the lexicon, and at the end, which OUTSIDE means, of an unknown one
-        names = [*(word for word, _ in spelt), ""]
+        # by index of a word in the lexicon, and at the end, which OWN and OUTSIDE mean, of an own and an unknown one
+        names = [*(word for word, _ in spelt), "", ""]
         self._ids = np.array([model.ids.get(name, UNKNOWN_ID) if model else UNKNOWN_ID for name in names])
         self._scores = np.full(len(names), word_score)
         self._scores[OUTSIDE] += unknown_score
         alone = self._scores + (weight * model.unigrams()[self._ids] if model else 0.0)
-        self._ahead = np.append(self.lexicon.best_below(alone[:-1]), alone[OUTSIDE])
+        known = model.unigrams()[len(SPECIAL) :] if model else np.zeros(0)
+        self._middling = float(np.median(known)) if len(known) else 0.0  # an own word is taken for one of these
+        alone[OWN] = word_score + weight * self._middling
+        self._ahead = np.concatenate([self.lexicon.best_below(alone[:OWN]), alone[OWN:]])
         self._ahead[ROOT] = 0.0
 
     def start(self, num_rows: int) -> np.ndarray:
         """The root of the lexicon and the context of a sentence's first word [B, 2]."""
         return np.tile([ROOT, self.model.start if self.model else NO_CONTEXT], (num_rows, 1))
 
-    def extend(self, states: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def extend(
+        self, states: np.ndarray, tokens: np.ndarray, own: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The nodes and contexts [N, 2] that follow, and the scores [N]: of whole words at spaces, else of hopes."""
         nodes, contexts = states[:, 0], states[:, 1]
         following = self.lexicon.step(nodes, tokens)
+        if own is not None:
+            following[own & (following == OUTSIDE)] = OWN
         scores = self._ahead[following] - self._ahead[nodes]
         ends = np.flatnonzero(tokens == self._space)
         after = np.stack([following, contexts], axis=1)
         if len(ends):
             after[ends, 0] = ROOT
-            scores[ends], after[ends, 1] = self._end_word(nodes[ends], contexts[ends])
+            scores[ends], after[ends, 1] = self._end_word(
+                nodes[ends], contexts[ends], None if own is None else own[ends]
+            )
             scores[ends[nodes[ends] == ROOT]] = -np.inf  # a second space
         return after, scores
 
-    def may_end(self, states: np.ndarray) -> np.ndarray:
+    def may_end(self, states: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
         """Whether each path [N] has spelt a word, or none is begun; everywhere where unknown words are heard."""
         if self._scores[OUTSIDE] > -np.inf:
             return np.ones(len(states), bool)
         nodes = states[:, 0]
-        return (nodes == ROOT) | (self.lexicon.word_of[nodes] != OUTSIDE)
+        of_lexicon = (nodes == ROOT) | ((self.lexicon.word_of[np.maximum(nodes, ROOT)] != OUTSIDE) & (nodes > ROOT))
+        return of_lexicon if own is None else of_lexicon | own
 
-    def finish(self, states: np.ndarray) -> np.ndarray:
+    def finish(self, states: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
         """The scores [N] of ending the word and the sentence."""
         nodes, contexts = states[:, 0], states[:, 1].copy()
         scores = np.zeros(len(states))
         within = np.flatnonzero(nodes != ROOT)
-        scores[within], contexts[within] = self._end_word(nodes[within], contexts[within])
+        scores[within], contexts[within] = self._end_word(
+            nodes[within], contexts[within], None if own is None else own[within]
+        )
         if self.model:
             scores += self.weight * self.model.step(contexts, np.full(len(states), END_ID))[0]
         return scores
 
-    def _end_word(self, nodes: np.ndarray, contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _end_word(
+        self, nodes: np.ndarray, contexts: np.ndarray, own: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """What is still to be added to the hopes of words that end at these nodes [N], and the contexts that follow."""
-        words = np.where(nodes == OUTSIDE, OUTSIDE, self.lexicon.word_of[nodes])
+        words: np.ndarray = np.where(nodes < ROOT, OUTSIDE, self.lexicon.word_of[np.maximum(nodes, ROOT)])
+        if own is not None:
+            words[own & (words == OUTSIDE)] = OWN
         scores = self._scores[words] - self._ahead[nodes]
         if self.model:
             log_probs, contexts = self.model.step(contexts, self._ids[words])
+            log_probs = np.where(words == OWN, self._middling, log_probs)
             scores = scores + self.weight * log_probs
         return scores, contexts
 

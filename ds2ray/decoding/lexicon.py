@@ -20,11 +20,12 @@ class Lexicon:
 
     Attributes:
         word_of: [M] index of the word that ends at each node, or `OUTSIDE`.
+        keys: [M - 1] of each node but the root, sorted: its parent and its token, as one number.
     """
 
     num_tokens: int
     word_of: np.ndarray
-    _keys: np.ndarray  # sorted: parent node and token of each node but the root, whose number is its place here, plus 1
+    keys: np.ndarray
 
     @classmethod
     def of(cls, spellings: Sequence[Sequence[int]], num_tokens: int) -> "Lexicon":
@@ -60,16 +61,21 @@ class Lexicon:
 
     def step(self, nodes: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         """The nodes [N] that these tokens [N] lead to; `OUTSIDE` where no word goes on so."""
-        if not len(self._keys):
+        if not len(self.keys):
             return np.full(len(nodes), OUTSIDE)
         keys = nodes * self.num_tokens + tokens
-        places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        return np.where((self._keys[places] == keys) & (nodes != OUTSIDE), places + 1, OUTSIDE)
+        places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where((self.keys[places] == keys) & (nodes != OUTSIDE), places + 1, OUTSIDE)
 
     @cached_property
     def parents(self) -> np.ndarray:
         """The parent [M] of each node; the root is its own."""
-        return np.concatenate([[ROOT], self._keys // self.num_tokens])
+        return np.concatenate([[ROOT], self.keys // self.num_tokens])
+
+    @cached_property
+    def tokens(self) -> np.ndarray:
+        """The token [M] that leads to each node; to the root none does."""
+        return np.concatenate([[OUTSIDE], self.keys % self.num_tokens])
 
     def best_below(self, scores: np.ndarray) -> np.ndarray:
         """At each node [M], the best score of all words that can still be reached from it.

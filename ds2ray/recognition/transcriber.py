@@ -15,6 +15,7 @@ from ds2ray.config import DecodeConfig, TranscribeJob, Vad, require
 from ds2ray.config.jobs import require_segment_s
 from ds2ray.decoding.decoder import Decoded, Decoder
 from ds2ray.decoding.greedy import Greedy
+from ds2ray.decoding.own_words import WordTree
 from ds2ray.errors import InputError
 from ds2ray.metrics import Score, score_texts
 from ds2ray.model.adapters.rows import RowAdapter, RowAdapters
@@ -24,6 +25,7 @@ from ds2ray.progress import TellDone, untold_done
 from ds2ray.recognition.decoders import open_decoder
 from ds2ray.recognition.hypothesis import Heard, Hypothesis, joined
 from ds2ray.recognition.listening import Part, windows
+from ds2ray.recognition.own_words import WordsOfUsers, hears_words
 from ds2ray.recognition.speakers import MAX_OPEN, Speaker, Speakers
 from ds2ray.sound.audio import probe
 from ds2ray.sound.segments import SegmentRules
@@ -67,6 +69,7 @@ class Transcriber:
         require(self.max_open >= 1, "max_open", self.max_open, "at least 1")
         self.speakers = Speakers(self.store, self.base, self.max_open, self.fresh_s)
         self.row_adapters = RowAdapters()
+        self.own_words = WordsOfUsers(self.store, self.base.vocabulary, self.max_open)
         if not isinstance(self.vad, Vad):
             choices = [choice.value for choice in Vad]
             require(self.vad in choices, "vad", self.vad, " or ".join(choices))
@@ -162,12 +165,21 @@ class Transcriber:
 
         for batch, speaker_of in prefetched(batches_by_seconds(durations_s, self.batch_s), with_speakers):
             speakers = [users[parts[number].index] for number in batch]
-            decoded = self._recognise([parts[number].segment.waveform for number in batch], speakers, speaker_of)
+            words_of = self.own_words.find_many(speakers) if hears_words(self.decoder) else {}
+            decoder = self._hearing([words_of[user].tree for user in speakers] if words_of else [])
+            decoded = self._recognise(
+                [parts[number].segment.waveform for number in batch], speakers, speaker_of, decoder
+            )
             for number, row, user in zip(batch, decoded, speakers, strict=True):
                 start_s, speaker = parts[number].segment.start_s, speaker_of[user]
                 heard = Heard.of(row, self.base.vocabulary, frame_s, start_s, durations_s[number])
-                results[number] = replace(heard, adapter=speaker.version, note=speaker.note)
+                note = "; ".join(filter(None, (speaker.note, words_of[user].note if words_of else "")))
+                results[number] = replace(heard, adapter=speaker.version, note=note)
         return [results[number] for number in range(len(parts))]
+
+    def _hearing(self, trees: Sequence[WordTree | None]) -> Decoder:
+        """The decoder of a batch whose rows have these own words."""
+        return self.decoder.hearing(trees, self.base.vocabulary) if hears_words(self.decoder) else self.decoder
 
     @torch.no_grad()
     def _recognise(
@@ -175,6 +187,7 @@ class Transcriber:
         waveforms: Sequence[np.ndarray],
         users: Sequence[str],
         speaker_of: Mapping[str, Speaker],
+        decoder: Decoder,
     ) -> list[Decoded]:
         num_samples = torch.tensor([len(waveform) for waveform in waveforms], device=self.device)
         tensors = [torch.from_numpy(np.ascontiguousarray(waveform)) for waveform in waveforms]
@@ -186,7 +199,7 @@ class Transcriber:
                 rows = torch.tensor([row for row, other in enumerate(users) if other == user], device=self.device)
                 adapters.append(RowAdapter(speaker.adapter, speaker.after_layer, rows))
         features, lengths = self.base.model.features(padded, num_samples)
-        return self.decoder.decode(*self.base.model.forward_rows(features, lengths, adapters, self.row_adapters))
+        return decoder.decode(*self.base.model.forward_rows(features, lengths, adapters, self.row_adapters))
 
     def _hypothesis(self, utterance: Utterance, user: str, heard: Sequence[Heard], problem: str) -> Hypothesis:
         if problem:

@@ -20,6 +20,17 @@ from ds2ray.store.language_models import (
     read_language_model,
     read_language_model_record,
 )
+from ds2ray.store.own_words import (
+    OwnWord,
+    OwnWordsRecord,
+    erase_words,
+    publish_words,
+    read_words,
+    read_words_record,
+    rollback_words,
+    words_history,
+    words_version,
+)
 from ds2ray.store.records import AdapterPointer, BaseRecord
 from ds2ray.store.store import Store, server_outside
 from ds2ray.store.verify import sha256
@@ -29,14 +40,18 @@ __all__ = [
     "AdapterPointer",
     "BaseRecord",
     "LanguageModelRecord",
+    "OwnWord",
+    "OwnWordsRecord",
     "Store",
     "adopt_base",
+    "erase_words",
     "history",
     "list_bases",
     "located_base",
     "publish_adapter",
     "publish_base",
     "publish_language_model",
+    "publish_words",
     "read_adapter",
     "read_base",
     "read_base_record",
@@ -44,10 +59,15 @@ __all__ = [
     "read_language_model",
     "read_language_model_record",
     "read_pointer",
+    "read_words",
+    "read_words_record",
     "rollback",
+    "rollback_words",
     "server_outside",
     "sha256",
     "shown_user",
     "user_key",
     "user_keys",
+    "words_history",
+    "words_version",
 ]

@@ -4,14 +4,17 @@
 <root>/bases/<base id>/lm/<version>.arpa.gz, lm.json       its language model, lm.json last
 <root>/users/<user key>/<version>.safetensors              immutable, named by its content
 <root>/users/<user key>/current.json                       the pointer, last
+<root>/users/<user key>/words-<version>.json, words.json   the user's own words, words.json last
 <root>/runs/<run id>/plan.parquet, summary.json            and outcomes/<part>.parquet, attempts/<cohort>.json
-<root>/index/users.parquet, lease.json                     and pending/<run id>.json while a run goes on
+<root>/index/users.parquet, words.parquet, lease.json      and pending/<run id>.json while a run goes on
 """
 
 from ds2ray import storage
 from ds2ray.store.store import Store
 
 _BASE_RECORD = "base.json"
+OWN_WORDS_PREFIX = "words-"
+"""How the names of files with users' own words begin."""
 
 
 def bases_uri(store: Store) -> str:
@@ -64,6 +67,14 @@ def adapter_weights_uri(store: Store, user_key: str, version: str) -> str:
     return storage.join(user_uri(store, user_key), f"{version}.safetensors")
 
 
+def own_words_record_uri(store: Store, user_key: str) -> str:
+    return storage.join(user_uri(store, user_key), "words.json")
+
+
+def own_words_uri(store: Store, user_key: str, version: str) -> str:
+    return storage.join(user_uri(store, user_key), f"{OWN_WORDS_PREFIX}{version}.json")
+
+
 def run_uri(store: Store, run_id: str) -> str:
     """The folder of a run."""
     return storage.join(store.root_uri, "runs", run_id)
@@ -92,6 +103,10 @@ def attempt_uri(store: Store, run_id: str, cohort: int) -> str:
 
 def index_uri(store: Store) -> str:
     return storage.join(store.root_uri, "index", "users.parquet")
+
+
+def words_index_uri(store: Store) -> str:
+    return storage.join(store.root_uri, "index", "words.parquet")
 
 
 def lease_uri(store: Store) -> str:

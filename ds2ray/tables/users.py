@@ -14,10 +14,11 @@ from ds2ray.progress import Tell, untold
 from ds2ray.shapes.shape import Shape
 from ds2ray.storage import ObjectInfo
 from ds2ray.store.keys import why_no_key
+from ds2ray.tables.columns import plain_name
 from ds2ray.tables.manifest import READ_COLUMNS, Manifest, Utterance, manifest_of, read_manifest
 from ds2ray.tables.problems import Problem, ProblemKind, require_rows, shown
 from ds2ray.tables.rows import read_rows
-from ds2ray.tables.users_table import USER_COLUMNS, UserRow, UserTable, no_users, user_rows, user_table
+from ds2ray.tables.users_table import USER_COLUMNS, WORDS, UserRow, UserTable, no_users, user_rows, user_table
 from ds2ray.tables.validation import refuse, validate_many
 from ds2ray.text import Vocabulary
 from ds2ray.uris import recording_of
@@ -67,6 +68,10 @@ def read_fleet(uri: str, data: DataConfig, tell: Tell = untold) -> Fleet:
         require_rows(len(users), problems, data, uri)
         return Fleet(users, no_users(uri), problems, notes=dict(table.notes))
     table.require(("user_id", "manifest"))
+    written = table.written.get("transcript", "")
+    if plain_name(written) == WORDS:  # own words; in manifests of others that is the transcript
+        del table.notes[f"tables whose column {written!r} is read as transcript"]
+        table.columns.remove("transcript")
     if "version" in table.columns:
         table.require(("speech_s", "num_utterances"))
     rows = user_table(table)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 USER_COLUMNS = ("user_id", "manifest", "version", "speech_s", "num_utterances")
 """A row with a `version` is sealed: its writer vouches that the version changes whenever the speech does. `speech_s`
 and `num_utterances` then say how much there is, so that a plan need not open the manifest."""
+WORDS, WORDS_FILE = "words", "words_file"
+WORD_COLUMNS = (WORDS, WORDS_FILE)
+"""The own words of a user, between semicolons, and the URI of a file of them: see `ds2ray.corpora.own_words`."""
 
 _CHUNK_ROWS = 65536  # rows that are Python objects at once
 _LIMIT = 2.0**31  # numbers are below
@@ -82,7 +85,8 @@ def user_table(table: RowTable) -> UserTable:
     if rows is None:
         rows = _read_one_by_one(table)
         table.problems.sort(key=lambda problem: problem.line)
-    return UserTable(table.uri, rows, table.problems, [name for name in table.columns if name not in USER_COLUMNS])
+    known = (*USER_COLUMNS, *WORD_COLUMNS)
+    return UserTable(table.uri, rows, table.problems, [name for name in table.columns if name not in known])
 
 
 def _typed(content: "pa.Table") -> "pa.Table | None":

@@ -25,6 +25,7 @@ ARGUMENTS = {
     "prepare": ("data.bad_rows=drop",),
     "language_model": ("lm.order=2",),
     "export": ("user=john",),
+    "words": ("user=a",),
 }
 """Overrides of a job's own settings and of sections; the others have one of the adapter's."""
 

@@ -95,7 +95,9 @@ class OwnToken(NoFusion):
     def start(self, num_rows: int) -> np.ndarray:
         return 2 + np.arange(num_rows)[:, None] % 2
 
-    def extend(self, states: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def extend(
+        self, states: np.ndarray, tokens: np.ndarray, own: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         return states, np.where(states[:, 0] == tokens, 2.0, 0.0)
 
 

@@ -30,6 +30,7 @@ from ds2ray.config import (
     SweepJob,
     TrainJob,
     TranscribeJob,
+    WordsJob,
 )
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.demo.gains import Comparison, DemoRow, gains_table, result_line
@@ -44,6 +45,7 @@ SCHEMAS = {
     "transcribe": TranscribeJob,
     "evaluate": EvaluateJob,
     "language_model": LanguageModelJob,
+    "words": WordsJob,
     "demo": DemoJob,
 }
 ADAPTING_IN_FULL = re.compile(r"^(?!.*(s3://|--dry-run)).*(adapt_users|sweep_adapters)", re.MULTILINE)

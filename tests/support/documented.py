@@ -38,6 +38,7 @@ SMALL: Mapping[str, tuple[str, ...]] = {
     "export": (),
     "prepare": (),
     "language_model": (),
+    "words": (),
 }
 """Settings that are appended to the commands of each job, so that they take seconds."""
 
