@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks.common import CACHE, emit, say
 from benchmarks.full_tuning import FullRecipe
 from benchmarks.gains_of_people import figures
-from benchmarks.people_base import BaseSpeech, PeopleBase, base_of_people, epochs_in
+from benchmarks.people_base import PeopleBase, base_of_people, epochs_in
 from benchmarks.people_work import PersonScores, Setting, score_person, sentences_apart, tuned_loss
 from benchmarks.quality_work import one_thread
 from benchmarks.recipes import Recipe, mean, numbers, parse_recipe
@@ -62,9 +62,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--base", default="", help="a model.pt for every fold; empty: trained if need be")
     parser.add_argument(
-        "--synthetic", type=int, default=3000, help="sentences of synthetic voices for the base; 0: none"
+        "--hours", type=float, default=0.0, help="of two CPU cores for the base, about; 0: as train=real_people has it"
     )
-    parser.add_argument("--model", nargs="*", default=[], help="settings of model and audio for the base, key=value …")
     parser.add_argument("--train", nargs="*", default=[], help="settings of jobs/train.py for the base, key=value …")
     parser.add_argument("--workers", type=int, default=2, help="processes, of one thread each")
     parser.add_argument("--cache", default=CACHE, help="keeps bases between runs")
@@ -111,10 +110,8 @@ def of_fold(
     valid, train = seen[:VALID_PEOPLE], seen[VALID_PEOPLE:]
     base = PeopleBase(storage.absolute(args.base), None)
     if not args.base:
-        never = frozenset(utterance.transcript for utterance in _utterances(unseen))
-        speech = BaseSpeech(_utterances(train), _utterances(valid), args.synthetic, never)
         length = [f"train.num_epochs={epochs_in(args.hours)}"] if args.hours else []
-        base = base_of_people(args.cache, speech, args.train, args.model, length)
+        base = base_of_people(args.cache, _utterances(train), _utterances(valid), [*length, *args.train])
     taken = frozenset(utterance.transcript for utterance in _utterances(seen))
     speakers = [
         Speaker(person.user_id, *sentences_apart(person.utterances, args.adapt_sentences, args.test_sentences, taken))

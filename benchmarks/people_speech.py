@@ -23,21 +23,12 @@ def cut_at_pauses(utterances: Sequence[Utterance]) -> list[Utterance]:
     waveforms = [read_waveform(utterance.audio, rate_hz) for utterance in utterances]
     found = cut_all(waveforms, rate_hz, RULES)
     return [
-        encoded(utterance, np.concatenate([segment.waveform for segment in segments]) if segments else waveform)
+        _encoded(utterance, np.concatenate([segment.waveform for segment in segments]) if segments else waveform)
         for utterance, waveform, segments in zip(utterances, waveforms, found, strict=True)
     ]
 
 
-def copies(utterances: Sequence[Utterance], count: int) -> list[Utterance]:
-    """Each utterance so many times, with an id of its own each time."""
-    return [
-        replace(utterance, utterance_id=f"{utterance.utterance_id}-{number}")
-        for number in range(count)
-        for utterance in utterances
-    ]
-
-
-def encoded(utterance: Utterance, waveform: np.ndarray) -> Utterance:
+def _encoded(utterance: Utterance, waveform: np.ndarray) -> Utterance:
     """The utterance with this waveform, float32 [num_samples] at 16 kHz, as a WAV file in memory."""
     buffer = io.BytesIO()
     soundfile.write(buffer, waveform, AudioConfig.sample_rate_hz, format="WAV", subtype="PCM_16")

@@ -80,13 +80,12 @@ def make_corpus(folder: Path, num_people: int) -> None:
 @pytest.mark.process
 def test_a_fold_of_a_toy_corpus(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     make_corpus(tmp_path, 10)
-    model = ["model.rnn_hidden_dim=16", "audio.sample_rate_hz=8000", "audio.hop_s=0.01"]
+    settings = ["model.rnn_hidden_dim=16", "train.num_epochs=1", "audio.sample_rate_hz=8000", "model.time_stride=2"]
     people.main(
         [
             *("--speech", str(tmp_path), "--adapt-sentences", "6", "--test-sentences", "2", "--workers", "1"),
             *("--recipes", "default=num_epochs=1,cross_validate_below=0", "--full-rates", "0.001"),
-            *("--model", *model, "--train", "train.num_epochs=1", "--cache", str(tmp_path / "cache")),
-            *("--synthetic", "3"),
+            *("--train", *settings, "--cache", str(tmp_path / "cache")),
         ]
     )
     line = json.loads(capfd.readouterr().out)

@@ -105,8 +105,8 @@ class TestPresets:
             ("tiny", ModelConfig(conv_channels=16, num_rnn_layers=2, rnn_hidden_dim=160), AudioConfig(num_mels=40)),
             (
                 "brisk",
-                ModelConfig(conv_channels=16, num_rnn_layers=2, rnn_hidden_dim=256, dropout=0.2),
-                AudioConfig(num_mels=40, hop_s=0.02, window_s=0.04),
+                ModelConfig(conv_channels=16, num_rnn_layers=2, rnn_hidden_dim=160, time_stride=4, dropout=0.15),
+                AudioConfig(num_mels=40),
             ),
             ("ds2_small", ModelConfig(num_rnn_layers=3, rnn_hidden_dim=512), AudioConfig()),
             ("ds2", ModelConfig(num_rnn_layers=5, rnn_hidden_dim=512), AudioConfig()),
