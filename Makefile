@@ -49,7 +49,7 @@ bench-quality: $(VENV)/installed ## adapters against full fine-tuning of a copy 
 bench-real-speech: $(VENV)/installed ## a real speaker at 8 kHz: the base, all weights tuned, an adapter (10 minutes)
 	@$(BIN)/python -m benchmarks.real_speech $(BENCH_ARGS)
 
-bench-people: $(VENV)/installed ## real people: a base on some, adapters for others whom it never heard (90 minutes)
+bench-people: $(VENV)/installed ## real people: a base on some, adapters for others whom it never heard (30 minutes)
 	@$(BIN)/python -m benchmarks.people $(BENCH_ARGS)
 
 bench-digits: $(VENV)/installed ## real people saying digits: one is left out and adapts to more and more speech (40 minutes)

@@ -11,7 +11,6 @@ base's CER on these unseen people is at most 38 %.
 
 import argparse
 import csv
-import multiprocessing
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,16 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import CACHE, emit, say
+from benchmarks.common import CACHE, emit, fresh_processes, say
 from benchmarks.full_tuning import FullRecipe
 from benchmarks.gains_of_people import figures
+from benchmarks.people_base import PeopleBase, base_of_people, epochs_in
 from benchmarks.people_work import PersonScores, Setting, score_person, sentences_apart, tuned_loss
 from benchmarks.quality_work import one_thread
 from benchmarks.recipes import Recipe, mean, numbers, parse_recipe
-from benchmarks.speech import Speaker, digest, run_training
+from benchmarks.speech import Speaker, digest
 from ds2ray import storage
 from ds2ray.config import DataConfig
-from ds2ray.tables.manifest import Utterance, write_manifest
+from ds2ray.tables.manifest import Utterance
 from ds2ray.tables.users import read_users
 
 SPEECH = Path(__file__).resolve().parents[2] / "shared" / "speech" / "so762"
@@ -60,6 +60,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--full-rates", default="0.0003,0.001", help="learning rates that full tuning tries; empty: none"
     )
     parser.add_argument("--base", default="", help="a model.pt for every fold; empty: trained if need be")
+    parser.add_argument(
+        "--hours", type=float, default=0.0, help="of two CPU cores for the base, about; 0: as train=real_people has it"
+    )
     parser.add_argument("--train", nargs="*", default=[], help="settings of jobs/train.py for the base, key=value …")
     parser.add_argument("--workers", type=int, default=2, help="processes, of one thread each")
     parser.add_argument("--cache", default=CACHE, help="keeps bases between runs")
@@ -70,9 +73,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     people = read_people(args.speech)[: args.people or None]
     recipes = tuple(parse_recipe(text) for text in args.recipes)
     scores: list[PersonScores] = []
+    costs: list[float | None] = []
     for fold in range(args.fold, min(args.fold + args.folds, NUM_FOLDS)):
-        scores += of_fold(args, people, fold, recipes)
+        of_this, base_cpu_s = of_fold(args, people, fold, recipes)
+        scores += of_this
+        costs.append(base_cpu_s)
     fields = {name: getattr(args, name) for name in ("fold", "folds", "adapt_sentences", "test_sentences")}
+    fields["base_cpu_s"] = costs
     names = [recipe.name for recipe in recipes]
     ages = {person.user_id: person.age for person in people}
     groups = {
@@ -95,52 +102,42 @@ def read_people(folder: str) -> list[Person]:
 
 def of_fold(
     args: argparse.Namespace, people: Sequence[Person], fold: int, recipes: Sequence[Recipe]
-) -> list[PersonScores]:
-    """Train the fold's base, and score all people whom it has not heard."""
+) -> tuple[list[PersonScores], float | None]:
+    """Train the fold's base, and score all people whom it has not heard; also the CPU seconds of the base."""
     unseen = people[fold::NUM_FOLDS]
     seen = [person for person in people if person not in unseen]
     valid, train = seen[:VALID_PEOPLE], seen[VALID_PEOPLE:]
-    base_path = storage.absolute(args.base) if args.base else base_of_people(args.cache, train, valid, args.train)
-    taken = frozenset(utterance.transcript for person in seen for utterance in person.utterances)
+    base = PeopleBase(storage.absolute(args.base), None)
+    if not args.base:
+        length = [f"train.num_epochs={epochs_in(args.hours)}"] if args.hours else []
+        base = base_of_people(args.cache, _utterances(train), _utterances(valid), [*length, *args.train])
+    taken = frozenset(utterance.transcript for utterance in _utterances(seen))
     speakers = [
         Speaker(person.user_id, *sentences_apart(person.utterances, args.adapt_sentences, args.test_sentences, taken))
         for person in unseen
     ]
     speakers = [speaker for speaker in speakers if speaker.test]
-    others = tuple(utterance for person in valid for utterance in person.utterances)[:OTHERS]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(args.workers, mp_context=context, initializer=one_thread) as pool:
+    others = tuple(_utterances(valid)[:OTHERS])
+    with ProcessPoolExecutor(args.workers, mp_context=fresh_processes(), initializer=one_thread) as pool:
         full = None
         if rates := numbers(args.full_rates):
             losses = defaultdict(list)
             for rate in rates:
                 for pilot in speakers[:2]:
-                    losses[rate].append(pool.submit(tuned_loss, base_path, pilot, FullRecipe(rate), recipes[0]))
+                    losses[rate].append(pool.submit(tuned_loss, base.path, pilot, FullRecipe(rate), recipes[0]))
             full = FullRecipe(min(rates, key=lambda rate: mean([work.result() for work in losses[rate]])))
             say(f"full tuning at {full.learning_rate:g}")
-        setting = Setting(base_path, tuple(recipes), full, others)
+        setting = Setting(base.path, tuple(recipes), full, others)
         work = [pool.submit(score_person, setting, speaker) for speaker in speakers]
         scores = []
         for number, one in enumerate(work, start=1):
             scores.append(one.result())
             say(f"fold {fold}: {number} of {len(work)} people")
-    return scores
+    return scores, base.cpu_s
 
 
-def base_of_people(cache: str, train: Sequence[Person], valid: Sequence[Person], settings: Sequence[str]) -> str:
-    """Train a base on people's speech, unless the cache has it; returns the path of its model.pt."""
-    described = ([person.user_id for person in train], [person.user_id for person in valid], *settings)
-    folder = storage.absolute(storage.join(cache, f"people-{digest(repr(described))}"))
-    for name, some in (("train", train), ("valid", valid)):
-        rows = [utterance for person in some for utterance in person.utterances]
-        write_manifest(storage.join(folder, f"{name}.parquet"), rows, audio_relative=False)
-    say(f"training a base of {len(train)} people, or finding it trained …")
-    run_training(
-        *("train=demo", "model=tiny", f"train.manifest={folder}/train.parquet"),
-        *(f"train.valid_manifest={folder}/valid.parquet", f"train.output_dir={folder}"),
-        *(f"storage.root={folder}/store", *settings),
-    )
-    return f"{folder}/model.pt"
+def _utterances(people: Sequence[Person]) -> list[Utterance]:
+    return [utterance for person in people for utterance in person.utterances]
 
 
 def falls_short(found: dict[str, Any], recipe: str) -> list[str]:

@@ -46,6 +46,9 @@ class ModelConfig:
     num_rnn_layers: int = setting(3, "deepspeech2: recurrent layers")
     rnn_hidden_dim: int = setting(512, "deepspeech2: width of one direction")
     bidirectional: bool = setting(True, "deepspeech2: read the utterance in both directions")
+    time_stride: int = setting(
+        2, "deepspeech2: feature frames per frame of the recurrent layers, 2 or 4: half of the arithmetic with 4"
+    )
     dropout: float = setting(0.1, "dropout after each layer, while the base trains")
     conformer: ConformerConfig = field(default_factory=ConformerConfig)
 
@@ -54,20 +57,26 @@ class ModelConfig:
             require(getattr(self, name) >= 1, f"model.{name}", getattr(self, name), "at least 1")
         chosen = f"model.architecture={self.architecture.value}"
         refuse_foreign(self, "model", _OF_ARCHITECTURE[self.architecture] | _SHARED, chosen)
+        require(self.time_stride in (2, 4), "model.time_stride", self.time_stride, "2 or 4")
         require(0 <= self.dropout < 1, "model.dropout", self.dropout, "0 up to, but not including, 1")
 
 
 _SHARED = {"architecture", "conv_channels", "dropout"}
 _OF_ARCHITECTURE: dict[Architecture, set[str]] = {
-    Architecture.deepspeech2: {"rnn_type", "num_rnn_layers", "rnn_hidden_dim", "bidirectional"},
+    Architecture.deepspeech2: {"rnn_type", "num_rnn_layers", "rnn_hidden_dim", "bidirectional", "time_stride"},
     Architecture.conformer: {"conformer"},
 }
 """The settings of each architecture, besides the shared ones."""
 
 
 def model_to_plain(model: ModelConfig) -> dict[str, Any]:
-    """The architecture's name and its own settings, JSON-ready, as base.json and model.pt hold them."""
+    """The architecture's name and its own settings, JSON-ready, as base.json and model.pt hold them.
+
+    As before there was a choice of the time stride where it is that of then, so that fingerprints stay.
+    """
     own = _OF_ARCHITECTURE[model.architecture] | _SHARED
+    if model.time_stride == ModelConfig.time_stride:
+        own = own - {"time_stride"}
     return {name: value for name, value in to_plain(model).items() if name in own}
 
 

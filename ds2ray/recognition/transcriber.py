@@ -69,7 +69,7 @@ class Transcriber:
         require(self.max_open >= 1, "max_open", self.max_open, "at least 1")
         self.speakers = Speakers(self.store, self.base, self.max_open, self.fresh_s)
         self.row_adapters = RowAdapters()
-        self.own_words = WordsOfUsers(self.store, self.base.vocabulary, self.max_open)
+        self.own_words = WordsOfUsers(self.store, self.base.vocabulary, self.max_open, self.fresh_s)
         if not isinstance(self.vad, Vad):
             choices = [choice.value for choice in Vad]
             require(self.vad in choices, "vad", self.vad, " or ".join(choices))

@@ -10,7 +10,10 @@ class ConformerShape(Shape):
     """Two convolutions that each halve time and frequency, then Conformer layers of one width."""
 
     stages_are = "Conformer layers"
-    time_reduction = 4
+
+    @property
+    def time_reduction(self) -> int:
+        return 4
 
     @property
     def num_stages(self) -> int:

@@ -11,10 +11,13 @@ GATES = {RnnType.gru: 3, RnnType.lstm: 4, RnnType.rnn: 1}
 
 @dataclass(frozen=True)
 class DeepSpeech2Shape(Shape):
-    """Two convolutions, of which the first halves time and both halve the mel channels; then recurrent layers."""
+    """Two convolutions that halve the mel channels, of which the first or both halve time; then recurrent layers."""
 
     stages_are = "recurrent layers"
-    time_reduction = 2
+
+    @property
+    def time_reduction(self) -> int:
+        return self.model.time_stride
 
     @property
     def num_stages(self) -> int:
@@ -34,9 +37,12 @@ class DeepSpeech2Shape(Shape):
 
     def _values_per_frame(self, place: int, num_frames: float) -> float:
         channels, hidden, most, inputs = self.model.conv_channels, self.model.rnn_hidden_dim, 0.0, 1
-        for before, after in zip(self._heights(), self._heights()[1:], strict=False):
+        # between the convolutions there are as many frames for each of the encodings as the second makes one of
+        between = self.model.time_stride // 2
+        for before, after, frames in zip(self._heights(), self._heights()[1:], (between, 1), strict=False):
             # a convolution's output, masked, scaled and shifted, each a tensor of its own; before them its input
-            most = max(most, 4.0 * channels * after, inputs * before + 2.0 * channels * after)
+            output = channels * after * frames
+            most = max(most, 4.0 * output, between * inputs * before + 2.0 * output)
             inputs = channels
         for stage in range(place):
             # the input, normalised, masked and reversed; a direction's gates; its output, reversed, joined and masked

@@ -19,19 +19,22 @@ class Shape(ABC):
 
     Attributes:
         stages_are: name of the stages in messages.
-        time_reduction: feature frames per encoding frame, rounded up.
     """
 
     model: ModelConfig
     audio: AudioConfig
 
     stages_are: ClassVar[str]
-    time_reduction: ClassVar[int]
 
     @property
     def name(self) -> str:
         """The architecture's name, as settings, base.json and model.pt have it."""
         return self.model.architecture.value
+
+    @property
+    @abstractmethod
+    def time_reduction(self) -> int:
+        """Feature frames per encoding frame, rounded up."""
 
     @property
     @abstractmethod

@@ -80,7 +80,7 @@ def make_corpus(folder: Path, num_people: int) -> None:
 @pytest.mark.process
 def test_a_fold_of_a_toy_corpus(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     make_corpus(tmp_path, 10)
-    settings = ["model.rnn_hidden_dim=16", "train.num_epochs=1", "audio.sample_rate_hz=8000"]
+    settings = ["model.rnn_hidden_dim=16", "train.num_epochs=1", "audio.sample_rate_hz=8000", "model.time_stride=2"]
     people.main(
         [
             *("--speech", str(tmp_path), "--adapt-sentences", "6", "--test-sentences", "2", "--workers", "1"),

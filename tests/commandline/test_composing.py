@@ -103,6 +103,11 @@ class TestPresets:
         ("option", "model", "audio"),
         [
             ("tiny", ModelConfig(conv_channels=16, num_rnn_layers=2, rnn_hidden_dim=160), AudioConfig(num_mels=40)),
+            (
+                "brisk",
+                ModelConfig(conv_channels=16, num_rnn_layers=2, rnn_hidden_dim=160, time_stride=4, dropout=0.15),
+                AudioConfig(num_mels=40),
+            ),
             ("ds2_small", ModelConfig(num_rnn_layers=3, rnn_hidden_dim=512), AudioConfig()),
             ("ds2", ModelConfig(num_rnn_layers=5, rnn_hidden_dim=512), AudioConfig()),
             ("ds2_large", ModelConfig(num_rnn_layers=5, rnn_hidden_dim=1024), AudioConfig()),

@@ -30,6 +30,7 @@ MEMBERS: dict[str, ModelConfig] = {
         dropout=0.2,
         conformer=ConformerConfig(num_layers=2, width=12, num_heads=2, ffn_dim=20, kernel_size=5),
     ),
+    "deepspeech2-quarter": replace(_DEEPSPEECH2, time_stride=4),
     "deepspeech2-lstm-forward": replace(_DEEPSPEECH2, rnn_type=RnnType.lstm, bidirectional=False),
 }
 

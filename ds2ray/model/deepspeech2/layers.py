@@ -1,7 +1,7 @@
 """The layers of DeepSpeech2, made so that padding changes no row.
 
-Shapes: B utterances, F feature frames, T encoding frames (half of F), M mel channels, C convolution channels,
-D width of a recurrent layer's output. Whatever lies after a row's end is zero between layers.
+Shapes: B utterances, F feature frames, T encoding frames (one for each `time_stride` of F), M mel channels, C
+convolution channels, D width of a recurrent layer's output. Whatever lies after a row's end is zero between layers.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,6 @@ from ds2ray.model.deepspeech2.scanned import scanned
 from ds2ray.model.masking import MaskedBatchNorm
 from ds2ray.padding import frame_mask
 
-TIME_STRIDE = 2
-"""Stride of the first convolution over time: feature frames per encoding frame."""
-
 MEL_PADDING = 20
 """Zeros below and above the mel channels: half of the first convolution's 41."""
 
@@ -30,16 +27,18 @@ RNN_CLASSES: dict[RnnType, Callable[..., nn.RNNBase]] = {
 
 
 class ConvFrontEnd(nn.Module):
-    """Two convolutions over (frequency, time): C × 41×11 with stride 2×2, then C × 21×11 with stride 2×1.
+    """Two convolutions over (frequency, time): C × 41×11 with stride 2×2, then C × 21×11 with stride 2×1, or 2×2 where
+    the time stride of both is 4.
 
     Each is followed by masked batch norm and Hardtanh(0, 20), as in Deep Speech 2 (Amodei et al., 2016).
     """
 
-    def __init__(self, num_mels: int, channels: int) -> None:
+    def __init__(self, num_mels: int, channels: int, time_stride: int = 2) -> None:
         super().__init__()
+        self.time_strides = (2, time_stride // 2)
         self.convs = nn.ModuleList([
-            nn.Conv2d(1, channels, (41, 11), stride=(2, TIME_STRIDE), padding=(0, 5), bias=False),
-            nn.Conv2d(channels, channels, (21, 11), stride=(2, 1), padding=(10, 5), bias=False),
+            nn.Conv2d(1, channels, (41, 11), stride=(2, self.time_strides[0]), padding=(0, 5), bias=False),
+            nn.Conv2d(channels, channels, (21, 11), stride=(2, self.time_strides[1]), padding=(10, 5), bias=False),
         ])  # fmt: skip
         self.norms = nn.ModuleList([MaskedBatchNorm(channels), MaskedBatchNorm(channels)])
         self.activation = nn.Hardtanh(0.0, 20.0)
@@ -47,14 +46,12 @@ class ConvFrontEnd(nn.Module):
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """features [B, F, M] and lengths [B] → [B, T, output_dim] and lengths [B]."""
-        lengths = (lengths + TIME_STRIDE - 1) // TIME_STRIDE
         # padded here: with 19 to 22 channels and its own padding, oneDNN 3.10's weight gradient writes out of bounds
         x = nn.functional.pad(features.transpose(1, 2), (0, 0, MEL_PADDING, MEL_PADDING)).unsqueeze(1)
-        mask: Tensor | None = None
-        for conv, norm in zip(self.convs, self.norms, strict=True):
+        for conv, norm, stride in zip(self.convs, self.norms, self.time_strides, strict=True):
             x = conv(x)
-            if mask is None:
-                mask = frame_mask(lengths, x.shape[3])[:, None, None, :].to(x.dtype)
+            lengths = (lengths + stride - 1) // stride
+            mask = frame_mask(lengths, x.shape[3])[:, None, None, :].to(x.dtype)
             x = self.activation(norm(x * mask, mask, channel_dim=1)) * mask
         return x.flatten(1, 2).transpose(1, 2), lengths
 

@@ -1,6 +1,6 @@
 """DeepSpeech2 with an optional adapter between two of its layers.
 
-Shapes: B utterances, F feature frames, T = ⌈F/2⌉ encoding frames, M mel channels (input_dim), D width of the
+Shapes: B utterances, F feature frames, T = ⌈F/2⌉ or ⌈F/4⌉ encoding frames, M mel channels (input_dim), D width of the
 encodings, V size of the vocabulary with the blank (num_classes).
 """
 
@@ -41,6 +41,7 @@ class DeepSpeech2(AcousticModel):
         bidirectional: bool = ModelConfig.bidirectional,
         dropout: float = ModelConfig.dropout,
         conv_channels: int = ModelConfig.conv_channels,
+        time_stride: int = ModelConfig.time_stride,
         use_adapter: bool = False,
         adapter_hidden_dims: Sequence[int] = tuple(AdapterConfig().hidden_dims),
         adapter_activation: Activation = AdapterConfig.activation,
@@ -55,10 +56,11 @@ class DeepSpeech2(AcousticModel):
             bidirectional=bidirectional,
             dropout=dropout,
             conv_channels=conv_channels,
+            time_stride=time_stride,
         )
         super().__init__(DeepSpeech2Shape(config, AudioConfig(num_mels=input_dim)), num_classes)
         self.input_dim = input_dim
-        self.conv = ConvFrontEnd(input_dim, conv_channels)
+        self.conv = ConvFrontEnd(input_dim, conv_channels, time_stride)
         self.rnn_layers = nn.ModuleList()
         width = self.conv.output_dim
         for index in range(num_rnn_layers):
@@ -90,6 +92,7 @@ class DeepSpeech2(AcousticModel):
             bidirectional=model.bidirectional,
             dropout=model.dropout,
             conv_channels=model.conv_channels,
+            time_stride=model.time_stride,
         )
 
     @property

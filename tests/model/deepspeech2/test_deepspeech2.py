@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ds2ray.config import LAST_LAYER, AdapterConfig, ModelConfig, RnnType
+from ds2ray.config import LAST_LAYER, AdapterConfig, ModelConfig, RnnType, model_from_plain, model_to_plain
 from ds2ray.errors import ConfigError
 from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.deepspeech2 import DeepSpeech2
@@ -101,3 +101,21 @@ for num_mels in (1, 16, 19, 20, 21, 22, 23, 40):
     environment = {**os.environ, "MALLOC_CHECK_": "3", "OMP_NUM_THREADS": "1"}
     finished = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
+
+
+class TestTimeStride:
+    def test_four_feature_frames_are_one_encoding_frame(self) -> None:
+        features, lengths = features_of([1, 4, 5, 40])
+        log_probs, encoded = small_model(time_stride=4)(features, lengths)
+        assert encoded.tolist() == [1, 1, 2, 10]
+        assert log_probs.shape[:2] == (4, 10)
+
+    def test_it_is_stored_where_it_is_not_that_of_older_bases(self) -> None:
+        quarter = ModelConfig(time_stride=4)
+        assert model_to_plain(quarter)["time_stride"] == 4
+        assert model_from_plain(model_to_plain(quarter)) == quarter
+        assert "time_stride" not in model_to_plain(ModelConfig())
+
+    def test_other_strides_are_refused(self) -> None:
+        with pytest.raises(ConfigError, match=r"model\.time_stride=3.*2 or 4"):
+            ModelConfig(time_stride=3)
