@@ -1,9 +1,12 @@
 """Word and character errors, counted so that the counts of many utterances and processes can be added."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ds2ray.config import ErrorMetric
+
+Unit = TypeVar("Unit", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,30 @@ def _count(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> Err
 
 
 def edits(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> tuple[int, int, int]:
-    """The fewest (substitutions, deletions, insertions) that turn the reference into the hypothesis.
+    """The fewest (substitutions, deletions, insertions) that turn the reference into the hypothesis."""
+    substitutions = deletions = insertions = 0
+    for row, column in _pairs(reference, hypothesis):
+        if column is None:
+            deletions += 1
+        elif row is None:
+            insertions += 1
+        else:
+            substitutions += reference[row] != hypothesis[column]
+    return substitutions, deletions, insertions
+
+
+def aligned(reference: Sequence[Unit], hypothesis: Sequence[Unit]) -> list[tuple[Unit | None, Unit | None]]:
+    """Pairs of units of the reference and of the hypothesis, as few of them unlike as possible; None stands for no
+    unit: what was left out has none in the hypothesis, and what was put in none in the reference."""
+    pairs = [
+        (None if row is None else reference[row], None if column is None else hypothesis[column])
+        for row, column in _pairs(reference, hypothesis)
+    ]
+    return pairs[::-1]
+
+
+def _pairs(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> Iterator[tuple[int | None, int | None]]:
+    """The places that belong together in the reference and in the hypothesis, the last first.
 
     Bit-parallel (Hyyrö, 2003): a column of the table of distances is two integers, of the places where it rises and
     where it falls; the edits are read backwards from the columns.
@@ -102,14 +128,14 @@ def edits(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> tupl
         rises = (right_falls | ~(diagonal | right_rises)) & everywhere
         falls = right_rises & diagonal & everywhere
         columns.append((rises, falls))
-    substitutions = deletions = insertions = 0
     row, column = len(reference), len(hypothesis)
-    while row and column:
-        if columns[column - 1][0] >> (row - 1) & 1:
-            row, deletions = row - 1, deletions + 1
-        elif column > 1 and columns[column - 2][1] >> (row - 1) & 1:
-            column, insertions = column - 1, insertions + 1
+    while row or column:
+        if row and (not column or columns[column - 1][0] >> (row - 1) & 1):
+            row -= 1
+            yield row, None
+        elif not row or (column > 1 and columns[column - 2][1] >> (row - 1) & 1):
+            column -= 1
+            yield None, column
         else:
             row, column = row - 1, column - 1
-            substitutions += reference[row] != hypothesis[column]
-    return substitutions, deletions + row, insertions + column
+            yield row, column

@@ -6,7 +6,16 @@ The module is imported when the job is done, so that `--help` and mistakes are a
 from dataclasses import dataclass
 from importlib import import_module
 
-from ds2ray.config import AdaptJob, DemoJob, LanguageModelJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
+from ds2ray.config import (
+    AdaptJob,
+    CalibrateJob,
+    DemoJob,
+    LanguageModelJob,
+    PrepareJob,
+    SweepJob,
+    TrainJob,
+    TranscribeJob,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +109,17 @@ JOBS = {
         ),
         positional="texts",
         example="[texts and manifests …]",
+    ),
+    "calibrate": JobSpec(
+        schema=CalibrateJob,
+        module="ds2ray.commands.calibrate",
+        summary="find how sure a base's words are",
+        description=(
+            "Recognise a manifest with transcripts by each decoder, fit how probable it is that a word was said, and "
+            "publish that beside the base. Training a base does so on its validation data."
+        ),
+        positional="manifest",
+        example="[manifest.csv]",
     ),
     "demo": JobSpec(
         schema=DemoJob,

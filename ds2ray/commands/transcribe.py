@@ -1,8 +1,5 @@
 """jobs/transcribe.py: recognise files or a manifest, and where there are transcripts, count errors."""
 
-import csv
-import io
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +10,8 @@ from ds2ray.commands.named_audio import NamedAudio, named_audio
 from ds2ray.commands.wanted import require_decoding, stored_base
 from ds2ray.config import AudioConfig, TranscribeJob
 from ds2ray.errors import ConfigError, InputError
-from ds2ray.naming import typed
+from ds2ray.naming import named, typed
+from ds2ray.outputs.files import require_format, require_one_each, write_hypotheses
 from ds2ray.store import Store, server_outside
 from ds2ray.tables.manifest import Manifest, Utterance, read_manifest
 from ds2ray.tables.notes import reading_notes
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from ds2ray.recognition.hypothesis import Hypothesis
     from ds2ray.recognition.transcriber import Transcriber
 
-OUTPUT_SUFFIXES = (".jsonl", ".csv", ".parquet")
 _MAX_NOTES = 10
 
 
@@ -37,10 +34,11 @@ def run(job: TranscribeJob) -> int:
 def _transcribe(job: TranscribeJob, store: Store) -> int:
     if bool(job.audio or job.from_file) == bool(job.manifest):
         raise ConfigError(f"give either audio files, as in `{typed('transcribe')} hello.wav`, or manifest=<table>")
-    if job.output and not job.output.endswith(OUTPUT_SUFFIXES):
-        raise ConfigError(f"output={job.output!r}: the name must end in {', '.join(OUTPUT_SUFFIXES)}")
+    if job.output:
+        require_format(job.output)
     display.doing("looking at the base and the audio")
     with named_audio(job.audio, job.from_file) as files:
+        require_one_each(job.output, len(files))
         return _recognise(job, store, files)
 
 
@@ -55,6 +53,7 @@ def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) ->
     utterances: Sequence[Utterance] = []
     if manifest and base:
         utterances = _usable(job, manifest, base.audio)  # its faults are told before torch is imported
+        require_one_each(job.output, len(utterances))
     display.doing("opening the base")
     from ds2ray.recognition.decoders import decoding_notes  # import torch
     from ds2ray.recognition.transcriber import Transcriber
@@ -71,6 +70,11 @@ def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) ->
         utterances = utterances or _usable(job, manifest, transcriber.base.audio)
         hypotheses = transcriber.transcribe_utterances(utterances, tell=_tell)
     _write(hypotheses, job.output)
+    if job.output and transcriber.calibration is None:
+        display.say(
+            "confidence of words is not calibrated for this base and decoder, and often too high: calibrate it with "
+            f"{named('calibrate')} <manifest with transcripts>"
+        )
     _print_notes(hypotheses)
     if any(utterance.transcript for utterance in utterances):
         _print_errors(transcriber, utterances, hypotheses)
@@ -110,22 +114,11 @@ def _write(hypotheses: "Sequence[Hypothesis]", output: str) -> None:
         for hypothesis in hypotheses:
             text = f"ERROR: {hypothesis.error}" if hypothesis.error else hypothesis.text
             display.say(f"{hypothesis.utterance_id}\t{text}")
+            for alternative in hypothesis.alternatives:
+                display.say(f"  {alternative.share:6.1%}  {alternative.text}")
         return
-    rows = [hypothesis.to_row() for hypothesis in hypotheses]
-    if output.endswith(".parquet"):
-        import pyarrow as pa
-
-        storage.write_table(output, pa.Table.from_pylist(rows))
-    elif output.endswith(".jsonl"):
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        storage.write_bytes(output, lines.encode())
-    else:
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({**row, "words": json.dumps(row["words"], ensure_ascii=False)} for row in rows)
-        storage.write_bytes(output, buffer.getvalue().encode())
-    display.say(f"wrote {len(rows)} hypotheses to {output}")
+    write_hypotheses(hypotheses, output)
+    display.say(f"wrote {len(hypotheses)} hypotheses to {output}")
 
 
 def _print_notes(hypotheses: "Sequence[Hypothesis]") -> None:

@@ -17,7 +17,17 @@ from ds2ray.config.audio import AudioConfig, Statistics, audio_from_plain, audio
 from ds2ray.config.cluster import ClusterConfig
 from ds2ray.config.data import BadRows, DataConfig, ProbeAudio, UnknownCharacters
 from ds2ray.config.fields import Choice, from_plain, require, setting, to_plain
-from ds2ray.config.jobs import AdaptJob, DemoJob, LanguageModelJob, PrepareJob, SweepJob, TrainJob, TranscribeJob, Vad
+from ds2ray.config.jobs import (
+    AdaptJob,
+    CalibrateJob,
+    DemoJob,
+    LanguageModelJob,
+    PrepareJob,
+    SweepJob,
+    TrainJob,
+    TranscribeJob,
+    Vad,
+)
 from ds2ray.config.model import Architecture, ConformerConfig, ModelConfig, RnnType, model_from_plain, model_to_plain
 from ds2ray.config.prepare import CorpusFormat, PackBy, PrepareConfig
 from ds2ray.config.storage import StorageConfig
@@ -43,6 +53,7 @@ __all__ = [
     "AudioConfig",
     "AugmentConfig",
     "BadRows",
+    "CalibrateJob",
     "Choice",
     "ClusterConfig",
     "ConformerConfig",

@@ -97,7 +97,9 @@ class TranscribeJob:
     manifest: str = setting("", "… or a manifest; transcripts in it are compared with what is recognised")
     user: str = setting("", "user whose adapter is used; empty: that of each row of the manifest, else the base alone")
     base: str = setting("", "as for adapt_users")
-    output: str = setting("", "URI that receives the hypotheses, .jsonl, .csv or .parquet; empty: the terminal")
+    output: str = setting(
+        "", "URI that receives the hypotheses, .jsonl, .csv, .parquet, .srt, .vtt or .ctm; `{id}` in it: one each"
+    )
     batch_s: float = setting(60.0, "seconds of padded audio per batch")
     vad: Vad = setting(Vad.auto, "voice activity: what of a file is recognised")
     max_segment_s: float = setting(30.0, "with vad=auto, longer speech is cut at its pauses")
@@ -126,6 +128,23 @@ class LanguageModelJob:
 
     def __post_init__(self) -> None:
         require_finite(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateJob:
+    """jobs/calibrate.py"""
+
+    manifest: str = setting("", "URI of a manifest with transcripts, of speech like that which will be recognised")
+    base: str = setting("", "base id in storage.root, or URI of a base folder; empty: the newest of storage.root")
+    batch_s: float = setting(60.0, "seconds of padded audio per batch")
+    vad: Vad = setting(Vad.auto, "voice activity: what of a file is recognised")
+    data: DataConfig = field(default_factory=DataConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    dry_run: bool = setting(False, "recognise and tell the errors; write nothing")
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+        require(self.batch_s > 0, "batch_s", self.batch_s, "above 0")
 
 
 @dataclass(frozen=True, kw_only=True)

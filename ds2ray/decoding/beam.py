@@ -1,12 +1,12 @@
 """The decoder of beam search: with nothing but the sound, with a lexicon, with a language model."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 from torchaudio.functional import forced_align
 
-from ds2ray.decoding.decoder import Decoded
+from ds2ray.decoding.decoder import Decoded, Reading
 from ds2ray.decoding.fusion import Fusion, NoFusion
 from ds2ray.decoding.greedy import collapse
 from ds2ray.decoding.search import Found, search
@@ -18,10 +18,19 @@ class Beam:
     """The decoder that follows the `width` best prefixes of each row, and hears by a fusion what is likely to be said.
 
     Shapes: B rows, T encoding frames of the longest, V size of the vocabulary.
+
+    Attributes:
+        num_best: readings of each row that are told; with 1 only the best one, as the row's tokens.
     """
 
     fusion: Fusion = field(default_factory=NoFusion)
     width: int = 32
+    num_best: int = 1
+
+    @property
+    def name(self) -> str:
+        """What it is calibrated by: `beam` by the sound alone, else the fusion's `lexicon`, `lm` or `lm_lexicon`."""
+        return str(getattr(self.fusion, "name", ""))
 
     def decode(self, log_probs: Tensor, lengths: Tensor) -> list[Decoded]:
         """The best reading of each row, and the frames of its tokens; log_probs [B, T, V], lengths [B].
@@ -29,8 +38,12 @@ class Beam:
         `score` is that of the path of the sound on which these frames lie, so that it compares with greedy's.
         """
         of_sound = log_probs.detach().float().cpu()
-        found = self._found(of_sound, lengths, 1)
-        return [aligned(row[: int(n)], of[0].token_ids) for row, n, of in zip(of_sound, lengths, found, strict=True)]
+        found = self._found(of_sound, lengths, self.num_best)
+        best = [aligned(row[: int(n)], of[0].token_ids) for row, n, of in zip(of_sound, lengths, found, strict=True)]
+        if self.num_best == 1:
+            return best
+        readings = [[Reading(each.token_ids, each.score) for each in of] for of in found]
+        return [replace(row, readings=of) for row, of in zip(best, readings, strict=True)]
 
     def n_best(self, log_probs: Tensor, lengths: Tensor, num_best: int) -> list[list[Found]]:
         """The best readings of each row, best first, `num_best` at most and one at least, without their frames."""

@@ -21,7 +21,16 @@ from pages import PAGES, ROOT, Block, anchors, blocks, commands, inline_code, in
 from s3_server import S3Server
 
 from ds2ray.commands.demo import SILENCE_S
-from ds2ray.config import AdaptJob, DemoJob, LanguageModelJob, PrepareJob, SweepJob, TrainJob, TranscribeJob
+from ds2ray.config import (
+    AdaptJob,
+    CalibrateJob,
+    DemoJob,
+    LanguageModelJob,
+    PrepareJob,
+    SweepJob,
+    TrainJob,
+    TranscribeJob,
+)
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.demo.gains import Comparison, DemoRow, gains_table, result_line
 from ds2ray.metrics import Score
@@ -34,6 +43,7 @@ SCHEMAS = {
     "prepare": PrepareJob,
     "transcribe": TranscribeJob,
     "language_model": LanguageModelJob,
+    "calibrate": CalibrateJob,
     "demo": DemoJob,
 }
 ADAPTING_IN_FULL = re.compile(r"^(?!.*(s3://|--dry-run)).*(adapt_users|sweep_adapters)", re.MULTILINE)

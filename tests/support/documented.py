@@ -36,6 +36,7 @@ SMALL: Mapping[str, tuple[str, ...]] = {
     "transcribe": (),
     "prepare": (),
     "language_model": (),
+    "calibrate": (),
 }
 """Settings that are appended to the commands of each job, so that they take seconds."""
 
