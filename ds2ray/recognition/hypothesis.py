@@ -167,7 +167,7 @@ def words_of(row: Decoded, vocabulary: Vocabulary, frame_s: float) -> Iterator[W
 def word_score(token_scores: Sequence[float]) -> float:
     """The score of a word by the mean log-probabilities of its tokens: their mean.
 
-    It tells words that were said from others better than the least sure token or the sum does: docs/confidence.md.
+    It tells words that were said from others better than the least sure token or the sum does: docs/hypotheses.md.
     """
     return sum(token_scores) / len(token_scores)
 

@@ -33,8 +33,11 @@ class TestTranscriber:
         one_by_one = Transcriber.open(store)
         for utterance, together in zip(utterances, batch, strict=True):
             (alone,) = one_by_one.transcribe_utterances([utterance])
-            assert together == replace(alone, score=together.score)
+            assert together == replace(alone, score=together.score, words=together.words)
             assert together.score == pytest.approx(alone.score, abs=1e-4)
+            for word, of_alone in zip(together.words, alone.words, strict=True):
+                assert word == replace(of_alone, confidence=word.confidence)
+                assert word.confidence == pytest.approx(of_alone.confidence, abs=1e-4)
         assert {h.user_id for h in batch if h.adapter} == {"fiona", "tony"}
 
     def test_more_users_in_a_batch_than_adapters_are_kept(self, store: str, small_corpus: DemoCorpus) -> None:
