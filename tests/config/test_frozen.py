@@ -23,6 +23,7 @@ ARGUMENTS = {
     "transcribe": ("batch_s=9",),
     "prepare": ("data.bad_rows=drop",),
     "language_model": ("lm.order=2",),
+    "calibrate": ("batch_s=9",),
 }
 """Overrides of a job's own settings and of sections; the others have one of the adapter's."""
 
