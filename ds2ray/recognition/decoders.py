@@ -39,7 +39,7 @@ def open_decoder(
         return Greedy()
     from ds2ray.decoding.beam import Beam  # greedy decoding needs none of it
 
-    return Beam(_fusion(config, vocabulary, store, base_id, folder_uri), config.beam_width, config.n_best)
+    return Beam(_fusion(config, vocabulary, store, base_id, folder_uri), config.beam_width, num_best=config.n_best)
 
 
 def _fusion(config: DecodeConfig, vocabulary: Vocabulary, store: Store, base_id: str, folder_uri: str) -> "Fusion":
