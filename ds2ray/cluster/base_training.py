@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import ray.train
@@ -28,7 +28,9 @@ from ds2ray.errors import Ds2RayError, StorageError
 from ds2ray.fleet.bandwidth import TELEPHONE_SHARE
 from ds2ray.model.files import save_model_file
 from ds2ray.model.stored import publish_base
-from ds2ray.store import Store
+from ds2ray.model.weights import Base
+from ds2ray.recognition.calibrating import calibrate_trained, described
+from ds2ray.store import Store, publish_calibrations
 from ds2ray.training.base.board import Board
 from ds2ray.training.base.loop import train_base
 from ds2ray.training.base.reports import EpochReport, Observer, Progress
@@ -233,4 +235,19 @@ def _train_and_publish(
             save_model_file(model_uri, base)
             heard = {TELEPHONE_SHARE: task.train.augment.telephone_share}
             base_uri = publish_base(store, base, run_id_of(task), metrics={**metrics, **heard})
+            _calibrate(base, store, device, task, tell)
         return FinishedBase(base.base_id, model_uri, base_uri)
+
+
+def _calibrate(
+    base: Base, store: Store, device: torch.device, task: BaseTask, tell: Callable[[str | Doing], None]
+) -> None:
+    """Publish how sure the base's words are, by its validation data; the base is of use without that, too."""
+    tell(Doing("calibrating the base"))
+    try:
+        found = calibrate_trained(base, store, device, task.valid_utterances)
+        if found:
+            publish_calibrations(store, base.base_id, {name: asdict(each) for name, each in found.items()})
+            tell(f"confidence of words is calibrated, with expected errors of {described(found)}")
+    except Ds2RayError as error:
+        tell(f"confidence of words is not calibrated: {error}")

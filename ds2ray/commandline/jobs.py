@@ -8,6 +8,7 @@ from importlib import import_module
 
 from ds2ray.config import (
     AdaptJob,
+    CalibrateJob,
     DemoJob,
     EvaluateJob,
     ExportJob,
@@ -145,6 +146,17 @@ JOBS = {
         ),
         positional="file",
         example="[words.txt]",
+    ),
+    "calibrate": JobSpec(
+        schema=CalibrateJob,
+        module="ds2ray.commands.calibrate",
+        summary="find how sure a base's words are",
+        description=(
+            "Recognise a manifest with transcripts by each decoder, fit how probable it is that a word was said, and "
+            "publish that beside the base. Training a base does so on its validation data."
+        ),
+        positional="manifest",
+        example="[manifest.csv]",
     ),
     "demo": JobSpec(
         schema=DemoJob,

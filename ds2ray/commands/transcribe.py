@@ -1,8 +1,5 @@
 """jobs/transcribe.py: recognise files or a manifest, and where there are transcripts, count errors."""
 
-import csv
-import io
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,7 +11,8 @@ from ds2ray.commands.transcribe_parts import hint, recognise_into
 from ds2ray.commands.wanted import require_decoding, stored_base
 from ds2ray.config import AudioConfig, ShownTextConfig, SpreadConfig, TranscribeJob
 from ds2ray.errors import ConfigError, InputError
-from ds2ray.naming import typed
+from ds2ray.naming import named, typed
+from ds2ray.outputs.files import require_format, require_one_each, write_hypotheses
 from ds2ray.store import Store, server_outside
 from ds2ray.tables.manifest import Manifest, Utterance, read_manifest
 from ds2ray.tables.notes import reading_notes
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from ds2ray.recognition.hypothesis import Hypothesis
     from ds2ray.recognition.transcriber import Transcriber
 
-OUTPUT_SUFFIXES = (".jsonl", ".csv", ".parquet")
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 """How the name of one argument ends that is a manifest, not audio."""
 
@@ -47,16 +44,15 @@ def _transcribe(job: TranscribeJob, store: Store) -> int:
     _check_output(job)
     display.doing("looking at the base and the audio")
     with named_audio(job.audio, job.from_file) as files:
+        require_one_each(job.output, len(files))
         return _recognise(job, store, files)
 
 
 def _check_output(job: TranscribeJob) -> None:
     """Raise ConfigError for an output that cannot be, and for settings of a folder where there is none."""
     folder = job.output.endswith("/")
-    if job.output and not folder and not job.output.endswith(OUTPUT_SUFFIXES):
-        raise ConfigError(
-            f"output={job.output!r}: the name must end in {', '.join(OUTPUT_SUFFIXES)}, or in / for a folder of parts"
-        )
+    if job.output and not folder:
+        require_format(job.output)
     if folder and not job.manifest:
         raise ConfigError(f"output={job.output!r}: a folder of parts is for a manifest; write one, or name a table")
     if not folder and replace(job.spread, from_s=SpreadConfig.from_s) != SpreadConfig():
@@ -80,6 +76,7 @@ def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) ->
         if any(utterance.transcript for utterance in manifest.utterances):
             require_words(base.vocabulary.config)
         utterances = _usable(job, manifest, base.audio)  # its faults are told before torch is imported
+        require_one_each(job.output, len(utterances))
     if base and utterances and job.output.endswith("/"):
         return _say_heard(recognise_into(job, store, utterances, base.vocabulary.config))
     display.doing("opening the base")
@@ -101,6 +98,11 @@ def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) ->
             display.say(said)
         hypotheses = transcriber.transcribe_utterances(utterances, tell=_tell)
     _write(_shown(hypotheses, job.text, transcriber.base.vocabulary), job.output)
+    if job.output and transcriber.calibration is None:
+        display.say(
+            "confidence of words is not calibrated for this base and decoder, and often too high: calibrate it with "
+            f"{named('calibrate')} <manifest with transcripts>"
+        )
     _print_notes(hypotheses)
     if any(utterance.transcript for utterance in utterances):
         _print_errors(transcriber, utterances, hypotheses)
@@ -154,22 +156,11 @@ def _write(hypotheses: "Sequence[Hypothesis]", output: str) -> None:
         for hypothesis in hypotheses:
             text = f"ERROR: {hypothesis.error}" if hypothesis.error else hypothesis.text
             display.say(f"{hypothesis.utterance_id}\t{text}")
+            for alternative in hypothesis.alternatives:
+                display.say(f"  {alternative.share:6.1%}  {alternative.text}")
         return
-    rows = [hypothesis.to_row() for hypothesis in hypotheses]
-    if output.endswith(".parquet"):
-        import pyarrow as pa
-
-        storage.write_table(output, pa.Table.from_pylist(rows))
-    elif output.endswith(".jsonl"):
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        storage.write_bytes(output, lines.encode())
-    else:
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({**row, "words": json.dumps(row["words"], ensure_ascii=False)} for row in rows)
-        storage.write_bytes(output, buffer.getvalue().encode())
-    display.say(f"wrote {len(rows)} hypotheses to {output}")
+    write_hypotheses(hypotheses, output)
+    display.say(f"wrote {len(hypotheses)} hypotheses to {output}")
 
 
 def _print_notes(hypotheses: "Sequence[Hypothesis]") -> None:

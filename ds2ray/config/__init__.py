@@ -19,6 +19,7 @@ from ds2ray.config.data import BadRows, DataConfig, ProbeAudio, UnknownCharacter
 from ds2ray.config.fields import Choice, from_plain, require, setting, to_plain
 from ds2ray.config.jobs import (
     AdaptJob,
+    CalibrateJob,
     DemoJob,
     EvaluateJob,
     ExportJob,
@@ -56,6 +57,7 @@ __all__ = [
     "AudioConfig",
     "AugmentConfig",
     "BadRows",
+    "CalibrateJob",
     "Choice",
     "ClusterConfig",
     "ConformerConfig",

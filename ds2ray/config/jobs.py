@@ -99,8 +99,8 @@ class TranscribeJob:
     base: str = setting("", "as for adapt_users")
     output: str = setting(
         "",
-        "URI that receives the hypotheses, .jsonl, .csv or .parquet, or a folder, `heard/`, for a manifest of any "
-        "size, in parts; empty: the terminal",
+        "URI that receives the hypotheses, .jsonl, .csv, .parquet, .srt, .vtt or .ctm, with `{id}` in it one each; or "
+        "a folder, `heard/`, for a manifest of any size, in parts; empty: the terminal",
     )
     batch_s: float = setting(60.0, "seconds of padded audio per batch")
     vad: Vad = setting(Vad.auto, "voice activity: what of a file is recognised")
@@ -198,6 +198,23 @@ class WordsJob:
 
     def __post_init__(self) -> None:
         require_finite(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateJob:
+    """jobs/calibrate.py"""
+
+    manifest: str = setting("", "URI of a manifest with transcripts, of speech like that which will be recognised")
+    base: str = setting("", "base id in storage.root, or URI of a base folder; empty: the newest of storage.root")
+    batch_s: float = setting(60.0, "seconds of padded audio per batch")
+    vad: Vad = setting(Vad.auto, "voice activity: what of a file is recognised")
+    data: DataConfig = field(default_factory=DataConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
+    dry_run: bool = setting(False, "recognise and tell the errors; write nothing")
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+        require(self.batch_s > 0, "batch_s", self.batch_s, "above 0")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,6 +84,7 @@ class DecodeConfig:
         "", "URI of a text whose words are the only ones that are heard; `model`: the language model's; empty: any word"
     )
     beam_width: int = setting(32, "texts that are followed at once")
+    n_best: int = setting(1, "texts that are told of each utterance, the best ones, with their scores")
     lm_weight: float = setting(0.8, "of the language model's log-probabilities beside those of the sound")
     word_score: float = setting(1.0, "added for every word: more makes more and shorter words")
     unknown_score: float = setting(-8.0, "added for a word that neither the language model nor the lexicon knows")
@@ -98,11 +99,12 @@ class DecodeConfig:
         elif not self.language_model:
             allowed = "there is no language model; give decode.language_model, as decode=lm does"
             require(self.lexicon != OF_THE_MODEL, "decode.lexicon", self.lexicon, allowed)
-            without = ("decoder", "lexicon", "beam_width", "words_weight", "word_score")
+            without = ("decoder", "lexicon", "beam_width", "n_best", "words_weight", "word_score")
             own = without if self.lexicon else without[:-1]
             refuse_foreign(self, "decode", own, "decoding without decode.language_model")
         allowed_width = f"1 to {MAX_WIDTH}"
         require(1 <= self.beam_width <= MAX_WIDTH, "decode.beam_width", self.beam_width, allowed_width)
+        require(1 <= self.n_best <= self.beam_width, "decode.n_best", self.n_best, "1 to decode.beam_width")
         for name in ("lm_weight", "word_score", "unknown_score", "words_weight"):
             require(
                 math.isfinite(getattr(self, name)), f"decode.{name}", getattr(self, name), "a finite number is wanted"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchaudio.functional import forced_align
 
-from ds2ray.decoding.decoder import Decoded
+from ds2ray.decoding.decoder import Decoded, Reading
 from ds2ray.decoding.fusion import Fusion, NoFusion
 from ds2ray.decoding.greedy import collapse
 from ds2ray.decoding.own_words import OwnWords, OwnWordsFusion, WordTree
@@ -23,10 +23,14 @@ class Beam:
         words_weight: bonus of each token of a speaker's own words, in natural logarithms; 0: they are not heard.
 
     Shapes: B rows, T encoding frames of the longest, V size of the vocabulary.
+
+    Attributes:
+        num_best: readings of each row that are told; with 1 only the best one, as the row's tokens.
     """
 
     fusion: Fusion = field(default_factory=NoFusion)
     width: int = 32
+    num_best: int = 1
     words_weight: float = 0.0
 
     def hearing(self, trees: Sequence[WordTree | None], vocabulary: Vocabulary) -> "Beam":
@@ -35,14 +39,23 @@ class Beam:
             return self
         return replace(self, fusion=OwnWordsFusion(self.fusion, OwnWords(trees, vocabulary), self.words_weight))
 
+    @property
+    def name(self) -> str:
+        """What it is calibrated by: `beam` by the sound alone, else the fusion's `lexicon`, `lm` or `lm_lexicon`."""
+        return str(getattr(self.fusion, "name", ""))
+
     def decode(self, log_probs: Tensor, lengths: Tensor) -> list[Decoded]:
         """The best reading of each row, and the frames of its tokens; log_probs [B, T, V], lengths [B].
 
         `score` is that of the path of the sound on which these frames lie, so that it compares with greedy's.
         """
         of_sound = log_probs.detach().float().cpu()
-        found = self._found(of_sound, lengths, 1)
-        return [aligned(row[: int(n)], of[0].token_ids) for row, n, of in zip(of_sound, lengths, found, strict=True)]
+        found = self._found(of_sound, lengths, self.num_best)
+        best = [aligned(row[: int(n)], of[0].token_ids) for row, n, of in zip(of_sound, lengths, found, strict=True)]
+        if self.num_best == 1:
+            return best
+        readings = [[Reading(each.token_ids, each.score) for each in of] for of in found]
+        return [replace(row, readings=of) for row, of in zip(best, readings, strict=True)]
 
     def n_best(self, log_probs: Tensor, lengths: Tensor, num_best: int) -> list[list[Found]]:
         """The best readings of each row, best first, `num_best` at most and one at least, without their frames."""

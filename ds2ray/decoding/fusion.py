@@ -48,6 +48,8 @@ class Fusion(Protocol):
 class NoFusion:
     """Nothing is known of the language: the sound decides alone."""
 
+    name = "beam"
+
     def start(self, num_rows: int) -> np.ndarray:
         """Empty states [B, 0]."""
         return np.zeros((num_rows, 0), np.int64)
@@ -69,6 +71,8 @@ class NoFusion:
 
 class TokenFusion:
     """An n-gram model of tokens: no word is needed, as in scripts without spaces, and none is unknown."""
+
+    name = "lm"
 
     def __init__(self, model: LanguageModel, vocabulary: Vocabulary, weight: float, word_score: float) -> None:
         self.model, self.weight = model, weight
@@ -139,6 +143,7 @@ class WordFusion:
             raise InputError(
                 f"the base can write none of the {len(words)} words {shown} …; take a text of its language"
             )
+        self.name = "_".join(["lm"] * bool(model) + ["lexicon"] * (unknown_score == -np.inf)) or "beam"
         self.model, self.weight = model, weight
         self.lexicon = Lexicon.of([ids for _, ids in spelt], len(vocabulary))
         # by index of a word in the lexicon, and at the end, which OWN and OUTSIDE mean, of an own and an unknown one

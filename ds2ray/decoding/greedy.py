@@ -16,6 +16,11 @@ class Greedy:
     Best path decoding in section 3.2 of Graves et al., 2006.
     """
 
+    @property
+    def name(self) -> str:
+        """What it is calibrated by."""
+        return "greedy"
+
     def decode(self, log_probs: Tensor, lengths: Tensor) -> list[Decoded]:
         """The best path of each row; log_probs [B, T, V], lengths [B]."""
         best_scores, best_ids = log_probs.max(dim=2)
@@ -35,4 +40,11 @@ def collapse(ids: np.ndarray, scores: np.ndarray) -> Decoded:
     starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
     ends = np.concatenate([starts[1:], [len(ids)]]) - 1
     spoken = ids[starts] != BLANK_ID
-    return Decoded(ids[starts][spoken].tolist(), starts[spoken].tolist(), ends[spoken].tolist(), float(scores.mean()))
+    of_runs = np.add.reduceat(scores, starts, dtype=np.float64) / (ends - starts + 1)
+    return Decoded(
+        token_ids=ids[starts][spoken].tolist(),
+        first_frames=starts[spoken].tolist(),
+        last_frames=ends[spoken].tolist(),
+        score=float(scores.mean()),
+        token_scores=of_runs[spoken].tolist(),
+    )

@@ -39,7 +39,8 @@ def open_decoder(
         return Greedy()
     from ds2ray.decoding.beam import Beam  # greedy decoding needs none of it
 
-    return Beam(_fusion(config, vocabulary, store, base_id, folder_uri), config.beam_width, config.words_weight)
+    fusion = _fusion(config, vocabulary, store, base_id, folder_uri)
+    return Beam(fusion, config.beam_width, num_best=config.n_best, words_weight=config.words_weight)
 
 
 def _fusion(config: DecodeConfig, vocabulary: Vocabulary, store: Store, base_id: str, folder_uri: str) -> "Fusion":

@@ -1,7 +1,8 @@
 """Hypotheses: the recognised text of utterances, words with their times, and the adapter that was used."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ds2ray.decoding.decoder import Decoded
@@ -11,11 +12,31 @@ from ds2ray.text import Vocabulary
 
 @dataclass(frozen=True)
 class Word:
-    """A recognised word and the time of its speech, in seconds from the start of the audio."""
+    """A recognised word and the time of its speech, in seconds from the start of the audio.
+
+    Attributes:
+        confidence: the probability that the word was said, 0 to 1, where the decoder is calibrated; else what the base
+            makes of it, which is often too high. None from a decoder that tells no scores of tokens.
+    """
 
     text: str
     start_s: float
     end_s: float
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One of the best texts of an utterance.
+
+    Attributes:
+        score: log-probability of the sound, plus what the decoder adds that knows of the language.
+        share: of the probability of all alternatives that are told.
+    """
+
+    text: str
+    score: float
+    share: float
 
 
 @dataclass(frozen=True)
@@ -27,6 +48,7 @@ class Hypothesis:
         adapter: version of the adapter that was used; empty: the base alone.
         note: the reason why the base alone was used, and how channels were mixed where that was not ordinary.
         error: the reason why the audio could not be recognised; the text is then empty.
+        alternatives: the best texts, best first, the hypothesis's own among them; empty where only one is asked for.
     """
 
     utterance_id: str
@@ -37,11 +59,16 @@ class Hypothesis:
     adapter: str = ""
     note: str = ""
     error: str = ""
+    alternatives: tuple[Alternative, ...] = ()
 
     def to_row(self) -> dict[str, Any]:
-        """The hypothesis as a row of a table."""
-        words = [{"text": word.text, "start_s": word.start_s, "end_s": word.end_s} for word in self.words]
-        return {**{name: getattr(self, name) for name in self.__dataclass_fields__ if name != "words"}, "words": words}
+        """The hypothesis as a row of a table: a column per field, lists of words and alternatives last."""
+        lists = {name: [_rounded(asdict(each)) for each in getattr(self, name)] for name in ("words", "alternatives")}
+        return {**{name: getattr(self, name) for name in self.__dataclass_fields__ if name not in lists}, **lists}
+
+
+def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
 
 
 @dataclass(frozen=True)
@@ -54,35 +81,75 @@ class Heard:
     duration_s: float
     adapter: str = ""
     note: str = ""
+    readings: tuple[tuple[str, float], ...] = ()
 
     @classmethod
-    def of(cls, row: Decoded, vocabulary: Vocabulary, frame_s: float, start_s: float, duration_s: float) -> "Heard":
-        """A decoded row as text and words.
+    def of(
+        cls,
+        row: Decoded,
+        vocabulary: Vocabulary,
+        frame_s: float,
+        start_s: float,
+        duration_s: float,
+        confidence: Callable[[float], float] = math.exp,
+    ) -> "Heard":
+        """A decoded row as text and words, none of which ends after the segment.
 
         Args:
             frame_s: seconds from one encoding frame to the next.
             start_s: when the segment begins.
+            confidence: the probability that a word of this score was said; see `word_score`.
         """
+        end_s = math.floor(1000 * (start_s + duration_s)) / 1000
         words = tuple(
-            Word(word.text, round(start_s + word.start_s, 3), round(start_s + word.end_s, 3))
-            for word in words_of(row, vocabulary, frame_s)
+            Word(
+                text=word.text,
+                start_s=round(min(start_s + word.start_s, end_s), 3),
+                end_s=round(min(start_s + word.end_s, end_s), 3),
+                confidence=None if score is None else confidence(score),
+            )
+            for word, score in zip(words_of(row, vocabulary, frame_s), _word_scores(row, vocabulary), strict=True)
         )
-        return cls(vocabulary.decode(row.token_ids), words, row.score, duration_s)
+        readings = tuple((vocabulary.decode(reading.token_ids), reading.score) for reading in row.readings)
+        return cls(vocabulary.decode(row.token_ids), words, row.score, duration_s, readings=readings)
 
 
 def joined(utterance: Utterance, heard: Sequence[Heard]) -> Hypothesis:
     """The hypothesis of an utterance, out of those of its segments, one or more."""
     seconds = sum(part.duration_s for part in heard)
-    texts = [part.text for part in heard]
     return Hypothesis(
         utterance_id=utterance.utterance_id,
         user_id=utterance.user_id,
-        text=texts[0] if len(texts) == 1 else " ".join(text.strip() for text in texts if text.strip()),
+        text=_joined_texts([part.text for part in heard]),
         score=sum(part.score * (part.duration_s / seconds) for part in heard),
         words=tuple(word for part in heard for word in part.words),
         adapter=heard[0].adapter,
         note=heard[0].note,
+        alternatives=alternatives_of([part.readings for part in heard]),
     )
+
+
+def _joined_texts(texts: Sequence[str]) -> str:
+    return texts[0] if len(texts) == 1 else " ".join(text.strip() for text in texts if text.strip())
+
+
+def alternatives_of(segments: Sequence[Sequence[tuple[str, float]]]) -> tuple[Alternative, ...]:
+    """The best texts of an utterance, best first, out of the readings of its segments, each a text and its score.
+
+    A text of the whole is one reading of each segment, and its score the sum of theirs. There are as many texts as the
+    segment with the most readings has, and no two alike.
+    """
+    count = max(map(len, segments), default=0)
+    best: list[tuple[tuple[str, ...], float]] = [((), 0.0)]
+    for readings in segments:
+        longer = [((*texts, text), total + score) for texts, total in best for text, score in readings]
+        best = sorted(longer, key=lambda each: -each[1])[:count]
+    scores: dict[str, float] = {}
+    for texts, score in best if count else ():
+        scores.setdefault(_joined_texts(texts), score)
+    most = max(scores.values(), default=0.0)
+    total = sum(math.exp(score - most) for score in scores.values())
+    return tuple(Alternative(text, score, math.exp(score - most) / total) for text, score in scores.items())
 
 
 def words_of(row: Decoded, vocabulary: Vocabulary, frame_s: float) -> Iterator[Word]:
@@ -91,13 +158,31 @@ def words_of(row: Decoded, vocabulary: Vocabulary, frame_s: float) -> Iterator[W
     Args:
         frame_s: seconds from one encoding frame to the next.
     """
-    tokens = [vocabulary.tokens[token_id] for token_id in row.token_ids]
+    for start, end in _word_places(row, vocabulary):
+        text = vocabulary.decode(row.token_ids[start:end])
+        end_frame = row.last_frames[end - 1] + 1
+        yield Word(text, round(row.first_frames[start] * frame_s, 3), round(end_frame * frame_s, 3))
+
+
+def word_score(token_scores: Sequence[float]) -> float:
+    """The score of a word by the mean log-probabilities of its tokens: their mean.
+
+    It tells words that were said from others better than the least sure token or the sum does: docs/hypotheses.md.
+    """
+    return sum(token_scores) / len(token_scores)
+
+
+def _word_scores(row: Decoded, vocabulary: Vocabulary) -> Iterator[float | None]:
+    for start, end in _word_places(row, vocabulary):
+        yield word_score(row.token_scores[start:end]) if row.token_scores else None
+
+
+def _word_places(row: Decoded, vocabulary: Vocabulary) -> Iterator[tuple[int, int]]:
+    """The first token of each word, and the one after its last."""
     start = 0
-    for end in range(len(tokens) + 1):
-        if end < len(tokens) and tokens[end] != " ":
+    for end in range(len(row.token_ids) + 1):
+        if end < len(row.token_ids) and vocabulary.tokens[row.token_ids[end]] != " ":
             continue
         if end > start:
-            text = vocabulary.decode(row.token_ids[start:end])
-            end_frame = row.last_frames[end - 1] + 1
-            yield Word(text, round(row.first_frames[start] * frame_s, 3), round(end_frame * frame_s, 3))
+            yield start, end
         start = end + 1

@@ -3,9 +3,10 @@
 Shapes: B utterances, T encoding frames of the longest, D width of the encodings, V size of the vocabulary.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ import torch
 from ds2ray.batching.batches import ahead, batches_by_seconds, prefetched
 from ds2ray.config import DecodeConfig, TranscribeJob, Vad, require
 from ds2ray.config.jobs import require_segment_s
-from ds2ray.decoding.decoder import Decoded, Decoder
+from ds2ray.decoding.calibration import Calibration
+from ds2ray.decoding.decoder import Decoded, Decoder, name_of
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.decoding.own_words import WordTree
 from ds2ray.errors import InputError
@@ -29,7 +31,8 @@ from ds2ray.recognition.own_words import WordsOfUsers, hears_words
 from ds2ray.recognition.speakers import MAX_OPEN, Speaker, Speakers
 from ds2ray.sound.audio import probe
 from ds2ray.sound.segments import SegmentRules
-from ds2ray.store import Store
+from ds2ray.store import Store, read_calibrations
+from ds2ray.store.records import known_fields
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import normalise
 
@@ -53,6 +56,8 @@ class Transcriber:
         max_segment_s: no segment is longer.
         decoder: finds the tokens in what the base makes of the audio.
         fresh_s: seconds after which it is looked whether a user has a newer adapter.
+        calibrations: by the names of decoders, how sure their words are; without one, confidence is what the base makes
+            of it.
     """
 
     store: Store
@@ -64,6 +69,7 @@ class Transcriber:
     max_segment_s: float = TranscribeJob.max_segment_s
     decoder: Decoder = Greedy()
     fresh_s: float = TranscribeJob.fresh_s
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require(self.max_open >= 1, "max_open", self.max_open, "at least 1")
@@ -104,15 +110,22 @@ class Transcriber:
         Raises:
             InputError: there is no such base, or it has not the language model that is wanted.
             ConfigError: segments cannot be as long as that, or there is no such choice of `vad`.
-            ArtifactCorruptError: the base or its language model is damaged.
+            ArtifactCorruptError: the base, its language model or its calibration is damaged.
         """
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         opened = Store(store) if isinstance(store, str) else store
         found = open_base(opened, base, chosen)
+        folder_uri = base.rstrip("/") if "/" in base and not base.endswith(MODEL_FILE_SUFFIX) else ""
         if isinstance(decoder, DecodeConfig):
-            folder_uri = base.rstrip("/") if "/" in base and not base.endswith(MODEL_FILE_SUFFIX) else ""
             decoder = open_decoder(decoder, found.vocabulary, opened, found.base_id, folder_uri)
-        return cls(opened, found, chosen, batch_s, max_open, vad, max_segment_s, decoder, fresh_s)
+        maps = read_calibrations(opened, found.base_id, folder_uri)
+        calibrations = {name: Calibration(**known_fields(Calibration, numbers)) for name, numbers in maps.items()}
+        return cls(opened, found, chosen, batch_s, max_open, vad, max_segment_s, decoder, fresh_s, calibrations)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The calibration of the decoder; None where it has none, and confidence is what the base makes of it."""
+        return self.calibrations.get(name_of(self.decoder))
 
     def transcribe(self, paths: Sequence[str], user: str = "", tell: TellDone = untold_done) -> list[Hypothesis]:
         """Recognise audio files of any length, in their order, with the user's adapter where there is one.
@@ -158,6 +171,7 @@ class Transcriber:
         """The hypothesis of each part; parts of like length share a batch, whichever utterances they are of."""
         results: dict[int, Heard] = {}
         rate_hz, frame_s = self.base.audio.sample_rate_hz, self.base.model.shape.frame_s
+        confidence = self.calibration or math.exp
         durations_s = [len(part.segment.waveform) / rate_hz for part in parts]
 
         def with_speakers(batch: list[int]) -> tuple[list[int], dict[str, Speaker]]:
@@ -172,7 +186,7 @@ class Transcriber:
             )
             for number, row, user in zip(batch, decoded, speakers, strict=True):
                 start_s, speaker = parts[number].segment.start_s, speaker_of[user]
-                heard = Heard.of(row, self.base.vocabulary, frame_s, start_s, durations_s[number])
+                heard = Heard.of(row, self.base.vocabulary, frame_s, start_s, durations_s[number], confidence)
                 note = "; ".join(filter(None, (speaker.note, words_of[user].note if words_of else "")))
                 results[number] = replace(heard, adapter=speaker.version, note=note)
         return [results[number] for number in range(len(parts))]

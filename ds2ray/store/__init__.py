@@ -13,6 +13,7 @@ from ds2ray.store.bases import (
     read_base_record,
     read_complete_record,
 )
+from ds2ray.store.calibrations import publish_calibrations, read_calibrations
 from ds2ray.store.keys import shown_user, user_key, user_keys
 from ds2ray.store.language_models import (
     LanguageModelRecord,
@@ -50,11 +51,13 @@ __all__ = [
     "located_base",
     "publish_adapter",
     "publish_base",
+    "publish_calibrations",
     "publish_language_model",
     "publish_words",
     "read_adapter",
     "read_base",
     "read_base_record",
+    "read_calibrations",
     "read_complete_record",
     "read_language_model",
     "read_language_model_record",

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from ds2ray.errors import ArtifactCorruptError, InputError
 from ds2ray.naming import named
+from ds2ray.store.calibrations import adopt_calibrations
 from ds2ray.store.language_models import adopt_language_model
 from ds2ray.store.layout import base_id_of, base_record_uri, base_uri, base_weights_uri, bases_uri, newest_base_uri
 from ds2ray.store.records import BaseRecord, read_record
@@ -41,11 +42,12 @@ def read_complete_record(store: Store, base: str = "") -> BaseRecord:
 
 def adopt_base(store: Store, folder_uri: str) -> None:
     """Publish the base of another folder on the store's server in this store, where it is not there yet, and with it
-    its language model, if it has one."""
+    its language model and its calibrations, if it has any."""
     if read_base_record(store, folder_uri).base_id not in list_bases(store):
         record, weights = read_base(store, folder_uri)
         publish_base(store, weights, record)
         adopt_language_model(store, record.base_id, folder_uri.rstrip("/"))
+        adopt_calibrations(store, record.base_id, folder_uri.rstrip("/"))
 
 
 def read_base(store: Store, base: str = "") -> tuple[BaseRecord, bytes]:

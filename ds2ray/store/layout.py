@@ -1,6 +1,7 @@
 """The layout of a store: every path below its root, each spelt once.
 
 <root>/bases/<base id>/model.safetensors, base.json        base.json last, then bases/current.json
+<root>/bases/<base id>/calibration.json                    how sure its words are, by decoder
 <root>/bases/<base id>/lm/<version>.arpa.gz, lm.json       its language model, lm.json last
 <root>/users/<user key>/<version>.safetensors              immutable, named by its content
 <root>/users/<user key>/current.json                       the pointer, last
@@ -37,6 +38,11 @@ def base_record_uri(folder_uri: str) -> str:
 def base_weights_uri(folder_uri: str) -> str:
     """The weights in a base's folder."""
     return storage.join(folder_uri, "model.safetensors")
+
+
+def calibrations_uri(folder_uri: str) -> str:
+    """The record of the calibrations of a base, in its folder."""
+    return storage.join(folder_uri, "calibration.json")
 
 
 def language_model_record_uri(folder_uri: str) -> str:

@@ -27,6 +27,8 @@ def test_one_line_with_errors_speed_and_perplexity(
     line = json.loads(capsys.readouterr().out)
     assert line["wer"]["toy"] == {name: dict.fromkeys(decode.SIDES, 25.0 * missed) for name in decode.DECODERS}
     assert line["unknown"]["toy"] == pytest.approx(missed / 6, abs=1e-3)
+    assert line["calibrated"]["toy"] == []
+    assert all(0 <= error <= 100 for sides in line["confidence_error"]["toy"].values() for error in sides.values())
     assert line["perplexity"]["toy"] > 1
     assert all(speed > 0 for of_sides in line["speed"]["toy"].values() for speed in of_sides.values())
     assert line["falls_short"] == (["toy: the language model's gain"] if missed else [])

@@ -1,12 +1,20 @@
 """Beam search as a decoder: tokens, their frames and a score that compares with greedy's."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ds2ray.config import TextConfig
 from ds2ray.decoding.beam import Beam
+from ds2ray.decoding.decoder import name_of
+from ds2ray.decoding.fusion import WordFusion
 from ds2ray.decoding.greedy import Greedy
+from ds2ray.decoding.language_model import LanguageModel
+from ds2ray.decoding.ngrams import estimate
+from ds2ray.text import Vocabulary
 
 
 def sure_log_probs(paths: list[list[int]], num_frames: int) -> torch.Tensor:
@@ -32,6 +40,8 @@ def test_what_the_sound_leaves_no_doubt_about_is_what_greedy_hears(paths: list[l
             greedy.last_frames,
         )
         assert row.score == pytest.approx(greedy.score, abs=1e-6)
+        assert row.token_scores == pytest.approx(greedy.token_scores, abs=1e-6)
+        assert row.readings == []
 
 
 def test_paths_that_spell_the_same_count_together() -> None:
@@ -64,3 +74,28 @@ def test_a_row_of_no_numbers_leaves_the_others_as_they_are() -> None:
     log_probs[0] = torch.nan
     rows = Beam().decode(log_probs, torch.tensor([3, 3, 1]))
     assert [row.token_ids for row in rows[1:]] == [[1, 2], [2]]
+
+
+def test_the_best_readings_are_told_with_their_scores() -> None:
+    """Of figure 2 of Graves et al.: the token has 0.64, nothing 0.36."""
+    log_probs = torch.tensor([[[0.6, 0.4], [0.6, 0.4]]]).log()
+    (row,) = Beam(num_best=3).decode(log_probs, torch.tensor([2]))
+    assert [(reading.token_ids, math.exp(reading.score)) for reading in row.readings] == [
+        ([1], pytest.approx(0.64)),
+        ([], pytest.approx(0.36)),
+    ]
+    assert row.token_ids == [1]
+
+
+@pytest.mark.parametrize(
+    ("has_model", "unknown_score", "name"),
+    [(False, 0.0, "beam"), (False, -math.inf, "lexicon"), (True, 0.0, "lm"), (True, -math.inf, "lm_lexicon")],
+)
+def test_decoders_that_are_sure_of_other_things_have_other_names(
+    has_model: bool, unknown_score: float, name: str
+) -> None:
+    model = LanguageModel(estimate([["a"], ["b", "a"]], 2, [])) if has_model else None
+    vocabulary = Vocabulary.from_transcripts(["a b"], TextConfig())
+    fusion = WordFusion(["a", "b"], vocabulary, model=model, unknown_score=unknown_score)
+    assert name_of(Beam(fusion)) == name
+    assert (name_of(Beam()), name_of(Greedy())) == ("beam", "greedy")

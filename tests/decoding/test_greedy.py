@@ -1,5 +1,8 @@
 """Greedy decoding collapses repeats, drops blanks and leaves padding out."""
 
+import math
+
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +26,13 @@ def test_repeats_are_merged_and_blanks_separate_them() -> None:
     assert decoded.first_frames == [1, 4, 5]
     assert decoded.last_frames == [2, 4, 6]
     assert -0.01 < decoded.score < 0
+
+
+def test_the_score_of_a_token_is_the_mean_of_its_frames() -> None:
+    probabilities = torch.tensor([[[0.1, 0.9], [0.4, 0.6], [0.8, 0.2], [0.3, 0.7]]])
+    (row,) = Greedy().decode(probabilities.log(), torch.tensor([4]))
+    assert row.token_ids == [1, 1]
+    assert row.token_scores == pytest.approx([(math.log(0.9) + math.log(0.6)) / 2, math.log(0.7)])
 
 
 def test_padding_is_not_decoded() -> None:

@@ -23,6 +23,7 @@ from s3_server import S3Server
 from ds2ray.commands.demo import SILENCE_S
 from ds2ray.config import (
     AdaptJob,
+    CalibrateJob,
     DemoJob,
     EvaluateJob,
     LanguageModelJob,
@@ -46,6 +47,7 @@ SCHEMAS = {
     "evaluate": EvaluateJob,
     "language_model": LanguageModelJob,
     "words": WordsJob,
+    "calibrate": CalibrateJob,
     "demo": DemoJob,
 }
 ADAPTING_IN_FULL = re.compile(r"^(?!.*(s3://|--dry-run)).*(adapt_users|sweep_adapters)", re.MULTILINE)

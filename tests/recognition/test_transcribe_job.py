@@ -69,6 +69,7 @@ class TestJob:
         lines = done.out.splitlines()
         assert lines[0].startswith(f"left out: {manifest}:8: id=gone user=fiona ")
         assert f"wrote 6 hypotheses to {output}" in lines
+        assert sum(line.startswith("confidence of words is not calibrated") for line in lines) == 1
         assert "2 with the speaker's adapter, 4 by the base alone, 0 not readable" in lines
         assert "  base alone for 2: user winston has no adapter" in lines
         alone = transcriber.transcribe_utterances(utterances, use_adapters=False)

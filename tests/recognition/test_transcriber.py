@@ -9,6 +9,7 @@ from parrot import Parrot
 from recognising import other_base, publish_random_adapter, texts
 
 from ds2ray import Transcriber
+from ds2ray.config import DecodeConfig, DecoderKind
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.tables.manifest import read_manifest
 
@@ -33,8 +34,11 @@ class TestTranscriber:
         one_by_one = Transcriber.open(store)
         for utterance, together in zip(utterances, batch, strict=True):
             (alone,) = one_by_one.transcribe_utterances([utterance])
-            assert together == replace(alone, score=together.score)
+            assert together == replace(alone, score=together.score, words=together.words)
             assert together.score == pytest.approx(alone.score, abs=1e-4)
+            for word, of_alone in zip(together.words, alone.words, strict=True):
+                assert word == replace(of_alone, confidence=word.confidence)
+                assert word.confidence == pytest.approx(of_alone.confidence, abs=1e-4)
         assert {h.user_id for h in batch if h.adapter} == {"fiona", "tony"}
 
     def test_more_users_in_a_batch_than_adapters_are_kept(self, store: str, small_corpus: DemoCorpus) -> None:
@@ -96,6 +100,16 @@ class TestTranscriber:
         assert [(h.text, [word.text for word in h.words], h.score) for h in heard] == [
             ("hello", ["hello"], -1.5) for _ in audio
         ]
+
+    def test_the_best_texts_are_told_with_their_shares(self, store: str, audio: list[str]) -> None:
+        settings = DecodeConfig(decoder=DecoderKind.beam, beam_width=4, n_best=3)
+        (heard,) = Transcriber.open(store, decoder=settings).transcribe(audio[:1])
+        assert [each.text for each in heard.alternatives][:1] == [heard.text]
+        scores = [each.score for each in heard.alternatives]
+        assert scores == sorted(scores, reverse=True)
+        assert 1 < len(scores) <= 3
+        assert sum(each.share for each in heard.alternatives) == pytest.approx(1.0)
+        assert all(word.confidence is not None and 0 <= word.confidence <= 1 for word in heard.words)
 
     def test_nothing_to_recognise(self, store: str) -> None:
         assert Transcriber.open(store).transcribe([]) == []

@@ -39,6 +39,7 @@ SMALL: Mapping[str, tuple[str, ...]] = {
     "prepare": (),
     "language_model": (),
     "words": (),
+    "calibrate": (),
 }
 """Settings that are appended to the commands of each job, so that they take seconds."""
 

@@ -1,0 +1,1 @@
+"""Hypotheses as files: tables, subtitles, and the times of words."""
