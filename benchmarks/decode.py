@@ -24,7 +24,7 @@ from ds2ray.commands import language_model
 from ds2ray.config import DecodeConfig, DecoderKind, LanguageModelJob, StorageConfig, TranscribeJob
 from ds2ray.config.text import OF_THE_BASE
 from ds2ray.decoding.decoder import Decoded, Decoder, name_of
-from ds2ray.decoding.language_model import Perplexity
+from ds2ray.decoding.language.language_model import Perplexity
 from ds2ray.recognition.calibrating import confidence_error
 from ds2ray.recognition.decoders import open_decoder, open_language_model
 from ds2ray.recognition.transcriber import Transcriber

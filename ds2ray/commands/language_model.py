@@ -7,10 +7,10 @@ from ds2ray import display, storage
 from ds2ray.commands.wanted import MODEL_FILE_SUFFIX
 from ds2ray.config import LanguageModelJob
 from ds2ray.corpora.texts import Text, read_text_or_corpus
-from ds2ray.decoding.arpa import write_arpa
-from ds2ray.decoding.language_model import LanguageModel, Perplexity
-from ds2ray.decoding.ngrams import SPECIAL, NGrams, estimate
-from ds2ray.decoding.sentences import Sentences
+from ds2ray.decoding.language.arpa import write_arpa
+from ds2ray.decoding.language.language_model import LanguageModel, Perplexity
+from ds2ray.decoding.language.ngrams import SPECIAL, NGrams, estimate
+from ds2ray.decoding.language.sentences import Sentences
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.naming import typed
 from ds2ray.shapes.fingerprints import require_known_version

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ds2ray import display, storage
-from ds2ray.commands.named_audio import NamedAudio, named_audio
-from ds2ray.commands.summary import Summary
-from ds2ray.commands.transcribe_parts import hint, recognise_into
+from ds2ray.commands.transcribing.named_audio import NamedAudio, named_audio
+from ds2ray.commands.transcribing.parts import hint, recognise_into
+from ds2ray.commands.transcribing.summary import Summary
 from ds2ray.commands.wanted import require_decoding, stored_base
 from ds2ray.config import AudioConfig, ShownTextConfig, SpreadConfig, TranscribeJob
 from ds2ray.errors import ConfigError, InputError

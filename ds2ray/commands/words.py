@@ -22,7 +22,7 @@ from ds2ray.store import (
     user_key,
     words_version,
 )
-from ds2ray.store.own_words_index import read_words_index, write_words_index
+from ds2ray.store.own_words import read_words_index, write_words_index
 from ds2ray.text import Vocabulary
 
 _MAX_SHOWN = 10

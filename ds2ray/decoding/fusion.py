@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from ds2ray.decoding.language_model import NO_CONTEXT, LanguageModel
+from ds2ray.decoding.language.language_model import NO_CONTEXT, LanguageModel
+from ds2ray.decoding.language.ngrams import END_ID, SPECIAL, UNKNOWN_ID
 from ds2ray.decoding.lexicon import OUTSIDE, ROOT, Lexicon
-from ds2ray.decoding.ngrams import END_ID, SPECIAL, UNKNOWN_ID
 from ds2ray.errors import InputError
 from ds2ray.text import Vocabulary
 

@@ -16,7 +16,7 @@ from ds2ray.text import Vocabulary, normalise
 
 if TYPE_CHECKING:
     from ds2ray.decoding.fusion import Fusion
-    from ds2ray.decoding.language_model import LanguageModel
+    from ds2ray.decoding.language.language_model import LanguageModel
 
 _MAX_SHOWN = 10
 
@@ -45,7 +45,7 @@ def open_decoder(
 
 def _fusion(config: DecodeConfig, vocabulary: Vocabulary, store: Store, base_id: str, folder_uri: str) -> "Fusion":
     from ds2ray.decoding.fusion import NoFusion, TokenFusion, WordFusion
-    from ds2ray.decoding.ngrams import SPECIAL
+    from ds2ray.decoding.language.ngrams import SPECIAL
 
     model, unit = None, LanguageModelUnit.word
     if config.language_model:
@@ -112,8 +112,8 @@ def open_language_model(
         language_model: as in the settings, `base` or the URI of an ARPA file; the others as of `open_decoder`.
     """
     from ds2ray.corpora.texts import read_whole
-    from ds2ray.decoding.arpa import read_arpa
-    from ds2ray.decoding.language_model import LanguageModel
+    from ds2ray.decoding.language.arpa import read_arpa
+    from ds2ray.decoding.language.language_model import LanguageModel
 
     if language_model != OF_THE_BASE:
         content = read_whole(storage.absolute(language_model), "utf-8").content

@@ -1,17 +1,18 @@
 """Users' own words in the store. words.json is written after the file that it names, and is the commit.
 
-Each version is a file of its own, named by its content, so that an earlier one can be made current again.
+Each version is a file of its own, named by its content, so that an earlier one can be made current again. The index of
+what users tables have set is a row per user, so that a quiet night reads one table.
 """
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ds2ray.errors import ArtifactCorruptError, InputError
 from ds2ray.store.adapters import MAX_HISTORY
-from ds2ray.store.layout import OWN_WORDS_PREFIX, own_words_record_uri, own_words_uri, user_uri
+from ds2ray.store.layout import OWN_WORDS_PREFIX, own_words_record_uri, own_words_uri, user_uri, words_index_uri
 from ds2ray.store.records import read_record
 from ds2ray.store.store import Store
 from ds2ray.store.verify import ID_LENGTH, read_verified, sha256
@@ -175,3 +176,21 @@ def _with_history(earlier: OwnWordsRecord | None, version: str) -> tuple[dict[st
         return ()
     entries = [_entry(earlier), *earlier.history]
     return tuple(entry for entry in entries if entry["version"] != version)[:MAX_HISTORY]
+
+
+def read_words_index(store: Store) -> dict[str, str]:
+    """The version that was last published out of a users table, by user key; empty where none ever was."""
+    try:
+        table = store.read_table(words_index_uri(store), ["user_key", "version"])
+    except FileNotFoundError:
+        return {}
+    return dict(zip(table["user_key"].to_pylist(), table["version"].to_pylist(), strict=True))
+
+
+def write_words_index(store: Store, versions: Mapping[str, str]) -> None:
+    """Write the whole index: versions by user key."""
+    import pyarrow as pa
+
+    rows = sorted(versions.items())
+    columns = [pa.array([row[place] for row in rows], pa.string()) for place in (0, 1)]
+    store.write_table(words_index_uri(store), pa.table(columns, names=["user_key", "version"]))

@@ -184,6 +184,9 @@ class TestSecrets:
         assert composed(AdaptJob, path).users == path
 
 
+MAY_BE_INFINITE = ("data.max_duration_s", "fresh_s")
+
+
 class TestNumbers:
     @pytest.mark.parametrize("job_name", JOBS)
     def test_every_one_has_to_be_finite(self, job_name: str) -> None:
@@ -191,14 +194,14 @@ class TestNumbers:
         numbers = [setting for setting in settings(schema).values() if setting.type in (float, list[float])]
         for setting in numbers:
             *sections, name = setting.key.split(".")
-            for number in (math.nan, -math.inf, *([] if setting.key == "data.max_duration_s" else [math.inf])):
+            for number in (math.nan, -math.inf, *([] if setting.key in MAY_BE_INFINITE else [math.inf])):
                 job = schema()
                 section = functools.reduce(getattr, sections, job)
                 object.__setattr__(section, name, [number] if setting.type == list[float] else number)
                 with pytest.raises(ConfigError, match=f"^{re.escape(setting.key)}=.* is not possible"):
                     require_finite(job)
-        key = numbers[-1].key
-        assert f"{key}=nan is not possible" in mistakes(job_name, f"{key}=nan")
+        for key in [setting.key for setting in numbers[-1:]]:
+            assert f"{key}=nan is not possible" in mistakes(job_name, f"{key}=nan")
 
     def test_a_limit_that_nothing_reaches_may_be_infinite(self) -> None:
         assert composed(AdaptJob, "data.max_duration_s=inf").data.max_duration_s == math.inf

@@ -12,8 +12,8 @@ from ds2ray.decoding.beam import Beam
 from ds2ray.decoding.decoder import name_of
 from ds2ray.decoding.fusion import WordFusion
 from ds2ray.decoding.greedy import Greedy
-from ds2ray.decoding.language_model import LanguageModel
-from ds2ray.decoding.ngrams import estimate
+from ds2ray.decoding.language.language_model import LanguageModel
+from ds2ray.decoding.language.ngrams import estimate
 from ds2ray.text import Vocabulary
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from ds2ray.config import LanguageModelUnit, TextConfig, TextUnit
 from ds2ray.decoding.fusion import Fusion, TokenFusion, WordFusion
-from ds2ray.decoding.language_model import LanguageModel
-from ds2ray.decoding.ngrams import END, START, UNKNOWN, estimate
-from ds2ray.decoding.sentences import Sentences
+from ds2ray.decoding.language.language_model import LanguageModel
+from ds2ray.decoding.language.ngrams import END, START, UNKNOWN, estimate
+from ds2ray.decoding.language.sentences import Sentences
 from ds2ray.errors import InputError
 from ds2ray.text import Vocabulary
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from ds2ray.config import TextConfig, TextUnit
 from ds2ray.decoding.beam import Beam
 from ds2ray.decoding.fusion import NoFusion, TokenFusion, WordFusion
-from ds2ray.decoding.language_model import LanguageModel
-from ds2ray.decoding.ngrams import estimate
+from ds2ray.decoding.language.language_model import LanguageModel
+from ds2ray.decoding.language.ngrams import estimate
 from ds2ray.decoding.own_words import OwnWords, OwnWordsFusion, WordTree
 from ds2ray.text import Vocabulary
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ds2ray.config import TextConfig
 from ds2ray.decoding.fusion import Fusion, NoFusion, TokenFusion, WordFusion
-from ds2ray.decoding.language_model import LanguageModel
-from ds2ray.decoding.ngrams import estimate
+from ds2ray.decoding.language.language_model import LanguageModel
+from ds2ray.decoding.language.ngrams import estimate
 from ds2ray.decoding.search import search
 from ds2ray.text import Vocabulary
 

@@ -8,7 +8,7 @@ from fleet_runs import run_job_here
 from recognising import texts
 
 from ds2ray import Transcriber, storage
-from ds2ray.commands import transcribe_parts
+from ds2ray.commands.transcribing import parts as transcribe_parts
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.tables.manifest import read_manifest, write_manifest
 

@@ -15,8 +15,7 @@ from ds2ray.store import (
     rollback_words,
     words_history,
 )
-from ds2ray.store.own_words import MAX_WORDS
-from ds2ray.store.own_words_index import read_words_index, write_words_index
+from ds2ray.store.own_words import MAX_WORDS, read_words_index, write_words_index
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ds2ray import display, storage
-from ds2ray.commands.summary import Summary
+from ds2ray.commands.transcribing.summary import Summary
 from ds2ray.commands.wanted import MODEL_FILE_SUFFIX
 from ds2ray.config import TranscribeJob
 from ds2ray.errors import InterruptedRunError

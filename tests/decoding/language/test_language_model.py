@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2ray.decoding.language_model import LanguageModel
-from ds2ray.decoding.ngrams import END_ID, START_ID, UNKNOWN_ID, NGrams, estimate
+from ds2ray.decoding.language.language_model import LanguageModel
+from ds2ray.decoding.language.ngrams import END_ID, START_ID, UNKNOWN_ID, NGrams, estimate
 
 SENTENCES = st.lists(st.lists(st.sampled_from("abc"), max_size=6), min_size=1, max_size=8)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from ds2ray.config import LanguageModelUnit
 from ds2ray.decoding.fusion import token_name
-from ds2ray.decoding.ngrams import SPECIAL, UNKNOWN
+from ds2ray.decoding.language.ngrams import SPECIAL, UNKNOWN
 from ds2ray.text import Vocabulary, normalise
 
 

@@ -1,6 +1,6 @@
 """Counts of what was heard: every reason is told once, with how often, and none is lost."""
 
-from ds2ray.commands.summary import MAX_NOTES, Summary
+from ds2ray.commands.transcribing.summary import MAX_NOTES, Summary
 
 
 def test_each_note_is_told_once_with_its_count() -> None:

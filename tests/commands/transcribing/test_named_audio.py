@@ -8,7 +8,7 @@ import pytest
 from composing import composed, mistakes
 
 from ds2ray import storage
-from ds2ray.commands.named_audio import named_audio, printable, read_list
+from ds2ray.commands.transcribing.named_audio import named_audio, printable, read_list
 from ds2ray.config import TranscribeJob
 from ds2ray.errors import ConfigError, InputError
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2ray.decoding.language_model import LanguageModel
-from ds2ray.decoding.ngrams import END, NEVER, START_ID, UNKNOWN, UNKNOWN_ID, NGrams, estimate
+from ds2ray.decoding.language.language_model import LanguageModel
+from ds2ray.decoding.language.ngrams import END, NEVER, START_ID, UNKNOWN, UNKNOWN_ID, NGrams, estimate
 
 SENTENCES = st.lists(st.lists(st.sampled_from("abcd"), max_size=6), min_size=1, max_size=12)
 TOY = [["a", "b"], ["a", "b"], ["a", "c"]]

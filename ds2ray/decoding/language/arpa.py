@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ds2ray.decoding.ngrams import NEVER, SPECIAL, NGrams, Order
+from ds2ray.decoding.language.ngrams import NEVER, SPECIAL, NGrams, Order
 from ds2ray.errors import InputError
 
 _LN10 = math.log(10)

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ds2ray.decoding.ngrams import END_ID, START_ID, UNKNOWN_ID, NGrams
+from ds2ray.decoding.language.ngrams import END_ID, START_ID, UNKNOWN_ID, NGrams
 
 NO_CONTEXT = 0
 """The context of which nothing is known; `LanguageModel.start` is that of a sentence's first word."""

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ds2ray.decoding.arpa import read_arpa, write_arpa
-from ds2ray.decoding.language_model import LanguageModel
-from ds2ray.decoding.ngrams import estimate
+from ds2ray.decoding.language.arpa import read_arpa, write_arpa
+from ds2ray.decoding.language.language_model import LanguageModel
+from ds2ray.decoding.language.ngrams import estimate
 from ds2ray.errors import InputError
 
 BY_OTHERS = """remarks before the data

@@ -1,0 +1,1 @@
+"""Models of what is said: n-grams, their files, and the sentences that they are made of."""
