@@ -184,7 +184,7 @@ class TestSecrets:
         assert composed(AdaptJob, path).users == path
 
 
-MAY_BE_INFINITE = ("data.max_duration_s", "fresh_s")
+MAY_BE_INFINITE = ("data.max_duration_s", "fresh_s", "spread.from_s")
 
 
 class TestNumbers:
