@@ -140,7 +140,7 @@ def test_a_damaged_version_is_no_version(
     version: object, random_base: RandomBase, small_corpus: DemoCorpus, tmp_path: Path
 ) -> None:
     root = changed_store(random_base, tmp_path, fingerprint_version=version)
-    match = r"base\.json: its description is damaged, in fingerprint_version"
+    match = r"base\.json: (its description is damaged, in|impossible values:) fingerprint_version"
     check_all_refused(jobs_on(root, small_corpus), root, ArtifactCorruptError, match, 5)
 
 
