@@ -68,7 +68,10 @@ def waveforms(
         for part in parts:
             mixer = Mixer()
             blocks = part.decode(block_samples, math.inf)
-            rate_hz, first = next(blocks)
+            found = next(blocks, None)
+            if found is None:
+                raise InputError("holds no samples")
+            rate_hz, first = found
             resampler = Resampler(rate_hz, sample_rate_hz)
             for _, block in itertools.chain([(rate_hz, first)], blocks):
                 mono = mixer.mix(block)
