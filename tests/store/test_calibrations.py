@@ -46,7 +46,7 @@ def test_a_base_that_is_adopted_brings_its_calibration(tmp_path: object) -> None
     [
         ({"base_id": BASE}, "fields are missing: decoders"),
         ({"base_id": "f" * 16, "decoders": {}}, "calibrates base ffffffffffffffff, not 0123456789abcdef"),
-        ({"base_id": BASE, "decoders": [1]}, "decoders are no table"),
+        ({"base_id": BASE, "decoders": [1]}, r"impossible values: decoders=\[1\]"),
         *(
             ({"base_id": BASE, "decoders": {"greedy": numbers}}, "decoder 'greedy' needs a slope of at least 0")
             for numbers in (
