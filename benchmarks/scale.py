@@ -15,8 +15,6 @@ from ds2ray import storage
 from ds2ray.cluster.session import connected
 from ds2ray.config import AdaptConfig, AdapterConfig, ClusterConfig
 
-KINDS = ("workers", "raylets")
-
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -27,7 +25,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--base", default="", help="… unless this model.pt is given")
     parser.add_argument("--after-layer", type=int, default=-1, help="the adapters' place; -1: after the last layer")
     parser.add_argument("--limit-users", type=int, default=8, help="users that each process of the limit trains")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="what there is one of, and two")
     parser.add_argument("--cluster-address", default="local", help="Ray's address for workers; local: one for this run")
     parser.add_argument("--cache", default=CACHE, help="keeps the users' speech between runs")
     parser.add_argument("--save", action="store_true", help="keep the line in benchmarks/results/")
@@ -44,12 +41,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         limit = hardware_limit(task, users[: args.limit_users], folder)
         say(f"two processes of one thread gain {limit:.2f} over one")
         seconds: dict[str, list[float]] = {}
-        for kind in args.kinds:
-            if kind == "workers":
-                seconds[kind] = by_workers(task, users, folder, ClusterConfig(address=args.cluster_address))
-            else:
-                seconds[kind] = measured_apart(by_raylets, task, users, folder).value
-            say("{}: one {:.0f} s, two {:.0f} s".format(kind, *seconds[kind]))
+        cluster = ClusterConfig(address=args.cluster_address)
+        seconds["workers"] = by_workers(task, users, folder, cluster)
+        seconds["raylets"] = measured_apart(by_raylets, task, users, folder).value
+        for kind, (one_s, two_s) in seconds.items():
+            say(f"{kind}: one {one_s:.0f} s, two {two_s:.0f} s")
     speedups = {kind: one_s / two_s for kind, (one_s, two_s) in seconds.items()}
     fields = {
         **{f"speedup_{kind}": speedup for kind, speedup in speedups.items()},

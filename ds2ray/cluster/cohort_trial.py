@@ -4,31 +4,24 @@ The driver imports this module for the trial's class alone: torch is imported wh
 """
 
 import logging
-import os
-import signal
 from contextlib import ExitStack
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
 from ds2ray import storage
+from ds2ray.cluster.session import end_at_sigterm
 from ds2ray.fleet.cohort_task import CohortStart, FleetTask
 
 if TYPE_CHECKING:
     from ds2ray.cluster.cohort_work import CohortWork
 
 
-def _end_now(number: int, frame: FrameType | None) -> NoReturn:
-    os._exit(128 + number)
-
-
 class CohortTrial(tune.Trainable):
     """Trains the users of the cohort that its config names; each step reports the users that it finished."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        # Ray ends a worker by SIGTERM; Ray's own handler raises in the running code, which prints a trace
-        signal.signal(signal.SIGTERM, _end_now)
+        end_at_sigterm()
         super().__init__(*args, **options)
 
     def setup(self, config: dict[str, Any], task: FleetTask) -> None:  # type: ignore[override]  # tune.with_parameters

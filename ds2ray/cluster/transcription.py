@@ -1,13 +1,11 @@
 """Recognition on Ray: a pool of actors, each with the base open, that take one part after another."""
 
 import os
-import signal
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import ray
 import torch
@@ -15,7 +13,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from ds2ray import display, storage
 from ds2ray.cluster.progress import our_error, told
-from ds2ray.cluster.session import cluster_gpus, room_for_trials
+from ds2ray.cluster.session import cluster_gpus, end_at_sigterm, room_for_trials
 from ds2ray.config import TranscribeJob
 from ds2ray.errors import ArtifactCorruptError, StorageError
 from ds2ray.recognition.opening import open_transcriber, recognise_part
@@ -28,10 +26,6 @@ from ds2ray.tables.manifest import Utterance
 
 WAIT_S = 1.0
 """Seconds after which the progress is told again, at the latest."""
-
-
-def _end_now(number: int, frame: FrameType | None) -> NoReturn:
-    os._exit(128 + number)
 
 
 @dataclass(frozen=True)
@@ -56,8 +50,7 @@ class PartWorker:
     """An actor that recognises parts; the base is opened with the first one."""
 
     def __init__(self, shared: Shared) -> None:
-        # Ray ends a worker by SIGTERM; Ray's own handler raises in the running code, which prints a trace
-        signal.signal(signal.SIGTERM, _end_now)
+        end_at_sigterm()
         os.environ[SALT_VARIABLE] = shared.salt  # that of the job, whatever this node has
         self.shared = shared
         self.transcriber: Transcriber | None = None

@@ -1,21 +1,17 @@
 """The own words of the users whose speech is recognised: those that were used last stay open, as trees."""
 
-import time
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeGuard, runtime_checkable
 
+from ds2ray.config import TranscribeJob
 from ds2ray.decoding.decoder import Decoder
 from ds2ray.decoding.own_words import WordTree
-from ds2ray.errors import ArtifactCorruptError, InputError
+from ds2ray.errors import ArtifactCorruptError, InputError, StorageError
+from ds2ray.recognition.speakers import KeptOfUsers
 from ds2ray.store import Store, read_words, read_words_record, user_key
 from ds2ray.text import Vocabulary
 
-FRESH_S = 60.0
-"""Seconds after which a user's record is read again, so that new words are heard without a restart."""
-_AT_ONCE = 16  # users whose words are read at the same time
 _MAX_SHOWN = 5
 
 
@@ -26,59 +22,59 @@ class Vocal:
     Attributes:
         tree: None: there are none.
         version: of the words, empty where there are none.
-        note: why some or all of them are not heard.
+        lost: why some or all of them are not heard.
+        outage: why it is not known whether they are the newest.
     """
 
     tree: WordTree | None = None
     version: str = ""
-    note: str = ""
-    read_s: float = 0.0
+    lost: str = ""
+    outage: str = ""
+
+    @property
+    def note(self) -> str:
+        """What there is to say of them."""
+        return "; ".join(filter(None, (self.lost, self.outage)))
 
 
 class WordsOfUsers:
     """The own words of a store's users: the `max_open` users' that were used last are kept."""
 
-    def __init__(self, store: Store, vocabulary: Vocabulary, max_open: int, fresh_s: float = FRESH_S) -> None:
-        self.store, self.vocabulary, self.max_open, self.fresh_s = store, vocabulary, max_open, fresh_s
-        self._kept: OrderedDict[str, Vocal] = OrderedDict()
+    def __init__(
+        self, store: Store, vocabulary: Vocabulary, max_open: int, fresh_s: float = TranscribeJob.fresh_s
+    ) -> None:
+        self.store, self.vocabulary = store, vocabulary
+        self._users = KeptOfUsers(self._look, max_open, fresh_s)
 
     def __len__(self) -> int:
         """The number of users whose words are kept."""
-        return len(self._kept)
+        return len(self._users)
 
     def find_many(self, users: Iterable[str]) -> dict[str, Vocal]:
-        """The words of each of these users, by their names; of no user, the empty name, there are none."""
-        now_s = time.monotonic()
-        wanted = [user for user in dict.fromkeys(users) if user]
-        stale = [user for user in wanted if user not in self._kept or now_s - self._kept[user].read_s > self.fresh_s]
-        if len(stale) > 1:
-            with ThreadPoolExecutor(min(_AT_ONCE, len(stale))) as pool:
-                read = list(pool.map(self._read, stale))
-        else:
-            read = [self._read(user) for user in stale]
-        for user, vocal in zip(stale, read, strict=True):
-            self._kept[user] = replace(vocal, read_s=now_s)
-        found = {user: self._kept[user] for user in wanted}
-        for user in wanted:
-            self._kept.move_to_end(user)
-        while len(self._kept) > self.max_open:
-            self._kept.popitem(last=False)
-        return {"": Vocal(), **found}
+        """The words of each of these users, by their names; of no user, the empty name, there are none.
 
-    def _read(self, user: str) -> Vocal:
+        Raises:
+            StorageError: the store cannot be reached, and not all of them are at hand.
+        """
+        return {"": Vocal(), **self._users.find_all(user for user in users if user)}
+
+    def _look(self, user: str, known: Vocal | None) -> Vocal:
+        """What the store has for a user now; what is kept, where that is the same."""
         try:
             record = read_words_record(self.store, user_key(user))
-            known = self._kept.get(user)
             if record is None:
                 return Vocal()
             if known is not None and known.version == record.version:
-                return known
+                return replace(known, outage="")
             words = read_words(self.store, record)
         except (InputError, ArtifactCorruptError) as error:  # an id that cannot be a user's, too
-            return Vocal(note=f"own words are not heard: {error}")
+            return Vocal(lost=f"own words are not heard: {error}")
+        except StorageError as error:  # what was read before is better than no recognition at all
+            if known is None:
+                raise
+            return replace(known, outage=f"whether own words are still the newest is not known: {error}")
         tree = WordTree.of([(word.text, word.weight) for word in words], self.vocabulary)
-        note = unwritable_text(user, tree.unwritable) if tree.unwritable else ""
-        return Vocal(tree or None, record.version, note)
+        return Vocal(tree or None, record.version, unwritable_text(user, tree.unwritable) if tree.unwritable else "")
 
 
 def unwritable_text(user: str, unwritable: Sequence[str]) -> str:

@@ -3,9 +3,10 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from ds2ray.config import TranscribeJob, adapter_from_plain
 from ds2ray.errors import ArtifactCorruptError, InputError, StorageError
@@ -16,7 +17,9 @@ from ds2ray.store import AdapterPointer, Store, read_pointer, user_key
 
 MAX_OPEN = TranscribeJob.max_open
 AT_ONCE = 32
-"""Users whose adapters are read from the store at the same time."""
+"""Users who are looked for in the store at the same time."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,50 @@ class Speaker:
         return self.pointer.version if self.pointer else ""
 
 
+class KeptOfUsers(Generic[T]):
+    """What a store has for users: looked for together, and kept for the `max_open` users that were used last.
+
+    May be used by several threads.
+
+    Args:
+        look: what the store has for a user now, given what was kept; called by several threads at once.
+        fresh_s: seconds after which it is looked again, so that what was published meanwhile is used.
+    """
+
+    def __init__(self, look: Callable[[str, T | None], T], max_open: int, fresh_s: float) -> None:
+        self.look, self.max_open, self.fresh_s = look, max_open, fresh_s
+        self._kept: OrderedDict[str, tuple[T, float]] = OrderedDict()  # with the second of the last look, by last use
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """The number of users for whom something is kept."""
+        return len(self._kept)
+
+    def find_all(self, users: Iterable[str]) -> dict[str, T]:
+        """What there is for each of these users. Raises what `look` does."""
+        with self._lock:
+            wanted, now_s = list(dict.fromkeys(users)), time.monotonic()
+            due = [user for user in wanted if not self._is_fresh(user, now_s)]
+            for user, found in zip(due, self._look_for(due), strict=True):
+                self._kept[user] = found, now_s
+            result = {user: self._kept[user][0] for user in wanted}
+            for user in wanted:
+                self._kept.move_to_end(user)
+            while len(self._kept) > self.max_open:
+                self._kept.popitem(last=False)
+            return result
+
+    def _is_fresh(self, user: str, now_s: float) -> bool:
+        return user in self._kept and now_s - self._kept[user][1] < self.fresh_s
+
+    def _look_for(self, users: list[str]) -> list[T]:
+        known = [self._kept[user][0] if user in self._kept else None for user in users]
+        if len(users) < 2:
+            return list(map(self.look, users, known))
+        with ThreadPoolExecutor(min(AT_ONCE, len(users))) as threads:
+            return list(threads.map(self.look, users, known))
+
+
 class Speakers:
     """The speakers of a store: opens users' adapters, and keeps the `max_open` that were used last.
 
@@ -49,14 +96,11 @@ class Speakers:
     ) -> None:
         self.store = store
         self.base = base
-        self.max_open = max_open
-        self.fresh_s = fresh_s
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()  # the one that was used last is the last
-        self._lock = threading.Lock()
+        self._users = KeptOfUsers(self._look, max_open, fresh_s)
 
     def __len__(self) -> int:
         """The number of speakers that are kept."""
-        return len(self._kept)
+        return len(self._users)
 
     def find(self, user: str) -> Speaker:
         """The speaker of this name; the base alone, with a note, where there is no adapter that can be used."""
@@ -68,30 +112,10 @@ class Speakers:
         Raises:
             StorageError: the store cannot be reached, and not all of them are at hand.
         """
-        with self._lock:
-            wanted, now_s = list(dict.fromkeys(users)), time.monotonic()
-            due = [user for user in wanted if not self._is_fresh(user, now_s)]
-            for user, speaker in zip(due, self._look_for(due), strict=True):
-                self._kept[user] = _Kept(speaker, now_s)
-            found = {user: self._kept[user].speaker for user in wanted}
-            for user in wanted:
-                self._kept.move_to_end(user)
-            while len(self._kept) > self.max_open:
-                self._kept.popitem(last=False)
-            return found
+        return self._users.find_all(users)
 
-    def _is_fresh(self, user: str, now_s: float) -> bool:
-        return user in self._kept and now_s - self._kept[user].read_s < self.fresh_s
-
-    def _look_for(self, users: list[str]) -> Iterable[Speaker]:
-        if len(users) < 2:
-            return [self._look(user) for user in users]
-        with ThreadPoolExecutor(min(AT_ONCE, len(users))) as threads:
-            return list(threads.map(self._look, users))
-
-    def _look(self, user: str) -> Speaker:
+    def _look(self, user: str, known: Speaker | None) -> Speaker:
         """What the store has for a user now; what is kept, where that is the same."""
-        known = self._kept[user].speaker if user in self._kept else None
         if known is None or known.pointer is None:
             return self._open(user)
         try:
@@ -114,14 +138,6 @@ class Speakers:
             return Speaker(note=f"user {user} has no adapter")
         pointer, adapter = found
         return Speaker(pointer, adapter, after_layer=adapter_from_plain(pointer.adapter, pointer.where).after_layer)
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """A speaker, and when the store was asked for it, in seconds of the monotonic clock."""
-
-    speaker: Speaker
-    read_s: float
 
 
 def _is_same(known: AdapterPointer, now: AdapterPointer | None) -> bool:

@@ -118,8 +118,6 @@ def _decoded(part: Part, left_s: float, max_duration_s: float) -> tuple[int, np.
             blocks.append(block)
     except TooLong:
         raise InputError(f"longer than {max_duration_s:g} s") from None
-    if not blocks:
-        raise InputError("holds no samples")
     return rate_hz, blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 

@@ -68,10 +68,7 @@ def waveforms(
         for part in parts:
             mixer = Mixer()
             blocks = part.decode(block_samples, math.inf)
-            found = next(blocks, None)
-            if found is None:
-                raise InputError("holds no samples")
-            rate_hz, first = found
+            rate_hz, first = next(blocks)
             resampler = Resampler(rate_hz, sample_rate_hz)
             for _, block in itertools.chain([(rate_hz, first)], blocks):
                 mono = mixer.mix(block)

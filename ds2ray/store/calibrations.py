@@ -59,8 +59,6 @@ def read_calibrations(store: Store, base_id: str, folder_uri: str = "") -> dict[
     remedy = f"restore it, or make it again with {named('calibrate')} <manifest>, or remove it"
     if record.base_id != base_id:
         raise ArtifactCorruptError(f"{uri}: calibrates base {record.base_id}, not {base_id}; {remedy}")
-    if not isinstance(record.decoders, dict):
-        raise ArtifactCorruptError(f"{uri}: decoders are no table of numbers; {remedy}")
     for name, numbers in record.decoders.items():
         if not _is_map(numbers):
             raise ArtifactCorruptError(

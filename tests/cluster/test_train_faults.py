@@ -46,12 +46,12 @@ def gone(pid: int) -> bool:
         return True
 
 
-def start(job: TrainJob, *overrides: str) -> "subprocess.Popen[str]":
+def start(job: TrainJob) -> "subprocess.Popen[str]":
     train = job.train
     return start_job(
         "train",
         *(f"train.manifest={train.manifest}", f"train.valid_manifest={train.valid_manifest}"),
-        *(f"train.output_dir={train.output_dir}", f"storage.root={job.storage.root}", *overrides),
+        *(f"train.output_dir={train.output_dir}", f"storage.root={job.storage.root}", "cluster=local"),
         *("model.conv_channels=4", "model.num_rnn_layers=1", "model.rnn_hidden_dim=24", "audio.num_mels=16"),
         *("model.dropout=0", "train.augment.num_time_masks=0", "train.augment.num_mel_masks=0"),
         *(f"train.augment.{name}={value}" for name, value in AS_IT_IS.items()),
@@ -60,10 +60,10 @@ def start(job: TrainJob, *overrides: str) -> "subprocess.Popen[str]":
 
 
 def test_a_killed_driver_is_started_again_and_goes_on_in_mid_epoch(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ray_cluster: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    job = make_job(tmp_path, num_workers=0)
-    driver = start(job, "cluster=local")
+    job = make_job(tmp_path, num_workers=1)
+    driver = start(job)
     wait_for(lambda: len(checkpoint_steps(tmp_path)) > 1, driver)
     workers, everyone = ray_pids(driver.pid, TRAIN_TITLE), ray_pids(driver.pid, "ray::")
     oldest = checkpoint_steps(tmp_path)[0]

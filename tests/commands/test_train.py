@@ -152,7 +152,7 @@ def test_an_error_of_ours_ends_training_at_once_and_as_itself(
 ) -> None:
     settings = {"num_epochs": 9, "learning_rate": 1e30, "max_bad_steps": 3, "schedule": Schedule.constant}
     with pytest.raises(TrainingDivergedError, match="3 steps in a row") as caught:
-        run(make_job(tmp_path, num_workers=1, **settings))
+        run(make_job(tmp_path, num_workers=2, **settings))
     assert caught.value.exit_code == 1
     epochs = epochs_of(capfd.readouterr().out)
     assert epochs == list(range(1, len(epochs) + 1))  # no worker was started again

@@ -68,9 +68,9 @@ def from_scratch(project: Path) -> tuple[str, Base]:
 
 
 @pytest.fixture(scope="module")
-def fine_tuned(project: Path, from_scratch: tuple[str, Base]) -> tuple[str, Base]:
-    """The output and the base of the second command, which trains in its own process: the first one has shown Ray."""
-    command = f"{FINE_TUNING}{ONE_EPOCH} cluster=in_process"
+def fine_tuned(project: Path, from_scratch: tuple[str, Base], ray_cluster: str) -> tuple[str, Base]:
+    """The output and the base of the second command, on a running cluster."""
+    command = f"{FINE_TUNING}{ONE_EPOCH} cluster.address={ray_cluster}"
     return run(command, project), load_model_file(str(project / "outputs" / "model.pt"))
 
 

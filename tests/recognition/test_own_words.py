@@ -7,6 +7,8 @@ import pytest
 
 from ds2ray import Transcriber
 from ds2ray.config import DecodeConfig, DecoderKind, Vad
+from ds2ray.errors import StorageError
+from ds2ray.recognition import own_words
 from ds2ray.recognition.own_words import WordsOfUsers
 from ds2ray.store import OwnWord, Store, erase_words, publish_words
 from ds2ray.tables.manifest import Utterance
@@ -68,3 +70,24 @@ def test_new_words_are_heard_without_a_restart_and_few_are_kept(store: Store) ->
 def test_an_id_that_cannot_be_a_users_has_no_words(store: Store) -> None:
     vocabulary = Transcriber.open(store, device="cpu").base.vocabulary
     assert "control characters" in WordsOfUsers(store, vocabulary, 2).find_many(["a\nb"])["a\nb"].note
+
+
+def test_words_that_are_open_are_heard_while_the_store_cannot_be_reached(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_words(store, "x", [OwnWord("ab")])
+    vocabulary = Transcriber.open(store, device="cpu").base.vocabulary
+    kept = WordsOfUsers(store, vocabulary, max_open=2, fresh_s=0.0)
+    before = kept.find_many(["x"])["x"]
+
+    def unreachable(*arguments: object) -> None:
+        raise StorageError("no route")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(own_words, "read_words_record", unreachable)
+        during = kept.find_many(["x"])["x"]
+        with pytest.raises(StorageError, match="no route"):
+            kept.find_many(["y"])
+    assert during.tree is before.tree
+    assert during.note == "whether own words are still the newest is not known: no route"
+    assert kept.find_many(["x"])["x"] == before

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ds2ray.config import AudioConfig
 from ds2ray.errors import InputError
 from ds2ray.sound.audio import num_feature_frames, probe, read_waveform, write_audio
+from ds2ray.sound.pieces import read_pieces
 from ds2ray.sound.resampling import change_speed, resample
 
 RATE_HZ = 16000
@@ -114,7 +115,7 @@ def test_empty_bytes_and_a_header_without_samples_are_refused() -> None:
     with pytest.raises(InputError, match="empty"):
         read_waveform(b"", RATE_HZ)
     nothing = encoded(tone(0.0), "WAV")
-    for read in (probe, lambda data: read_waveform(data, RATE_HZ)):
+    for read in (probe, lambda data: read_waveform(data, RATE_HZ), lambda data: list(read_pieces(data, RATE_HZ))):
         with pytest.raises(InputError, match="no samples"):
             read(nothing)
 

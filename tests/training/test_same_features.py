@@ -84,7 +84,7 @@ def adapt_by_trainer(base: Base, utterance: Utterance, folder: Path) -> None:
         validset=speech,
         vocab=base.vocabulary,
         adapter_save_dir=str(folder),
-        config=AdaptConfig(learning_rate=0.01, further_share=0.0),  # the utterance itself, and no clipped copy
+        config=AdaptConfig(learning_rate=0.01, further_share=0.0),  # further recordings are other audio on purpose
     )
     trainer.train(base.model, batch_size=1, epoch_time_step=1, num_epochs=1, adapter_name="john")
 

@@ -75,7 +75,7 @@ def _decoded(
         if exact and max_duration_s < promised / rate_hz < _UNKNOWN / rate_hz:
             raise TooLong
         start = first_sample(start_s, rate_hz)
-        if promised <= start:
+        if 0 < start >= promised:
             return
         num_samples = _seek(source, opened, start)
         left = promised - num_samples
