@@ -27,7 +27,7 @@ LAYERS = (
     {"ds2ray.recognition", "ds2ray.training", "ds2ray.fleet", "ds2ray.evaluation", "ds2ray.compat", "ds2ray.outputs"},
     {"ds2ray.cluster"},
     {"ds2ray.commands"},
-    {"ds2ray.commandline"},
+    {"ds2ray.commandline", "ds2ray.kubernetes"},
     {"jobs"},
 )
 """Lowest first: a module imports its own layer and those below."""
@@ -43,6 +43,7 @@ ONLY_IN = {
     "soundfile": ("ds2ray/sound/",),
     "av": ("ds2ray/sound/formats/ffmpeg.py",),
     "num2words": ("ds2ray/wording/library.py",),
+    "requests": ("ds2ray/kubernetes/api.py",),
 }
 
 NO_TORCH = (
@@ -54,6 +55,7 @@ NO_TORCH = (
     "ds2ray/errors.py",
     "ds2ray/evaluation/",
     "ds2ray/fleet/",
+    "ds2ray/kubernetes/",
     "ds2ray/metrics.py",
     "ds2ray/packs/",
     "ds2ray/progress.py",

@@ -20,8 +20,9 @@ from ray.train.v2.torch.torch_trainer import TorchTrainer
 
 from ds2ray import display, storage
 from ds2ray.cluster.exchange import asking, exchanging, told_to_stop
+from ds2ray.cluster.gpus import cluster_gpus
 from ds2ray.cluster.progress import our_error
-from ds2ray.cluster.session import cluster_gpus, connected
+from ds2ray.cluster.session import connected
 from ds2ray.config import ClusterConfig
 from ds2ray.display.doing import Doing
 from ds2ray.errors import Ds2RayError, StorageError

@@ -11,8 +11,9 @@ from ray import tune
 
 from ds2ray.cluster.cohort_queue import CohortByCohort, ForgetfulScheduler, NoTrialProgress
 from ds2ray.cluster.cohort_trial import CohortTrial
+from ds2ray.cluster.gpus import cluster_gpus
 from ds2ray.cluster.progress import FleetProgress, our_error, told
-from ds2ray.cluster.session import cluster_gpus, quiet_tune, room_for_trials
+from ds2ray.cluster.session import quiet_tune, room_for_trials
 from ds2ray.config import AdaptJob
 from ds2ray.errors import StorageError
 from ds2ray.fleet.cohort_task import FleetTask

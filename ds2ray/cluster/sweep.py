@@ -13,7 +13,8 @@ import torch
 from ray import tune
 
 from ds2ray import display
-from ds2ray.cluster.session import cluster_gpus, quiet_tune
+from ds2ray.cluster.gpus import cluster_gpus
+from ds2ray.cluster.session import quiet_tune
 from ds2ray.config import AdaptConfig, DataConfig, SweepJob
 from ds2ray.errors import InputError, TrainingDivergedError
 from ds2ray.fleet.sweep import SweepPoint, SweepRow

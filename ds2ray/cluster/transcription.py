@@ -12,8 +12,9 @@ import torch
 from ray.exceptions import RayError, RayTaskError
 
 from ds2ray import display, storage
+from ds2ray.cluster.gpus import cluster_gpus
 from ds2ray.cluster.progress import our_error, told
-from ds2ray.cluster.session import cluster_gpus, end_at_sigterm, room_for_trials
+from ds2ray.cluster.session import end_at_sigterm, room_for_trials
 from ds2ray.config import TranscribeJob
 from ds2ray.errors import ArtifactCorruptError, StorageError
 from ds2ray.recognition.opening import open_transcriber, recognise_part

@@ -19,6 +19,10 @@ class ClusterConfig:
     gpus_per_worker: float = setting(1.0, "GPUs per process that trains the base, where the cluster has GPUs")
     cpus_per_worker: float = setting(1.0, "CPUs per process that trains the base")
     max_failures: int = setting(3, "times that a failed worker group is started again")
+    wait_for_gpus: float = setting(
+        0.0, "GPUs that the cluster must have before anything starts; an autoscaled cluster is asked for them …"
+    )
+    wait_s: float = setting(900.0, "… for so many seconds at most")
 
     def __post_init__(self) -> None:
         require(self.num_workers >= 0, "cluster.num_workers", self.num_workers, "0 (in this process) or more")
@@ -27,6 +31,8 @@ class ClusterConfig:
         require(self.gpus_per_worker >= 0, "cluster.gpus_per_worker", self.gpus_per_worker, "at least 0")
         require(self.cpus_per_worker > 0, "cluster.cpus_per_worker", self.cpus_per_worker, "above 0")
         require(self.max_failures >= 0, "cluster.max_failures", self.max_failures, "0 or more")
+        require(self.wait_for_gpus >= 0, "cluster.wait_for_gpus", self.wait_for_gpus, "0 (do not wait) or more")
+        require(self.wait_s > 0, "cluster.wait_s", self.wait_s, "above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
