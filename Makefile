@@ -6,6 +6,8 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 BIN := $(VENV)/bin
 UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+# Of images: what jobs need, without tests and tools. The one for CPUs leaves torch out, which comes from torch's own index.
+RUNTIME := $(COMPILE) pyproject.toml --no-annotate --extra av --extra text --constraint requirements.lock
 
 .PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-real-speech bench-people bench-digits bench-robust bench-decode bench-transcribe bench-words \
 	bench-scale bench-gpu \
@@ -96,6 +98,9 @@ fix: $(VENV)/installed ## mend what ruff can mend
 
 lock: $(VENV)/tools/installed ## resolve the dependencies again into the lock files
 	@$(UV) $(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
+	@$(UV) $(RUNTIME) --output-file requirements.gpu.lock
+	@$(UV) $(RUNTIME) --output-file requirements.cpu.lock \
+	  $$(sed -nE 's/^((cuda|nvidia|torch|triton)[a-z0-9-]*)==.*/--no-emit-package=\1/p' requirements.gpu.lock)
 	@sed -n '1s/ .*//p' uv.requirements.txt | $(UV) $(COMPILE) --no-annotate - > $(VENV)/uv.lock
 	@mv $(VENV)/uv.lock uv.requirements.txt
 
