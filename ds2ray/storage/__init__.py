@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ds2ray.storage.connections import known_to_answer
 from ds2ray.storage.documents import read_json, read_table, write_json, write_table
 from ds2ray.storage.listing import ObjectInfo, list_objects, stat_many
 from ds2ray.storage.objects import delete, exists, open_read, read_bytes, write_bytes
@@ -21,6 +22,7 @@ __all__ = [
     "exists",
     "is_local",
     "join",
+    "known_to_answer",
     "list_objects",
     "local_path",
     "open_read",
