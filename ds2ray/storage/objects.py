@@ -72,6 +72,9 @@ def open_read(uri: str, server: Server | None = None) -> BinaryIO:
             return open(local_path(uri), "rb")
         filesystem, path = connect(uri, server)
         file = filesystem.open(path, "rb", cache_type="none", block_size=_BUFFER_BYTES)
+        if filesystem.is_s3 and file.size <= _BUFFER_BYTES:  # in one piece its content can be checked
+            file.close()
+            return io.BytesIO(read_whole(filesystem, path))
     reporting_file = ReportingFile(PatientFile(file, filesystem), uri, server or current_server())
     return cast(BinaryIO, io.BufferedReader(reporting_file, _BUFFER_BYTES))
 

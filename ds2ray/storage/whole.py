@@ -23,7 +23,7 @@ def read_whole(connection: Connection, path: str) -> bytes:
 
 def _checked(connection: Connection, path: str) -> bytes:
     data, tag = _fetched(connection.plain, path)
-    if fits(connection.line, data, tag):
+    if _fits(connection.line, data, tag):
         return data
     again, _ = _fetched(connection.plain, path)
     if again != data:
@@ -33,7 +33,7 @@ def _checked(connection: Connection, path: str) -> bytes:
 
 
 class PatientFile:
-    """A remote file opened for reading, whose reads outlast outages; one of all its content is checked.
+    """A remote file opened for reading, whose reads outlast outages.
 
     Args:
         file: of fsspec.
@@ -47,19 +47,15 @@ class PatientFile:
     def read(self, size: int) -> bytes:
         """The next bytes, `size` at most."""
         start = self._file.tell()
-        tag = str((getattr(self._file, "details", None) or {}).get("ETag", "")) if self._connection.is_s3 else ""
 
         def read() -> bytes:
             self._file.seek(start)
-            data = bytes(self._file.read(size))
-            if start == 0 and len(data) == self._file.size and not fits(self._connection.line, data, tag):
-                return _checked(self._connection, self._file.path)
-            return data
+            return bytes(self._file.read(size))
 
         return self._connection.outlast(read)
 
 
-def fits(line: Line, data: bytes, tag: str) -> bool:
+def _fits(line: Line, data: bytes, tag: str) -> bool:
     """Whether content fits its tag; any does where the tag is no MD5."""
     digest = _MD5.fullmatch(tag)
     if digest is None or not line.tags_are_md5:
