@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ds2ray.storage.bearing import bearing_outages
 from ds2ray.storage.connections import known_to_answer
 from ds2ray.storage.documents import read_json, read_table, write_json, write_table
 from ds2ray.storage.listing import ObjectInfo, list_objects, stat_many
@@ -17,6 +18,7 @@ __all__ = [
     "Server",
     "absolute",
     "arrow_filesystem",
+    "bearing_outages",
     "current_server",
     "delete",
     "exists",
