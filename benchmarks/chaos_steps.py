@@ -4,6 +4,9 @@ its own driver and workers' code in one process, without Ray; packing; training 
 After each kill a reader looks, the job is run again, and the result is compared with that of a job that was left alone.
 """
 
+import importlib.util
+import json
+import math
 import multiprocessing
 import os
 import random
@@ -86,6 +89,10 @@ def train(manifest: str, valid: str, output: str, root: str) -> int:
     start.run_job("train", argv, command="jobs/train.py")
 
 
+def verb(*argv: str) -> int:
+    start.run_job("store", list(argv), command="jobs/store.py")
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a fork ended: its exit code, negative for a signal, and its seconds."""
@@ -150,7 +157,8 @@ def _die_at(number: int) -> None:
 
         return change_or_die
 
-    os.replace, os.remove = dying(os.replace), dying(os.remove)
+    for name in ("replace", "rename", "remove", "unlink"):
+        setattr(os, name, dying(getattr(os, name)))
 
 
 @dataclass
@@ -184,12 +192,12 @@ class Steps:
         self.night_s = ended.seconds
         return adapters_of(Store(root), map(user_key, self.user_ids))
 
-    def nights(self, expected: Adapters, deadline_s: float) -> None:
+    def nights(self, expected: Adapters, deadline_s: float = math.inf, num_kills: int = 1000) -> None:
         """Kill nights at each of their writes in random order, then at random moments, until the deadline."""
         writes = list(range(1, 400))
         self.draws.shuffle(writes)
         last = 400  # no night has as many writes: found out by the first that is not killed
-        while time.monotonic() < deadline_s:
+        while time.monotonic() < deadline_s and num_kills:
             at_write = next((write for write in writes if write < last), 0)
             if at_write:
                 writes.remove(at_write)
@@ -204,6 +212,7 @@ class Steps:
                 last = min(last, at_write) if at_write else last
                 continue
             self.findings.kills["driver in one process"] += 1
+            num_kills -= 1
             self.findings.check_visible(Store(root), self.user_ids, where)
             self._again(night, root, self.users, "second", log=log, where=where)
             self.findings.check_store(Store(root), expected, where)
@@ -239,6 +248,39 @@ class Steps:
             bases.append(list_bases(Store(root)))
         self.findings.found("unequal_stores", "training", bases[0] != bases[1] or len(bases[0]) != 1)
 
+    def verbs(self, deadline_s: float) -> None:
+        """Kill the verbs of a store at each of their writes, each on the store of a night, and compare the users."""
+        if importlib.util.find_spec("ds2ray.commands.upkeep") is None:
+            return
+        for argv in (
+            ["rollback", "run=last"],
+            ["erase", self.user_ids[0]],
+            ["gc", "older_than_days=0", "keep_runs=0", "yes=true"],
+            ["fsck", "mend=true"],
+        ):
+            left_alone = self._night_then(argv, at_write=0)
+            at_write = 1
+            while time.monotonic() < deadline_s:
+                before = self.findings.kills[f"verb {argv[0]}"]
+                again = self._night_then(argv, at_write)
+                if self.findings.kills[f"verb {argv[0]}"] == before:
+                    break
+                self.findings.found("unequal_stores", f"{argv[0]} killed at write {at_write}", again != left_alone)
+                at_write += 1
+
+    def _night_then(self, argv: list[str], at_write: int) -> dict[str, str]:
+        """The users' folders after a night and a verb, which is killed before a write and done again."""
+        root, log = self._fresh(argv[0])
+        self._again(night, root, self.users, "night", log=log, where="a night before a verb")
+        arguments = [*argv, f"storage.root={root}"]
+        if at_write:
+            ended = in_fork(verb, *arguments, log=log, environment=self.environment, at_write=at_write)
+            if ended.code == -signal.SIGKILL:
+                self.findings.kills[f"verb {argv[0]}"] += 1
+                self.findings.check_visible(Store(root), self.user_ids, f"{argv[0]} killed at write {at_write}")
+        self._again(verb, *arguments, log=log, where=f"{argv[0]} at write {at_write}")
+        return _users(Path(root))
+
     def _fresh(self, name: str) -> tuple[str, Path]:
         """A new store with the base, and a file for the output of its runs."""
         self.number += 1
@@ -256,6 +298,15 @@ class Steps:
         self.findings.found("runs_not_taken_up", f"{where}: ended with {ended.code}, see {log}", ended.code != 0)
         self.findings.check_output(log)
         return ended
+
+
+def _users(root: Path) -> dict[str, str]:
+    """The files in users' folders, and the versions that the pointers name."""
+    found = {str(path.relative_to(root)): "" for path in root.glob("users/*/*") if not path.name.endswith(".tmp")}
+    for name in found:
+        if name.endswith("current.json"):
+            found[name] = str(json.loads((root / name).read_text()).get("version"))
+    return found
 
 
 def _packs(folder: Path) -> dict[str, int]:

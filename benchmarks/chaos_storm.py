@@ -36,18 +36,18 @@ def storm(root: str, proxy: FaultyProxy, wanted_faults: int, deadline_s: float, 
         while proxy.injected.total() < wanted_faults and time.monotonic() < deadline_s:
             uri = f"{folder}/{draws.randrange(20)}.bin"
             try:
-                match draws.randrange(5):
-                    case 0 | 1:
+                match draws.choices(("write", "delete", "list", "read"), (3, 1, 1, 5))[0]:
+                    case "write":
                         kept[uri] = draws.randbytes(draws.randrange(1, 30_000))
                         storage.write_bytes(uri, kept[uri])
-                    case 2:
+                    case "delete":
                         storage.delete(uri)
                         kept.pop(uri, None)
-                    case 3:
+                    case "list":
                         listed = {info.uri: info.size_bytes for info in storage.list_objects(folder)}
                         differ = listed != {name: len(data) for name, data in kept.items()}
                         findings.found("silent_corruptions", f"a listing of {folder}", differ)
-                    case 4:
+                    case _:
                         findings.found("silent_corruptions", uri, not _is(uri, kept.get(uri), draws.random() < 0.5))
                         compared += 1
             except Ds2RayError as error:
