@@ -95,6 +95,8 @@ def measure(folder: Path, seed: int, minutes: float = MINUTES) -> dict[str, obje
         manifest = str(speech / "train.csv")
         write_manifest(manifest, make_utterances(speech, 16, seed=99))
         steps.training(manifest, num_kills=max(1, round(8 * scale)))
+        say("packing, training and recognition behind the proxy")
+        steps.through_proxy(manifest, server.new_root(), proxy.endpoint_url)
         say("kills of store verbs, and of nights, write by write")
         steps.verbs(until["steps"])
         steps.nights(expected, until["steps"])

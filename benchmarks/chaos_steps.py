@@ -89,6 +89,10 @@ def train(manifest: str, valid: str, output: str, root: str) -> int:
     start.run_job("train", argv, command="jobs/train.py")
 
 
+def recognise(manifest: str, root: str, output: str) -> int:
+    start.run_job("transcribe", [manifest, f"storage.root={root}", f"output={output}"], command="jobs/transcribe.py")
+
+
 def verb(*argv: str) -> int:
     start.run_job("store", list(argv), command="jobs/store.py")
 
@@ -281,6 +285,33 @@ class Steps:
         self._again(verb, *arguments, log=log, where=f"{argv[0]} at write {at_write}")
         return _users(Path(root))
 
+    def through_proxy(self, manifest: str, remote: str, endpoint_url: str) -> None:
+        """Pack, train a base and recognise with everything behind the proxy, and compare it with what is on this disk.
+
+        To be called after `packing` and `training`.
+
+        Args:
+            manifest: of the training, on this disk.
+            remote: URI of an empty folder on the server.
+        """
+        local, log = str(self.folder / "base-left-alone"), self.folder / "through-proxy.log"
+        broken = {**self.environment, "AWS_ENDPOINT_URL": endpoint_url}
+        self._again(pack, self.users, f"{remote}/packs", log=log, where="packing", environment=broken)
+        arguments = (manifest, manifest, f"{remote}/training", f"{remote}/store")
+        self._again(train, *arguments, log=log, where="training", environment=broken)
+        hypotheses = [str(self.folder / "hypotheses.jsonl"), f"{remote}/hypotheses.jsonl"]
+        self._again(recognise, manifest, local, hypotheses[0], log=log, where="recognition")
+        self._again(
+            recognise, manifest, f"{remote}/store", hypotheses[1], log=log, where="recognition", environment=broken
+        )
+        packs = {info.uri.removeprefix(f"{remote}/packs/") for info in storage.list_objects(f"{remote}/packs", True)}
+        same = {name for name in packs if name.count(".") > 1} == _packs(self.folder / "packs").keys()
+        self.findings.found("unequal_stores", "packing behind the proxy", not same)
+        same = list_bases(Store(local)) == list_bases(Store(f"{remote}/store"))
+        self.findings.found("unequal_stores", "training behind the proxy", not same)
+        same = storage.read_bytes(hypotheses[0]) == storage.read_bytes(hypotheses[1]) != b""
+        self.findings.found("unequal_stores", "recognition behind the proxy", not same)
+
     def _fresh(self, name: str) -> tuple[str, Path]:
         """A new store with the base, and a file for the output of its runs."""
         self.number += 1
@@ -292,9 +323,16 @@ class Steps:
                 target.write_bytes(path.read_bytes())
         return str(root), self.folder / f"{name}-{self.number}.log"
 
-    def _again(self, work: Callable[..., int], *arguments: str, log: Path, where: str) -> Ended:
+    def _again(
+        self,
+        work: Callable[..., int],
+        *arguments: str,
+        log: Path,
+        where: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> Ended:
         """Do the work to its end, which is expected to be a good one."""
-        ended = in_fork(work, *arguments, log=log, environment=self.environment)
+        ended = in_fork(work, *arguments, log=log, environment=environment or self.environment)
         self.findings.found("runs_not_taken_up", f"{where}: ended with {ended.code}, see {log}", ended.code != 0)
         self.findings.check_output(log)
         return ended

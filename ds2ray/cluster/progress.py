@@ -57,7 +57,7 @@ class FleetProgress(Callback):
         statuses = Counter(result.get("statuses", {}))
         so_far = CohortSoFar(result["stage"], result["encoded"], result["share"])
         self.tally.report(cohort, statuses, so_far, time.monotonic())
-        self.first_users.finished(cohort, statuses.total(), result.get("causes", {}))
+        self.first_users.finished(cohort, statuses, result.get("causes", {}))
         if result["done"]:
             self.tally.finish(cohort)
         if patience := self.patience.get(cohort):

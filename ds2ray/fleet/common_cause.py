@@ -15,8 +15,12 @@ MAX_CAUSE = 200
 
 
 def causes(outcomes: Iterable[Outcome]) -> dict[str, int]:
-    """The failed users among these, counted by cause: the reason without what is the user's own."""
-    return dict(Counter(cause_of(outcome.reason) for outcome in outcomes if outcome.status is Status.failed))
+    """The users among these whose training failed, counted by cause: the reason without what is the user's own.
+
+    Who failed without any usable speech, as by a manifest that cannot be read, says nothing of others.
+    """
+    failed = (outcome for outcome in outcomes if outcome.status is Status.failed and outcome.utterances_used)
+    return dict(Counter(cause_of(outcome.reason) for outcome in failed))
 
 
 def cause_of(reason: str) -> str:
@@ -28,7 +32,7 @@ class FirstUsers:
     """The first users that a run has done, and what became of them.
 
     Args:
-        num_wanted: so many failures for one cause, with no other outcome before them, end the run; 0: nothing does.
+        num_wanted: so many failures for one cause, with nobody trained before them, end the run; 0: nothing does.
         cohort_sizes: users of each cohort.
     """
 
@@ -38,19 +42,23 @@ class FirstUsers:
         self._num_done: Counter[int] = Counter()  # by cohort
         self._failed: Counter[str] = Counter()  # by cause
         self._error: Ds2RayError | None = None
-        self._different = num_wanted == 0  # a user did not fail, or not for this cause
+        self._different = num_wanted == 0  # a user was trained, or failed for another cause
 
-    def finished(self, cohort: int, num_users: int, failed: Mapping[str, int]) -> None:
-        """Take up users of a cohort who are done; of these `failed`, counted by cause."""
-        self._num_done[cohort] += num_users
+    def finished(self, cohort: int, statuses: Mapping[str, int], failed: Mapping[str, int]) -> None:
+        """Take up users of a cohort who are done, counted by status; of these `failed`, counted by cause.
+
+        Users who were skipped, or failed by what is their own, count neither way.
+        """
+        self._num_done[cohort] += sum(statuses.values())
         self._failed.update(failed)
-        self._different |= len(self._failed) > 1 or self._failed.total() < self._num_done.total()
+        trained = any(statuses.get(status.value) for status in (Status.adapted, Status.kept_previous))
+        self._different |= trained or len(self._failed) > 1
 
     def given_up(self, cohort: int, reason: str, error: Ds2RayError | None) -> None:
         """Take up that all users of a cohort failed who are not done yet, by an error of ours where it is one."""
         left = self.cohort_sizes[cohort] - self._num_done[cohort] if cohort < len(self.cohort_sizes) else 0
         if left:
-            self.finished(cohort, left, {cause_of(reason): left})
+            self.finished(cohort, {Status.failed.value: left}, {cause_of(reason): left})
             self._error = error
 
     def require_another_outcome(self) -> None:

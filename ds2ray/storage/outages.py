@@ -20,6 +20,9 @@ T = TypeVar("T")
 FIRST_ANSWER_S = 8.0
 """Seconds that are waited for the first answer of a server at most: until then its address may be wrong."""
 
+STOPPING_S = 3.0
+"""Seconds that a job waits for an answer at most after it was asked to stop."""
+
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 """Pause after the first failure, and the longest one; each doubles the one before, and half of it is chance."""
 
@@ -88,6 +91,8 @@ class Line:
             return result
 
     def _limit_s(self, outage_s: float) -> float:
+        if display.is_stopping():
+            return min(outage_s, STOPPING_S)
         return outage_s if self.answered else min(outage_s, FIRST_ANSWER_S)
 
     def _is_down(self) -> bool:
@@ -103,7 +108,7 @@ class Line:
             raise ConnectionError(f"no answer for {duration_text(limit_s)}: {self._last_error}") from self._last_error
         try:
             if self._is_down():
-                time.sleep(max(0.0, self._next_probe_s - time.monotonic()))
+                time.sleep(0.0 if display.is_stopping() else max(0.0, self._next_probe_s - time.monotonic()))
                 yield
                 return
         finally:

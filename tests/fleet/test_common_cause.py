@@ -8,32 +8,38 @@ DISK_FULL = "OSError: [Errno 28] No space left on device: '/tmp/{user}/a.wav'"
 
 
 def failed(*users: str) -> list[Outcome]:
-    return [Outcome(user_key=user, status=Status.failed, reason=DISK_FULL.format(user=user)) for user in users]
+    return [
+        Outcome(user_key=user, status=Status.failed, reason=DISK_FULL.format(user=user), utterances_used=5)
+        for user in users
+    ]
 
 
 def test_what_is_the_users_own_is_no_part_of_a_cause() -> None:
-    rows = [*failed("ann", "bob", "cem-7"), Outcome(user_key="dua", status=Status.adapted, reason="")]
+    rows = [*failed("ann", "bob", "cem-7"), Outcome(user_key="dua", status=Status.adapted, utterances_used=5)]
+    rows.append(Outcome(user_key="eve", status=Status.failed, reason="its manifest cannot be read"))
     assert causes(rows) == {"OSError: [Errno …] No space left on device: …": 3}
 
 
 def test_the_first_users_end_the_run_by_their_common_cause() -> None:
     first = FirstUsers(3, [2, 2])
-    first.finished(0, 2, causes(failed("ann", "bob")))
+    first.finished(0, {"failed": 2, "skipped_no_data": 1}, causes(failed("ann", "bob")))
     first.require_another_outcome()
-    first.finished(1, 1, causes(failed("cem")))
+    first.finished(1, {"failed": 1}, causes(failed("cem")))
     with pytest.raises(CommonCauseError, match=r"the first 3 users all failed for one cause.*No space left") as caught:
         first.require_another_outcome()
     assert caught.value.exit_code == 3
 
 
 @pytest.mark.parametrize(
-    "other", [(1, {}), (1, {"another cause": 1})], ids=["one who did not fail", "one who failed for another cause"]
+    "other",
+    [({"adapted": 1}, {}), ({"kept_previous": 1}, {}), ({"failed": 1}, {"another cause": 1})],
+    ids=["one who is adapted", "one who keeps what they had", "one who failed for another cause"],
 )
 @pytest.mark.parametrize("when", [0, 1])
-def test_another_outcome_among_them_lets_it_go_on(other: tuple[int, dict[str, int]], when: int) -> None:
+def test_another_outcome_among_them_lets_it_go_on(other: tuple[dict[str, int], dict[str, int]], when: int) -> None:
     first = FirstUsers(3, [100])
     for number in range(50):
-        first.finished(0, *(other if number == when else (1, {"a cause": 1})))
+        first.finished(0, *(other if number == when else ({"failed": 1}, {"a cause": 1})))
         first.require_another_outcome()
 
 
@@ -49,6 +55,14 @@ def test_a_cohort_that_is_given_up_counts_with_all_its_users(error: StorageError
 
 def test_it_can_be_turned_off() -> None:
     first = FirstUsers(0, [100])
-    first.finished(0, 100, {"a cause": 100})
+    first.finished(0, {"failed": 100}, {"a cause": 100})
     first.require_another_outcome()
     assert first.num_wanted == 0
+
+
+def test_users_whose_own_data_is_bad_end_nothing() -> None:
+    first = FirstUsers(3, [100])
+    rows = [Outcome(user_key=str(n), status=Status.failed, reason="its manifest cannot be read") for n in range(50)]
+    first.finished(0, {"failed": 50}, causes(rows))
+    first.require_another_outcome()
+    assert causes(rows) == {}

@@ -11,7 +11,7 @@ import pytest
 from faulty_proxy import Fault, FaultyProxy, faulty_proxy
 from s3_server import S3Server
 
-from ds2ray import storage
+from ds2ray import display, storage
 from ds2ray.errors import StorageError
 from ds2ray.storage import outages
 from ds2ray.storage.outages import Line
@@ -177,6 +177,22 @@ def test_the_first_answer_is_waited_for_shortly_unless_another_process_has_had_o
     pauses_s = [after - before for before, after in pairwise(tries_s)]
     assert pauses_s[0] <= outages.FIRST_PAUSE_S
     assert max(pauses_s) <= outages.LONGEST_PAUSE_S
+
+
+def test_a_job_that_is_asked_to_stop_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(outages, "time", clock)
+
+    def refused() -> None:
+        if clock.now_s > 1020:
+            display.stopping()
+        raise ConnectionRefusedError
+
+    with display.opened(), pytest.raises(ConnectionRefusedError):
+        Line("http://s3", answered=True).outlast(refused, outage_s=600)
+    assert 1020 < clock.now_s < 1020 + outages.LONGEST_PAUSE_S
+    with display.opened():
+        assert not display.is_stopping()
 
 
 def test_who_asks_after_a_long_outage_tries_once(monkeypatch: pytest.MonkeyPatch) -> None:
