@@ -46,7 +46,7 @@ USERS = {f"planted-person-{number}": 5 for number in range(6)}
 OUTAGE_S = 60.0
 
 SHARES = {"storm": 0.15, "steps": 0.35, "jobs": 0.93}
-"""By which share of the time each part is over."""
+"""By which share of the time that is left after the parts elsewhere each part is over."""
 
 ELSEWHERE = {"mutations": "benchmarks.chaos_mutations", "races": "benchmarks.chaos_races"}
 """Functions of modules that are parts of chaos, too; each takes the seed and a count and returns figures to add."""
@@ -71,9 +71,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 def measure(folder: Path, seed: int, minutes: float = MINUTES) -> dict[str, object]:
     """Do all parts in this time; the figures of the line."""
     started_s, scale = time.monotonic(), minutes / MINUTES
-    until = {name: started_s + 60 * minutes * share for name, share in SHARES.items()}
     findings, draws = Findings(), random.Random(seed)
-    figures = {name: part(seed, max(1, int(MUTATIONS * scale))) for name, part in _elsewhere().items()}
+    figures = {}
+    for name, part in _elsewhere().items():
+        say(name)
+        figures[name] = part(seed, max(1, int(MUTATIONS * scale)))
+    begun_s = time.monotonic()
+    left_s = started_s + 60 * minutes - begun_s
+    until = {name: begun_s + share * left_s for name, share in SHARES.items()}
     with (
         serve(_made(folder / "server")) as server,
         faulty_proxy(server.endpoint_url, RATES, seed, stall_s=1.0) as proxy,

@@ -217,3 +217,12 @@ def test_credentials_are_asked_for_anew_once_by_all_threads(s3_root: str, proxy:
     proxy.next.extend([Fault.expired])
     assert storage.read_bytes(f"{s3_root}/a.bin") == CONTENT
     assert connection.plain._s3 is not before
+
+
+def test_servers_that_another_process_has_reached_are_known(s3_root: str) -> None:
+    known, unknown = storage.Server("http://127.0.0.1:2"), storage.Server("http://127.0.0.1:3")
+    storage.known_to_answer(known)
+    assert [storage.connections.connect("s3://a", server)[0].line.answered for server in (known, unknown)] == [
+        True,
+        False,
+    ]
