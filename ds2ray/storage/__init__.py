@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ds2ray.storage.bearing import bearing_outages
+from ds2ray.storage.conditional import Seen, honours_conditions, read_seen, write_where_seen
 from ds2ray.storage.connections import known_to_answer
 from ds2ray.storage.documents import read_json, read_table, write_json, write_table
 from ds2ray.storage.listing import ObjectInfo, list_objects, stat_many
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ObjectInfo",
+    "Seen",
     "Server",
     "absolute",
     "arrow_filesystem",
@@ -22,6 +24,7 @@ __all__ = [
     "current_server",
     "delete",
     "exists",
+    "honours_conditions",
     "is_local",
     "join",
     "known_to_answer",
@@ -31,6 +34,7 @@ __all__ = [
     "parent",
     "read_bytes",
     "read_json",
+    "read_seen",
     "read_table",
     "resolve",
     "stat_many",
@@ -38,6 +42,7 @@ __all__ = [
     "write_bytes",
     "write_json",
     "write_table",
+    "write_where_seen",
 ]
 
 
