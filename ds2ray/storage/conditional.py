@@ -1,8 +1,8 @@
 """Conditional writes: an object is written only where it still holds what was seen of it.
 
-They are atomic on local disks, in memory, and on servers that honour If-None-Match and If-Match, which `honours_conditions`
-finds out by trying. Elsewhere the object is read again directly before it is written: between the two another writer may
-come, so that whoever relies on it looks again a moment later.
+They are atomic on local disks, in memory, and on servers that honour If-None-Match and If-Match, which
+`honours_conditions` finds out by trying. Elsewhere the object is read again directly before it is written: between the
+two another writer may come, so that whoever relies on it looks again a moment later.
 """
 
 import fcntl
@@ -24,14 +24,14 @@ from ds2ray.storage.whole import read_tagged
 from ds2ray.uris import is_local, join, local_path, parent, protocol
 
 LOCKED_S = 5.0
-"""Seconds for which a folder that another process has locked is waited for: a stopped process must not stop all others."""
+"""Seconds for which a folder that another process has locked is waited for: a stopped process must not stop others."""
 
 _MEMORY = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What an object held when it was read. `data` is None where there was none; `tag` is the server's, if it has any."""
+    """What an object held when it was read: None where there was none. The tag is the server's, if it has any."""
 
     data: bytes | None
     tag: str = ""

@@ -10,7 +10,6 @@ from ds2ray.errors import Ds2RayError, StorageError
 from ds2ray.storage.server import Server, current_server, endpoint_of_environment
 from ds2ray.uris import is_local
 
-
 _REFUSED_CONDITIONS = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey", "404"}
 """Codes of answers to conditional writes. There is no such key where the object has been deleted since it was seen."""
 
