@@ -2,7 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from ds2ray.storage.documents import read_json, read_table, write_json, write_table
+from ds2ray.storage.ages import age_s
+from ds2ray.storage.bearing import bearing_outages
+from ds2ray.storage.conditional import Seen, honours_conditions, read_seen, write_where_seen
+from ds2ray.storage.connections import known_to_answer
+from ds2ray.storage.documents import json_bytes, parse_json, read_json, read_table, write_json, write_table
 from ds2ray.storage.listing import ObjectInfo, list_objects, stat_many
 from ds2ray.storage.objects import delete, exists, open_read, read_bytes, write_bytes
 from ds2ray.storage.server import Server, current_server, using
@@ -13,20 +17,28 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ObjectInfo",
+    "Seen",
     "Server",
     "absolute",
+    "age_s",
     "arrow_filesystem",
+    "bearing_outages",
     "current_server",
     "delete",
     "exists",
+    "honours_conditions",
     "is_local",
     "join",
+    "json_bytes",
+    "known_to_answer",
     "list_objects",
     "local_path",
     "open_read",
     "parent",
+    "parse_json",
     "read_bytes",
     "read_json",
+    "read_seen",
     "read_table",
     "resolve",
     "stat_many",
@@ -34,6 +46,7 @@ __all__ = [
     "write_bytes",
     "write_json",
     "write_table",
+    "write_where_seen",
 ]
 
 

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 def read_json(uri: str, server: Server | None = None) -> Any:
     """The decoded JSON document. Raises ArtifactCorruptError where the object is not one."""
-    data = read_bytes(uri, server)
+    return parse_json(uri, read_bytes(uri, server))
+
+
+def parse_json(uri: str, data: bytes) -> Any:
+    """The document in the bytes of an object. Raises ArtifactCorruptError where they are none."""
     try:
         return json.loads(data)
     except ValueError as error:
@@ -22,7 +26,12 @@ def read_json(uri: str, server: Server | None = None) -> Any:
 
 def write_json(uri: str, document: Any, server: Server | None = None) -> None:
     """Write a JSON document, readable for people, in UTF-8."""
-    write_bytes(uri, (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode(), server)
+    write_bytes(uri, json_bytes(document), server)
+
+
+def json_bytes(document: Any) -> bytes:
+    """The bytes of a JSON document as it is stored."""
+    return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()
 
 
 def read_table(uri: str, columns: list[str] | None = None, server: Server | None = None) -> "pa.Table":

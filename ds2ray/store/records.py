@@ -6,6 +6,7 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ds2ray.errors import ArtifactCorruptError
+from ds2ray.storage import Seen, parse_json
 from ds2ray.store.store import Store
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class AdapterPointer:
         history: earlier pointers, newest first, without their own histories.
         split: code of the rule that divided the user's speech into training and held-out speech; empty in pointers of
             releases that did not record it.
+        fence: number of the acquisition of the lease under which it was published; 0 without one.
     """
 
     user_key: str
@@ -63,6 +65,7 @@ class AdapterPointer:
     error_after: float | None
     history: tuple[dict[str, Any], ...]
     split: str = ""
+    fence: int = 0
 
     @property
     def where(self) -> str:
@@ -72,7 +75,23 @@ class AdapterPointer:
 
 def read_record(store: Store, record_class: type[T], uri: str) -> T:
     """A record by its address. Raises FileNotFoundError, or ArtifactCorruptError where fields are missing."""
-    document = store.read_json(uri)
+    return parse_record(record_class, uri, store.read_json(uri))
+
+
+def seen_record(store: Store, record_class: type[T], uri: str) -> tuple[T | None, Seen]:
+    """A record by its address, None where there is none, and what was seen, for a write that depends on it.
+
+    Raises:
+        ArtifactCorruptError: it is damaged.
+    """
+    seen = store.read_seen(uri)
+    if seen.data is None:
+        return None, seen
+    return parse_record(record_class, uri, parse_json(uri, seen.data)), seen
+
+
+def parse_record(record_class: type[T], uri: str, document: Any) -> T:
+    """The record in a document. Raises ArtifactCorruptError where fields are missing."""
     known = fields(record_class)  # type: ignore[arg-type]
     # fields with a default came with later releases
     required = {field.name for field in known if field.default is MISSING}
@@ -84,7 +103,8 @@ def read_record(store: Store, record_class: type[T], uri: str) -> T:
     wrong = [f"{name}={value!r}"[:_SHOWN_CHARACTERS] for name, value in values.items() if not _is_a(value, types[name])]
     if wrong:
         raise ArtifactCorruptError(f"{uri}: impossible values: {', '.join(wrong)}; restore it or publish again")
-    return record_class(**values)
+    lists = {name: tuple(value) for name, value in values.items() if get_origin(types[name]) is tuple}
+    return record_class(**values | lists)
 
 
 def _is_a(value: Any, wanted: Any) -> bool:
