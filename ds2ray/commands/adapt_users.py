@@ -26,6 +26,7 @@ from ds2ray.store import BaseRecord, Store, adopt_base, lease, read_base, read_c
 from ds2ray.store.index import close_run, open_run, read_fingerprints, recover_runs
 from ds2ray.store.layout import plan_uri, run_uri, summary_uri
 from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
+from ds2ray.store.records import SUMMARY, write_record
 from ds2ray.tables.problems import ProblemKind
 from ds2ray.tables.users import read_fleet, stat_audio, usable_users
 from ds2ray.tables.validation import refuse
@@ -197,7 +198,7 @@ def _finish(run: _Run, trained: _Trained) -> int:
         interrupted=not finished,
         unchanged=plan.unchanged,
     )
-    run.store.write_json(summary_uri(run.store, run.run_id), {**summary, "exit_code": code})
+    write_record(run.store, summary_uri(run.store, run.run_id), SUMMARY, {**summary, "exit_code": code})
     _print_outcomes(rows, plan, run_uri(run.store, run.run_id), summary["seconds"])
     return code
 
