@@ -10,13 +10,14 @@ was the last to write: of many that come at once, the last has the lease.
 
 import math
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from ds2ray import display, storage
-from ds2ray.errors import InterruptedRunError, StorageError
+from ds2ray.errors import Ds2RayError, InterruptedRunError, StorageError
 from ds2ray.progress import duration_text
 from ds2ray.store.layout import lease_uri
 from ds2ray.store.leases.fence import Fence, lost_text
@@ -33,6 +34,7 @@ __all__ = [
     "break_lease",
     "held",
     "held_elsewhere",
+    "kept",
     "read_lease",
     "release_lease",
     "renew_lease",
@@ -120,8 +122,13 @@ def renew_lease(store: Store, lease: Lease, clocks: Clocks | None = None) -> Lea
     if not _write(store, renewed, found):
         _require_mine(_find(store), lease)
         raise StorageError(f"{lease_uri(store)}: does not stay as it is written; look at who writes there")
-    if clocks.boot_s() >= lease.lasts_until_s and not storage.honours_conditions(lease_uri(store), store.server):
-        # another run may have taken it over between the look and the write, which hid that
+    now_s = clocks.boot_s()
+    if (
+        now_s >= lease.lasts_until_s
+        and now_s - began_s >= SETTLE_S / 2
+        and not storage.honours_conditions(lease_uri(store), store.server)
+    ):
+        # another run may have taken it over between the look and the write, which hid that, and be sure of it
         raise InterruptedRunError(lost_text(lease.run_id, found))
     return renewed
 
@@ -192,6 +199,28 @@ def held(store: Store, run_id: str, *, wait_s: float = 0.0, ttl_s: float = TTL_S
             release_lease(store, hold.lease)
         except StorageError as error:
             display.say(f"the lease cannot be given back ({error}); it ends by itself in {duration_text(ttl_s)}")
+
+
+@contextmanager
+def kept(store: Store, run_id: str, *, wait_s: float = 0.0, ttl_s: float = TTL_S) -> Iterator[Hold]:
+    """As `held`, and a thread renews the lease: for work that cannot do so itself."""
+    with held(store, run_id, wait_s=wait_s, ttl_s=ttl_s) as hold:
+        renew, over = storage.bearing_outages(hold, ttl_s), threading.Event()
+
+        def keep() -> None:
+            try:
+                while not over.wait(ttl_s / 4):
+                    renew()
+            except Ds2RayError as error:
+                display.say(str(error))  # what is written from now on is held up by the fence
+
+        thread = threading.Thread(target=keep, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield hold
+        finally:
+            over.set()
+            thread.join()
 
 
 def _find(store: Store) -> Found:
