@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from ds2ray.storage.ages import age_s
 from ds2ray.storage.bearing import bearing_outages
-from ds2ray.storage.conditional import Seen, honours_conditions, read_seen, write_where_seen
 from ds2ray.storage.connections import known_to_answer
-from ds2ray.storage.documents import json_bytes, parse_json, read_json, read_table, write_json, write_table
+from ds2ray.storage.documents import parse_table, read_json, read_table, table_bytes, write_json, write_table
 from ds2ray.storage.listing import ObjectInfo, list_objects, stat_many
 from ds2ray.storage.objects import delete, exists, open_read, read_bytes, write_bytes
 from ds2ray.storage.server import Server, current_server, using
+from ds2ray.storage.writers.ages import age_s
+from ds2ray.storage.writers.conditional import Seen, honours_conditions, read_seen, write_where_seen
 from ds2ray.uris import absolute, is_local, join, local_path, parent, resolve
 
 if TYPE_CHECKING:
@@ -29,19 +29,19 @@ __all__ = [
     "honours_conditions",
     "is_local",
     "join",
-    "json_bytes",
     "known_to_answer",
     "list_objects",
     "local_path",
     "open_read",
     "parent",
-    "parse_json",
+    "parse_table",
     "read_bytes",
     "read_json",
     "read_seen",
     "read_table",
     "resolve",
     "stat_many",
+    "table_bytes",
     "using",
     "write_bytes",
     "write_json",

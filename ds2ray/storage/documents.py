@@ -13,25 +13,16 @@ if TYPE_CHECKING:
 
 def read_json(uri: str, server: Server | None = None) -> Any:
     """The decoded JSON document. Raises ArtifactCorruptError where the object is not one."""
-    return parse_json(uri, read_bytes(uri, server))
-
-
-def parse_json(uri: str, data: bytes) -> Any:
-    """The document in the bytes of an object. Raises ArtifactCorruptError where they are none."""
+    data = read_bytes(uri, server)
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactCorruptError(f"{uri}: not a JSON document: {error}; restore it or delete it") from error
 
 
 def write_json(uri: str, document: Any, server: Server | None = None) -> None:
     """Write a JSON document, readable for people, in UTF-8."""
-    write_bytes(uri, json_bytes(document), server)
-
-
-def json_bytes(document: Any) -> bytes:
-    """The bytes of a JSON document as it is stored."""
-    return (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()
+    write_bytes(uri, (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode(), server)
 
 
 def read_table(uri: str, columns: list[str] | None = None, server: Server | None = None) -> "pa.Table":
@@ -51,9 +42,26 @@ def read_table(uri: str, columns: list[str] | None = None, server: Server | None
 
 def write_table(uri: str, table: "pa.Table", server: Server | None = None) -> None:
     """Write a Parquet table (zstd)."""
+    write_bytes(uri, table_bytes(table), server)
+
+
+def table_bytes(table: "pa.Table") -> bytes:
+    """The Parquet file of a table (zstd)."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    write_bytes(uri, sink.getvalue().to_pybytes(), server)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def parse_table(uri: str, data: bytes) -> "pa.Table":
+    """The table in a Parquet file. Raises InputError where it is none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
+            return file.read()
+    except pa.ArrowException as error:
+        raise InputError(f"{uri}: not a readable Parquet table: {error}") from error

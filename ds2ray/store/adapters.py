@@ -10,6 +10,9 @@ from ds2ray.store.records import AdapterPointer, known_fields, read_record, spli
 from ds2ray.store.store import Store
 from ds2ray.store.verify import ID_LENGTH, read_verified, sha256
 
+KIND = "adapter pointer"
+"""What a pointer says that it is."""
+
 MAX_HISTORY = 30
 """Earlier versions that a pointer names at most: it stays small for a user who is adapted every night."""
 
@@ -57,13 +60,17 @@ def publish_adapter(
     def write_weights() -> None:
         store.write_bytes(adapter_weights_uri(store, key, version), weights)
 
-    return commit(store, AdapterPointer, key, pointer_uri(store, key), following, write_weights)
+    return commit(store, AdapterPointer, pointer_uri(store, key), KIND, key, following, write_weights)
 
 
 def read_pointer(store: Store, key: str) -> AdapterPointer | None:
-    """The user's pointer; None for a user without an adapter."""
+    """The user's pointer; None for a user without an adapter.
+
+    Raises:
+        ArtifactCorruptError: it is damaged, or another user's.
+    """
     try:
-        pointer = read_record(store, AdapterPointer, pointer_uri(store, key))
+        pointer = read_record(store, AdapterPointer, pointer_uri(store, key), kind=KIND, bound={"user_key": key})
     except FileNotFoundError:
         return None
     return _with_split_codes(pointer)
@@ -100,7 +107,7 @@ def rollback(store: Store, key: str, version: str) -> AdapterPointer:
         read_adapter(store, pointer)
         return pointer
 
-    return commit(store, AdapterPointer, key, pointer_uri(store, key), following)
+    return commit(store, AdapterPointer, pointer_uri(store, key), KIND, key, following)
 
 
 def _with_split_codes(pointer: AdapterPointer) -> AdapterPointer:

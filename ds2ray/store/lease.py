@@ -120,8 +120,13 @@ def renew_lease(store: Store, lease: Lease, clocks: Clocks | None = None) -> Lea
     if not _write(store, renewed, found):
         _require_mine(_find(store), lease)
         raise StorageError(f"{lease_uri(store)}: does not stay as it is written; look at who writes there")
-    if clocks.boot_s() >= lease.lasts_until_s and not storage.honours_conditions(lease_uri(store), store.server):
-        # another run may have taken it over between the look and the write, which hid that
+    now_s = clocks.boot_s()
+    if (
+        now_s >= lease.lasts_until_s
+        and now_s - began_s >= SETTLE_S / 2
+        and not storage.honours_conditions(lease_uri(store), store.server)
+    ):
+        # another run may have taken it over between the look and the write, which hid that, and be sure of it
         raise InterruptedRunError(lost_text(lease.run_id, found))
     return renewed
 

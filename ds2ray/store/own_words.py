@@ -18,6 +18,9 @@ from ds2ray.store.records import read_record
 from ds2ray.store.store import Store
 from ds2ray.store.verify import ID_LENGTH, read_verified, sha256
 
+KIND = "own words"
+"""What words.json says that it is."""
+
 MAX_WORDS = 10_000
 """Own words of a user: more would be a lexicon."""
 
@@ -89,7 +92,7 @@ def publish_words(store: Store, key: str, words: Iterable[OwnWord]) -> OwnWordsR
     digest = sha256(data)
 
     def following(earlier: OwnWordsRecord | None) -> OwnWordsRecord:
-        if earlier is not None and _of_user(earlier, key, uri).sha256 == digest:
+        if earlier is not None and earlier.sha256 == digest:
             return earlier
         return OwnWordsRecord(
             user_key=key,
@@ -105,7 +108,8 @@ def publish_words(store: Store, key: str, words: Iterable[OwnWord]) -> OwnWordsR
     def write_file() -> None:
         store.write_bytes(own_words_uri(store, key, digest[:ID_LENGTH]), data)
 
-    return commit(store, OwnWordsRecord, key, uri, following, write_file)
+    record = commit(store, OwnWordsRecord, uri, KIND, key, following, write_file)
+    return replace(record, history=tuple(record.history))
 
 
 def read_words_record(store: Store, key: str) -> OwnWordsRecord | None:
@@ -116,15 +120,11 @@ def read_words_record(store: Store, key: str) -> OwnWordsRecord | None:
     """
     uri = own_words_record_uri(store, key)
     try:
-        record = read_record(store, OwnWordsRecord, uri)
+        record = read_record(
+            store, OwnWordsRecord, uri, kind=KIND, bound={"user_key": key}, remedy="restore it or set them again"
+        )
     except FileNotFoundError:
         return None
-    return _of_user(record, key, uri)
-
-
-def _of_user(record: OwnWordsRecord, key: str, uri: str) -> OwnWordsRecord:
-    if record.user_key != key:
-        raise ArtifactCorruptError(f"{uri}: holds the words of user {record.user_key}, not of {key}; set them again")
     return replace(record, history=tuple(record.history))
 
 
@@ -158,7 +158,7 @@ def rollback_words(store: Store, key: str, version: str) -> OwnWordsRecord:
     uri = own_words_record_uri(store, key)
 
     def following(current: OwnWordsRecord | None) -> OwnWordsRecord:
-        known = [_entry(_of_user(current, key, uri)), *current.history] if current else []
+        known = [_entry(current), *current.history] if current else []
         entry = next((entry for entry in known if entry["version"] == version), None)
         if current is None or entry is None:
             there = ", ".join(entry["version"] for entry in known) or "none"
@@ -168,7 +168,7 @@ def rollback_words(store: Store, key: str, version: str) -> OwnWordsRecord:
         read_words(store, record)
         return record
 
-    return commit(store, OwnWordsRecord, key, uri, following)
+    return commit(store, OwnWordsRecord, uri, KIND, key, following)
 
 
 def erase_words(store: Store, key: str) -> int:

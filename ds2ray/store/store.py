@@ -1,5 +1,7 @@
 """A store: its root, its server, and the reading and writing of its objects."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -61,14 +63,14 @@ class Store:
         """The objects of a folder, sorted by URI; empty where there is no such folder."""
         return storage.list_objects(prefix_uri, recursive, self.server)
 
-    def read_bytes(self, uri: str) -> bytes:
-        """The bytes of a whole object."""
-        return storage.read_bytes(uri, self.server)
+    def read_bytes(self, uri: str, max_bytes: int | None = None) -> bytes:
+        """The bytes of a whole object. Raises ArtifactCorruptError where it has more than `max_bytes`."""
+        return storage.read_bytes(uri, self.server, max_bytes)
 
     def write_bytes(self, uri: str, data: bytes) -> None:
         """Write a whole object: readers see the old content or the new, never a part."""
-        self._require_right()
-        storage.write_bytes(uri, data, self.server)
+        with self._right():
+            storage.write_bytes(uri, data, self.server)
 
     def read_json(self, uri: str) -> Any:
         """The decoded JSON document. Raises ArtifactCorruptError where the object is not one."""
@@ -76,8 +78,8 @@ class Store:
 
     def write_json(self, uri: str, document: Any) -> None:
         """Write a JSON document."""
-        self._require_right()
-        storage.write_json(uri, document, self.server)
+        with self._right():
+            storage.write_json(uri, document, self.server)
 
     def read_table(self, uri: str, columns: list[str] | None = None) -> "pa.Table":
         """A Parquet table, or some of its columns. Raises InputError where the object is not one."""
@@ -85,13 +87,13 @@ class Store:
 
     def write_table(self, uri: str, table: "pa.Table") -> None:
         """Write a Parquet table."""
-        self._require_right()
-        storage.write_table(uri, table, self.server)
+        with self._right():
+            storage.write_table(uri, table, self.server)
 
     def delete(self, uri: str) -> None:
         """Delete one object; a missing one is no error."""
-        self._require_right()
-        storage.delete(uri, self.server)
+        with self._right():
+            storage.delete(uri, self.server)
 
     def read_seen(self, uri: str) -> Seen:
         """What an object holds now, for a write that depends on it."""
@@ -106,20 +108,20 @@ class Store:
         """
         if self.fence is None or storage.honours_conditions(uri, self.server):
             return storage.write_where_seen(uri, data, seen, self.server, self._require_right)
+        with self._right():
+            return storage.write_where_seen(uri, data, seen, self.server, lambda: self._require_right(fresh_s=0.0))
+
+    @contextmanager
+    def _right(self) -> Iterator[None]:
+        """A context for one write. Raises LateWriteError where the lease was lost before the write was done."""
+        self._require_right()
         looked_s = boot_clock_s()
-
-        def look() -> None:
-            nonlocal looked_s
-            looked_s = boot_clock_s()
-            self._require_right(fresh_s=0.0)
-
-        written = storage.write_where_seen(uri, data, seen, self.server, look)
-        if written and boot_clock_s() - looked_s > LATE_S:
+        yield
+        if self.fence is not None and boot_clock_s() - looked_s > LATE_S:
             try:
                 self._require_right(fresh_s=0.0)
             except InterruptedRunError as error:
                 raise LateWriteError(str(error)) from error
-        return written
 
     def _require_right(self, fresh_s: float = FRESH_S) -> None:
         """Raise InterruptedRunError where the run that works here has lost its lease."""

@@ -15,7 +15,7 @@ from ds2ray import storage
 from ds2ray.errors import InterruptedRunError, StorageError
 from ds2ray.store import Store, index, lease
 from ds2ray.store.leases.identity import Identity, this_process
-from ds2ray.store.leases.record import TTL_S, find_lease
+from ds2ray.store.leases.record import TTL_S, find_lease, lease_bytes
 
 ELSEWHERE = Identity(boot="another-boot", namespace="pid:[1]", process_id=1, started=1, host="another-machine")
 
@@ -60,7 +60,7 @@ def stored(place: Store) -> lease.Lease:
 
 def taken_elsewhere(place: Store, run_id: str = "first", **changed: Any) -> lease.Lease:
     taken = replace(lease.acquire_lease(place, run_id, here=ELSEWHERE), **changed)
-    storage.write_json(lease_uri(place), asdict(taken))
+    storage.write_bytes(lease_uri(place), lease_bytes(taken))
     return taken
 
 
@@ -199,7 +199,7 @@ def test_a_late_renewal_of_an_earlier_holder_is_written_over(folder: Store) -> N
     first = taken_elsewhere(folder)
     grow_older(folder, 130)
     second = lease.acquire_lease(folder, "second")
-    storage.write_json(lease_uri(folder), asdict(first))  # it was stopped between looking and writing
+    storage.write_bytes(lease_uri(folder), lease_bytes(first))  # it was stopped between looking and writing
     assert lease.renew_lease(folder, second).token == stored(folder).token == second.token
 
 

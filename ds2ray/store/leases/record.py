@@ -1,12 +1,17 @@
 """The record of a store's lease, lease.json: who holds it, or held it last, and the number of the acquisition."""
 
-import json
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ds2ray import storage
+from ds2ray.errors import ArtifactCorruptError
 from ds2ray.storage import Seen, Server
+from ds2ray.storage.sealed import seal, unseal
 from ds2ray.store.leases.identity import Identity
+
+KIND = "lease"
+"""What lease.json says that it is."""
 
 TTL_S = 120.0
 """Seconds without a renewal after which the holder of a lease is taken for dead."""
@@ -76,32 +81,29 @@ class Found:
 def find_lease(uri: str, server: Server) -> Found:
     """Read a lease."""
     seen = storage.read_seen(uri, server)
-    return Found(seen, None if seen.data is None else _parsed(seen.data))
+    return Found(seen, None if seen.data is None else _parsed(seen.data, uri))
 
 
 def lease_bytes(lease: Lease) -> bytes:
     """The record as it is stored."""
-    return storage.json_bytes(asdict(lease))
+    return seal(KIND, asdict(lease))
 
 
 _TYPES: dict[str, Any] = {"str": str, "int": int, "bool": bool, "float": (int, float)}
 
 
-def _parsed(data: bytes) -> Lease | None:
+def _parsed(data: bytes, uri: str) -> Lease | None:
     try:
-        document = json.loads(data)
-    except ValueError:
+        document = unseal(data, uri, KIND)
+        lease = Lease(**{name: value for name, value in document.items() if name in Lease.__dataclass_fields__})
+    except (ArtifactCorruptError, TypeError):
         return None
-    fields = Lease.__dataclass_fields__
-    if not isinstance(document, dict):
-        return None
-    values = {name: value for name, value in document.items() if name in fields}
-    for name, value in values.items():
-        wanted = _TYPES[getattr(fields[name].type, "__name__", str(fields[name].type))]
+    return lease if _is_possible(lease) else None
+
+
+def _is_possible(lease: Lease) -> bool:
+    for field in fields(lease):
+        value, wanted = getattr(lease, field.name), _TYPES[getattr(field.type, "__name__", str(field.type))]
         if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-            return None
-    try:
-        lease = Lease(**values)
-    except TypeError:
-        return None
-    return lease if 0 < lease.ttl_s < float("inf") and lease.fence >= 0 else None
+            return False
+    return 0 < lease.ttl_s < math.inf and lease.fence >= 0

@@ -11,7 +11,8 @@ from s3_server import S3Server
 
 from ds2ray import storage
 from ds2ray.errors import StorageError
-from ds2ray.storage import Seen, conditional
+from ds2ray.storage import Seen
+from ds2ray.storage.writers import conditional
 
 KINDS = (
     "path",
