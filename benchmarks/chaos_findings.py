@@ -12,7 +12,7 @@ from ds2ray.errors import ArtifactCorruptError
 from ds2ray.store import Store, read_adapter, read_pointer, user_key
 from ds2ray.store.index import read_index
 from ds2ray.store.layout import outcomes_uri, run_uri
-from ds2ray.store.outcomes import Status, read_part
+from ds2ray.store.outcomes import read_part
 
 TRACEBACK = b"Traceback (most recent call last)"
 
@@ -89,11 +89,6 @@ def done_twice(store: Store, run_id: str) -> list[str]:
     wanted = ["settled"] if "settled" in parts else parts
     rows = Counter(row.user_key for name in wanted for row in read_part(store, run_id, name) or [])
     return [key for key, count in rows.items() if count > 1]
-
-
-def num_adapted(store: Store, run_id: str) -> int:
-    rows = read_part(store, run_id, "settled") or []
-    return sum(row.status is Status.adapted for row in rows)
 
 
 def leaks(folders: Iterable[Path], secrets: Mapping[str, bytes]) -> list[str]:

@@ -15,13 +15,9 @@ from fleet_runs import ROOT, SETTINGS, TRIAL_TITLES, ray_pids
 
 from benchmarks.chaos_findings import Adapters, Findings
 from benchmarks.common import say
-from ds2ray.errors import InterruptedRunError, StorageError
 from ds2ray.store import Store
 
 VICTIMS = ("worker", "driver", "raylet")
-AGAIN_CODES = (InterruptedRunError.exit_code, StorageError.exit_code)
-"""Exit codes after which a job is run again."""
-
 MAX_RUNS, WAIT_S = 40, 4.0
 """Runs of a job until it comes to its end, and seconds between two: a lease may have to run out."""
 

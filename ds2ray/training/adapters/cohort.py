@@ -14,7 +14,7 @@ import torch
 from ds2ray.config import AdaptConfig, AdapterConfig
 from ds2ray.decoding.decoder import Decoder
 from ds2ray.decoding.greedy import Greedy
-from ds2ray.errors import DeviceLostError, StorageError
+from ds2ray.errors import DeviceLostError, InterruptedRunError, StorageError
 from ds2ray.model.devices import is_device_lost
 from ds2ray.model.weights import Base
 from ds2ray.training.adapters.encode import Encoder
@@ -164,7 +164,7 @@ class _CohortTraining:
                     result = replace(self._result(speech, fit), seconds=seconds)
                 yield result
                 del waiting[speech.user_key]
-        except (StorageError, GeneratorExit):
+        except (StorageError, InterruptedRunError, GeneratorExit):
             raise
         except Exception as error:
             if is_device_lost(error):  # all users that follow would fail, too
