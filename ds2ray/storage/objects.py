@@ -13,10 +13,10 @@ import secrets
 from contextlib import suppress
 from typing import BinaryIO, cast
 
-from ds2ray.errors import ArtifactCorruptError
 from ds2ray.storage.connections import connect
-from ds2ray.storage.errors import ReportingFile, reporting, server_code
+from ds2ray.storage.errors import ReportingFile, reporting, too_large
 from ds2ray.storage.server import Server, current_server
+from ds2ray.storage.whole import PatientFile, read_whole
 from ds2ray.uris import is_local, local_path
 
 _BUFFER_BYTES = 256 * 1024  # read at once from an open object: enough for any audio header
@@ -32,27 +32,15 @@ def read_bytes(uri: str, server: Server | None = None, max_bytes: int | None = N
         ArtifactCorruptError: it has more.
     """
     with reporting(uri, "read", server):
-        data = _read_up_to(uri, server, None if max_bytes is None else max_bytes + 1)
-    if max_bytes is not None and len(data) > max_bytes:
-        raise ArtifactCorruptError(
-            f"{uri}: more than the {max_bytes} bytes that it may have; restore it or publish again"
-        )
-    return data
-
-
-def _read_up_to(uri: str, server: Server | None, num_bytes: int | None) -> bytes:
-    if is_local(uri):
-        with open(local_path(uri), "rb") as file:
-            return file.read(num_bytes)
-    filesystem, path = connect(uri, server)
-    if num_bytes is None:
-        return bytes(filesystem.cat_file(path))
-    try:
-        return bytes(filesystem.cat_file(path, start=0, end=num_bytes))
-    except OSError as error:
-        if server_code(error) != "InvalidRange":
-            raise
-        return b""  # an empty object has no first byte
+        if is_local(uri):
+            with open(local_path(uri), "rb") as file:
+                data = file.read(None if max_bytes is None else max_bytes + 1)
+        else:
+            filesystem, path = connect(uri, server)
+            data = read_whole(filesystem, path, max_bytes)
+        if max_bytes is not None and len(data) > max_bytes:
+            raise too_large(uri, max_bytes)
+        return data
 
 
 def write_bytes(uri: str, data: bytes, server: Server | None = None) -> None:
@@ -95,7 +83,11 @@ def open_read(uri: str, server: Server | None = None) -> BinaryIO:
             return open(local_path(uri), "rb")
         filesystem, path = connect(uri, server)
         file = filesystem.open(path, "rb", cache_type="none", block_size=_BUFFER_BYTES)
-    return cast(BinaryIO, io.BufferedReader(ReportingFile(file, uri, server or current_server()), _BUFFER_BYTES))
+        if filesystem.is_s3 and file.size <= _BUFFER_BYTES:  # in one piece its content can be checked
+            file.close()
+            return io.BytesIO(read_whole(filesystem, path))
+    reporting_file = ReportingFile(PatientFile(file, filesystem), uri, server or current_server())
+    return cast(BinaryIO, io.BufferedReader(reporting_file, _BUFFER_BYTES))
 
 
 def exists(uri: str, server: Server | None = None) -> bool:
