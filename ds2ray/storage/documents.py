@@ -1,10 +1,14 @@
 """JSON documents and Parquet tables by URI, on the given server or the process's current one."""
 
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
-from ds2ray.errors import ArtifactCorruptError, InputError
+from ds2ray.errors import ArtifactCorruptError
 from ds2ray.storage.objects import open_read, read_bytes, write_bytes
+from ds2ray.storage.sealed.contents import require_content
+from ds2ray.storage.sealed.tables import TableFile
+from ds2ray.storage.sealed.writing import encode_table
 from ds2ray.storage.server import Server
 
 if TYPE_CHECKING:
@@ -26,25 +30,20 @@ def write_json(uri: str, document: Any, server: Server | None = None) -> None:
 
 
 def read_table(uri: str, columns: list[str] | None = None, server: Server | None = None) -> "pa.Table":
-    """A Parquet table, or some of its columns (only these are fetched). Raises InputError where the object is none."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    """A Parquet table, or some of its columns (only these are fetched).
 
-    source = pa.BufferReader(read_bytes(uri, server)) if columns is None else open_read(uri, server)
-    try:
-        with pq.ParquetFile(source) as file:
-            return file.read(columns=columns)
-    except pa.ArrowException as error:
-        raise InputError(f"{uri}: not a readable Parquet table: {error}") from error
-    finally:
-        source.close()
+    Raises:
+        InputError: the object is none, is damaged, or claims more than the limits of `sealed.tables`.
+    """
+    source = io.BytesIO(read_bytes(uri, server)) if columns is None else open_read(uri, server)
+    with source:
+        file = TableFile(source, uri)
+        table = file.read(columns)
+        if columns is None:
+            require_content(file, table)
+        return table
 
 
 def write_table(uri: str, table: "pa.Table", server: Server | None = None) -> None:
-    """Write a Parquet table (zstd)."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    write_bytes(uri, sink.getvalue().to_pybytes(), server)
+    """Write a Parquet table (zstd), sealed."""
+    write_bytes(uri, encode_table(table), server)
