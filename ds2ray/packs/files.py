@@ -7,8 +7,6 @@
 A pack is read whole with one request (`read_manifest`), or row group by row group (`read_shard`).
 """
 
-import hashlib
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,16 +14,16 @@ from typing import TYPE_CHECKING
 from ds2ray import storage
 from ds2ray.errors import InputError
 from ds2ray.naming import named
+from ds2ray.storage.sealed import contents
+from ds2ray.storage.sealed.tables import TableFile
+from ds2ray.storage.sealed.writing import encode_groups
 from ds2ray.tables.manifest import COLUMNS, Utterance
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.parquet as pq
-
-VERSION_LENGTH = 32
-"""Hex digits of a pack's version."""
 
 _ROW_GROUP_BYTES = 8 * 2**20
+_AGAIN = f"pack it again ({named('prepare')})"
 _ROW_COLUMNS = ("utterance_id", "user_id", "duration_s", "transcript")
 
 
@@ -35,31 +33,30 @@ def content_version(utterances: Iterable[Utterance]) -> str:
     Durations are left out, because the audio decides them. The encoding as Parquet has no part in it: the same speech
     packed by another release has the same version.
     """
-    digest = hashlib.sha256()
-    for u in sorted(utterances, key=lambda u: (u.user_id, u.utterance_id)):
+    listed = list(utterances)
+    for u in listed:
         if not isinstance(u.audio, bytes):
             raise TypeError(f"{u.utterance_id}: a pack holds bytes of audio, not {u.audio!r}")
-        for part in (u.user_id.encode(), u.utterance_id.encode(), u.transcript.encode(), u.audio):
-            digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()[:VERSION_LENGTH]
+    ordered = sorted(listed, key=lambda u: (u.user_id, u.utterance_id))
+    return contents.content_version((u.user_id, u.utterance_id, u.transcript, bytes(u.audio)) for u in ordered)
 
 
 def encode_pack(utterances: Sequence[Utterance]) -> bytes:
     """The Parquet file of utterances whose audio is bytes, in their order."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     types = {"audio": pa.binary(), "duration_s": pa.float64()}
     schema = pa.schema([(column, types.get(column, pa.string())) for column in COLUMNS])
-    sink = io.BytesIO()
+
+    def table(group: Sequence[Utterance]) -> pa.Table:
+        cells = zip(*((u.utterance_id, u.user_id, u.audio, u.duration_s, u.transcript) for u in group), strict=True)
+        columns = [pa.array(column, field.type) for column, field in zip(cells, schema, strict=True)]
+        return pa.Table.from_arrays(columns, schema=schema)
+
     compression = {column: "none" if column == "audio" else "zstd" for column in COLUMNS}
-    with pq.ParquetWriter(sink, schema, compression=compression, use_dictionary=["user_id"]) as writer:
-        for group in _row_groups(utterances):
-            rows = [(u.utterance_id, u.user_id, u.audio, u.duration_s, u.transcript) for u in group]
-            cells = zip(*rows, strict=True)
-            columns = [pa.array(column, field.type) for column, field in zip(cells, schema, strict=True)]
-            writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=len(rows))
-    return sink.getvalue()
+    groups = map(table, _row_groups(utterances))
+    described = {contents.VERSION: content_version(utterances)}
+    return encode_groups(schema, groups, described, compression=compression, use_dictionary=["user_id"])
 
 
 def _row_groups(utterances: Sequence[Utterance]) -> Iterator[Sequence[Utterance]]:
@@ -84,9 +81,11 @@ def read_shard(uri: str, row_groups: Iterable[int] | None = None) -> Iterator[Ut
         InputError: the file is no pack.
     """
     with _opened(uri) as file:
-        groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        groups = _rows_of_groups(file)
         for group in range(len(groups)) if row_groups is None else row_groups:
-            table = file.read_row_group(group, columns=list(COLUMNS))
+            if not 0 <= group < len(groups):
+                raise InputError(f"{uri}: has no row group {group}, but {len(groups)}; {_AGAIN}")
+            table = file.read(COLUMNS, [group])
             columns = [table[name].to_pylist() for name in COLUMNS]
             del table
             for line, cells in enumerate(zip(*columns, strict=True), sum(groups[:group]) + 1):
@@ -103,23 +102,23 @@ def pack_rows(uri: str) -> "pa.Table":
     import pyarrow as pa
 
     with _opened(uri) as file:
-        table = file.read(columns=list(_ROW_COLUMNS)).combine_chunks()
-        groups = [i for i in range(file.num_row_groups) for _ in range(file.metadata.row_group(i).num_rows)]
+        table = file.read(_ROW_COLUMNS).combine_chunks()
+        groups = [i for i, rows in enumerate(_rows_of_groups(file)) for _ in range(rows)]
     table = table.append_column("row_group", pa.array(groups, pa.int32()))
     return table.append_column("row", pa.array(range(1, len(groups) + 1), pa.int32()))
 
 
-@contextmanager
-def _opened(uri: str) -> "Iterator[pq.ParquetFile]":
-    """A context with a pack whose parts are fetched as they are read. Raises InputError where the file is no pack."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _rows_of_groups(file: TableFile) -> list[int]:
+    return [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
 
-    try:
-        with storage.open_read(uri) as source, pq.ParquetFile(source, pre_buffer=True) as file:
-            missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
-            if missing:
-                raise InputError(f"{uri}: not a pack of utterances: it has no column {' or '.join(missing)}")
-            yield file
-    except pa.ArrowException as error:
-        raise InputError(f"{uri}: not a pack of utterances: {error}; pack it again ({named('prepare')})") from error
+
+@contextmanager
+def _opened(uri: str) -> Iterator[TableFile]:
+    """A context with a pack whose parts are fetched as they are read. Raises InputError where the file is no pack."""
+    with storage.open_read(uri) as source:
+        file = TableFile(source, uri, "a pack of utterances", _AGAIN)
+        contents.require_named_version(file)
+        missing = [name for name in COLUMNS if name not in file.schema.names]
+        if missing:
+            raise InputError(f"{uri}: not a pack of utterances: it has no column {' or '.join(missing)}")
+        yield file

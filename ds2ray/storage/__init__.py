@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 from ds2ray.storage.bearing import bearing_outages
 from ds2ray.storage.connections import known_to_answer
-from ds2ray.storage.documents import parse_table, read_json, read_table, table_bytes, write_json, write_table
+from ds2ray.storage.documents import parse_table, read_json, read_table, write_json, write_table
 from ds2ray.storage.listing import ObjectInfo, list_objects, stat_many
 from ds2ray.storage.objects import delete, exists, open_read, read_bytes, write_bytes
+from ds2ray.storage.sealed.writing import encode_table
 from ds2ray.storage.server import Server, current_server, using
 from ds2ray.storage.writers.ages import age_s
 from ds2ray.storage.writers.conditional import Seen, honours_conditions, read_seen, write_where_seen
@@ -25,6 +26,7 @@ __all__ = [
     "bearing_outages",
     "current_server",
     "delete",
+    "encode_table",
     "exists",
     "honours_conditions",
     "is_local",
@@ -41,7 +43,6 @@ __all__ = [
     "read_table",
     "resolve",
     "stat_many",
-    "table_bytes",
     "using",
     "write_bytes",
     "write_json",

@@ -1,10 +1,14 @@
 """JSON documents and Parquet tables by URI, on the given server or the process's current one."""
 
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
-from ds2ray.errors import ArtifactCorruptError, InputError
+from ds2ray.errors import ArtifactCorruptError
 from ds2ray.storage.objects import open_read, read_bytes, write_bytes
+from ds2ray.storage.sealed.contents import require_content
+from ds2ray.storage.sealed.tables import TableFile
+from ds2ray.storage.sealed.writing import encode_table
 from ds2ray.storage.server import Server
 
 if TYPE_CHECKING:
@@ -26,42 +30,30 @@ def write_json(uri: str, document: Any, server: Server | None = None) -> None:
 
 
 def read_table(uri: str, columns: list[str] | None = None, server: Server | None = None) -> "pa.Table":
-    """A Parquet table, or some of its columns (only these are fetched). Raises InputError where the object is none."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    """A Parquet table, or some of its columns (only these are fetched).
 
-    source = pa.BufferReader(read_bytes(uri, server)) if columns is None else open_read(uri, server)
-    try:
-        with pq.ParquetFile(source) as file:
-            return file.read(columns=columns)
-    except pa.ArrowException as error:
-        raise InputError(f"{uri}: not a readable Parquet table: {error}") from error
-    finally:
-        source.close()
+    Raises:
+        InputError: the object is none, is damaged, or claims more than the limits of `sealed.tables`.
+    """
+    if columns is None:
+        return parse_table(uri, read_bytes(uri, server))
+    with open_read(uri, server) as source:
+        return TableFile(source, uri).read(columns)
 
 
 def write_table(uri: str, table: "pa.Table", server: Server | None = None) -> None:
-    """Write a Parquet table (zstd)."""
-    write_bytes(uri, table_bytes(table), server)
-
-
-def table_bytes(table: "pa.Table") -> bytes:
-    """The Parquet file of a table (zstd)."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    return bytes(sink.getvalue().to_pybytes())
+    """Write a Parquet table (zstd), sealed."""
+    write_bytes(uri, encode_table(table), server)
 
 
 def parse_table(uri: str, data: bytes) -> "pa.Table":
-    """The table in a Parquet file. Raises InputError where it is none."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    """The table in the bytes of an object.
 
-    try:
-        with pq.ParquetFile(pa.BufferReader(data)) as file:
-            return file.read()
-    except pa.ArrowException as error:
-        raise InputError(f"{uri}: not a readable Parquet table: {error}") from error
+    Raises:
+        InputError: they are none, are damaged, or claim more than the limits of `sealed.tables`.
+    """
+    with io.BytesIO(data) as source:
+        file = TableFile(source, uri)
+        table = file.read(None)
+        require_content(file, table)
+        return table

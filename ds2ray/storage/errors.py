@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ds2ray.errors import Ds2RayError, StorageError
+from ds2ray.errors import ArtifactCorruptError, Ds2RayError, StorageError
 from ds2ray.storage.server import Server, current_server, endpoint_of_environment
 from ds2ray.uris import is_local
 
@@ -46,6 +46,11 @@ def is_of_storage(error: Exception) -> bool:
     own. Python's other errors (TypeError, AttributeError, …) tell of a defect, which running again never mends.
     """
     return isinstance(error, OSError | ValueError) or type(error).__module__ != "builtins"
+
+
+def too_large(uri: str, max_bytes: int) -> ArtifactCorruptError:
+    """The error of an object that has more bytes than it may have."""
+    return ArtifactCorruptError(f"{uri}: more than the {max_bytes} bytes that it may have; restore it or publish again")
 
 
 def server_code(error: BaseException) -> str:

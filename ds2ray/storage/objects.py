@@ -7,18 +7,27 @@ cached between calls but the connection, and every function may be called from a
 Every function takes the server of an `s3://` URI; None: the process's current one.
 """
 
+import errno
 import io
 import os
+import re
 import secrets
+import time
 from contextlib import suppress
 from typing import BinaryIO, cast
 
-from ds2ray.errors import ArtifactCorruptError
 from ds2ray.storage.connections import connect
-from ds2ray.storage.errors import ReportingFile, reporting, server_code
+from ds2ray.storage.errors import ReportingFile, reporting, too_large
 from ds2ray.storage.server import Server, current_server
 from ds2ray.storage.whole import PatientFile, read_whole
 from ds2ray.uris import is_local, local_path
+
+LEFT_AFTER_S = 3600.0
+"""Seconds without a change after which a file that is being written is taken to be left by a killed writer."""
+
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.tmp", re.DOTALL)
+_MAX_SWEPT = 10_000  # folders that are remembered
+_swept: set[str] = set()  # folders, by this process
 
 _BUFFER_BYTES = 256 * 1024  # read at once from an open object: enough for any audio header
 
@@ -33,27 +42,15 @@ def read_bytes(uri: str, server: Server | None = None, max_bytes: int | None = N
         ArtifactCorruptError: it has more.
     """
     with reporting(uri, "read", server):
-        data = _read_up_to(uri, server, None if max_bytes is None else max_bytes + 1)
-    if max_bytes is not None and len(data) > max_bytes:
-        raise ArtifactCorruptError(
-            f"{uri}: more than the {max_bytes} bytes that it may have; restore it or publish again"
-        )
-    return data
-
-
-def _read_up_to(uri: str, server: Server | None, num_bytes: int | None) -> bytes:
-    if is_local(uri):
-        with open(local_path(uri), "rb") as file:
-            return file.read(num_bytes)
-    filesystem, path = connect(uri, server)
-    if num_bytes is None:
-        return read_whole(filesystem, path)
-    try:
-        return bytes(filesystem.cat_file(path, start=0, end=num_bytes))
-    except OSError as error:
-        if server_code(error) != "InvalidRange":
-            raise
-        return b""  # an empty object has no first byte
+        if is_local(uri):
+            with open(local_path(uri), "rb") as file:
+                data = file.read(None if max_bytes is None else max_bytes + 1)
+        else:
+            filesystem, path = connect(uri, server)
+            data = read_whole(filesystem, path, max_bytes)
+        if max_bytes is not None and len(data) > max_bytes:
+            raise too_large(uri, max_bytes)
+        return data
 
 
 def write_bytes(uri: str, data: bytes, server: Server | None = None) -> None:
@@ -65,18 +62,67 @@ def write_bytes(uri: str, data: bytes, server: Server | None = None) -> None:
             return
         target = local_path(uri)
         folder, name = os.path.split(target)
-        os.makedirs(folder or ".", exist_ok=True)
-        temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(8)}.tmp")
+        _make_folder(folder or ".")
+        temporary = os.path.join(folder, f".{name[:50]}.{secrets.token_hex(8)}.tmp")
         try:
             with open(temporary, "xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())  # or a power failure could leave the new name on an empty file
             os.replace(temporary, target)
+            _sync_folder(folder or ".")
         except BaseException:
             with suppress(OSError):
                 os.remove(temporary)
             raise
+
+
+def _make_folder(folder: str) -> None:
+    """Make a folder and those above it, on the disk as well; where it is there, sweep it once in a process."""
+    if os.path.isdir(folder):
+        if folder not in _swept:
+            if len(_swept) >= _MAX_SWEPT:
+                _swept.clear()
+            _swept.add(folder)
+            with suppress(OSError):  # the folder may be one to write in, not to look into
+                sweep(folder)
+        return
+    above = os.path.dirname(os.path.abspath(folder))
+    _make_folder(above)
+    os.makedirs(folder, exist_ok=True)
+    _sync_folder(above)
+
+
+def _sync_folder(folder: str) -> None:
+    """Put the names in a folder on the disk: a power failure would otherwise undo a rename that has been reported."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # a folder to write in, not to look into
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # of a filesystem that has no such thing
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sweep(folder: str) -> int:
+    """Delete what killed writers have left in a local folder; returns how many files that were.
+
+    A writer that lives touches its file all the time, so that only files of `LEFT_AFTER_S` without a change go. Were
+    one stopped for so long, its rename would fail and be reported: nothing half-written would appear.
+    """
+    found = 0
+    for entry in os.scandir(folder):
+        if not _TEMPORARY.fullmatch(entry.name):
+            continue
+        with suppress(OSError):  # another process sweeps, too
+            if time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFT_AFTER_S:
+                os.remove(entry.path)
+                found += 1
+    return found
 
 
 def delete(uri: str, server: Server | None = None) -> None:

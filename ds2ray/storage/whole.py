@@ -8,29 +8,36 @@ import re
 from typing import Any
 
 from ds2ray.storage.connections import Connection
+from ds2ray.storage.errors import too_large
 from ds2ray.storage.outages import Line
 from ds2ray.storage.passing import DamagedOnItsWayError
 
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 
 
-def read_whole(connection: Connection, path: str) -> bytes:
-    """The content of an object, read once more where it does not fit its tag."""
-    if not connection.is_s3:
+def read_whole(connection: Connection, path: str, max_bytes: int | None = None) -> bytes:
+    """The content of an object, read once more where it does not fit its tag.
+
+    Args:
+        max_bytes: of an object with more no more than one byte more is read, or none: ArtifactCorruptError. None: any.
+    """
+    if connection.is_s3:
+        return read_tagged(connection, path, max_bytes)[0]
+    if max_bytes is None:
         return bytes(connection.cat_file(path))
-    return read_tagged(connection, path)[0]
+    return bytes(connection.cat_file(path, start=0, end=max_bytes + 1))
 
 
-def read_tagged(connection: Connection, path: str) -> tuple[bytes, str]:
-    """The content of an object of an S3 server, and the tag that the server gives it."""
-    return connection.outlast(lambda: _checked(connection, path))
+def read_tagged(connection: Connection, path: str, max_bytes: int | None = None) -> tuple[bytes, str]:
+    """The content of an object of an S3 server, and the tag that the server gives it (`max_bytes`: see above)."""
+    return connection.outlast(lambda: _checked(connection, path, max_bytes))
 
 
-def _checked(connection: Connection, path: str) -> tuple[bytes, str]:
-    data, tag, is_digest = _fetched(connection.plain, path)
+def _checked(connection: Connection, path: str, max_bytes: int | None) -> tuple[bytes, str]:
+    data, tag, is_digest = _fetched(connection.plain, path, max_bytes)
     if not is_digest or _fits(connection.line, data, tag):
         return data, tag.strip('"')
-    again, _, _ = _fetched(connection.plain, path)
+    again, _, _ = _fetched(connection.plain, path, max_bytes)
     if again != data:
         raise DamagedOnItsWayError(f"what arrived has not the MD5 that the server told, {tag}")
     connection.line.tags_are_md5 = False  # two readings agree: it is the content, and the tag is something else
@@ -68,7 +75,7 @@ def _fits(line: Line, data: bytes, tag: str) -> bool:
     return hashlib.md5(data, usedforsecurity=False).hexdigest() == digest[1]
 
 
-def _fetched(filesystem: Any, path: str) -> tuple[bytes, str, bool]:
+def _fetched(filesystem: Any, path: str, max_bytes: int | None) -> tuple[bytes, str, bool]:
     """The content of an object, by one GET, its tag, and whether that may be its MD5, as encryption makes it none."""
     import fsspec.asyn
 
@@ -76,6 +83,8 @@ def _fetched(filesystem: Any, path: str) -> tuple[bytes, str, bool]:
         bucket, key, _ = filesystem.split_path(path)
         answer = await filesystem._call_s3("get_object", Bucket=bucket, Key=key)
         async with answer["Body"] as body:
+            if max_bytes is not None and answer["ContentLength"] > max_bytes:
+                raise too_large(f"s3://{path}", max_bytes)
             data = await body.read()
         encrypted = "kms" in answer.get("ServerSideEncryption", "") or "SSECustomerAlgorithm" in answer
         return data, answer.get("ETag", ""), not encrypted

@@ -149,7 +149,7 @@ def _read_seen(store: Store) -> "tuple[pa.Table, Seen]":
 
 
 def _write(store: Store, index: "pa.Table", seen: Seen) -> None:
-    if not store.write_where_seen(index_uri(store), storage.table_bytes(index), seen):
+    if not store.write_where_seen(index_uri(store), storage.encode_table(index), seen):
         raise InterruptedRunError(
             f"{index_uri(store)} was changed by another writer at this moment; nothing is lost, run again"
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ds2ray import storage
 from ds2ray.config import DataConfig, StorageConfig
-from ds2ray.errors import InterruptedRunError
+from ds2ray.errors import ArtifactCorruptError, InputError, InterruptedRunError
 from ds2ray.storage import ObjectInfo, Seen, Server
 from ds2ray.store.leases.fence import FRESH_S, Fence, LateWriteError
 from ds2ray.store.leases.identity import boot_clock_s
@@ -82,8 +82,19 @@ class Store:
             storage.write_json(uri, document, self.server)
 
     def read_table(self, uri: str, columns: list[str] | None = None) -> "pa.Table":
-        """A Parquet table, or some of its columns. Raises InputError where the object is not one."""
-        return storage.read_table(uri, columns, self.server)
+        """A Parquet table, or some of its columns.
+
+        Raises:
+            ArtifactCorruptError: the object is none, is damaged, or lacks a column.
+        """
+        try:
+            table = storage.read_table(uri, columns, self.server)
+        except InputError as error:
+            raise ArtifactCorruptError(str(error)) from error
+        missing = [name for name in columns or () if name not in table.column_names]
+        if missing:
+            raise ArtifactCorruptError(f"{uri}: lacks {', '.join(missing)}; restore it or make it anew")
+        return table
 
     def write_table(self, uri: str, table: "pa.Table") -> None:
         """Write a Parquet table."""

@@ -149,3 +149,34 @@ class TestReadEncoded:
         assert read_waveform(read_encoded(str(tmp_path / "a.pcm")), 16000).tolist() == [
             value / 32768 for value in np.frombuffer(b"abcd", "<i2").tolist()
         ]
+
+
+class TestDamage:
+    def test_another_pack_under_a_pack_s_name_is_refused(self, tmp_path: Path) -> None:
+        mine, other = (Utterance("1", "ann", audio, 1.0, "ja", 1) for audio in (b"one", b"two"))
+        name = tmp_path / f"ann.{content_version([mine])}.parquet"
+        name.write_bytes(encode_pack([mine]))
+        assert [u.audio for u in read_shard(str(name))] == [b"one"]
+        assert [u.audio for u in read_manifest(str(name)).utterances] == [b"one"]
+        name.write_bytes(encode_pack([other]))
+        for read in (lambda uri: list(read_shard(uri)), read_manifest, pack_rows):
+            with pytest.raises(InputError, match=f"its content has version {content_version([other])}"):
+                read(str(name))
+
+    def test_a_pack_of_an_earlier_release_is_held_against_its_name(self, tmp_path: Path) -> None:
+        utterance = Utterance("1", "ann", b"one", 1.0, "ja", 1)
+        table = pq.read_table(pa.BufferReader(encode_pack([utterance])))
+        name = tmp_path / f"ann.{content_version([utterance])}.parquet"
+        pq.write_table(table, name)
+        assert [u.audio for u in read_manifest(str(name)).utterances] == [b"one"]
+        pq.write_table(table.set_column(2, "audio", pa.array([b"two"])), name)
+        with pytest.raises(InputError, match="not that of its name: it is damaged, or another pack's; pack it again"):
+            read_manifest(str(name))
+
+    def test_a_flipped_bit_is_told_of_the_row_group_that_is_read(self, tmp_path: Path) -> None:
+        data = bytearray(encode_pack([Utterance("1", "ann", b"audio of ann", 1.0, "ja", 1)]))
+        data[data.index(b"audio of ann")] ^= 1
+        (tmp_path / "p.parquet").write_bytes(data)
+        assert pack_rows(str(tmp_path / "p.parquet")).num_rows == 1
+        with pytest.raises(InputError, match=r"p\.parquet: not a pack of utterances: it is damaged: column audio"):
+            list(read_shard(str(tmp_path / "p.parquet")))

@@ -12,6 +12,7 @@ import pytest
 
 from ds2ray import storage
 from ds2ray.errors import ArtifactCorruptError, InputError
+from ds2ray.storage.objects import sweep
 
 
 @pytest.fixture(params=["path", "file", "memory", pytest.param("s3", marks=pytest.mark.s3)])
@@ -223,3 +224,51 @@ def test_pyarrow_sees_the_same_objects(root: str) -> None:
     assert sorted(f.base_name for f in files if f.is_file) == ["model.bin", "optimizer.bin"]
     filesystem.delete_dir(f"{path}/run/checkpoint")
     assert storage.list_objects(storage.join(root, "run"), recursive=True) == []
+
+
+class TestLocalDisk:
+    def test_a_rename_is_put_on_the_disk_with_its_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        done: list[str] = []
+        sync, replace = os.fsync, os.replace
+
+        def synced(descriptor: int) -> None:
+            done.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+            sync(descriptor)
+
+        def replaced(source: str, target: str) -> None:
+            done.append("renamed")
+            replace(source, target)
+
+        monkeypatch.setattr(os, "fsync", synced)
+        monkeypatch.setattr(os, "replace", replaced)
+        storage.write_bytes(str(tmp_path / "new" / "deep" / "a.bin"), b"1")
+        above, new, file, renamed, deep = done
+        assert (above, new, renamed, deep) == (tmp_path.name, "new", "renamed", "deep")
+        assert file.startswith(".a.bin.")
+
+    def test_what_killed_writers_left_is_swept_and_what_lives_is_not(self, tmp_path: Path) -> None:
+        left, living = tmp_path / f".a.bin.{'0' * 16}.tmp", tmp_path / f".b.bin.{'1' * 16}.tmp"
+        others = [tmp_path / ".hidden", tmp_path / "a.tmp", tmp_path / ".a.bin.tmp"]
+        for path in (left, living, *others):
+            path.write_bytes(b"half")
+        for path in (left, *others):
+            os.utime(path, (0, 0))
+        storage.write_bytes(str(tmp_path / "c.bin"), b"1")
+        assert not left.exists()
+        assert all(path.exists() for path in (living, *others))
+        assert sweep(str(tmp_path)) == 0
+
+    def test_a_long_name_of_wide_letters_is_written(self, tmp_path: Path) -> None:
+        name = "한" * 80  # 240 bytes
+        storage.write_bytes(str(tmp_path / name), b"1")
+        assert storage.read_bytes(str(tmp_path / name)) == b"1"
+
+
+def test_no_more_than_the_limit_is_read(root: str) -> None:
+    uri = storage.join(root, "a.bin")
+    for data in (b"", b"1234"):
+        storage.write_bytes(uri, data)
+        assert storage.read_bytes(uri, max_bytes=4) == data
+    storage.write_bytes(uri, b"12345")
+    with pytest.raises(ArtifactCorruptError, match=r"a\.bin: more than the 4 bytes that it may have"):
+        storage.read_bytes(uri, max_bytes=4)

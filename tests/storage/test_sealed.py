@@ -7,8 +7,7 @@ import re
 import pytest
 
 from ds2ray.errors import ArtifactCorruptError, Ds2RayError, NewerReleaseError
-from ds2ray.storage import sealed
-from ds2ray.storage.sealed import FORMAT, seal, unseal
+from ds2ray.storage.sealed import FORMAT, records, seal, unseal
 
 DOCUMENT = {"user_key": "jörg", "seq": 2, "error": 0.25, "none": None, "history": [{"seq": 1}], "nested": {"a": [1, 2]}}
 
@@ -68,7 +67,7 @@ def test_another_file_s_content_is_refused() -> None:
 
 def test_a_newer_format_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as newer:
-        newer.setattr(sealed, "FORMAT", FORMAT + 1)
+        newer.setattr(records, "FORMAT", FORMAT + 1)
         data = seal("pointer", DOCUMENT)
     with pytest.raises(NewerReleaseError, match=r"a\.json: written in format 2 by a newer release.*update ds2ray"):
         unseal(data, "a.json", "pointer")
@@ -86,7 +85,7 @@ def test_what_is_no_document_is_refused(data: bytes) -> None:
 
 
 def test_a_document_that_is_too_large_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sealed, "MAX_RECORD_BYTES", 100)
+    monkeypatch.setattr(records, "MAX_RECORD_BYTES", 100)
     with pytest.raises(ArtifactCorruptError, match=re.escape("101 bytes, and a record has 100 at most")):
         unseal(b" " * 101, "a.json", "pointer")
 
