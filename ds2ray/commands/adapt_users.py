@@ -235,7 +235,7 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
     Of a sealed user only the row is read: a plan costs a few requests, however many sealed users there are.
     """
     fleet = read_fleet(job.users, job.data, tell)
-    objects = stat_audio(fleet.users, tell)
+    objects = stat_audio(fleet.users, tell, job.data)
     base = BaseSettings.of(record)
     require_words(base.vocabulary.config)
     users = usable_users(

@@ -123,7 +123,7 @@ def _output_uri(job: PrepareJob) -> str:
 
 def _plan(job: PrepareJob, output_uri: str, corpus: Corpus) -> Packing:
     """Hold every row against the policies and divide the good ones among packs."""
-    objects = audio_objects(corpus)
+    objects = audio_objects(corpus, job.data)
     manifests = _checked(corpus, job, objects)
     problems = [problem for manifest in manifests for problem in manifest.problems]
     members = (member_of(u, m.uri, objects) for m in manifests for u in m.utterances)

@@ -82,7 +82,7 @@ def _show(store: Store, user: str, key: str) -> int:
 
 def publish_table_words(users_uri: str, data: DataConfig, store: Store, record: BaseRecord, dry_run: bool) -> None:
     """Publish the own words that a users table sets and that have changed since they were last published from one."""
-    found = read_table_words(users_uri, data.encoding)
+    found = read_table_words(users_uri, data)
     for problem in found.problems:
         display.say(f"own words left out: {problem}")
     if not found.words:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ds2ray import storage
 from ds2ray.errors import InputError
 from ds2ray.naming import named
+from ds2ray.storage.documents import parquet_of
 from ds2ray.tables.manifest import COLUMNS, Utterance
 
 if TYPE_CHECKING:
@@ -112,14 +113,11 @@ def pack_rows(uri: str) -> "pa.Table":
 @contextmanager
 def _opened(uri: str) -> "Iterator[pq.ParquetFile]":
     """A context with a pack whose parts are fetched as they are read. Raises InputError where the file is no pack."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with storage.open_read(uri) as source, pq.ParquetFile(source, pre_buffer=True) as file:
-            missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
-            if missing:
-                raise InputError(f"{uri}: not a pack of utterances: it has no column {' or '.join(missing)}")
-            yield file
-    except pa.ArrowException as error:
-        raise InputError(f"{uri}: not a pack of utterances: {error}; pack it again ({named('prepare')})") from error
+    what = f"{uri}: not a pack of utterances, pack it again ({named('prepare')})"
+    with storage.open_read(uri) as source, parquet_of(what), pq.ParquetFile(source, pre_buffer=True) as file:
+        missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
+        if missing:
+            raise InputError(f"{uri}: not a pack of utterances: it has no column {' or '.join(missing)}")
+        yield file

@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING
 
 from ds2ray.storage.documents import read_json, read_table, write_json, write_table
-from ds2ray.storage.listing import ObjectInfo, list_objects, stat_many
+from ds2ray.storage.faults import UNREACHED, AddressFault, asked, fault_of
+from ds2ray.storage.listing import ObjectInfo, list_objects, stat_many, why_no_file
 from ds2ray.storage.objects import delete, exists, open_read, read_bytes, write_bytes
+from ds2ray.storage.reach import root_of, why_refused
 from ds2ray.storage.server import Server, current_server, using
 from ds2ray.uris import absolute, is_local, join, local_path, parent, resolve
 
@@ -12,13 +14,17 @@ if TYPE_CHECKING:
     import pyarrow.fs
 
 __all__ = [
+    "UNREACHED",
+    "AddressFault",
     "ObjectInfo",
     "Server",
     "absolute",
     "arrow_filesystem",
+    "asked",
     "current_server",
     "delete",
     "exists",
+    "fault_of",
     "is_local",
     "join",
     "list_objects",
@@ -29,8 +35,11 @@ __all__ = [
     "read_json",
     "read_table",
     "resolve",
+    "root_of",
     "stat_many",
     "using",
+    "why_no_file",
+    "why_refused",
     "write_bytes",
     "write_json",
     "write_table",

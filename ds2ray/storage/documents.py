@@ -1,14 +1,19 @@
 """JSON documents and Parquet tables by URI, on the given server or the process's current one."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ds2ray.errors import ArtifactCorruptError, InputError
+from ds2ray.errors import ArtifactCorruptError, Ds2RayError, InputError
 from ds2ray.storage.objects import open_read, read_bytes, write_bytes
 from ds2ray.storage.server import Server
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+MAX_ROWS = 20_000_000
+"""Rows of a Parquet table at most: a file of some kilobytes may claim more than any memory holds."""
 
 
 def read_json(uri: str, server: Server | None = None) -> Any:
@@ -31,13 +36,23 @@ def read_table(uri: str, columns: list[str] | None = None, server: Server | None
     import pyarrow.parquet as pq
 
     source = pa.BufferReader(read_bytes(uri, server)) if columns is None else open_read(uri, server)
+    with source, parquet_of(f"{uri}: not a readable Parquet table"), pq.ParquetFile(source) as file:
+        if file.metadata.num_rows > MAX_ROWS:
+            raise InputError(f"{uri}: {file.metadata.num_rows} rows, and {MAX_ROWS} are read at most; divide it")
+        return file.read(columns=columns)
+
+
+@contextmanager
+def parquet_of(what: str) -> Iterator[None]:
+    """A context in which whatever pyarrow says of a damaged file becomes an InputError that begins with `what`."""
+    import pyarrow as pa
+
     try:
-        with pq.ParquetFile(source) as file:
-            return file.read(columns=columns)
-    except pa.ArrowException as error:
-        raise InputError(f"{uri}: not a readable Parquet table: {error}") from error
-    finally:
-        source.close()
+        yield
+    except (Ds2RayError, FileNotFoundError):  # of the storage that it is read from
+        raise
+    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:  # OSError: of a footer
+        raise InputError(f"{what}: {' '.join(str(error).split())}") from error
 
 
 def write_table(uri: str, table: "pa.Table", server: Server | None = None) -> None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")  # the first one that is set counts
 
@@ -16,10 +16,12 @@ class Server:
         endpoint_url: the address; empty: that of the environment of the process that connects, else the profile's
             own, else the provider's.
         profile: section of the AWS configuration files that holds the credentials; empty: the provider's own chain.
+        holds_store: whether the store lies there, too, so that nothing can go on while it fails.
     """
 
     endpoint_url: str = ""
     profile: str = ""
+    holds_store: bool = field(default=False, compare=False)
 
     @classmethod
     def here(cls, endpoint_url: str = "", profile: str = "") -> "Server":

@@ -1,14 +1,18 @@
 """A store: its root, its server, and the reading and writing of its objects."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ds2ray import storage
 from ds2ray.config import DataConfig, StorageConfig
 from ds2ray.storage import ObjectInfo, Server
+from ds2ray.uris import protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+_OF_S3 = ("s3", "s3a")
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class Store:
 
 def server_outside(data: DataConfig, storage_config: StorageConfig) -> Server:
     """The server of `s3://` URIs outside the store: the one that the settings of `data` name, else the store's."""
-    if data.endpoint_url or data.profile:
-        return Server.here(data.endpoint_url, data.profile)
-    return Server.here(storage_config.endpoint_url, storage_config.profile)
+    of_store = Server.here(storage_config.endpoint_url, storage_config.profile)
+    found = Server.here(data.endpoint_url, data.profile) if data.endpoint_url or data.profile else of_store
+    on_s3 = protocol(storage_config.root) in _OF_S3
+    return replace(found, holds_store=on_s3 and found.endpoint_url == of_store.endpoint_url)

@@ -10,6 +10,8 @@ from ds2ray.errors import InputError
 from ds2ray.tables.formats import PARQUET, table_format
 
 _SHOWN_CHARACTERS = 60  # of a value, in a message
+UNREADABLE = "manifest"
+"""The column of a users table whose problem is that the manifest as a whole cannot be read."""
 
 
 class ProblemKind(Enum):

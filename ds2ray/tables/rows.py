@@ -99,6 +99,9 @@ def read_rows(uri: str, known_columns: Collection[str], encoding: str = "") -> R
         InputError: the file is missing, of no known format, in no known encoding, or has no usable header.
     """
     table = RowTable(uri, [])
+    reason = storage.why_no_file(uri)
+    if reason:
+        raise InputError(f"{uri}: {reason}")
     try:
         match table_format(uri):
             case ".csv":
@@ -280,7 +283,7 @@ def _read_parquet(table: RowTable, known_columns: Collection[str]) -> RowTable:
         for batch in content.to_batches(max_chunksize=_BATCH_ROWS):
             try:
                 columns = [column.to_pylist() for column in batch.columns]
-            except ValueError as error:  # text that is not UTF-8
+            except (ValueError, OverflowError) as error:  # text that is not UTF-8, a date that no calendar has
                 raise InputError(f"{table.uri}: rows from {line} cannot be read: {error}") from error
             for cells in zip(*columns, strict=True):
                 yield Row(line, {name: v for name, v in zip(names, cells, strict=True) if v is not None})

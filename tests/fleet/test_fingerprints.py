@@ -192,6 +192,8 @@ OTHER_LOOK: dict[str, Any] = {
     "encoding": "cp949",
     "allow_empty": True,
     "silence_rows": 0.2,  # of bases alone
+    "allowed_schemes": ["s3"],
+    "allowed_roots": ["/data"],
 }
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ds2ray import storage
 from ds2ray.config import AdaptConfig
-from ds2ray.errors import InputError
+from ds2ray.errors import InputError, StorageError
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.store import shown_user
 from ds2ray.tables.manifest import Utterance
@@ -196,8 +197,8 @@ def _with_segments(encoder: Encoder, users: Users) -> Generator[int, None, tuple
                 continue
             try:
                 cut = cut_recording(utterance, encoder.base, encoder.max_duration_s)
-            except (InputError, FileNotFoundError) as error:
-                reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
+            except (InputError, FileNotFoundError, StorageError) as error:
+                reason = storage.fault_of(utterance.audio if isinstance(utterance.audio, str) else "", error)
                 log.warning("%s, utterance %s: %s", shown_user(user_key), utterance.utterance_id, reason)
                 dropped[reason] += 1
                 continue
