@@ -10,12 +10,14 @@ from typing import Any
 import ray
 import torch
 
+from ds2ray import storage
 from ds2ray.config import ErrorMetric, adapter_to_plain
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError, NewerReleaseError
 from ds2ray.fleet.attempts import name_user, named_user
 from ds2ray.fleet.cohort_task import CohortStart, FleetTask
 from ds2ray.fleet.plan import UserPlan
 from ds2ray.fleet.sealed import open_sealed
+from ds2ray.fleet.settling import is_unusable
 from ds2ray.model.stored import base_from_bytes, open_adapter
 from ds2ray.model.weights import to_bytes
 from ds2ray.store import AdapterPointer, outcomes, publish_adapter, read_pointer
@@ -182,6 +184,9 @@ class CohortWork:
         # problems in the manifests of sealed users, which the plan did not read, are first reported here
         of_segments = result.dropped if task.data.segment_long and result.fit else {}
         reasons = {**(user.reasons if user.row else {}), **of_segments}
+        num_dropped = user.num_dropped + sum(result.dropped.values())
+        may_pass = any(storage.UNREACHED in reason for reason in (*result.dropped, *(user.reasons if user.row else ())))
+        skipped = result.fit is None and not result.failed
         return Outcome(
             user_key=result.user_key,
             status=_status(result),
@@ -189,12 +194,13 @@ class CohortWork:
             attempts=1,
             seconds=result.seconds,
             utterances_used=result.utterances_used,
-            utterances_dropped=user.num_dropped + sum(result.dropped.values()),
+            utterances_dropped=num_dropped,
             error_before=before,
             error_after=after,
             version=version,
             sha256=sha256,
-            fingerprint=user.fingerprint,
+            fingerprint="" if may_pass else user.fingerprint,  # tried again, with what can be read then
+            unusable=skipped and is_unusable(result.utterances_used, num_dropped, {}, task.adapt.min_utterances),
         )
 
 

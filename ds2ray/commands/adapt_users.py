@@ -17,13 +17,14 @@ from ds2ray.config import AdaptJob
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
 from ds2ray.fleet.bandwidth import bandwidth_notes
 from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, speech_bytes_per_s
-from ds2ray.fleet.plan import Change, Plan, cohorts_of, plan_run, plan_table
-from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_text, summarise
+from ds2ray.fleet.fingerprints import pipeline_state
+from ds2ray.fleet.plan import Plan, cohorts_of, plan_run, plan_table
+from ds2ray.fleet.report import outcome_table, plan_text, repacked_text, summarise, unchanged_text
 from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle
 from ds2ray.naming import typed
 from ds2ray.progress import Tell, duration_text, paced, untold
 from ds2ray.store import BaseRecord, Store, adopt_base, lease, read_base, read_complete_record, server_outside
-from ds2ray.store.index import close_run, open_run, read_fingerprints, recover_runs
+from ds2ray.store.index import close_run, open_run, read_known, recover_runs
 from ds2ray.store.layout import plan_uri, run_uri, summary_uri
 from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
 from ds2ray.tables.problems import ProblemKind
@@ -183,20 +184,18 @@ def _finish(run: _Run, trained: _Trained) -> int:
         min_utterances=adapt.min_utterances,
     )
     write_part(run.store, run.run_id, SETTLED_PART, rows, plan.unchanged)
-    close_run(run.store, run.run_id, rows)
-    if trained.stopped is None:
-        code = exit_code(rows, adapt.max_failed_ratio, plan.count(Change.unchanged))
-    else:
-        code = _exit_code_of(trained.stopped)
+    close_run(run.store, run.run_id, rows, pipeline_state(run.job.data))
     summary = summarise(
         rows,
         run_id=run.run_id,
         base_fingerprint=run.record.fingerprint,
         seconds=time.monotonic() - run.started_s,
         max_failed_ratio=adapt.max_failed_ratio,
+        max_unusable_ratio=adapt.max_unusable_ratio,
         interrupted=not finished,
         unchanged=plan.unchanged,
     )
+    code = summary["exit_code"] if trained.stopped is None else _exit_code_of(trained.stopped)
     run.store.write_json(summary_uri(run.store, run.run_id), {**summary, "exit_code": code})
     _print_outcomes(rows, plan, run_uri(run.store, run.run_id), summary["seconds"])
     return code
@@ -250,13 +249,14 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
     refuse((p for user in users for p in user.problems if p.kind is not ProblemKind.row), job.data, job.users)
     plan = plan_run(
         replace(fleet, users=users),
-        read_fingerprints(store),
+        read_known(store),
         objects,
         base_fingerprint=record.fingerprint,
         adapter=job.adapter,
         adapt=job.adapt,
         data=job.data,
         size=size_of_cohorts(job, record, Room(trials=os.cpu_count() or 1)),
+        now_s=time.time(),
     )
     notes = bandwidth_notes(users, base.audio.sample_rate_hz, record.metrics)
     return replace(plan, notes=(*plan.notes, *notes))
@@ -278,7 +278,7 @@ def _print_outcomes(rows: Sequence[Outcome], plan: Plan, run_folder: str, second
     if rows:
         display.show(partial(outcome_table, rows))
     elif not plan.users:
-        display.say(f"all {plan.num_users} users unchanged: nothing to do")
+        display.say(f"all {plan.num_users} users unchanged ({unchanged_text(plan)}): nothing to do")
     left = len(plan.users) - len(rows)
     word = f"stopped with {left} of {plan.num_users} users to do, run again;" if left else "done in"
     display.say(f"{word} {duration_text(seconds)}: {run_folder}")

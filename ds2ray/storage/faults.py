@@ -91,12 +91,19 @@ def fault_of(uri: str, error: Exception) -> str:
         raise error
     if isinstance(error, StorageError):
         if is_local(uri):
-            return _without(uri, str(error))
+            return _of_system(error.__cause__) or _without(uri, str(error))
         if protocol(uri) in _OF_S3 and current_server().holds_store and not _is_of_request(error):
             raise error
         return f"{UNREACHED}, {_ACTION.sub('', _without(uri, str(error)))}"
+    if isinstance(error, OSError) and error.strerror:
+        return _of_system(error)
     said = " ".join(str(error).split())
-    return f"cannot be read ({type(error).__name__}{': ' if said else ''}{said})"
+    return f"cannot be read, {type(error).__name__}{': ' if said else ''}{said}"
+
+
+def _of_system(error: BaseException | None) -> str:
+    """What the system says of one file; empty where it is not the system."""
+    return f"cannot be opened, {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
 
 
 def _without(uri: str, text: str) -> str:

@@ -35,6 +35,8 @@ def why_refused(uri: str, named_by: str, data: DataConfig) -> str:
         return "holds a NUL byte"
     scheme = _LOCAL if is_local(uri) else protocol(uri)
     if not (scheme in data.allowed_schemes or _beside(uri, scheme, named_by)):
+        if not scheme:
+            return "has no scheme before ://"
         what = "is a chained address" if _CHAIN in scheme else f"has the scheme {scheme[:_SHOWN]}"
         return f"{what}, which data.allowed_schemes does not name"
     if not data.allowed_roots:

@@ -2,11 +2,15 @@
 
 It is read and written in columns. A user whom the users table no longer names keeps the row, and the adapter.
 
+Who was skipped for a cause in the data pipeline has the state of the pipeline in the row, and the time: when the state
+is another one, or as long ago as the settings say, the user is tried again.
+
 A run writes a mark when it begins and removes it when it ends. A crash leaves the mark behind: the next run then takes
 the outcomes that the crashed run had written over into the index, and so does only what is unfinished.
 """
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +22,15 @@ from ds2ray.store.store import Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_COLUMNS = ("user_key", "fingerprint", "status", "version", "run_id")
+PIPELINE_VERSION = 1
+"""Number of the way in which speech is read; it rises when what could not be read may be readable with a release."""
+
+_OF_EARLIER_RELEASES = "0"
+"""State of the pipeline in rows of skipped users that were written before there was one."""
+_UNKNOWN_PIPELINE = "unknown"
+
+_ROW = ("user_key", "fingerprint", "status", "version", "run_id")
+_COLUMNS = (*_ROW, "pipeline", "tried_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +45,8 @@ class IndexRow:
 
 def read_index(store: Store) -> dict[str, IndexRow]:
     """The whole index by user key, for fleets that are small enough; empty for a new store."""
-    columns = (_read(store, _COLUMNS).column(name).to_pylist() for name in _COLUMNS)
+    table = _read(store)
+    columns = (table.column(name).to_pylist() for name in _ROW)
     return {
         key: IndexRow(fingerprint, Status(status), version, run_id)
         for key, fingerprint, status, version, run_id in zip(*columns, strict=True)
@@ -41,8 +54,17 @@ def read_index(store: Store) -> dict[str, IndexRow]:
 
 
 def read_fingerprints(store: Store) -> "pa.Table":
-    """The columns user_key and fingerprint of the index, which are all that a plan needs."""
-    return _read(store, ("user_key", "fingerprint"))
+    """The columns user_key and fingerprint of the index."""
+    return read_known(store).select(["user_key", "fingerprint"])
+
+
+def read_known(store: Store) -> "pa.Table":
+    """The index for a plan: columns user_key, fingerprint, version, pipeline and tried_s.
+
+    `pipeline` is empty but for users who were skipped for a cause in the data pipeline: the state that it had then.
+    `tried_s` is when that was, in seconds since 1970, and null for the others.
+    """
+    return _read(store).select(["user_key", "fingerprint", "version", "pipeline", "tried_s"])
 
 
 def open_run(store: Store, run_id: str) -> None:
@@ -51,9 +73,13 @@ def open_run(store: Store, run_id: str) -> None:
     store.write_json(run_mark_uri(store, run_id), {"run_id": run_id, "order": order})
 
 
-def close_run(store: Store, run_id: str, outcomes: Iterable[Outcome]) -> None:
-    """Take the outcomes over into the index, then remove the run's mark."""
-    _merge(store, run_id, outcomes)
+def close_run(store: Store, run_id: str, outcomes: Iterable[Outcome], pipeline: str = _UNKNOWN_PIPELINE) -> None:
+    """Take the outcomes over into the index, then remove the run's mark.
+
+    Args:
+        pipeline: state of the data pipeline that the run had (see `ds2ray.fleet.fingerprints.pipeline_state`).
+    """
+    _merge(store, run_id, outcomes, pipeline)
     store.delete(run_mark_uri(store, run_id))
 
 
@@ -72,14 +98,14 @@ def recover_runs(store: Store) -> list[str]:
     return recovered
 
 
-def _merge(store: Store, run_id: str, outcomes: Iterable[Outcome]) -> None:
+def _merge(store: Store, run_id: str, outcomes: Iterable[Outcome], pipeline: str) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     touched = {outcome.user_key: outcome for outcome in outcomes if outcome.status is not Status.unchanged}
     if not touched:
         return
-    index = _read(store, _COLUMNS)
+    index = _read(store)
     keys = pa.array(touched, pa.string())
     known = index["version"].combine_chunks().take(pc.index_in(keys, value_set=index["user_key"].combine_chunks()))
     before = zip(touched.values(), known.to_pylist(), strict=True)
@@ -87,20 +113,36 @@ def _merge(store: Store, run_id: str, outcomes: Iterable[Outcome]) -> None:
     # without a fingerprint the next plan takes a failed user for changed
     fingerprints = ["" if row.status is Status.failed else row.fingerprint for row in touched.values()]
     statuses = [outcome.status.value for outcome in touched.values()]
-    columns = [keys, fingerprints, statuses, versions, [run_id] * len(touched)]
-    rows = pa.table([pa.array(column, pa.string()) for column in columns], names=list(_COLUMNS))
+    pipelines = [pipeline if row.unusable else "" for row in touched.values()]
+    tried_s = [time.time() if row.unusable else None for row in touched.values()]
+    columns = [keys, fingerprints, statuses, versions, [run_id] * len(touched), pipelines, tried_s]
+    schema = _schema()
+    rows = pa.table([pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema)
     others = index.filter(pc.invert(pc.is_in(index["user_key"], value_set=keys)))
     store.write_table(index_uri(store), pa.concat_tables([others, rows]).sort_by("user_key"))
 
 
-def _read(store: Store, columns: Sequence[str]) -> "pa.Table":
+def _schema() -> "pa.Schema":
     import pyarrow as pa
 
-    schema = pa.schema([(name, pa.string()) for name in columns])
+    return pa.schema([(name, pa.float64() if name == "tried_s" else pa.string()) for name in _COLUMNS])
+
+
+def _read(store: Store) -> "pa.Table":
+    """The index, with the columns that those of earlier releases lack."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    schema = _schema()
     try:
-        return store.read_table(index_uri(store), list(columns)).cast(schema)
+        table = store.read_table(index_uri(store))
     except FileNotFoundError:
         return schema.empty_table()
+    if "pipeline" not in table.column_names:
+        skipped = pc.equal(table["status"], Status.skipped_no_data.value)
+        table = table.append_column("pipeline", pc.if_else(skipped, _OF_EARLIER_RELEASES, ""))
+        table = table.append_column("tried_s", pa.nulls(len(table), pa.float64()))
+    return table.select(list(_COLUMNS)).cast(schema)
 
 
 def _pending(store: Store) -> list[tuple[int, str]]:

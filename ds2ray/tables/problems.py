@@ -74,6 +74,11 @@ def reasons_of(problems: Iterable[Problem]) -> dict[str, int]:
     return dict(Counter(map(cause, problems)))
 
 
+def is_unreadable(reasons: Mapping[str, int]) -> bool:
+    """Whether it is the manifest as a whole that cannot be read, by the causes of `reasons_of`."""
+    return any(name.partition(" ")[0] == UNREADABLE for name in reasons)
+
+
 def listed(reasons: Mapping[str, int]) -> str:
     """`2 × audio is empty; 1 × …`"""
     return "; ".join(f"{count} × {name}" for name, count in reasons.items())
