@@ -20,7 +20,7 @@ _CHAIN = "::"
 _SHOWN = 40  # characters of a scheme
 
 
-def why_refused(uri: str, named_by: str, data: DataConfig) -> str:
+def why_refused(uri: str, named_by: str, data: DataConfig, *, in_any_root: bool = False) -> str:
     """Why a table may not name this address; empty where it may.
 
     The scheme has to be one of `data.allowed_schemes` or that of the table itself, on the web the table's host, too.
@@ -30,6 +30,7 @@ def why_refused(uri: str, named_by: str, data: DataConfig) -> str:
     Args:
         uri: absolute; of audio also of an excerpt.
         named_by: the URI of the table.
+        in_any_root: whether it may be another root than the table's: so it is with manifests in a table of users.
     """
     if "\0" in uri:
         return "holds a NUL byte"
@@ -42,7 +43,7 @@ def why_refused(uri: str, named_by: str, data: DataConfig) -> str:
     if not data.allowed_roots:
         return ""
     roots = tuple(data.allowed_roots)
-    home = root_of(named_by, roots)
+    home = "" if in_any_root else root_of(named_by, roots)
     place = root_of(uri, (home,) if home else roots)
     if place:
         return ""

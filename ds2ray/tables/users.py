@@ -160,7 +160,7 @@ def read_user(row: UserRow, data: DataConfig) -> Manifest | AddressFault:
     Raises:
         StorageError: the server fails that the store lies on.
     """
-    refused = storage.why_refused(row.manifest_uri, row.table_uri, data)
+    refused = storage.why_refused(row.manifest_uri, row.table_uri, data, in_any_root=True)
     if refused:
         return AddressFault(f"{refused}; {ALLOW}")
     return storage.asked(row.manifest_uri, lambda: _own_manifest(row, data.encoding))
