@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import ray
 from ray.exceptions import AuthenticationError, RayError, RayTaskError
@@ -24,6 +24,14 @@ from ds2ray.cluster.address import (
     refuse_another_server,
     refuse_without_loopback,
     refused,
+)
+from ds2ray.cluster.privacy import (
+    close_session,
+    close_token,
+    private_files,
+    warn_without_token,
+    without_credentials,
+    write_as_the_job,
 )
 from ds2ray.config import ClusterConfig
 from ds2ray.errors import InterruptedRunError
@@ -96,10 +104,13 @@ def _start() -> None:
     refuse_without_loopback()
     keep_token_in_environment()
     try:
-        ray.init(LOCAL, logging_level=logging.WARNING, **local_settings())
+        with private_files():
+            ray.init(LOCAL, logging_level=logging.WARNING, **local_settings())
+            close_session()
     except Exception as error:  # of any type: Ray has no error of its own for a machine that lacks something
         ray.shutdown()  # ends the processes that have been started already
         raise not_started(error) from error
+    close_token()
 
 
 def _connect(address: str) -> None:
@@ -111,6 +122,7 @@ def _connect(address: str) -> None:
     except (ConnectionError, ValueError, RuntimeError, AuthenticationError) as error:
         ray.shutdown()
         raise refused(address, error) from error
+    warn_without_token(address)
 
 
 def cluster_gpus() -> float:
@@ -158,6 +170,8 @@ def quiet_tune(keep_results: bool = False, trials_at_once: int = 1) -> Iterator[
         settings["TUNE_PRINT_ALL_TRIAL_ERRORS"] = "0"  # outcomes tell what went wrong, Ray's logs have the traces
         settings["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"  # Tune's own state of thousands of trials is never read
     before = {name: os.environ.get(name) for name in settings}
+    contexts = ExitStack()
+    contexts.enter_context(without_credentials())
     os.environ.update(settings)
     # without result files Tune warns of every trial that it cannot read them; failed trials are told by outcomes
     quiet = {"ray.tune.analysis.experiment_analysis": logging.ERROR, "ray.tune.tune": logging.CRITICAL}
@@ -167,6 +181,7 @@ def quiet_tune(keep_results: bool = False, trials_at_once: int = 1) -> Iterator[
     try:
         yield
     finally:
+        contexts.close()
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
         for name, value in before.items():
@@ -179,6 +194,7 @@ def quiet_tune(keep_results: bool = False, trials_at_once: int = 1) -> Iterator[
 def end_at_sigterm() -> None:
     """End this worker at SIGTERM, by which Ray ends workers, without a word: Ray's own handler raises in the running
     code, which prints a trace."""
+    write_as_the_job()
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(128 + number))
 
 

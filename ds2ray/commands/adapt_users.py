@@ -23,8 +23,18 @@ from ds2ray.fleet.report import outcome_table, plan_text, repacked_text, summari
 from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle
 from ds2ray.naming import typed
 from ds2ray.progress import Tell, duration_text, paced, untold
-from ds2ray.store import BaseRecord, Store, adopt_base, lease, read_base, read_complete_record, server_outside
-from ds2ray.store.index import close_run, open_run, read_known, recover_runs
+from ds2ray.store import (
+    BaseRecord,
+    Store,
+    adopt_base,
+    lease,
+    read_base,
+    read_complete_record,
+    require_salt,
+    server_outside,
+)
+from ds2ray.store.index import close_run, open_run, read_fingerprints, read_known, recover_runs
+from ds2ray.store.keys import private, refuse_case_pairs
 from ds2ray.store.layout import plan_uri, run_uri, summary_uri
 from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
 from ds2ray.tables.problems import ProblemKind
@@ -79,6 +89,7 @@ class _Trained:
 
 def _adapt(job: AdaptJob, store: Store) -> int:
     run_id = _new_run_id(job, store)
+    require_salt(store)
     display.doing("reading the base")
     record = base_record(job, store)
     if job.dry_run:
@@ -115,10 +126,18 @@ def _prepare(run: _Run) -> Plan:
         display.doing("planning", line)
         stay_alive(line)
 
+    require_salt(run.store, writing=True)
     plan = make_plan(run.job, run.store, run.record, tell)
+    refuse_case_pairs(run.store, partial(_all_keys, run.store, plan))
     display.say(plan_text(plan, run.job.users, run.store.root_uri))
     publish_table_words(run.job.users, run.job.data, run.store, run.record, dry_run=False)
     return plan
+
+
+def _all_keys(store: Store, plan: Plan) -> set[str]:
+    """The keys of tonight's users, and of those whom the index knows from other nights."""
+    tonight = (*(user.user_key for user in plan.users), *plan.unchanged["user_key"].to_pylist())
+    return {*tonight, *read_fingerprints(store)["user_key"].to_pylist()}
 
 
 def _train(run: _Run, plan: Plan) -> _Trained:
@@ -183,6 +202,7 @@ def _finish(run: _Run, trained: _Trained) -> int:
         finished=finished,
         min_utterances=adapt.min_utterances,
     )
+    rows = [replace(row, reason=private(row.reason)) for row in rows]
     write_part(run.store, run.run_id, SETTLED_PART, rows, plan.unchanged)
     close_run(run.store, run.run_id, rows, pipeline_state(run.job.data))
     summary = summarise(

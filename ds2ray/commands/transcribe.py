@@ -13,7 +13,7 @@ from ds2ray.config import AudioConfig, ShownTextConfig, SpreadConfig, Transcribe
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.naming import named, typed
 from ds2ray.outputs.files import require_format, require_one_each, write_hypotheses
-from ds2ray.store import Store, server_outside
+from ds2ray.store import Store, require_salt, server_outside
 from ds2ray.tables.manifest import Manifest, Utterance, read_manifest
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.problems import require_rows
@@ -42,6 +42,8 @@ def _transcribe(job: TranscribeJob, store: Store) -> int:
     if bool(job.audio or job.from_file) == bool(job.manifest):
         raise ConfigError(f"give either audio files, as in `{typed('transcribe')} hello.wav`, or manifest=<table>")
     _check_output(job)
+    if job.user or job.manifest:
+        require_salt(store)
     display.doing("looking at the base and the audio")
     with named_audio(job.audio, job.from_file) as files:
         require_one_each(job.output, len(files))

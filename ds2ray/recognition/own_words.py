@@ -9,7 +9,7 @@ from ds2ray.decoding.decoder import Decoder
 from ds2ray.decoding.own_words import WordTree
 from ds2ray.errors import ArtifactCorruptError, InputError, StorageError
 from ds2ray.recognition.speakers import KeptOfUsers
-from ds2ray.store import Store, read_words, read_words_record, user_key
+from ds2ray.store import Store, read_words, read_words_record, stored_key
 from ds2ray.text import Vocabulary
 
 _MAX_SHOWN = 5
@@ -61,7 +61,7 @@ class WordsOfUsers:
     def _look(self, user: str, known: Vocal | None) -> Vocal:
         """What the store has for a user now; what is kept, where that is the same."""
         try:
-            record = read_words_record(self.store, user_key(user))
+            record = read_words_record(self.store, stored_key(self.store, user))
             if record is None:
                 return Vocal()
             if known is not None and known.version == record.version:

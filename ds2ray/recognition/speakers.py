@@ -13,7 +13,7 @@ from ds2ray.errors import ArtifactCorruptError, InputError, StorageError
 from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.stored import open_adapter
 from ds2ray.model.weights import Base
-from ds2ray.store import AdapterPointer, Store, read_pointer, user_key
+from ds2ray.store import AdapterPointer, Store, read_pointer, stored_key
 
 MAX_OPEN = TranscribeJob.max_open
 AT_ONCE = 32
@@ -119,7 +119,7 @@ class Speakers:
         if known is None or known.pointer is None:
             return self._open(user)
         try:
-            if _is_same(known.pointer, read_pointer(self.store, user_key(user))):
+            if _is_same(known.pointer, read_pointer(self.store, stored_key(self.store, user))):
                 return replace(known, note="")
         except ArtifactCorruptError as error:
             return Speaker(note=str(error))
@@ -131,7 +131,7 @@ class Speakers:
         if not user:
             return Speaker(note="no user given")
         try:
-            found = open_adapter(self.store, user_key(user), self.base)
+            found = open_adapter(self.store, stored_key(self.store, user), self.base)
         except (InputError, ArtifactCorruptError) as error:  # an id that cannot be a user's, too
             return Speaker(note=str(error))
         if found is None:

@@ -8,6 +8,7 @@
 <root>/users/<user key>/words-<version>.json, words.json   the user's own words, words.json last
 <root>/runs/<run id>/plan.parquet, summary.json            and outcomes/<part>.parquet, attempts/<cohort>.json
 <root>/index/users.parquet, words.parquet, lease.json      and pending/<run id>.json while a run goes on
+<root>/index/salt.json                                     by which a store with salted user keys knows its salt
 """
 
 from ds2ray import storage
@@ -113,6 +114,10 @@ def index_uri(store: Store) -> str:
 
 def words_index_uri(store: Store) -> str:
     return storage.join(store.root_uri, "index", "words.parquet")
+
+
+def salt_uri(store: Store) -> str:
+    return storage.join(store.root_uri, "index", "salt.json")
 
 
 def lease_uri(store: Store) -> str:

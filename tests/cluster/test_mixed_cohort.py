@@ -214,7 +214,7 @@ def test_sixty_good_users_among_all_that_can_be_odd(
     assert "outside of data.allowed_roots" in rows["table-bucket"].reason
     assert not {"audio-nul", "audio-loop", "audio-name", "table-pipe"} & outside
     summary = storage.read_json(f"{root}/runs/strict/summary.json")
-    assert summary["failures"][rows["trusted"].reason] == 1
+    assert len(summary["failures"]) == len(summary["unusable_causes"]) == 10  # the most frequent ones
     assert summary["unusable"] == len(expected) - len(unreadable) + 2
     assert summary["statuses"]["unchanged"] == NUM_GOOD
     assert summary["unchanged_with_adapter"] == sum(row.status is Status.adapted for row in good.values())

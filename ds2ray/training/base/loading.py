@@ -11,6 +11,8 @@ from ds2ray.batching.batches import Batch, Example, SpeechDataset, collate, pref
 from ds2ray.batching.epoch_plan import Course
 from ds2ray.errors import InputError
 from ds2ray.packs.references import read_ahead
+from ds2ray.store.keys import private
+from ds2ray.tables.problems import named
 from ds2ray.training.base.reports import StepSums
 
 log = logging.getLogger(__name__)
@@ -113,7 +115,8 @@ class Loader:
         found = storage.asked(audio if isinstance(audio, str) else "", lambda: self.dataset[index])
         if isinstance(found, Example):
             return found
-        log.warning("left out: utterance %s: %s", self.dataset.utterances[index].utterance_id, found.reason)
+        left_out = self.dataset.utterances[index]
+        log.warning("left out: %s: %s", named(left_out.utterance_id, left_out.line), private(found.reason))
         return None
 
     def _stand_in(self, index: int) -> Batch:
