@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import ray._private.worker
 from ray._private.authentication.authentication_utils import is_token_auth_enabled
@@ -50,7 +51,7 @@ def private_files() -> Iterator[None]:
 
 def close_session() -> None:
     """Take the folder of the cluster that this process has started away from others: Ray opens it to everybody."""
-    node = ray._private.worker._global_node
+    node: Any = ray._private.worker._global_node
     if node is not None:
         os.chmod(node.get_session_dir_path(), 0o700)
 

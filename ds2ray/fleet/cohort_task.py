@@ -31,8 +31,8 @@ class FleetTask:
     data: DataConfig
     gpus_per_trial: float
     slice_s: float
-    private: bool
     cohorts: Sequence[Any]
+    private: bool = False
 
 
 @dataclass(frozen=True)
