@@ -5,9 +5,12 @@ from typing import Any
 
 from ds2ray.errors import InputError
 from ds2ray.store.layout import adapter_weights_uri, pointer_uri
-from ds2ray.store.records import AdapterPointer, known_fields, read_record, split_code
+from ds2ray.store.records import AdapterPointer, known_fields, read_record, split_code, write_record
 from ds2ray.store.store import Store
 from ds2ray.store.verify import ID_LENGTH, read_verified, sha256
+
+KIND = "adapter pointer"
+"""What a pointer says that it is."""
 
 MAX_HISTORY = 30
 """Earlier versions that a pointer names at most: it stays small for a user who is adapted every night."""
@@ -45,14 +48,18 @@ def publish_adapter(
         split=split,
     )
     store.write_bytes(adapter_weights_uri(store, key, pointer.version), weights)
-    store.write_json(pointer_uri(store, key), asdict(pointer))
+    write_record(store, pointer_uri(store, key), KIND, pointer)
     return pointer
 
 
 def read_pointer(store: Store, key: str) -> AdapterPointer | None:
-    """The user's pointer; None for a user without an adapter."""
+    """The user's pointer; None for a user without an adapter.
+
+    Raises:
+        ArtifactCorruptError: it is damaged, or another user's.
+    """
     try:
-        pointer = read_record(store, AdapterPointer, pointer_uri(store, key))
+        pointer = read_record(store, AdapterPointer, pointer_uri(store, key), kind=KIND, bound={"user_key": key})
     except FileNotFoundError:
         return None
     history = tuple(entry | {"split": split_code(entry.get("split", ""))} for entry in pointer.history)
@@ -87,7 +94,7 @@ def rollback(store: Store, key: str, version: str) -> AdapterPointer:
     changed = {"seq": current.seq + 1, "history": _with_history(current, version)}
     pointer = AdapterPointer(**known_fields(AdapterPointer, entry) | changed)
     read_adapter(store, pointer)
-    store.write_json(pointer_uri(store, key), asdict(pointer))
+    write_record(store, pointer_uri(store, key), KIND, pointer)
     return pointer
 
 
