@@ -10,11 +10,13 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 from urllib.parse import quote, unquote
 
 from ds2ray.errors import ArtifactCorruptError, ConfigError, InputError
 from ds2ray.store.index import read_fingerprints
 from ds2ray.store.layout import newest_base_uri, salt_uri
+from ds2ray.store.records import read_record, write_record
 from ds2ray.store.store import Store
 
 SALT_VARIABLE = "DS2RAY_USER_KEY_SALT"
@@ -24,7 +26,7 @@ _MAX_REFUSED = 50  # lines of a message
 _CHECKED_TEXT = b"the salt of the user keys in this store of ds2ray"
 _KIND = "salt of user keys"
 _SALTED = re.compile(r"[0-9a-f]{64}").fullmatch
-_ADDRESS = re.compile(r"(?:\b[A-Za-z][\w+.-]*://|(?<![\w/])(?:~|\.{1,2})?/)[^\s,;'\"()]+")
+_ADDRESS = re.compile(r"(?:\b[A-Za-z][\w+.-]*://|(?<![\w/])(?:~|\.{1,2})?/)[^\s,;'\"()]*[^\s,;'\"():.]")
 _WITHHELD = "…"
 
 _private = False
@@ -107,19 +109,20 @@ def require_salt(store: Store, *, writing: bool = False) -> None:
             f"{store}: its user keys are made without a salt, and {SALT_VARIABLE} is set: every user would get a "
             "second name; name another storage.root, or unset it"
         )
-    store.write_json(salt_uri(store), {"kind": _KIND, "check": check})
+    write_record(store, salt_uri(store), _KIND, {"check": check})
 
 
 def _known_check(store: Store) -> str:
     """The check value of the store's salt; empty where it has none."""
     uri = salt_uri(store)
+    remedy = "restore it: without it ids might be written"
     try:
-        document = store.read_json(uri)
+        record: dict[str, Any] = read_record(store, dict, uri, kind=_KIND, remedy=remedy)
     except FileNotFoundError:
         return ""
-    check = document.get("check") if isinstance(document, dict) and document.get("kind") == _KIND else None
+    check = record.get("check")
     if not isinstance(check, str) or not _SALTED(check):
-        raise ArtifactCorruptError(f"{uri}: says nothing of a salt; restore it: without it ids might be written")
+        raise ArtifactCorruptError(f"{uri}: says nothing of a salt; {remedy}")
     return check
 
 
