@@ -3,12 +3,13 @@
 import logging
 import os
 import re
+import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-import ray._private.worker
+import ray._private.ray_constants
 from ray._private.authentication.authentication_utils import is_token_auth_enabled
 
 log = logging.getLogger(__name__)
@@ -38,22 +39,49 @@ def without_credentials() -> Iterator[None]:
 
 
 @contextmanager
-def private_files() -> Iterator[None]:
-    """A context in which files are made for this user alone, also by the processes that are started in it."""
-    before = os.umask(PRIVATE_UMASK)
-    os.environ[UMASK_VARIABLE] = oct(before)
+def private_cluster() -> Iterator[None]:
+    """A context in which a cluster is started for this user of this machine alone.
+
+    Its processes make files that nobody else may read, and listen on the loopback network.
+    """
+    constants = ray._private.ray_constants
+    before, clusters = os.umask(PRIVATE_UMASK), constants.ENABLE_RAY_CLUSTER
+    # as Ray does it on laptops, without which it replaces 127.0.0.1 by the machine's address in its network
+    constants.ENABLE_RAY_CLUSTER = False
+    variables = {UMASK_VARIABLE: oct(before), constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}
+    variables_before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
         os.umask(before)
-        os.environ.pop(UMASK_VARIABLE, None)
+        constants.ENABLE_RAY_CLUSTER = clusters
+        for name, value in variables_before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
-def close_session() -> None:
-    """Take the folder of the cluster that this process has started away from others: Ray opens it to everybody."""
-    node: Any = ray._private.worker._global_node
-    if node is not None:
-        os.chmod(node.get_session_dir_path(), 0o700)
+def private_folder(temp_dir: str) -> str:
+    """The folder for Ray's files, or one beside it that is closed to others: Ray opens its own to everybody."""
+    parent = os.path.dirname(temp_dir)
+    if _is_private(parent):
+        return temp_dir
+    closed = os.path.join(parent, f"r{os.geteuid()}")  # short: sockets lie in it
+    with suppress(FileExistsError):
+        os.makedirs(parent, exist_ok=True)
+        os.mkdir(closed, 0o700)
+    if not _is_private(closed):  # somebody else has made it
+        closed = tempfile.mkdtemp(prefix="r", dir=parent)
+    return os.path.join(closed, os.path.basename(temp_dir))
+
+
+def _is_private(folder: str) -> bool:
+    try:
+        status = os.lstat(folder)
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
 
 def close_token() -> None:

@@ -16,6 +16,7 @@ from ds2ray import display
 from ds2ray.cluster.address import (
     AUTO,
     LOCAL,
+    closed_temp_dir,
     cluster_address,
     keep_token_in_environment,
     local_settings,
@@ -26,9 +27,8 @@ from ds2ray.cluster.address import (
     refused,
 )
 from ds2ray.cluster.privacy import (
-    close_session,
     close_token,
-    private_files,
+    private_cluster,
     warn_without_token,
     without_credentials,
     write_as_the_job,
@@ -104,9 +104,10 @@ def _start() -> None:
     refuse_without_loopback()
     keep_token_in_environment()
     try:
-        with private_files():
-            ray.init(LOCAL, logging_level=logging.WARNING, **local_settings())
-            close_session()
+        settings = local_settings()
+        settings["_temp_dir"] = closed_temp_dir(settings["_temp_dir"])
+        with private_cluster():
+            ray.init(LOCAL, logging_level=logging.WARNING, **settings)
     except Exception as error:  # of any type: Ray has no error of its own for a machine that lacks something
         ray.shutdown()  # ends the processes that have been started already
         raise not_started(error) from error

@@ -298,7 +298,7 @@ def _print_outcomes(rows: Sequence[Outcome], plan: Plan, run_folder: str, second
     if rows:
         display.show(partial(outcome_table, rows))
     elif not plan.users:
-        display.say(f"all {plan.num_users} users unchanged ({unchanged_text(plan)}): nothing to do")
+        display.say(f"all {plan.num_users} users unchanged: nothing to do ({unchanged_text(plan)})")
     left = len(plan.users) - len(rows)
     word = f"stopped with {left} of {plan.num_users} users to do, run again;" if left else "done in"
     display.say(f"{word} {duration_text(seconds)}: {run_folder}")

@@ -79,7 +79,7 @@ def test_the_deepest_root_counts() -> None:
 
 
 def test_only_what_is_allowed_is_asked_for() -> None:
-    audio = ["/b.wav#t=1,2", "/a.wav", b"RIFF", "foo://a", "/b.wav#t=2,3"]
+    audio: list[str | bytes] = ["/b.wav#t=1,2", "/a.wav", b"RIFF", "foo://a", "/b.wav#t=2,3"]
     assert allowed(audio, TABLE, DataConfig()) == ["/a.wav", "/b.wav"]
 
 
