@@ -73,7 +73,11 @@ def keep_private(private: bool) -> None:
 
 
 def private(text: str, *names: str) -> str:
-    """A text as it may be stored and logged: with a salt without addresses and without these names."""
+    """A text as it may be stored and logged: with a salt without addresses and without these names.
+
+    Halves of letters, which names of files may hold and no table can, are escaped.
+    """
+    text = text.encode(errors="backslashreplace").decode()
     if not is_private() or not text:
         return text
     for name in sorted({name for name in names if name}, key=len, reverse=True):

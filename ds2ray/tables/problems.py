@@ -48,7 +48,8 @@ class Problem:
         named = [f"{name}={_shown_id(value)}" for name, value in ids.items() if value]
         subject = f"{self.column}={self.value}" if self.column else self.value
         text = " ".join([(place or f"{self.manifest_uri}:{self.line}") + ":", *named, f"{subject}: {self.reason}"])
-        return "; ".join(filter(None, [text.replace("\n", " "), self.remedy]))
+        line = "; ".join(filter(None, [text.replace("\n", " "), self.remedy]))
+        return line.encode(errors="backslashreplace").decode()  # names of files may hold halves of letters
 
 
 def named(utterance_id: str, line: int) -> str:

@@ -1,7 +1,5 @@
 """One cohort of good users and of such as have speech that cannot be used: the good ones do not notice."""
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 from fleet_runs import changed_outcomes, job_of
+from odd_addresses import MISSING, NO_FILE, Odd, odd_audio, odd_folder, write_rows
 from s3_server import S3Server
 from toy_fleet import silent_base
 from toy_speech import SAMPLE_RATE_HZ, make_utterances
@@ -26,7 +25,7 @@ from ds2ray.tables.manifest import Utterance
 NUM_GOOD = 60
 LONG_S = 2400
 LONG_RATE_HZ = 4000
-MISSING, DEAD, NO_FILE = "there is no such file", "cannot be reached", "is no file but a pipe, socket or device"
+DEAD = "cannot be reached"
 
 pytestmark = pytest.mark.s3
 
@@ -34,53 +33,22 @@ pytestmark = pytest.mark.s3
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for manifests and audio, with pipes, folders and links in the place of files."""
-    folder = tmp_path_factory.mktemp("mixed")
-    os.mkfifo(folder / "pipe.wav")
-    os.mkfifo(folder / "pipe.csv")
-    for name in ("loop.wav", "loop.csv"):
-        os.symlink(name, folder / name)
-    for name in ("folder.wav", "folder.csv"):
-        (folder / name).mkdir()
-    os.symlink("/etc/hostname", folder / "link.wav")
-    return folder
+    return odd_folder(tmp_path_factory.mktemp("mixed"))
 
 
 @pytest.fixture(scope="module")
-def odd_audio(folder: Path, s3_server: S3Server) -> dict[str, tuple[str, str]]:
+def odd_addresses(folder: Path, s3_server: S3Server) -> Odd:
     """Addresses that no audio has, and why: by a name for each."""
-    s3 = s3_server.new_root()
-    return {
-        "scheme": ("foo://a/b.wav", "has the scheme foo, which data.allowed_schemes does not name"),
-        "archive": (f"zip://a.wav::{folder}/a.zip", "has the scheme zip, which data.allowed_schemes does not name"),
-        "chain": (f"simplecache::{s3}/a.wav", "is a chained address, which data.allowed_schemes does not name"),
-        "upper": ("S3://bucket/a.wav", "has the scheme S3, which data.allowed_schemes does not name"),
-        "http": ("http://127.0.0.1:9/a.wav", "has the scheme http, which data.allowed_schemes does not name"),
-        "nothing": ("://", "has no scheme before"),
-        "memory": ("memory://a/b.wav", MISSING),
-        "name": (f"{folder}/{'x' * 300}.wav", "has a name that is too long"),
-        "path": (f"{folder}/{'x/' * 3000}.wav", "has a name that is too long"),
-        "nul": (f"{folder}/a\0b.wav", "holds a NUL byte"),
-        "home": ("~\0/b.wav", "holds a NUL byte"),
-        "pipe": (f"{folder}/pipe.wav", NO_FILE),
-        "device": ("/dev/zero", NO_FILE),
-        "directory": (f"{folder}/folder.wav", MISSING),
-        "root": ("/", MISSING),
-        "loop": (f"{folder}/loop.wav", "is a link that leads round in a circle"),
-        "beneath": (f"{folder}/users.csv/a.wav", MISSING),
+    return odd_audio(folder) | {
         "bucket": ("s3://no-such-bucket-here/a.wav", f"{DEAD}, there is no such bucket"),
         "bad-bucket": ("s3://NO_SUCH/a.wav", f"{DEAD}, [Errno 22] Bad Request"),
         "no-bucket": ("s3://", MISSING),
-        "object": (f"{s3}/a.wav", MISSING),
-        "letters": (f"{folder}/\udc80\ud800.wav", MISSING),
-        "shard": (f"{folder}/no.parquet#0/1", MISSING),
-        "excerpt": (f"{folder}/no.wav#t=1,2", MISSING),
-        "outside": (f"{'../' * 20}etc/hostname", "cannot be decoded as audio"),
-        "link": (f"{folder}/link.wav", "cannot be decoded as audio"),
+        "object": (f"{s3_server.new_root()}/a.wav", MISSING),
     }
 
 
 @pytest.fixture(scope="module")
-def odd_manifests(folder: Path) -> dict[str, tuple[str, str]]:
+def odd_manifests(folder: Path) -> Odd:
     """Addresses that no manifest has, or with files that are none, and why: by a name for each."""
     pq.write_table(pa.table({"audio": ["a.wav"] * 5, "transcript": ["ab"] * 5}), folder / "whole.parquet")
     whole = (folder / "whole.parquet").read_bytes()
@@ -122,17 +90,18 @@ def write_table(folder: Path, speech: Mapping[str, Sequence[Utterance]], manifes
     """Write a manifest of each user's speech, and a table of these and other manifests; those named sealed-… are so."""
     rows: list[dict[str, object]] = [{"user_id": user, "manifest": uri} for user, uri in manifests.items()]
     for user, utterances in speech.items():
-        of_user = [{"audio": u.audio, "duration_s": u.duration_s, "transcript": u.transcript} for u in utterances]
-        (folder / f"{user}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in of_user))
+        of_user: list[dict[str, object]] = [
+            {"audio": u.audio, "duration_s": u.duration_s, "transcript": u.transcript} for u in utterances
+        ]
+        write_rows(folder / f"{user}.jsonl", of_user)
         rows.append({"user_id": user, "manifest": f"{user}.jsonl"})
     sealed = {"version": "1", "speech_s": 5.0, "num_utterances": 5}
     rows = [row | (sealed if str(row["user_id"]).startswith("sealed-") else {}) for row in rows]
-    (folder / "users.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return str(folder / "users.jsonl")
+    return write_rows(folder / "users.jsonl", rows)
 
 
 @pytest.fixture(scope="module")
-def users(folder: Path, odd_audio: dict[str, tuple[str, str]], odd_manifests: dict[str, tuple[str, str]]) -> str:
+def users(folder: Path, odd_addresses: Odd, odd_manifests: Odd) -> str:
     """A table of 60 good users, of others with speech of no use, and of odd audio and manifests, sealed ones, too."""
     speech: dict[str, Sequence[Utterance]] = {}
     for number in range(NUM_GOOD + 2):
@@ -152,7 +121,7 @@ def users(folder: Path, odd_audio: dict[str, tuple[str, str]], odd_manifests: di
     }
     manifests: dict[str, str] = {}
     for sealed in ("", "sealed-"):
-        speech |= {f"{sealed}audio-{name}": claimed(uri) for name, (uri, _) in odd_audio.items()}
+        speech |= {f"{sealed}audio-{name}": claimed(uri) for name, (uri, _) in odd_addresses.items()}
         manifests |= {f"{sealed}table-{name}": uri for name, (uri, _) in odd_manifests.items()}
     return write_table(folder, speech, manifests)
 
@@ -161,8 +130,8 @@ def test_sixty_good_users_among_all_that_can_be_odd(
     ray_cluster: str,
     s3_root: str,
     users: str,
-    odd_audio: dict[str, tuple[str, str]],
-    odd_manifests: dict[str, tuple[str, str]],
+    odd_addresses: Odd,
+    odd_manifests: Odd,
     tmp_path: Path,
 ) -> None:
     root = silent_base(str(tmp_path / "store")).root
@@ -194,7 +163,7 @@ def test_sixty_good_users_among_all_that_can_be_odd(
             ("single", 1, "", False),
         ]
     }
-    expected = {f"audio-{name}": why for name, (_, why) in odd_audio.items()}
+    expected = {f"audio-{name}": why for name, (_, why) in odd_addresses.items()}
     expected |= {f"table-{name}": why for name, (_, why) in odd_manifests.items()}
     expected |= {f"sealed-{user}": why for user, why in expected.items()}
     assert rows.keys() == expected.keys()
