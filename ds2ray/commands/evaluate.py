@@ -116,7 +116,7 @@ def _judged(
     minutes: dict[str, float],
 ) -> Evaluation:
     """The evaluation of a manifest's usable utterances."""
-    from ds2ray.recognition.judging import judge, judge_others, judging_notes  # imports torch
+    from ds2ray.recognition.judging import judge, judge_others, judging_notes, reliabilities  # imports torch
     from ds2ray.recognition.systems import hear, pairs_of
 
     vocabulary, utterances = transcriber.base.vocabulary, manifest.utterances
@@ -135,6 +135,7 @@ def _judged(
         others=judge_others(transcriber, utterances, heard, rows, job.num_others, tell),
         minutes=minutes,
         notes=notes,
+        reliability=reliabilities(utterances, heard, vocabulary.config),
     )
 
 
