@@ -75,7 +75,10 @@ def local_path(uri: str) -> str:
     path = uri.partition("://")[2] if "://" in uri else uri
     if uri.startswith(_FILE):
         path = unquote(path.removeprefix(_THIS_MACHINE), errors="surrogateescape")
-    return os.path.expanduser(path)
+    try:
+        return os.path.expanduser(path)
+    except ValueError:  # a NUL byte in the name of a user
+        return path
 
 
 def join(root_uri: str, *parts: str) -> str:

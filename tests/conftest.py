@@ -30,6 +30,10 @@ hypothesis.settings.register_profile("ds2ray", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ds2ray")
 
 
+WORKERS_CREDENTIALS = "aws-credentials"
+"""The file of credentials that the workers of the session's Ray cluster have, in the folder of Ray's files."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(StartGuard())
     # several threads for tensors as small as those of tests spend most of their time in waiting for each other
@@ -54,6 +58,7 @@ def no_half_minute_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A running S3 server; `s3_root` is the way to use it."""
     with serve(tmp_path_factory.mktemp("s3")) as server:
+        Path(os.environ["RAY_TMPDIR"], WORKERS_CREDENTIALS).write_text(server.profile("default"))
         yield server
 
 
@@ -149,7 +154,11 @@ def ray_cluster() -> Iterator[str]:
     before = dict(os.environ)
     os.environ.pop("RAY_ADDRESS", None)
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    # nobody hands credentials to workers: they find those of the S3 server where they look by themselves
+    os.environ["AWS_SHARED_CREDENTIALS_FILE"] = str(Path(os.environ["RAY_TMPDIR"], WORKERS_CREDENTIALS))
     ray.init("local", num_cpus=2, include_dashboard=False, logging_level=logging.ERROR)
+    os.environ.pop("AWS_SHARED_CREDENTIALS_FILE")
+    os.environ.update({name: value for name, value in before.items() if name == "AWS_SHARED_CREDENTIALS_FILE"})
     yield ray.get_runtime_context().gcs_address
     ray.shutdown()
     os.environ.clear()

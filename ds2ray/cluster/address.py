@@ -15,6 +15,7 @@ import grpc  # type: ignore[import-untyped]
 from ray._common.utils import get_default_ray_temp_dir
 from ray._private.services import find_bootstrap_address
 
+from ds2ray.cluster.privacy import private_folder
 from ds2ray.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -160,12 +161,27 @@ def keep_token_in_environment() -> None:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
+def closed_temp_dir(temp_dir: str | None) -> str:
+    """Folder of Ray's sockets and logs that no other user of the machine may look into; it is made if need be.
+
+    Args:
+        temp_dir: as `local_settings` has it; None: Ray's own.
+    """
+    wanted = os.path.abspath(temp_dir or get_default_ray_temp_dir())
+    for folder in (private_folder(wanted), private_folder(SHORT_TEMP_DIR)):
+        if _has_room_for_sockets(folder):
+            return folder
+    return wanted
+
+
 def _temp_dir() -> str | None:
     """Folder of Ray's sockets and logs: None for Ray's own, or a short one where its sockets' paths are too long."""
     temp_dir = get_default_ray_temp_dir()
-    if len(os.fsencode(Path(temp_dir).absolute())) + len(LONGEST_SOCKET) <= MAX_SOCKET_BYTES:
-        return None
-    return SHORT_TEMP_DIR
+    return None if _has_room_for_sockets(temp_dir) else SHORT_TEMP_DIR
+
+
+def _has_room_for_sockets(folder: str) -> bool:
+    return len(os.fsencode(os.path.abspath(folder))) + len(LONGEST_SOCKET) <= MAX_SOCKET_BYTES
 
 
 def _not_an_address(address: str) -> str:

@@ -21,6 +21,7 @@ from ray.train.v2.torch.torch_trainer import TorchTrainer
 from ds2ray import display, storage
 from ds2ray.cluster.exchange import asking, exchanging, told_to_stop
 from ds2ray.cluster.gpus import cluster_gpus
+from ds2ray.cluster.privacy import write_as_the_job
 from ds2ray.cluster.progress import our_error
 from ds2ray.cluster.session import connected
 from ds2ray.config import ClusterConfig
@@ -32,6 +33,7 @@ from ds2ray.model.stored import publish_base
 from ds2ray.model.weights import Base
 from ds2ray.recognition.calibrating import calibrate_trained, described
 from ds2ray.store import Store, publish_calibrations
+from ds2ray.store.keys import is_private, keep_private
 from ds2ray.training.base.board import Board
 from ds2ray.training.base.loop import train_base
 from ds2ray.training.base.reports import EpochReport, Observer, Progress
@@ -114,6 +116,7 @@ def train_on_ray(task: BaseTask, store: Store, cluster: ClusterConfig) -> Finish
                     "exchange": exchange,
                     "num_workers": cluster.num_workers,
                     "is_live": display.is_live(),
+                    "private": is_private(),
                 },
                 scaling_config=ScalingConfig(
                     num_workers=elastic if cluster.min_workers else cluster.num_workers,
@@ -170,6 +173,8 @@ def _tell(news: "str | Doing") -> None:
 
 def _worker(config: dict[str, Any]) -> FinishedBase:
     """The training function of each Ray Train worker."""
+    write_as_the_job()
+    keep_private(config["private"])
     task, store, outside = ray.get(config["settings"])
     storage.known_to_answer(store.server, outside)
     context = ray.train.get_context()

@@ -10,6 +10,7 @@ from typing import Any
 import ray
 import torch
 
+from ds2ray import storage
 from ds2ray.config import ErrorMetric, adapter_to_plain
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError, NewerReleaseError
 from ds2ray.fleet.attempts import name_user, named_user
@@ -17,9 +18,11 @@ from ds2ray.fleet.cohort_task import CohortStart, FleetTask
 from ds2ray.fleet.common_cause import causes
 from ds2ray.fleet.plan import UserPlan
 from ds2ray.fleet.sealed import open_sealed
+from ds2ray.fleet.settling import is_unusable
 from ds2ray.model.stored import base_from_bytes, open_adapter
 from ds2ray.model.weights import to_bytes
 from ds2ray.store import AdapterPointer, outcomes, publish_adapter, read_pointer
+from ds2ray.store.keys import keep_private, private
 from ds2ray.store.outcomes import Outcome, Status
 from ds2ray.tables.problems import listed
 from ds2ray.training.adapters.cohort import CohortResult, adapt_cohort
@@ -40,6 +43,7 @@ class CohortWork:
 
     def __init__(self, task: FleetTask) -> None:
         self.task = task
+        keep_private(task.private)
         self.device = torch.device("cuda" if task.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu")
         if self.device.type == "cuda":
             torch.cuda.set_per_process_memory_fraction(min(1.0, task.gpus_per_trial))
@@ -49,6 +53,7 @@ class CohortWork:
         """Prepare for the cohort. The first slice does all that may fail: Tune does not repeat a failed reset."""
         self.start = start
         self.part = 0
+        self.users: dict[str, UserPlan] = {}
         self.progress = NOT_BEGUN
         self.events = self._events()
 
@@ -59,7 +64,7 @@ class CohortWork:
         done = True
         for event in self.events:
             if isinstance(event, Outcome):
-                finished.append(event)
+                finished.append(replace(event, reason=private(event.reason, *self._names(event.user_key))))
                 urgent = bool(self.start.suspected)
             else:
                 urgent = event.stage is not self.progress.stage
@@ -98,6 +103,7 @@ class CohortWork:
         """Work on the cohort; users that an earlier attempt finished are not trained again."""
         store, run_id, start = self.task.store, self.task.run_id, self.start
         users: dict[str, UserPlan] = {user.user_key: user for user in ray.get(self.task.cohorts[start.cohort])}
+        self.users = dict(users)
         if start.attempt > 1:
             yield from self._left_behind(users)
         yield replace(NOT_BEGUN, stage=Stage.reading)
@@ -138,6 +144,17 @@ class CohortWork:
         for event in self.results(users):
             yield self._settle(event, user_of[event.user_key]) if isinstance(event, CohortResult) else event
 
+    def _names(self, user_key: str) -> Iterator[str]:
+        """What tells who a user is, but for transcripts: the id, and where the speech lies."""
+        user = self.users.get(user_key)
+        if user is None:
+            return
+        yield user.user_id
+        if user.row:
+            yield user.row.manifest_uri
+        yield from {utterance.audio for utterance in user.utterances if isinstance(utterance.audio, str)}
+        yield from {utterance.utterance_id for utterance in user.utterances}
+
     def _part_name(self) -> str:
         return f"{self.start.cohort:06d}-{self.part:04d}"
 
@@ -147,7 +164,7 @@ class CohortWork:
             found = open_adapter(self.task.store, user_key, self.base)
         except (BaseMismatchError, ArtifactCorruptError, NewerReleaseError) as error:
             # such an adapter cannot be compared with; the new one replaces it if it is no worse than the base
-            log.warning("%s", error)
+            log.warning("%s", private(str(error)))
             return None
         if found is None:
             return None
@@ -184,6 +201,9 @@ class CohortWork:
         # problems in the manifests of sealed users, which the plan did not read, are first reported here
         of_segments = result.dropped if task.data.segment_long and result.fit else {}
         reasons = {**(user.reasons if user.row else {}), **of_segments}
+        num_dropped = user.num_dropped + sum(result.dropped.values())
+        may_pass = any(storage.UNREACHED in reason for reason in (*result.dropped, *(user.reasons if user.row else ())))
+        skipped = result.fit is None and not result.failed
         return Outcome(
             user_key=result.user_key,
             status=_status(result),
@@ -191,12 +211,13 @@ class CohortWork:
             attempts=1,
             seconds=result.seconds,
             utterances_used=result.utterances_used,
-            utterances_dropped=user.num_dropped + sum(result.dropped.values()),
+            utterances_dropped=num_dropped,
             error_before=before,
             error_after=after,
             version=version,
             sha256=sha256,
-            fingerprint=user.fingerprint,
+            fingerprint="" if may_pass else user.fingerprint,  # tried again, with what can be read then
+            unusable=skipped and is_unusable(result.utterances_used, num_dropped, {}, task.adapt.min_utterances),
         )
 
 

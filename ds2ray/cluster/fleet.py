@@ -23,6 +23,7 @@ from ds2ray.fleet.settling import CohortStarts
 from ds2ray.fleet.tally import Tally
 from ds2ray.storage import current_server
 from ds2ray.store import BaseRecord, Store
+from ds2ray.store.keys import is_private
 
 MIN_SLICE_S, MAX_SLICE_S = 1.0, 5.0
 """Shortest and longest seconds from one report of a trial, and its part of outcomes, to the next."""
@@ -71,6 +72,7 @@ def train_cohorts(
             data=job.data,
             gpus_per_trial=gpus,
             slice_s=slice_of(trials_at_once),
+            private=is_private(),
             # all at once: they are no larger than the plan, and Ray moves what does not fit its shared memory to disk
             cohorts=[ray.put([plan.users[number] for number in cohort]) for cohort in plan.cohorts],
         )

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import ray
 from ray.exceptions import AuthenticationError, RayError, RayTaskError
@@ -16,6 +16,7 @@ from ds2ray import display
 from ds2ray.cluster.address import (
     AUTO,
     LOCAL,
+    closed_temp_dir,
     cluster_address,
     keep_token_in_environment,
     local_settings,
@@ -26,6 +27,13 @@ from ds2ray.cluster.address import (
     refused,
 )
 from ds2ray.cluster.gpus import cluster_gpus, gpus_there
+from ds2ray.cluster.privacy import (
+    close_token,
+    private_cluster,
+    warn_without_token,
+    without_credentials,
+    write_as_the_job,
+)
 from ds2ray.config import ClusterConfig
 from ds2ray.errors import InterruptedRunError
 from ds2ray.fleet.cohorts import Room
@@ -98,10 +106,14 @@ def _start() -> None:
     refuse_without_loopback()
     keep_token_in_environment()
     try:
-        ray.init(LOCAL, logging_level=logging.WARNING, **local_settings())
+        settings = local_settings()
+        settings["_temp_dir"] = closed_temp_dir(settings["_temp_dir"])
+        with private_cluster():
+            ray.init(LOCAL, logging_level=logging.WARNING, **settings)
     except Exception as error:  # of any type: Ray has no error of its own for a machine that lacks something
         ray.shutdown()  # ends the processes that have been started already
         raise not_started(error) from error
+    close_token()
 
 
 def _connect(address: str) -> None:
@@ -113,6 +125,7 @@ def _connect(address: str) -> None:
     except (ConnectionError, ValueError, RuntimeError, AuthenticationError) as error:
         ray.shutdown()
         raise refused(address, error) from error
+    warn_without_token(address)
 
 
 def room_for_trials(cpus: float, gpus: float) -> Room:
@@ -155,6 +168,8 @@ def quiet_tune(keep_results: bool = False, trials_at_once: int = 1) -> Iterator[
         settings["TUNE_PRINT_ALL_TRIAL_ERRORS"] = "0"  # outcomes tell what went wrong, Ray's logs have the traces
         settings["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"  # Tune's own state of thousands of trials is never read
     before = {name: os.environ.get(name) for name in settings}
+    contexts = ExitStack()
+    contexts.enter_context(without_credentials())
     os.environ.update(settings)
     # without result files Tune warns of every trial that it cannot read them; failed trials are told by outcomes
     quiet = {"ray.tune.analysis.experiment_analysis": logging.ERROR, "ray.tune.tune": logging.CRITICAL}
@@ -164,6 +179,7 @@ def quiet_tune(keep_results: bool = False, trials_at_once: int = 1) -> Iterator[
     try:
         yield
     finally:
+        contexts.close()
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
         for name, value in before.items():
@@ -176,6 +192,7 @@ def quiet_tune(keep_results: bool = False, trials_at_once: int = 1) -> Iterator[
 def end_at_sigterm() -> None:
     """End this worker at SIGTERM, by which Ray ends workers, without a word: Ray's own handler raises in the running
     code, which prints a trace."""
+    write_as_the_job()
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(128 + number))
 
 

@@ -4,7 +4,7 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,8 @@ from ds2ray.model.weights import Base
 from ds2ray.progress import duration_text
 from ds2ray.storage import Server, current_server, known_to_answer, using
 from ds2ray.store import user_key
-from ds2ray.tables.manifest import Manifest
+from ds2ray.store.keys import is_private, keep_private
+from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.adapters.results import AdapterFit
 from ds2ray.training.adapters.speech import UserSpeech, encode_users
@@ -33,9 +34,17 @@ log = logging.getLogger(__name__)
 
 
 def _encode(
-    base: Base, users: Sequence[Manifest], after_layer: int, adapt: AdaptConfig, data: DataConfig, outside: Server
+    base: Base,
+    users: Mapping[str, Sequence[Utterance]],
+    after_layer: int,
+    adapt: AdaptConfig,
+    data: DataConfig,
+    outside: Server,
+    private: bool,
 ) -> list[UserSpeech]:
+    """The encoded speech of these users, by their keys."""
     known_to_answer(outside)
+    keep_private(private)
     encoder = Encoder(
         base,
         after_layer,
@@ -46,7 +55,7 @@ def _encode(
         segment_long=data.segment_long,
     )
     with using(outside):
-        speeches = encode_users(encoder, {user_key(user.user_id): user.utterances for user in users}, adapt)
+        speeches = encode_users(encoder, users, adapt)
     for speech in speeches:
         if not speech.parts:
             log.warning("%s is left out: too few usable utterances", speech.user_key)
@@ -59,7 +68,10 @@ def try_points(job: SweepJob, base: Base, users: Sequence[Manifest], points: Seq
     gpus = job.adapt.gpus_per_trial if cluster_gpus() > 0 else 0.0
     encode = ray.remote(num_cpus=job.adapt.cpus_per_trial, num_gpus=gpus)(_encode)
     base_ref = ray.put(base)
-    encoded_ref = encode.remote(base_ref, users, job.adapter.after_layer, job.adapt, job.data, current_server())
+    # the keys are made here: a worker needs no salt
+    speech = {user_key(user.user_id): user.utterances for user in users}
+    place = job.adapter.after_layer
+    encoded_ref = encode.remote(base_ref, speech, place, job.adapt, job.data, current_server(), is_private())
     trainable = tune.with_resources(
         tune.with_parameters(_trial, shared=(base_ref, encoded_ref, list(points), job.adapt)),
         {"cpu": job.adapt.cpus_per_trial, "gpu": gpus},

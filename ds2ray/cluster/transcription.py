@@ -1,8 +1,7 @@
 """Recognition on Ray: a pool of actors, each with the base open, that take one part after another."""
 
-import os
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +21,8 @@ from ds2ray.recognition.opening import open_transcriber, recognise_part
 from ds2ray.recognition.parts import ManifestPart
 from ds2ray.recognition.transcriber import Transcriber
 from ds2ray.storage import Server, current_server
-from ds2ray.store import Store
-from ds2ray.store.keys import SALT_VARIABLE
+from ds2ray.store import Store, user_key
+from ds2ray.store.keys import why_no_key
 from ds2ray.tables.manifest import Utterance
 
 WAIT_S = 1.0
@@ -37,7 +36,6 @@ class Shared:
     Attributes:
         outside: the server of `s3://` URIs outside the store, such as those of audio and parts.
         gpus: of each actor.
-        salt: of user keys; empty: none.
     """
 
     job: TranscribeJob
@@ -45,7 +43,6 @@ class Shared:
     outside: Server
     folder_uri: str
     gpus: float
-    salt: str
 
 
 class PartWorker:
@@ -54,24 +51,34 @@ class PartWorker:
     def __init__(self, shared: Shared) -> None:
         end_at_sigterm()
         storage.known_to_answer(shared.store.server, shared.outside)
-        os.environ[SALT_VARIABLE] = shared.salt  # that of the job, whatever this node has
         self.shared = shared
+        self.keys: Mapping[str, str] = {}
         self.transcriber: Transcriber | None = None
         if shared.gpus > 0 and torch.cuda.is_available():
             torch.cuda.set_per_process_memory_fraction(min(1.0, shared.gpus))
 
-    def work(self, part: ManifestPart, utterances: Sequence[Utterance]) -> None:
-        """Recognise the utterances of a part and write its file."""
+    def work(self, part: ManifestPart, utterances: Sequence[Utterance], keys: Mapping[str, str]) -> None:
+        """Recognise the utterances of a part and write its file.
+
+        Args:
+            keys: of the users of the part. They are the driver's, which alone has the salt that they may be made with.
+        """
+        self.keys = keys
         with ExitStack() as contexts:
             contexts.enter_context(storage.using(self.shared.outside))
             try:
                 if self.transcriber is None:
-                    self.transcriber = open_transcriber(self.shared.job, self.shared.store)
-                recognise_part(self.transcriber, utterances, storage.join(self.shared.folder_uri, part.name))
+                    self.transcriber = open_transcriber(self.shared.job, self.shared.store, self.key_of)
+                uri = storage.join(self.shared.folder_uri, part.name)
+                recognise_part(self.transcriber, utterances, uri, self.shared.job.text)
             except RuntimeError as error:
                 if not is_device_lost(error):
                     raise
                 raise DeviceLostError(f"the device is lost: {type(error).__name__}: {error}") from error
+
+    def key_of(self, user_id: str) -> str:
+        """The key of a user of the part. Raises InputError, as `user_key` does, for an id that cannot be a user's."""
+        return self.keys.get(user_id) or user_key(user_id, salt="")
 
 
 def recognise_on_ray(
@@ -99,7 +106,7 @@ def recognise_on_ray(
         StorageError: an actor could not reach the store.
     """
     gpus = job.spread.gpus_per_worker if cluster_gpus() > 0 else 0.0
-    shared = Shared(job, store, current_server(), folder_uri, gpus, os.environ.get(SALT_VARIABLE, ""))
+    shared = Shared(job, store, current_server(), folder_uri, gpus)
     pool = _Pool(shared, worker)
     queue, attempts = deque(parts), Counter[int]()
     given_up: dict[int, str] = {}
@@ -145,7 +152,7 @@ class _Pool:
     def start(self, part: ManifestPart, utterances: Sequence[Utterance]) -> None:
         """Give the part to an idle actor, or to a new one."""
         actor: Any = self._idle.pop() if self._idle else self._class.remote(self._shared)
-        self.running[actor.work.remote(part, utterances)] = actor, part
+        self.running[actor.work.remote(part, utterances, keys_of(utterances))] = actor, part
 
     def ended(self) -> list[tuple[ManifestPart, BaseException | None]]:
         """The parts that came to an end meanwhile, with the error that ended them; waits a second for one."""
@@ -170,6 +177,10 @@ class _Pool:
 def _ends_its_actor(error: BaseException) -> bool:
     """Whether the actor is gone, or of no more use to other parts."""
     return not isinstance(error, RayTaskError) or isinstance(our_error(error), DeviceLostError)
+def keys_of(utterances: Sequence[Utterance]) -> dict[str, str]:
+    """The keys of all users who can have one."""
+    users = {utterance.user_id for utterance in utterances}
+    return {user: user_key(user) for user in users if not why_no_key(user)}
 
 
 def _error_of(reference: Any) -> BaseException | None:

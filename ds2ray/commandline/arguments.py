@@ -180,11 +180,14 @@ def _joined(argv: Iterable[str]) -> Iterator[str]:
         yield f"{FROM_FILE}={next(rest, '')}" if argument == FROM_FILE else argument
 
 
-_SECRET = r"(?:secret|passwo?r?d|token|credential|(?:access|api|private)_?key)s?"
+_SECRET = r"(?:secret|passwo?r?d|token|credential|(?:access|account|api|private)_?key)s?"
 _SECRET_NAME = re.compile(f"{_SECRET}(?![a-z])", re.IGNORECASE)  # but not tokenized
 _SECRET_VALUE = re.compile(
     r"\b(AKIA|ASIA)[0-9A-Z]{12,}"  # AWS access key ids
     r"|://[^/\s@]*:[^/\s@]+@"  # scheme://user:password@host
+    r"|(?i:[?&](?:[\w-]*-)?sig(?:nature)?=)"  # addresses that are signed
+    r"|\b(?:hf_[0-9A-Za-z]{20,}|gh[pousr]_[0-9A-Za-z]{30,})"  # tokens of Hugging Face and GitHub
+    r"|\beyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]+"  # JSON web tokens
     r"|-----BEGIN"
 )
 _SECRET_WITHIN = re.compile(rf"[?&#;,{{\s\"'=][\w.-]*{_SECRET}(_\w*)?[\"']?\s*[=:]", re.IGNORECASE)

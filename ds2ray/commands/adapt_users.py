@@ -19,13 +19,15 @@ from ds2ray.config import AdaptJob
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError, StorageError
 from ds2ray.fleet.bandwidth import bandwidth_notes
 from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, speech_bytes_per_s
-from ds2ray.fleet.plan import Change, Plan, cohorts_of, plan_run, plan_table
-from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_text, summarise
+from ds2ray.fleet.fingerprints import pipeline_state
+from ds2ray.fleet.plan import Plan, cohorts_of, plan_run, plan_table
+from ds2ray.fleet.report import outcome_table, plan_text, repacked_text, summarise, unchanged_text
 from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle
 from ds2ray.naming import typed
 from ds2ray.progress import Tell, duration_text, paced, untold
-from ds2ray.store import BaseRecord, Store, lease, read_base, server_outside
-from ds2ray.store.index import close_run, open_run, read_fingerprints, recover_runs
+from ds2ray.store import BaseRecord, Store, lease, read_base, require_salt, server_outside
+from ds2ray.store.index import close_run, open_run, read_fingerprints, read_known, recover_runs
+from ds2ray.store.keys import private, refuse_case_pairs
 from ds2ray.store.layout import plan_uri, run_uri, summary_uri
 from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
 from ds2ray.store.records import SUMMARY, write_record
@@ -86,6 +88,7 @@ class _Trained:
 
 def _adapt(job: AdaptJob, store: Store) -> int:
     run_id = _new_run_id(job, store)
+    require_salt(store)
     display.doing("reading the base")
     record = wanted_base(job, store)
     if job.dry_run:
@@ -129,10 +132,18 @@ def _prepare(run: _Run) -> Plan:
         display.doing("planning", line)
         stay_alive(line)
 
+    require_salt(run.store, writing=True)
     plan = make_plan(run.job, run.store, run.record, tell)
+    refuse_case_pairs(run.store, partial(_all_keys, run.store, plan))
     display.say(plan_text(plan, run.job.users, run.store.root_uri))
     publish_table_words(run.job.users, run.job.data, run.store, run.record, dry_run=False)
     return plan
+
+
+def _all_keys(store: Store, plan: Plan) -> set[str]:
+    """The keys of tonight's users, and of those whom the index knows from other nights."""
+    tonight = (*(user.user_key for user in plan.users), *plan.unchanged["user_key"].to_pylist())
+    return {*tonight, *read_fingerprints(store)["user_key"].to_pylist()}
 
 
 def _train(run: _Run, plan: Plan) -> _Trained:
@@ -199,8 +210,9 @@ def _finish(run: _Run, trained: _Trained) -> int:
             finished=trained.stopped is None,
             min_utterances=run.job.adapt.min_utterances,
         )
+        rows = [replace(row, reason=private(row.reason)) for row in rows]
         write_part(store, run.run_id, SETTLED_PART, rows, plan.unchanged)
-        close_run(store, run.run_id, rows)
+        close_run(store, run.run_id, rows, pipeline_state(run.job.data))
         summary = _summary(run, trained, rows)
         write_record(store, summary_uri(store, run.run_id), SUMMARY, summary)
     except (StorageError, InterruptedRunError) as error:  # the store is gone, or the lease
@@ -211,17 +223,18 @@ def _finish(run: _Run, trained: _Trained) -> int:
 
 
 def _summary(run: _Run, trained: _Trained, rows: Sequence[Outcome]) -> dict[str, Any]:
-    ratio, plan, stopped = run.job.adapt.max_failed_ratio, trained.plan, trained.stopped
+    adapt, stopped = run.job.adapt, trained.stopped
     summary = summarise(
         rows,
         run_id=run.run_id,
         base_fingerprint=run.record.fingerprint,
         seconds=time.monotonic() - run.started_s,
-        max_failed_ratio=ratio,
+        max_failed_ratio=adapt.max_failed_ratio,
+        max_unusable_ratio=adapt.max_unusable_ratio,
         interrupted=stopped is not None,
-        unchanged=plan.unchanged,
+        unchanged=trained.plan.unchanged,
     )
-    code = _exit_code_of(stopped) if stopped else exit_code(rows, ratio, plan.count(Change.unchanged))
+    code = _exit_code_of(stopped) if stopped else summary["exit_code"]
     return {**summary, "exit_code": code, "set_aside": run.aside}
 
 
@@ -238,7 +251,7 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
     Of a sealed user only the row is read: a plan costs a few requests, however many sealed users there are.
     """
     fleet = read_fleet(job.users, job.data, tell)
-    objects = stat_audio(fleet.users, tell)
+    objects = stat_audio(fleet.users, tell, job.data)
     base = BaseSettings.of(record)
     require_words(base.vocabulary.config)
     users = usable_users(
@@ -253,13 +266,14 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
     refuse((p for user in users for p in user.problems if p.kind is not ProblemKind.row), job.data, job.users)
     plan = plan_run(
         replace(fleet, users=users),
-        read_fingerprints(store),
+        read_known(store),
         objects,
         base_fingerprint=record.fingerprint,
         adapter=job.adapter,
         adapt=job.adapt,
         data=job.data,
         size=size_of_cohorts(job, record, Room(trials=os.cpu_count() or 1)),
+        now_s=time.time(),
     )
     notes = bandwidth_notes(users, base.audio.sample_rate_hz, record.metrics)
     return replace(plan, notes=(*plan.notes, *notes))
@@ -281,7 +295,7 @@ def _print_outcomes(rows: Sequence[Outcome], plan: Plan, run_folder: str, second
     if rows:
         display.show(partial(outcome_table, rows))
     elif not plan.users:
-        display.say(f"all {plan.num_users} users unchanged: nothing to do")
+        display.say(f"all {plan.num_users} users unchanged: nothing to do ({unchanged_text(plan)})")
     left = len(plan.users) - len(rows)
     word = f"stopped with {left} of {plan.num_users} users to do, run again;" if left else "done in"
     display.say(f"{word} {duration_text(seconds)}: {run_folder}")

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from ds2ray import display, storage
@@ -29,7 +29,7 @@ from ds2ray.metrics import Score
 from ds2ray.naming import typed
 from ds2ray.progress import TellDone
 from ds2ray.shapes.architectures import shape_of
-from ds2ray.store import Store, user_key
+from ds2ray.store import Store, publish_calibrations, user_key
 from ds2ray.store.index import read_index
 from ds2ray.store.outcomes import read_outcomes
 from ds2ray.tables.manifest import Utterance, read_manifest
@@ -38,6 +38,7 @@ from ds2ray.tables.users import read_users
 if TYPE_CHECKING:
     from ds2ray.recognition.transcriber import Transcriber
 
+WITH_MODEL = DecodeConfig(decoder=DecoderKind.beam, language_model=OF_THE_BASE)
 BASE_CPUS = 2.0
 SILENCE_S = 0.5
 """On each side of a test sentence, in the column that shows it."""
@@ -80,9 +81,24 @@ def run(job: DemoJob) -> int:
     if code:
         return code
     display.say("4/4 recognising test sentences that no training and no gate has seen …")
+    calibrate_with_model(corpus, Store.of(settings))
     rows = test_users(corpus, Store.of(settings), storage.join(job.output_dir, "silence"))
     _show(rows, job, corpus, time.monotonic() - started_s)
     return 0
+
+
+def calibrate_with_model(corpus: DemoCorpus, store: Store) -> None:
+    """Calibrate decoding with the language model, on the sentences by which training has calibrated the others."""
+    from ds2ray.recognition.calibrating import calibrate, described  # import torch
+    from ds2ray.recognition.transcriber import Transcriber
+
+    transcriber = Transcriber.open(store, decoder=WITH_MODEL)
+    ordinary = [replace(utterance, user_id="") for utterance in read_manifest(corpus.valid_manifest).utterances]
+    tell = _telling("calibrating the language model on ordinary sentences")
+    found = calibrate(transcriber, ordinary, [transcriber.decoder], tell)
+    if found:
+        publish_calibrations(store, transcriber.base.base_id, {name: asdict(each) for name, each in found.items()})
+        display.say(f"confidence of words is calibrated, with expected errors of {described(found)}")
 
 
 def test_users(corpus: DemoCorpus, store: Store, silence_folder: str) -> list[DemoRow]:
@@ -93,7 +109,7 @@ def test_users(corpus: DemoCorpus, store: Store, silence_folder: str) -> list[De
     transcriber = Transcriber.open(store)
     utterances = read_manifest(corpus.test_manifest).utterances
     plain = _compared(transcriber, utterances, "test sentences")
-    by_model = Transcriber.open(store, decoder=DecodeConfig(decoder=DecoderKind.beam, language_model=OF_THE_BASE))
+    by_model = Transcriber.open(store, decoder=WITH_MODEL)
     with_model = _compared(by_model, utterances, "them with the language model")
     in_silence = _compared(transcriber, with_silence(utterances, silence_folder, SILENCE_S), "them in silence")
     speech = {user.user_id: user.utterances for user in read_users(corpus.users_csv, DataConfig())[0]}

@@ -17,7 +17,7 @@ from ds2ray.evaluation.page import page
 from ds2ray.evaluation.tables import columns_shown, groups_table, summary_lines, systems_table
 from ds2ray.naming import typed
 from ds2ray.progress import TellDone
-from ds2ray.store import Store, server_outside
+from ds2ray.store import Store, require_salt, server_outside
 from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.problems import require_rows
@@ -42,6 +42,7 @@ def run(job: EvaluateJob) -> int:
 def _evaluate(job: EvaluateJob, store: Store) -> int:
     if not job.manifest:
         raise ConfigError(f"manifest is missing: give a table of utterances: {typed('evaluate')} test.csv")
+    require_salt(store)
     display.doing("looking at the base and the utterances")
     base = stored_base(store, job.base)
     require_decoding(job.decode, store, job.base)
@@ -115,7 +116,7 @@ def _judged(
     minutes: dict[str, float],
 ) -> Evaluation:
     """The evaluation of a manifest's usable utterances."""
-    from ds2ray.recognition.judging import judge, judge_others, judging_notes  # imports torch
+    from ds2ray.recognition.judging import judge, judge_others, judging_notes, reliabilities  # imports torch
     from ds2ray.recognition.systems import hear, pairs_of
 
     vocabulary, utterances = transcriber.base.vocabulary, manifest.utterances
@@ -134,6 +135,7 @@ def _judged(
         others=judge_others(transcriber, utterances, heard, rows, job.num_others, tell),
         minutes=minutes,
         notes=notes,
+        reliability=reliabilities(utterances, heard, vocabulary.config),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ds2ray.config import PrepareJob
-from ds2ray.errors import InputError
+from ds2ray.errors import InputError, StorageError
 from ds2ray.store import Store
 from ds2ray.tables.manifest import Utterance
 from ds2ray.tables.problems import Problem
@@ -37,7 +37,7 @@ class LongRecordings:
         with self._one_at_a_time:
             try:
                 found = cut_recording(utterance, self.base, self.max_duration_s)
-            except (InputError, FileNotFoundError) as error:
+            except (InputError, FileNotFoundError, StorageError) as error:
                 return problem_of(utterance, manifest_uri, error)
             self.num_cut += 1
             self.num_segments += len(found.utterances)

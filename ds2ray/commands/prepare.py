@@ -22,7 +22,7 @@ from ds2ray.packs.making import Made, make_pack, make_packs
 from ds2ray.packs.tables import FOLDER, named_packs, shard_of_utterance, write_manifest, write_users
 from ds2ray.progress import INTERVAL_S, duration_text
 from ds2ray.storage import ObjectInfo
-from ds2ray.store import Store, server_outside
+from ds2ray.store import Store, require_salt, server_outside
 from ds2ray.store.lease import held
 from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.notes import reading_notes
@@ -83,13 +83,18 @@ def _prepare(job: PrepareJob) -> int:
         display.say(f"  {note}")
     display.doing("checking every row")
     work = _plan(job, output_uri, corpus)
+    folder = Store(_folder_uri(job, output_uri), storage.current_server())
+    by_user = job.prepare.by is PackBy.user
+    if by_user:
+        require_salt(folder)
     if job.dry_run:
         _print_plan(job, work, _take_unchanged(work, Ledger(_folder_uri(job, output_uri))))
         display.say("\n".join(causes_table(dropped_rows(work.problems))) or "  no row left out")
         return 0
     # one run at a time: another would delete packs that this one has stored and not yet published
-    folder = Store(_folder_uri(job, output_uri), storage.current_server())
     with held(folder, "prepare", wait_s=job.storage.wait_for_lease_s) as keep_alive:
+        if by_user:
+            require_salt(folder, writing=True)  # packs have the names of users
         _pack(job, output_uri, corpus, work, keep_alive)
     _print_result(work, num_rows, storage.join(output_uri, DROPPED))
     return 0
@@ -125,7 +130,7 @@ def _output_uri(job: PrepareJob) -> str:
 
 def _plan(job: PrepareJob, output_uri: str, corpus: Corpus) -> Packing:
     """Hold every row against the policies and divide the good ones among packs."""
-    objects = audio_objects(corpus)
+    objects = audio_objects(corpus, job.data)
     manifests = _checked(corpus, job, objects)
     problems = [problem for manifest in manifests for problem in manifest.problems]
     members = (member_of(u, m.uri, objects) for m in manifests for u in m.utterances)

@@ -76,7 +76,7 @@ def _sample(job: SweepJob, fleet: Fleet, base: BaseSettings) -> list[Manifest]:
     places = random.Random(job.adapt.seed).sample(range(total), min(job.sweep.num_users, total))
     rows = sealed.take(pa.array([place - len(known) for place in places if place >= len(known)], pa.int64()))
     drawn = [known[place] for place in places if place < len(known)]
-    drawn += enough(read_manifests(user_rows(rows, job.users), encoding=job.data.encoding))
+    drawn += enough(read_manifests(user_rows(rows, job.users), job.data))
     if not drawn:
         num_users = len(fleet.users) + fleet.table.rows.num_rows
         wanted = f"the {least} usable utterances that adapt.min_utterances asks for"

@@ -13,13 +13,12 @@ from ds2ray.config import AudioConfig, ShownTextConfig, SpreadConfig, Transcribe
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.naming import named, typed
 from ds2ray.outputs.files import require_format, require_one_each, write_hypotheses
-from ds2ray.store import Store, server_outside
+from ds2ray.store import Store, require_salt, server_outside
 from ds2ray.tables.manifest import Manifest, Utterance, read_manifest
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.problems import require_rows
 from ds2ray.tables.validation import enforce, validate
 from ds2ray.text import Vocabulary, require_words
-from ds2ray.wording.display import displayed
 from ds2ray.wording.library import require_language
 
 if TYPE_CHECKING:
@@ -42,6 +41,8 @@ def _transcribe(job: TranscribeJob, store: Store) -> int:
     if bool(job.audio or job.from_file) == bool(job.manifest):
         raise ConfigError(f"give either audio files, as in `{typed('transcribe')} hello.wav`, or manifest=<table>")
     _check_output(job)
+    if job.user or job.manifest:
+        require_salt(store)
     display.doing("looking at the base and the audio")
     with named_audio(job.audio, job.from_file) as files:
         require_one_each(job.output, len(files))
@@ -57,8 +58,6 @@ def _check_output(job: TranscribeJob) -> None:
         raise ConfigError(f"output={job.output!r}: a folder of parts is for a manifest; write one, or name a table")
     if not folder and replace(job.spread, from_s=SpreadConfig.from_s) != SpreadConfig():
         raise ConfigError("spread.* is of no use without a folder, as output=heard/: give one, or leave it out")
-    if folder and job.text.display:
-        raise ConfigError("text.display=true is not for a folder of parts, whose texts are counted: leave it out")
 
 
 def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) -> int:
@@ -81,7 +80,7 @@ def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) ->
         return _say_heard(recognise_into(job, store, utterances, base.vocabulary.config))
     display.doing("opening the base")
     from ds2ray.recognition.decoders import decoding_notes  # import torch
-    from ds2ray.recognition.opening import open_transcriber
+    from ds2ray.recognition.opening import open_transcriber, shown
 
     transcriber = open_transcriber(job, store)
     _require_display(job.text, transcriber.base.vocabulary)
@@ -97,7 +96,7 @@ def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) ->
         if said := hint(job, utterances):
             display.say(said)
         hypotheses = transcriber.transcribe_utterances(utterances, tell=_tell)
-    _write(_shown(hypotheses, job.text, transcriber.base.vocabulary), job.output)
+    _write(shown(hypotheses, job.text, transcriber.base.vocabulary), job.output)
     if job.output and transcriber.calibration is None:
         display.say(
             "confidence of words is not calibrated for this base and decoder, and often too high: calibrate it with "
@@ -113,14 +112,6 @@ def _require_display(text: ShownTextConfig, vocabulary: Vocabulary) -> None:
     """Raise ConfigError, before anything is recognised, where text cannot be shown as is wanted."""
     if text.display:
         require_language(text.language or vocabulary.config.language)
-
-
-def _shown(hypotheses: "list[Hypothesis]", text: ShownTextConfig, vocabulary: Vocabulary) -> "list[Hypothesis]":
-    """Hypotheses as the settings show their text; words with times stay as they were recognised."""
-    if not text.display:
-        return hypotheses
-    language = text.language or vocabulary.config.language
-    return [replace(hypothesis, text=displayed(hypothesis.text, language)) for hypothesis in hypotheses]
 
 
 def _read_manifest(job: TranscribeJob) -> Manifest | None:

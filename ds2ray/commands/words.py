@@ -17,11 +17,14 @@ from ds2ray.store import (
     publish_words,
     read_words,
     read_words_record,
+    require_salt,
     rollback_words,
     server_outside,
+    shown_user,
     user_key,
     words_version,
 )
+from ds2ray.store.keys import is_private
 from ds2ray.store.own_words import read_words_index, write_words_index
 from ds2ray.text import Vocabulary
 
@@ -44,6 +47,7 @@ def _run(job: WordsJob, store: Store) -> int:
     if not job.user:
         raise ConfigError(f"user is missing: `{typed('words')} user=john words.txt` sets the own words of a user")
     key = user_key(job.user)
+    require_salt(store, writing=bool(job.words or job.file))
     if sum((bool(job.words or job.file), job.erase, bool(job.version))) > 1:
         raise ConfigError("give either words or a file of them, or version= to take back, or erase=true")
     if job.erase:
@@ -82,7 +86,7 @@ def _show(store: Store, user: str, key: str) -> int:
 
 def publish_table_words(users_uri: str, data: DataConfig, store: Store, record: BaseRecord, dry_run: bool) -> None:
     """Publish the own words that a users table sets and that have changed since they were last published from one."""
-    found = read_table_words(users_uri, data.encoding)
+    found = read_table_words(users_uri, data)
     for problem in found.problems:
         display.say(f"own words left out: {problem}")
     if not found.words:
@@ -108,9 +112,10 @@ def _tell_unwritable(record: BaseRecord, words: Mapping[str, Sequence[OwnWord]])
     """Lines on the words that the base cannot write."""
     vocabulary = Vocabulary.from_json(record.vocabulary, record.where)
     for user, own in words.items():
+        user = shown_user(user_key(user))  # with a salt nobody is named
         tokens = [(word.text, *vocabulary.encode_and_tell(word.text)) for word in own]
         lost = [text for text, token_ids, unknown in tokens if unknown or not token_ids]
         if lost:
             more = " …" if len(lost) > _MAX_SHOWN else ""
-            shown = ", ".join(map(repr, lost[:_MAX_SHOWN])) + more
-            display.say(f"user {user}: {len(lost)} own words are never heard, as the base cannot write them: {shown}")
+            shown = "" if is_private() else ": " + ", ".join(map(repr, lost[:_MAX_SHOWN])) + more
+            display.say(f"user {user}: {len(lost)} own words are never heard, as the base cannot write them{shown}")

@@ -9,7 +9,7 @@ from ds2ray.config import AdaptConfig, TrainJob, adapter_to_plain, to_plain
 from ds2ray.fleet.fingerprints import user_fingerprint
 from ds2ray.model.stored import ensure_base
 from ds2ray.model.weights import Base, to_bytes
-from ds2ray.store import Store, publish_adapter, shown_user, user_key
+from ds2ray.store import Store, publish_adapter, require_salt, shown_user, user_key
 from ds2ray.training.adapters.gate import gate
 from ds2ray.training.adapters.results import AdapterFit
 from ds2ray.training.adapters.split import OWN_MANIFEST
@@ -22,6 +22,7 @@ from ds2ray.uris import recording_of
 def train_one_adapter(job: TrainJob, store: Store, base: Base, data: TrainingData) -> int:
     """Train, save and, where the gate allows it, publish the adapter of `train.adapter_name`; returns the exit code."""
     model, train = base.model, job.train
+    require_salt(store)  # before anything takes time
     torch.manual_seed(derive_seed(train.seed, train.adapter_name))
     model.add_adapter(job.adapter)
     assert model.adapter is not None
@@ -60,6 +61,7 @@ def publish_one_adapter(job: TrainJob, store: Store, base: Base, fit: AdapterFit
         return f"not published in {store}: {reason}"
     utterances = [*data.train, *data.valid]
     objects = storage.stat_many(recording_of(u.audio) for u in utterances if isinstance(u.audio, str))
+    require_salt(store, writing=True)
     ensure_base(store, base, run_id=job.train.base_model_path)
     pointer = publish_adapter(
         store,

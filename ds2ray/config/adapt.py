@@ -46,6 +46,17 @@ class AdaptConfig:
     stop_after_failures: int = setting(
         20, "the first users of a run, so many, end it where they all fail, and for one cause; 0: never"
     )
+    max_unusable_ratio: float = setting(
+        0.05,
+        "so do more than this share, failed ones included, without usable speech for a cause in the data pipeline, as "
+        "audio that cannot be decoded; at least adapt.max_failed_ratio counts",
+    )
+    retry_unusable_after_h: float = setting(
+        0.0,
+        "hours after which users without usable speech for such a cause are tried again though nothing has changed; 0: "
+        "in every run, as who failed; inf: only with another release or other settings of data",
+        may_be_infinite=True,
+    )
     max_attempts: int = setting(3, "attempts at a cohort whose worker dies, in a row without any user being done")
     force: bool = setting(False, "train unchanged users, too")
     seed: int = setting(0, "seeds, with the user's key, the adapter, its data order and dropout")
@@ -66,6 +77,9 @@ class AdaptConfig:
         trials = self.max_concurrent_trials
         require(trials >= 0, "adapt.max_concurrent_trials", trials, "0 (as many as fit) or more")
         require(0 <= self.max_failed_ratio <= 1, "adapt.max_failed_ratio", self.max_failed_ratio, "0 to 1")
+        require(0 <= self.max_unusable_ratio <= 1, "adapt.max_unusable_ratio", self.max_unusable_ratio, "0 to 1")
+        retry_h = self.retry_unusable_after_h
+        require(retry_h >= 0, "adapt.retry_unusable_after_h", retry_h, "0 (in every run) or more")
         require(self.encode_batch_s >= 0, "adapt.encode_batch_s", self.encode_batch_s, "0 (by the device) or more")
         require(self.num_folds >= 2, "adapt.num_folds", self.num_folds, "at least 2")
         require(0 <= self.further_share <= 1, "adapt.further_share", self.further_share, "0 to 1")

@@ -55,6 +55,16 @@ class DataConfig:
         "data.profile empty, too: the store's",
     )
     profile: str = setting("", "name of the credentials for it, as storage.profile")
+    allowed_schemes: list[str] = setting(
+        ["file", "memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"],
+        "schemes of the audio and manifests that tables name, beside the scheme of the table itself; others, as http "
+        "and chained addresses, are refused row by row",
+    )
+    allowed_roots: list[str] = setting(
+        [],
+        "folders, links followed, that the audio and manifests have to lie in that tables name, audio in the one that "
+        "holds its manifest; empty: anywhere",
+    )
 
     def __post_init__(self) -> None:
         allowed = "above data.min_duration_s, which is at least 0"
@@ -64,6 +74,9 @@ class DataConfig:
         require(long_enough, "data.max_duration_s", self.max_duration_s, allowed)
         require(_is_encoding(self.encoding), "data.encoding", self.encoding, "utf-8, cp949, utf-16, cp1252 …, or empty")
         require(0 <= self.silence_rows <= 1, "data.silence_rows", self.silence_rows, "0 to 1")
+        for name in ("allowed_schemes", "allowed_roots"):
+            values = getattr(self, name)
+            require(all(value.strip() for value in values), f"data.{name}", values, "names, none of them empty")
 
 
 def _is_encoding(name: str) -> bool:

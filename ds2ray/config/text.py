@@ -89,7 +89,7 @@ class DecodeConfig:
     word_score: float = setting(1.0, "added for every word: more makes more and shorter words")
     unknown_score: float = setting(-8.0, "added for a word that neither the language model nor the lexicon knows")
     words_weight: float = setting(
-        3.0, "added for every token of a speaker's own words; more hears them where they are not said; 0: not at all"
+        1.0, "added for every token of a speaker's own words; more hears them where they are not said; 0: not at all"
     )
 
     def __post_init__(self) -> None:

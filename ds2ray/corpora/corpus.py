@@ -20,11 +20,11 @@ from ds2ray.corpora.voxforge import read_voxforge
 from ds2ray.errors import InputError
 from ds2ray.progress import Tell, untold
 from ds2ray.storage import ObjectInfo
+from ds2ray.storage.reach import allowed
 from ds2ray.tables.formats import table_format
 from ds2ray.tables.manifest import READ_COLUMNS, Manifest, manifest_of
 from ds2ray.tables.rows import read_rows
 from ds2ray.tables.users import read_users
-from ds2ray.uris import recording_of
 
 _FORMATS_OF_TREES = (
     *(CorpusFormat.auto, CorpusFormat.librispeech, CorpusFormat.folder),
@@ -156,9 +156,9 @@ def _with_user(manifest: Manifest, user_id: str) -> Manifest:
     return replace(manifest, utterances=[u if u.user_id else replace(u, user_id=user_id) for u in manifest.utterances])
 
 
-def audio_objects(corpus: Corpus) -> dict[str, ObjectInfo | None]:
-    """Size and date of all files of audio that utterances name; None where one is missing."""
-    audio = (u.audio for manifest in corpus.manifests for u in manifest.utterances)
-    wanted = {recording_of(each) for each in audio if isinstance(each, str)}
+def audio_objects(corpus: Corpus, data: DataConfig | None = None) -> dict[str, ObjectInfo | None]:
+    """Size and date of all files of audio that utterances name, and `data` allows; None where one is missing."""
+    audio = (([u.audio for u in manifest.utterances], manifest.uri) for manifest in corpus.manifests)
+    wanted = {uri for each, named_by in audio for uri in allowed(each, named_by, data or DataConfig())}
     known: dict[str, ObjectInfo | None] = {uri: info for uri, info in corpus.objects.items() if uri in wanted}
-    return known | storage.stat_many(sorted(wanted - known.keys()))
+    return known | storage.stat_many(sorted(wanted - known.keys()), each_alone=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ds2ray import storage
-from ds2ray.errors import InputError, StorageError
+from ds2ray.errors import InputError
 from ds2ray.progress import Tell
 from ds2ray.tables.encodings import Text, read_text
 from ds2ray.tables.problems import Problem, ProblemKind
@@ -24,16 +24,11 @@ def read_texts(uris: Sequence[str], tell: Tell, encoding: str = "") -> list[Text
     """The texts of these files, in their order, or why one of them cannot be read."""
 
     def read(uri: str) -> Text | InputError:
-        try:
-            return read_text(uri, encoding)
-        except InputError as error:
-            return error
-        except FileNotFoundError:
-            return InputError(f"{uri}: there is no such file")
-        except StorageError as error:
-            if storage.is_local(uri):  # one file's permissions, not the whole store
-                return InputError(str(error))
-            raise
+        refused = storage.why_no_file(uri)
+        if refused:
+            return InputError(f"{uri}: {refused}")
+        found = storage.asked(uri, lambda: read_text(uri, encoding))
+        return InputError(f"{uri}: {found.reason}") if isinstance(found, storage.AddressFault) else found
 
     contents = []
     with ThreadPoolExecutor(_THREADS) as pool:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ds2ray import storage
+from ds2ray.config import DataConfig
 from ds2ray.errors import InputError
+from ds2ray.storage.reach import ALLOW
 from ds2ray.store.own_words import OwnWord, words_as_bytes
 from ds2ray.tables.encodings import decoded
 from ds2ray.tables.formats import read_unpacked
@@ -44,6 +46,9 @@ def own_words(text: str, where: str) -> tuple[OwnWord, ...]:
 
 def read_words_file(uri: str, encoding: str = "") -> tuple[OwnWord, ...]:
     """The words of a text file, packed or not. Raises InputError where it is missing, unreadable or has a bad line."""
+    refused = storage.why_no_file(uri)
+    if refused:
+        raise InputError(f"{uri}: {refused}")
     try:
         text = decoded(read_unpacked(uri), uri, encoding).content
     except FileNotFoundError:
@@ -51,16 +56,17 @@ def read_words_file(uri: str, encoding: str = "") -> tuple[OwnWord, ...]:
     return own_words("\n".join(text.splitlines()), uri)
 
 
-def read_table_words(uri: str, encoding: str = "") -> TableWords:
+def read_table_words(uri: str, data: DataConfig | None = None) -> TableWords:
     """The own words of a users table; none where it has no column for them. What is wrong concerns its user alone."""
-    table = read_rows(uri, {"user_id", "manifest", *WORD_COLUMNS}, encoding)
+    data = data or DataConfig()
+    table = read_rows(uri, {"user_id", "manifest", *WORD_COLUMNS}, data.encoding)
     found = TableWords()
     if table.columns and not ({*WORD_COLUMNS} & {*table.columns} and "manifest" in table.columns):
         return found
     for row in table.rows:
         user_id = str(row.cells.get("user_id", "")).strip()
         try:
-            words = _of_row(row, uri, encoding)
+            words = _of_row(row, uri, data)
         except InputError as error:
             column = WORDS if row.cells.get(WORDS) else WORDS_FILE
             value, remedy = shown(row.cells.get(column, "")), "the user keeps the words that are there"
@@ -72,16 +78,26 @@ def read_table_words(uri: str, encoding: str = "") -> TableWords:
     return found
 
 
-def _of_row(row: Row, uri: str, encoding: str) -> tuple[OwnWord, ...] | None:
+def _of_row(row: Row, uri: str, data: DataConfig) -> tuple[OwnWord, ...] | None:
     """The words of a row, from both columns; None where they are empty."""
     cell, file = row.cells.get(WORDS), row.cells.get(WORDS_FILE)
     if not cell and not file:
         return None
     words = list(_of_cell(cell, f"{uri}:{row.line}"))
     if file and str(file).strip() != NONE:
-        words += read_words_file(storage.resolve(str(file).strip(), uri), encoding)
+        words += _of_file(storage.resolve(str(file).strip(), uri), uri, data)
     words_as_bytes(words)
     return tuple(words)
+
+
+def _of_file(file_uri: str, named_by: str, data: DataConfig) -> tuple[OwnWord, ...]:
+    refused = storage.why_refused(file_uri, named_by, data)
+    if refused:
+        raise InputError(f"{file_uri}: {refused}; {ALLOW}")
+    found = storage.asked(file_uri, lambda: read_words_file(file_uri, data.encoding))
+    if isinstance(found, storage.AddressFault):
+        raise InputError(f"{file_uri}: {found.reason}")
+    return found
 
 
 def _of_cell(cell: Any, where: str) -> Iterator[OwnWord]:

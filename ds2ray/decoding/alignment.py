@@ -4,6 +4,10 @@ Viterbi's algorithm over the states of CTC (Graves et al., 2006, section 4.1: ev
 segment by segment. Between segments only the ends of words are remembered, so that memory grows with the segments and
 not with their frames, and of these only ends that are not hopeless. A segment may hold nothing of the transcript.
 
+Within one segment the path is that of torchaudio's `forced_align`, as a test shows. That one tells the frames of tokens
+that are known to be said, in a tenth of the time, and serves `ds2ray.decoding.beam`; it can neither begin at many words
+at once nor leave some out, which is what long recordings need.
+
 Shapes: T encoding frames of a segment, V size of the vocabulary, N units of the transcript.
 """
 

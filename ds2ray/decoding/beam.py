@@ -68,6 +68,8 @@ class Beam:
 def aligned(log_probs: Tensor, token_ids: list[int]) -> Decoded:
     """Tokens on the frames of the best path that spells them: log_probs [T, V] on the CPU.
 
+    What is said in which segment of a recording is the matter of `ds2ray.decoding.alignment`.
+
     Raises:
         ValueError: there are fewer frames than the tokens need.
     """

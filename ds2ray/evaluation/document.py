@@ -1,5 +1,6 @@
 """evaluation.json: an evaluation as plain values. Rates are fractions."""
 
+from dataclasses import asdict
 from typing import Any
 
 from ds2ray.chance import CHANCE, RESAMPLES, Interval
@@ -22,6 +23,7 @@ def document(evaluation: Evaluation) -> dict[str, Any]:
             for place, (before, after) in enumerate(evaluation.pairs)
         ],
         "by": {breakdown.column: _groups(breakdown) for breakdown in evaluation.breakdowns},
+        "calibration": {name: asdict(each) for name, each in evaluation.reliability.items()},
         "minutes_of_speech": evaluation.minutes,
         "other_peoples_speech": _others(evaluation),
         "worst": [_misheard(misheard) for misheard in evaluation.worst],

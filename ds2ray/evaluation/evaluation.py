@@ -8,6 +8,7 @@ from ds2ray.chance import CHANCE
 from ds2ray.evaluation.figures import Compared, Group, Verdict, group_of
 from ds2ray.evaluation.groups import EMPTY, USER, grouped
 from ds2ray.evaluation.judged import Judged
+from ds2ray.evaluation.reliability import Reliability
 from ds2ray.evaluation.words import Confusion, Misheard, confusions, worst
 
 NOBODY = "–"
@@ -67,6 +68,7 @@ class Evaluation:
         others: every adapter on the speech of other people: groups by the adapter's user.
         minutes: of speech that each user's adapter learnt from, where that is known.
         notes: what was left out, or read otherwise than it was written.
+        reliability: of the confidence of words, by system; those whose words have none are left out.
     """
 
     manifest: str
@@ -79,6 +81,7 @@ class Evaluation:
     others: tuple[Group, Breakdown] | None = None
     minutes: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    reliability: dict[str, Reliability] = field(default_factory=dict)
 
     @property
     def shown(self) -> str:
@@ -101,6 +104,7 @@ def evaluate(
     others: Sequence[Judged] = (),
     minutes: Mapping[str, float] | None = None,
     notes: Sequence[str] = (),
+    reliability: Mapping[str, Reliability] | None = None,
 ) -> Evaluation:
     """The evaluation of at least one utterance that all systems recognised.
 
@@ -110,6 +114,7 @@ def evaluate(
         others: utterances of other people as each adapter recognises them, with the adapter's user for theirs; by the
             systems of the pair that tells what an adapter changes.
         minutes: of speech, by user.
+        reliability: of the confidence of words, by system.
     """
     names = [system.name for system in systems]
     shown = pairs[0][1] if pairs else names[0]
@@ -124,6 +129,7 @@ def evaluate(
         others=_others(others) if others else None,
         minutes=dict(minutes or {}),
         notes=list(notes),
+        reliability=dict(reliability or {}),
     )
 
 

@@ -7,7 +7,7 @@ from ds2ray.chance import CHANCE
 from ds2ray.evaluation import tables
 from ds2ray.evaluation.evaluation import NOBODY, Evaluation
 from ds2ray.evaluation.figures import MIN_DRAWN
-from ds2ray.evaluation.plots import gains_svg, users_svg
+from ds2ray.evaluation.plots import gains_svg, reliability_svg, users_svg
 
 MAX_GROUPS = 200
 """Groups of a column on the page, those with the most errors; all of them are in evaluation.json."""
@@ -27,6 +27,7 @@ def page(evaluation: Evaluation) -> str:
         breakdowns=breakdowns,
         users_plot=_as_image(users_svg(evaluation)),
         gains_plot=_as_image(gains_svg(evaluation)),
+        reliability_plot=_as_image(reliability_svg(evaluation)),
         notes=evaluation.notes[:MAX_NOTES],
         num_more_notes=max(0, len(evaluation.notes) - MAX_NOTES),
     )

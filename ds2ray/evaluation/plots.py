@@ -2,12 +2,13 @@
 
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ds2ray.evaluation.evaluation import Evaluation
 from ds2ray.evaluation.figures import Group, Verdict
 from ds2ray.evaluation.groups import EMPTY
+from ds2ray.evaluation.reliability import Reliability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,6 +40,13 @@ def gains_svg(evaluation: Evaluation) -> str:
     if not groups or not evaluation.pairs:
         return ""
     return _drawn(lambda figure: _gains(figure, groups, evaluation.minutes), 12)
+
+
+def reliability_svg(evaluation: Evaluation) -> str:
+    """The share of words that were said, by confidence, for every system; empty where words have no confidence."""
+    if not evaluation.reliability:
+        return ""
+    return _drawn(lambda figure: _reliability(figure, evaluation.reliability), 14)
 
 
 def _users(evaluation: Evaluation) -> list[Group]:
@@ -122,6 +130,22 @@ def _gains(figure: "Figure", groups: Sequence[Group], minutes: dict[str, float])
     axes.set(xlabel="minutes of speech that the adapter learnt from", ylabel="word error rate, points gained")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
+
+
+def _reliability(figure: "Figure", systems: Mapping[str, Reliability]) -> None:
+    axes = figure.add_subplot()
+    axes.plot([0, 100], [0, 100], color="0.7", linewidth=1)
+    for name, found in systems.items():
+        xs, ys = ([100 * getattr(each, what) for each in found.bins] for what in ("confidence", "right"))
+        sizes = [12 + 300 * each.num_words / found.num_words for each in found.bins]
+        (line,) = axes.plot(xs, ys, linewidth=1, alpha=0.6)
+        axes.scatter(xs, ys, sizes, color=line.get_color(), alpha=0.7, label=_short(name), zorder=3)
+    axes.set(xlabel="confidence (%)", ylabel="words that were said (%)", xlim=(-3, 103), ylim=(-3, 103), aspect="equal")
+    axes.grid(alpha=0.3)
+    legend = figure.legend(loc="outside upper center", ncols=4, frameon=False)
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set_alpha(0.7)
 
 
 def _points(axes: "Axes", groups: Sequence[Group], points: Sequence[tuple[float, float]]) -> None:

@@ -7,6 +7,7 @@ from ds2ray.chance import CHANCE, RESAMPLES, Interval
 from ds2ray.display import visible
 from ds2ray.evaluation.evaluation import NOBODY, Breakdown, Evaluation, first, users_of
 from ds2ray.evaluation.figures import Difference, Drawn, Figures, Group, Verdict
+from ds2ray.evaluation.reliability import Reliability
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -92,6 +93,8 @@ def summary_lines(evaluation: Evaluation) -> Iterator[str]:
     for place, compared in enumerate(evaluation.total.compared):
         yield f"{compared.before} → {compared.after}: {difference(compared.wer)}"
         yield f"  {users_line(evaluation, place)}"
+    for name, each in evaluation.reliability.items():
+        yield f"confidence of words, {reliability_text(name, each)}"
     if evaluation.others:
         yield f"on other people's speech: {others_line(*evaluation.others)}"
     if evaluation.confusions:
@@ -99,6 +102,12 @@ def summary_lines(evaluation: Evaluation) -> Iterator[str]:
             f"{c.said or NOBODY} → {c.heard or NOBODY} ({c.count})" for c in evaluation.confusions[:MAX_WORDS]
         )
         yield f"words most often wrong: {listed}"
+
+
+def reliability_text(name: str, found: Reliability) -> str:
+    """`adapters: expected calibration error 1.9 % on 240 words`, and whether there is no calibration."""
+    text = f"{name}: expected calibration error {percent(found.error)} on {plural(found.num_words, 'word')}"
+    return text if found.is_calibrated else f"{text}, not calibrated"
 
 
 def users_line(evaluation: Evaluation, place: int = 0) -> str:

@@ -17,6 +17,7 @@ class FleetTask:
         outside: the server of `s3://` URIs outside the store, such as those of speech.
         base_record, base_weights: the frozen base; the weights as a reference to uint8 [size_bytes].
         slice_s: seconds between two reports of a trial.
+        private: whether nothing may say who a user is, as the job has a salt.
         cohorts: one reference per trial to the cohort's users.
     """
 
@@ -31,6 +32,7 @@ class FleetTask:
     gpus_per_trial: float
     slice_s: float
     cohorts: Sequence[Any]
+    private: bool = False
 
 
 @dataclass(frozen=True)

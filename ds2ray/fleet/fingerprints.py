@@ -7,6 +7,7 @@ from typing import Any
 
 from ds2ray.config import LAST_LAYER, AdaptConfig, AdapterConfig, DataConfig, adapter_to_plain, to_plain
 from ds2ray.storage import ObjectInfo
+from ds2ray.store.index import PIPELINE_VERSION
 from ds2ray.tables.manifest import Utterance
 from ds2ray.uris import excerpt_of, recording_of
 
@@ -16,7 +17,8 @@ FINGERPRINT_LENGTH = 32
 _ONLY_HOW = frozenset(
     {
         *("encode_batch_s", "max_cohort_users", "max_cohort_s", "gpus_per_trial", "cpus_per_trial"),
-        *("max_concurrent_trials", "max_failed_ratio", "max_attempts", "force"),
+        *("max_concurrent_trials", "max_failed_ratio", "max_unusable_ratio", "max_attempts", "force"),
+        "retry_unusable_after_h",
     }
 )
 """Settings that change how fast or where adapters are trained, and not the adapters."""
@@ -41,6 +43,12 @@ def with_segments(settings: Mapping[str, Any], utterances: Iterable[Utterance], 
     if data.segment_long and any(u.duration_s is None or u.duration_s > data.max_duration_s for u in utterances):
         return {**settings, "segment_s": data.max_duration_s}
     return settings
+
+
+def pipeline_state(data: DataConfig) -> str:
+    """The state of the data pipeline, code and settings: while it stays the same, what was unusable may well be so."""
+    digest = hashlib.sha256(json.dumps(to_plain(data), sort_keys=True).encode()).hexdigest()
+    return f"{PIPELINE_VERSION}-{digest[:FINGERPRINT_LENGTH]}"
 
 
 def user_fingerprint(

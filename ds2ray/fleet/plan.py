@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig
 from ds2ray.fleet.cohorts import CohortSize, pack_cohorts
-from ds2ray.fleet.fingerprints import sealed_fingerprints, settings_that_matter, user_fingerprint, with_segments
+from ds2ray.fleet.fingerprints import (
+    pipeline_state,
+    sealed_fingerprints,
+    settings_that_matter,
+    user_fingerprint,
+    with_segments,
+)
 from ds2ray.storage import ObjectInfo
 from ds2ray.store.keys import user_keys
 from ds2ray.tables.manifest import Utterance
@@ -23,12 +29,13 @@ from ds2ray.tables.users_table import UserRow, user_rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_UNCHANGED_COLUMNS = ["user_key", "fingerprint", "num_utterances", "num_dropped", "speech_s"]
+_UNCHANGED_COLUMNS = ["user_key", "fingerprint", "num_utterances", "num_dropped", "speech_s", "version", "unusable"]
 
 
 class Change(Enum):
     new = "new"  # no run has finished this user yet
-    changed = "changed"  # other data, base or settings than the last run's, a failure then, or adapt.force
+    # other data, base or settings than the last run's, a failure then, unusable speech that is due again, adapt.force
+    changed = "changed"
     unchanged = "unchanged"  # nothing to do
     skipped = "skipped"  # too few usable utterances
 
@@ -62,7 +69,8 @@ class Plan:
 
     Attributes:
         users: the new, changed and skipped ones.
-        unchanged: the others: columns user_key, fingerprint, num_utterances, num_dropped and speech_s.
+        unchanged: the others: columns user_key, fingerprint, num_utterances, num_dropped, speech_s, version (of the
+            adapter; empty without one) and unusable (without usable speech for a cause in the data pipeline).
         cohorts: of indices into `users`, the one with the most speech first.
         problems: of users' rows and of rows that belong to nobody.
         notes: conversions, omissions and ignored columns of the tables.
@@ -86,10 +94,24 @@ class Plan:
         unchanged_s = pc.sum(self.unchanged["speech_s"], min_count=0).as_py()
         return math.fsum(user.speech_s for user in self.users) + float(unchanged_s)
 
+    def count_unchanged(self, *, with_adapter: bool) -> int:
+        """The unchanged users who have an adapter, or those who have none."""
+        return num_with_adapter(self.unchanged, with_adapter)
+
     def count(self, change: Change) -> int:
         if change is Change.unchanged:
             return int(self.unchanged.num_rows)
         return sum(user.change is change for user in self.users)
+
+
+def num_with_adapter(unchanged: "pa.Table", with_adapter: bool = True) -> int:
+    """How many of these unchanged users have an adapter, or have none."""
+    import pyarrow.compute as pc
+
+    if "version" not in unchanged.column_names:
+        return 0 if with_adapter else int(unchanged.num_rows)
+    has_one = int(pc.sum(pc.not_equal(unchanged["version"], ""), min_count=0).as_py())
+    return has_one if with_adapter else int(unchanged.num_rows) - has_one
 
 
 def plan_run(
@@ -102,15 +124,17 @@ def plan_run(
     adapt: AdaptConfig,
     data: DataConfig,
     size: CohortSize,
+    now_s: float = math.inf,
 ) -> Plan:
     """Compare the users with their rows in the index, and pack the users to train into cohorts.
 
     Args:
         fleet: its users with usable utterances only; their problems name the rows left out.
-        index: columns user_key and fingerprint, as `read_fingerprints` gives them.
+        index: as `read_known` gives it; user_key and fingerprint have to be there.
         object_infos: by audio URI, as `storage.stat_many` gives them.
         data: which utterances of sealed users will be usable.
         size: how large cohorts may be, and how many are wanted.
+        now_s: seconds since 1970; inf: whatever waits for a time is due.
 
     Raises:
         InputError: two users would share a name in the store, or an id cannot be one.
@@ -126,7 +150,8 @@ def plan_run(
         for user in fleet.users
     ]
     fingerprints += sealed_fingerprints(sealed["version"].to_pylist(), base_fingerprint, settings, data)
-    everyone = _with_changes(_everyone(fleet, fingerprints, data), index, adapt, data)
+    known = _known(index, adapt, pipeline_state(data), now_s)
+    everyone = _with_changes(_everyone(fleet, fingerprints, data), known, adapt, data)
     is_unchanged = pc.equal(everyone["change"], Change.unchanged.value)
     planned = _planned(everyone.filter(pc.invert(is_unchanged)), fleet)
     return Plan(
@@ -191,14 +216,35 @@ def _everyone(fleet: Fleet, fingerprints: Sequence[str], data: DataConfig) -> "p
     return pa.table(columns).sort_by("user_key")
 
 
-def _with_changes(everyone: "pa.Table", index: "pa.Table", adapt: AdaptConfig, data: DataConfig) -> "pa.Table":
-    """Add the column `change`."""
+def _known(index: "pa.Table", adapt: AdaptConfig, pipeline: str, now_s: float) -> "pa.Table":
+    """The index with columns version, unusable and due: whether who is unusable is to be tried again."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    place = pc.index_in(everyone["user_key"], value_set=index["user_key"].combine_chunks())
-    known = index["fingerprint"].combine_chunks().take(place)
-    same = pc.fill_null(pc.equal(known, everyone["fingerprint"]), False)
+    names = {"version": pa.string(), "pipeline": pa.string(), "tried_s": pa.float64()}
+    for name in [name for name in names if name not in index.column_names]:
+        index = index.append_column(name, pa.nulls(len(index), names[name]))
+    unusable = pc.fill_null(pc.not_equal(index["pipeline"], ""), False)
+    waited = pc.less_equal(index["tried_s"], now_s - 3600 * adapt.retry_unusable_after_h)
+    passed = pc.fill_null(waited, False) if adapt.retry_unusable_after_h else pa.scalar(True)
+    due = pc.and_(unusable, pc.or_(passed, pc.fill_null(pc.not_equal(index["pipeline"], pipeline), True)))
+    version = pc.fill_null(index["version"], "")
+    columns = [index["user_key"], index["fingerprint"], version, unusable, due]
+    return pa.table(columns, names=["user_key", "fingerprint", "version", "unusable", "due"])
+
+
+def _with_changes(everyone: "pa.Table", known: "pa.Table", adapt: AdaptConfig, data: DataConfig) -> "pa.Table":
+    """Add the columns `change`, `version` and `unusable`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    place = pc.index_in(everyone["user_key"], value_set=known["user_key"].combine_chunks())
+
+    def of_index(name: str, without: object) -> "pa.Array":
+        return pc.fill_null(known[name].combine_chunks().take(place), without)
+
+    same = pc.equal(pc.fill_null(known["fingerprint"].combine_chunks().take(place), ""), everyone["fingerprint"])
+    same = pc.and_(same, pc.invert(of_index("due", False)))
     few = pc.less(everyone["num_utterances"], adapt.min_utterances)
     if data.segment_long:  # of a sealed user nothing but the sums is known: some may be long
         most_s = pc.multiply(everyone["num_utterances"], data.max_duration_s)
@@ -212,7 +258,8 @@ def _with_changes(everyone: "pa.Table", index: "pa.Table", adapt: AdaptConfig, d
         [rule.combine_chunks() for rule in rules.values()], names=[change.value for change in rules]
     )
     change = pc.case_when(conditions, *(change.value for change in rules), Change.unchanged.value)
-    return everyone.append_column("change", change)
+    everyone = everyone.append_column("change", change).append_column("version", of_index("version", ""))
+    return everyone.append_column("unusable", of_index("unusable", False))
 
 
 def _planned(todo: "pa.Table", fleet: Fleet) -> list[UserPlan]:
@@ -223,7 +270,7 @@ def _planned(todo: "pa.Table", fleet: Fleet) -> list[UserPlan]:
     places = todo["place"].filter(pc.greater_equal(todo["place"], num_read))
     rows = iter(user_rows(fleet.table.rows.take(pc.subtract(places, num_read)), fleet.table.uri))
     planned = []
-    for cells in todo.to_pylist():
+    for cells in todo.drop_columns(["version", "unusable"]).to_pylist():
         place = cells.pop("place")
         cells["change"] = Change(cells["change"])
         if place >= num_read:

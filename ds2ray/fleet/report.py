@@ -5,8 +5,9 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ds2ray.config import AdaptConfig
 from ds2ray.fleet.cohorts import Room
-from ds2ray.fleet.plan import Change, Plan
+from ds2ray.fleet.plan import Change, Plan, num_with_adapter
 from ds2ray.fleet.tally import SHORT
 from ds2ray.store.keys import shown_user
 from ds2ray.store.outcomes import Outcome, Status
@@ -33,18 +34,30 @@ _FIRST_IN_TABLE = (
 """Order of the table: the outcomes that need attention come first."""
 
 
-def exit_code(outcomes: Sequence[Outcome], max_failed_ratio: float, num_unchanged: int = 0) -> int:
-    """0: complete; 3: complete, but a larger share of the users failed than is accepted, or nobody had usable speech.
+def exit_code(
+    outcomes: Sequence[Outcome],
+    max_failed_ratio: float,
+    num_unchanged: int = 0,
+    *,
+    max_unusable_ratio: float = AdaptConfig.max_unusable_ratio,
+    num_unusable: int = 0,
+) -> int:
+    """0: complete; 3: complete, but a larger share of the users failed than is accepted, or had no usable speech for a
+    cause in the data pipeline, or nobody at all had any.
 
-    The second is a lost mount or a moved folder far more often than a fleet that fell silent.
+    That is a lost mount, a moved folder or a broken export far more often than a fleet that fell silent.
 
     Args:
-        num_unchanged: unchanged users that `outcomes` does not hold.
+        num_unchanged: unchanged users that `outcomes` does not hold …
+        num_unusable: … and those of them whose speech was unusable before and is not due to be tried again.
     """
     num_users = len(outcomes) + num_unchanged
+    num_unusable += sum(outcome.unusable for outcome in outcomes)
     failed = sum(outcome.status is Status.failed for outcome in outcomes)
     silent = sum(outcome.status is Status.skipped_no_data for outcome in outcomes)
     if num_users and silent == num_users:
+        return TOO_MANY_FAILED
+    if failed + num_unusable > max(max_failed_ratio, max_unusable_ratio) * num_users:
         return TOO_MANY_FAILED
     return TOO_MANY_FAILED if failed > max_failed_ratio * num_users else COMPLETE
 
@@ -53,6 +66,8 @@ def plan_text(plan: Plan, users_uri: str, root_uri: str) -> str:
     """The plan in words: users, hours of speech, bad rows by cause with an example of each, cohorts."""
     counts = " · ".join(f"{plan.count(change)} {change.value}" for change in Change)
     lines = [f"{users_uri}: {_plural(plan.num_users, 'user')}, {_speech(plan.speech_s)} of speech", f"  {counts}"]
+    if plan.count(Change.unchanged):
+        lines.append(f"  of the unchanged: {unchanged_text(plan)}")
     lines += [f"  {note}" for note in plan.notes]
     lines += _problem_lines(plan.problems)
     if not plan.cohorts:
@@ -65,6 +80,12 @@ def plan_text(plan: Plan, users_uri: str, root_uri: str) -> str:
             f"{_cohorts(plan.cohorts, plan)}"
         )
     return "\n".join([*lines, f"  store: {root_uri}"])
+
+
+def unchanged_text(plan: Plan) -> str:
+    """`4 with an adapter, 1 without`"""
+    have, lack = (plan.count_unchanged(with_adapter=with_adapter) for with_adapter in (True, False))
+    return f"{have} with an adapter, {lack} without"
 
 
 def repacked_text(cohorts: Sequence[Sequence[int]], plan: Plan, room: Room) -> str:
@@ -86,13 +107,15 @@ def summarise(
     base_fingerprint: str,
     seconds: float,
     max_failed_ratio: float,
+    max_unusable_ratio: float = AdaptConfig.max_unusable_ratio,
     interrupted: bool = False,
     unchanged: "pa.Table | None" = None,
 ) -> dict[str, Any]:
     """summary.json. Mean errors are over the trained users; without a new adapter the error after is that before.
 
     Args:
-        unchanged: the unchanged users that `outcomes` does not hold; needs a column num_dropped.
+        unchanged: the unchanged users that `outcomes` does not hold; needs a column num_dropped, and should have
+            version and unusable.
     """
     import pyarrow.compute as pc
 
@@ -103,21 +126,40 @@ def summarise(
     after = [_error_shipped(o) for o in trained]
     statuses = Counter(outcome.status.value for outcome in outcomes)
     statuses[Status.unchanged.value] += num_unchanged
+    with_adapter = num_with_adapter(unchanged) if unchanged is not None else 0
+    with_adapter += sum(o.status is Status.unchanged and bool(o.version) for o in outcomes)
+    waiting = num_unusable(unchanged)
+    code = exit_code(
+        outcomes, max_failed_ratio, num_unchanged, max_unusable_ratio=max_unusable_ratio, num_unusable=waiting
+    )
     return {
         "run_id": run_id,
         "base_fingerprint": base_fingerprint,
         "interrupted": interrupted,
-        "exit_code": exit_code(outcomes, max_failed_ratio, num_unchanged),
+        "exit_code": code,
         "users": len(outcomes) + num_unchanged,
         "statuses": {status.value: statuses[status.value] for status in Status},
+        "unchanged_with_adapter": with_adapter,
+        "unchanged_without_adapter": statuses[Status.unchanged.value] - with_adapter,
+        "unusable": waiting + sum(outcome.unusable for outcome in outcomes),
         "trained": len(trained),
         "held_out_error_before": sum(before) / len(before) if before else None,
         "held_out_error_after": sum(after) / len(after) if after else None,
         "utterances_used": sum(outcome.utterances_used for outcome in outcomes),
         "utterances_dropped": dropped + sum(outcome.utterances_dropped for outcome in outcomes),
         "failures": dict(Counter(o.reason for o in outcomes if o.status is Status.failed).most_common(MAX_CAUSES)),
+        "unusable_causes": dict(Counter(o.reason for o in outcomes if o.unusable).most_common(MAX_CAUSES)),
         "seconds": round(seconds, 3),
     }
+
+
+def num_unusable(unchanged: "pa.Table | None") -> int:
+    """How many of these unchanged users have no usable speech for a cause in the data pipeline."""
+    import pyarrow.compute as pc
+
+    if unchanged is None or "unusable" not in unchanged.column_names:
+        return 0
+    return int(pc.sum(unchanged["unusable"], min_count=0).as_py())
 
 
 def outcome_table(outcomes: Sequence[Outcome], width: int, max_rows: int = MAX_TABLE_ROWS) -> "RenderableType":
@@ -164,9 +206,11 @@ def _error_shipped(outcome: Outcome) -> float:
 
 def _status_counts(outcomes: Sequence[Outcome]) -> list[str]:
     counts = Counter(outcome.status for outcome in outcomes)
+    unusable = sum(outcome.unusable for outcome in outcomes)
     return [
         _plural(len(outcomes), "user"),
         *(f"{counts[status]} {SHORT[status]}" for status in Status if counts[status]),
+        *([f"{unusable} of them unusable"] if unusable else []),
     ]
 
 

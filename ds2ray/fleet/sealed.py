@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
-from ds2ray import storage
 from ds2ray.config import BadRows, DataConfig
-from ds2ray.errors import InputError, StorageError
 from ds2ray.fleet.plan import UserPlan
 from ds2ray.shapes.shape import Shape
+from ds2ray.storage import AddressFault
 from ds2ray.store.outcomes import Outcome, Status
 from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.problems import ProblemKind, listed, num_dropped, reasons_of
@@ -26,11 +26,12 @@ def open_sealed(
         cannot be used, so that the next run tries the user again, even with the same version.
 
     Raises:
-        StorageError: no manifest at all can be read: the fault is the store's, not the users'.
+        StorageError: the server fails that the store lies on.
     """
     sealed = [user for user in users if user.row is not None]
     rows = [user.row for user in sealed if user.row]
-    found = dict(zip((user.user_key for user in sealed), _read(rows, data.encoding), strict=True))
+    read_at_once = at_once(partial(read_user, data=data), rows)
+    found = dict(zip((user.user_key for user in sealed), read_at_once, strict=True))
     read = {key: speech for key, speech in found.items() if isinstance(speech, Manifest)}
     checked = usable_users(list(read.values()), data=data, shape=shape, vocabulary=vocabulary)
     usable = dict(zip(read, checked, strict=True))
@@ -40,7 +41,8 @@ def open_sealed(
             opened.append(user)
             continue
         speech = usable.get(user.user_key)
-        reason = _refusal(speech, data) if speech else _unreadable(found[user.user_key])
+        unread = found[user.user_key]
+        reason = _refusal(speech, data) if speech else _unreadable(user.row, unread)
         if speech is None or reason:
             failed.append(
                 Outcome(
@@ -64,25 +66,9 @@ def open_sealed(
     return opened, failed
 
 
-def _read(rows: Sequence[UserRow], encoding: str) -> list[Manifest | Exception]:
-    """The speech in each row's manifest, or the error that kept it from being read."""
-
-    def read(row: UserRow) -> Manifest | Exception:
-        try:
-            return read_user(row, encoding)
-        except (InputError, StorageError) as error:
-            return error
-
-    found = list(at_once(read, rows))
-    unread = [error for error in found if isinstance(error, StorageError)]
-    # one object may be damaged or forbidden; where nothing at all can be read, nobody's manifest is to blame
-    if unread and len(unread) == len(found) and not all(storage.is_local(row.manifest_uri) for row in rows):
-        raise unread[0]
-    return found
-
-
-def _unreadable(error: object) -> str:
-    return f"its manifest cannot be read: {error}; write it again, or correct the users table"
+def _unreadable(row: UserRow, found: object) -> str:
+    reason = found.reason if isinstance(found, AddressFault) else ""
+    return f"its manifest cannot be read: {row.manifest_uri}: {reason}; write it again, or correct the users table"
 
 
 def _refusal(speech: Manifest, data: DataConfig) -> str:

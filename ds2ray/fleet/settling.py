@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from ds2ray.fleet.plan import Change, Plan
 from ds2ray.store.outcomes import Outcome, Status
-from ds2ray.tables.problems import listed
+from ds2ray.tables.problems import is_unreadable, listed
 
 OUT_OF_MEMORY = "its worker died, perhaps for lack of memory (adapt.max_concurrent_trials=1 needs the least)"
 SETTLED_PART = "settled"
@@ -18,6 +18,14 @@ class CohortStarts:
 
     attempts: int = 1
     error: str = ""
+
+
+def is_unusable(num_usable: int, num_dropped: int, reasons: Mapping[str, int], min_utterances: int) -> bool:
+    """Whether a user has too few usable utterances for a cause in the data pipeline.
+
+    There would be enough if none of the others had to be left out, or the manifest as a whole cannot be read.
+    """
+    return num_usable < min_utterances and (num_usable + num_dropped >= min_utterances or is_unreadable(reasons))
 
 
 def settle(
@@ -51,7 +59,8 @@ def settle(
         if user.change is Change.skipped:
             reason = f"{user.num_utterances} usable utterances, at least {min_utterances} are needed"
             reason += f" ({listed(user.reasons)})" if user.reasons else ""
-            rows.append(replace(untrained, reason=reason))
+            unusable = is_unusable(user.num_utterances, user.num_dropped, user.reasons, min_utterances)
+            rows.append(replace(untrained, reason=reason, unusable=unusable))
         elif finished:
             times = "once" if start.attempts == 1 else f"{start.attempts} times"
             reason = f"its cohort was started {times}, in vain: {start.error or OUT_OF_MEMORY}; see Ray's logs"

@@ -29,7 +29,7 @@ def write_dropped(uri: str, problems: Iterable[Problem]) -> None:
     for p in sorted(problems, key=lambda p: (p.manifest_uri, p.line, p.column)):
         place = (p.manifest_uri, p.line, p.utterance_id, p.user_id)
         writer.writerow([*place, p.column, p.value, p.reason, p.remedy])
-    storage.write_bytes(uri, text.getvalue().encode())
+    storage.write_bytes(uri, text.getvalue().encode(errors="backslashreplace"))  # names may hold halves of letters
 
 
 def causes_table(rows: Sequence[Sequence[Problem]]) -> list[str]:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 
 from ds2ray import storage
 from ds2ray.config import AudioConfig, DataConfig, ProbeAudio
-from ds2ray.errors import InputError, StorageError
 from ds2ray.packs.files import content_version, encode_pack
 from ds2ray.packs.layout import Member, Pack
 from ds2ray.packs.ledger import Packed
 from ds2ray.sound.audio import REPLACE, probe, read_encoded, read_waveform
+from ds2ray.sound.measuring import MISSING
 from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.problems import Problem, ProblemKind
 from ds2ray.tables.validation import DURATION_CORRECTED, validate
@@ -149,19 +149,19 @@ def _with_segments(members: Sequence[Member], cut: Cut, readers: Executor) -> tu
 def _read(member: Member, decode_audio: bool) -> _Sound | Problem:
     audio = member.utterance.audio
     notes: list[str] = []
-    try:
+
+    def read() -> bytes:
         data = audio if isinstance(audio, bytes) else read_encoded(audio)
         if decode_audio and data:
             read_waveform(data, probe(data).sample_rate_hz, tell=notes.append)
-        return _Sound(data, "; ".join(notes))
-    except FileNotFoundError:
-        return _audio_problem(member, "there is no such file", "correct the path, or run again if it was replaced")
-    except InputError as error:
-        return _audio_problem(member, str(error), REPLACE)
-    except StorageError as error:
-        if isinstance(audio, str) and storage.is_local(audio):  # permissions of this file, not a server's failure
-            return _audio_problem(member, str(error), "make the file readable")
-        raise
+        return data
+
+    found = storage.asked(audio if isinstance(audio, str) else "", read)
+    if isinstance(found, bytes):
+        return _Sound(found, "; ".join(notes))
+    if found.reason == MISSING.reason:
+        return _audio_problem(member, found.reason, "correct the path, or run again if it was replaced")
+    return _audio_problem(member, found.reason, "run again when it answers" if found.may_pass else REPLACE)
 
 
 def _audio_problem(member: Member, reason: str, remedy: str) -> Problem:

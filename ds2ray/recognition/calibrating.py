@@ -15,7 +15,7 @@ from ds2ray.metrics import aligned
 from ds2ray.model.weights import Base
 from ds2ray.progress import TellDone, untold_done
 from ds2ray.recognition.decoders import open_decoder
-from ds2ray.recognition.hypothesis import Hypothesis
+from ds2ray.recognition.hypothesis import Hypothesis, Word
 from ds2ray.recognition.transcriber import Transcriber
 from ds2ray.store import Store
 from ds2ray.tables.manifest import Utterance
@@ -100,14 +100,18 @@ def described(calibrations: Mapping[str, Calibration]) -> str:
 
 def _judged(reference: str, hypothesis: Hypothesis) -> list[tuple[float, bool]]:
     """The words of a hypothesis that have scores: the score, and whether the word was said."""
-    words = hypothesis.words
-    pairs = aligned(reference.split(), [word.text for word in words])
-    right = [said == heard for said, heard in pairs if heard is not None]
     return [
         (math.log(max(word.confidence, 1e-300)), is_right)
-        for word, is_right in zip(words, right, strict=True)
+        for word, is_right in words_judged(reference, hypothesis)
         if word.confidence is not None
     ]
+
+
+def words_judged(reference: str, hypothesis: Hypothesis) -> list[tuple[Word, bool]]:
+    """The words of a hypothesis, and whether each was said, by the alignment with a normalised transcript."""
+    words = hypothesis.words
+    pairs = aligned(reference.split(), [word.text for word in words])
+    return list(zip(words, [said == heard for said, heard in pairs if heard is not None], strict=True))
 
 
 def _spread(count: int) -> list[int]:

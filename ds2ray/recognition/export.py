@@ -17,7 +17,7 @@ from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.stored import open_adapter
 from ds2ray.model.weights import Base
 from ds2ray.sound.features import LogMel
-from ds2ray.store import Store, user_key
+from ds2ray.store import Store, stored_key
 
 DESCRIPTION = "ds2ray.json"
 """The name of the description within the file."""
@@ -70,7 +70,7 @@ def exported(store: Store, base: Base, user: str = "") -> bytes:
 
 def _put_in_adapter(store: Store, base: Base, user: str) -> str:
     """The version of the user's adapter, which becomes the model's."""
-    found = open_adapter(store, user_key(user), base)
+    found = open_adapter(store, stored_key(store, user), base)
     if found is None:
         raise InputError(f"user {user} has no adapter; adapt the user, or leave user out to export the base alone")
     pointer, adapter = found

@@ -6,7 +6,10 @@ from typing import Any
 
 from ds2ray.config import TextConfig
 from ds2ray.evaluation.judged import Judged
+from ds2ray.evaluation.reliability import Reliability, reliability
 from ds2ray.progress import TellDone, untold_done
+from ds2ray.recognition.calibrating import words_judged
+from ds2ray.recognition.own_words import UNHEARD
 from ds2ray.recognition.systems import ADAPTERS, BASE, Heard, hear_others
 from ds2ray.recognition.transcriber import Transcriber
 from ds2ray.tables.manifest import Utterance
@@ -64,6 +67,29 @@ def judge_others(
     return found
 
 
+def reliabilities(utterances: Sequence[Utterance], heard: Sequence[Heard], text: TextConfig) -> dict[str, Reliability]:
+    """How sure every system was of its words, against the transcripts; systems whose words tell nothing are left out.
+
+    Args:
+        text: by which transcripts are normalised.
+    """
+    references = [normalise(utterance.transcript, text) for utterance in utterances]
+    found = {}
+    for each in heard:
+        of_system = reliability(
+            (
+                (word.confidence, is_right)
+                for reference, hypothesis in zip(references, each.hypotheses, strict=True)
+                for word, is_right in words_judged(reference, hypothesis)
+                if word.confidence is not None
+            ),
+            each.is_calibrated,
+        )
+        if of_system is not None:
+            found[each.system.name] = of_system
+    return found
+
+
 def judging_notes(heard: Sequence[Heard], rows: Sequence[Judged], vocabulary: Vocabulary) -> list[str]:
     """What a reader has to know of the judgement: utterances without a figure, bases alone, unknown characters."""
     lines = []
@@ -72,8 +98,9 @@ def judging_notes(heard: Sequence[Heard], rows: Sequence[Judged], vocabulary: Vo
         for reason, count in errors.most_common(_MAX_NOTES):
             lines.append(f"left out: {count} that {each.system.name} could not read, as {reason}")
         reasons = Counter((bool(h.adapter), h.note) for h in each.hypotheses if h.note and not h.error)
-        for (adapted, note), count in reasons.most_common(_MAX_NOTES) if each.system.name != BASE else ():
-            lines.append(f"{each.system.name}: {'adapter' if adapted else 'base alone'} for {count}: {note}")
+        for (adapted, note), count in reasons.most_common(_MAX_NOTES):
+            if each.system.name != BASE or UNHEARD in note:  # that the base is alone is what it is wanted for
+                lines.append(f"{each.system.name}: {'adapter' if adapted else 'base alone'} for {count}: {note}")
     unknown = Counter(character for row in rows for character in vocabulary.unknown_characters(row.reference))
     if unknown:
         listed = ", ".join(f"{describe_character(c)} in {count}" for c, count in unknown.most_common(_MAX_NOTES))

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ds2ray.errors import InputError
+from ds2ray import storage
+from ds2ray.errors import InputError, StorageError
 from ds2ray.sound.cutting import Segment, cut, cut_all
 from ds2ray.sound.pieces import read_pieces
 from ds2ray.sound.segments import SegmentRules
@@ -107,8 +108,9 @@ def _read(
                     yield Part(index, segment)
             else:
                 yield Part(index, Segment(0.0, np.concatenate(list(whole))))
-        except (FileNotFoundError, InputError) as error:
-            yield End(index, "there is no such file" if isinstance(error, FileNotFoundError) else str(error))
+        except (FileNotFoundError, InputError, StorageError) as error:
+            audio = utterances[index].audio
+            yield End(index, storage.fault_of(audio if isinstance(audio, str) else "", error))
         else:
             yield End(index, note="; ".join(notes))
     if short and rules:

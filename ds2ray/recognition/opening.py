@@ -1,19 +1,28 @@
 """The Transcriber that a job's settings name, and the recognition of a part."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ds2ray import storage
-from ds2ray.config import TranscribeJob
+from ds2ray.config import ShownTextConfig, TranscribeJob
 from ds2ray.progress import TellDone, untold_done
+from ds2ray.recognition.hypothesis import Hypothesis
 from ds2ray.recognition.hypothesis_table import hypotheses_table
+from ds2ray.recognition.speakers import KeyOf
 from ds2ray.recognition.transcriber import Transcriber
-from ds2ray.store import Store
+from ds2ray.store import Store, user_key
 from ds2ray.tables.manifest import Utterance
+from ds2ray.text import Vocabulary
+from ds2ray.wording.display import displayed
 
 
-def open_transcriber(job: TranscribeJob, store: Store) -> Transcriber:
-    """The job's Transcriber. Raises as `Transcriber.open` does."""
-    return Transcriber.open(
+def open_transcriber(job: TranscribeJob, store: Store, key_of: KeyOf = user_key) -> Transcriber:
+    """The job's Transcriber. Raises as `Transcriber.open` does.
+
+    Args:
+        key_of: the key of a user in the store.
+    """
+    opened = Transcriber.open(
         store,
         job.base,
         batch_s=job.batch_s,
@@ -23,10 +32,24 @@ def open_transcriber(job: TranscribeJob, store: Store) -> Transcriber:
         decoder=job.decode,
         fresh_s=job.fresh_s,
     )
+    return opened if key_of is user_key else replace(opened, key_of=key_of)
 
 
 def recognise_part(
-    transcriber: Transcriber, utterances: Sequence[Utterance], uri: str, tell: TellDone = untold_done
+    transcriber: Transcriber,
+    utterances: Sequence[Utterance],
+    uri: str,
+    text: ShownTextConfig,
+    tell: TellDone = untold_done,
 ) -> None:
     """Recognise the utterances of a part, and write its file: whole, or not at all."""
-    storage.write_table(uri, hypotheses_table(transcriber.transcribe_utterances(utterances, tell=tell)))
+    hypotheses = transcriber.transcribe_utterances(utterances, tell=tell)
+    storage.write_table(uri, hypotheses_table(shown(hypotheses, text, transcriber.base.vocabulary)))
+
+
+def shown(hypotheses: list[Hypothesis], text: ShownTextConfig, vocabulary: Vocabulary) -> list[Hypothesis]:
+    """Hypotheses as the settings show their text; words with times stay as they were recognised."""
+    if not text.display:
+        return hypotheses
+    language = text.language or vocabulary.config.language
+    return [replace(hypothesis, text=displayed(hypothesis.text, language)) for hypothesis in hypotheses]

@@ -6,12 +6,15 @@ from typing import Protocol, TypeGuard, runtime_checkable
 
 from ds2ray.config import TranscribeJob
 from ds2ray.decoding.decoder import Decoder
+from ds2ray.decoding.greedy import Greedy
 from ds2ray.decoding.own_words import WordTree
 from ds2ray.errors import ArtifactCorruptError, InputError, StorageError
-from ds2ray.recognition.speakers import KeptOfUsers
+from ds2ray.recognition.speakers import KeptOfUsers, KeyOf
 from ds2ray.store import Store, read_words, read_words_record, user_key
 from ds2ray.text import Vocabulary
 
+UNHEARD = "own words are not heard"
+"""How notes begin that say why."""
 _MAX_SHOWN = 5
 
 
@@ -38,13 +41,23 @@ class Vocal:
 
 
 class WordsOfUsers:
-    """The own words of a store's users: the `max_open` users' that were used last are kept."""
+    """The own words of a store's users: the `max_open` users' that were used last are kept.
+
+    Args:
+        key_of: the key of a user in the store.
+    """
 
     def __init__(
-        self, store: Store, vocabulary: Vocabulary, max_open: int, fresh_s: float = TranscribeJob.fresh_s
+        self,
+        store: Store,
+        vocabulary: Vocabulary,
+        max_open: int,
+        fresh_s: float = TranscribeJob.fresh_s,
+        key_of: KeyOf = user_key,
     ) -> None:
-        self.store, self.vocabulary = store, vocabulary
+        self.store, self.vocabulary, self.key_of = store, vocabulary, key_of
         self._users = KeptOfUsers(self._look, max_open, fresh_s)
+        self._who_has_some = KeptOfUsers(self._look_whether, max_open, fresh_s)
 
     def __len__(self) -> int:
         """The number of users whose words are kept."""
@@ -58,18 +71,29 @@ class WordsOfUsers:
         """
         return {"": Vocal(), **self._users.find_all(user for user in users if user)}
 
+    def who_has_some(self, users: Iterable[str]) -> set[str]:
+        """Those of these users who have own words, as far as that can be found out; the words are not read."""
+        return {user for user, has in self._who_has_some.find_all(user for user in users if user).items() if has}
+
+    def _look_whether(self, user: str, known: bool | None) -> bool:
+        try:
+            record = read_words_record(self.store, self.key_of(user))
+        except (InputError, ArtifactCorruptError, StorageError):  # nothing depends on it
+            return bool(known)
+        return record is not None and record.num_words > 0
+
     def _look(self, user: str, known: Vocal | None) -> Vocal:
         """What the store has for a user now; what is kept, where that is the same."""
         store = self.store if known is None else self.store.hurried()
         try:
-            record = read_words_record(store, user_key(user))
+            record = read_words_record(store, self.key_of(user))
             if record is None:
                 return Vocal()
             if known is not None and known.version == record.version:
                 return replace(known, outage="")
             words = read_words(store, record)
         except (InputError, ArtifactCorruptError) as error:  # an id that cannot be a user's, too
-            return Vocal(lost=f"own words are not heard: {error}")
+            return Vocal(lost=f"{UNHEARD}: {error}")
         except StorageError as error:  # what was read before is better than no recognition at all
             if known is None:
                 raise
@@ -93,6 +117,17 @@ class HearsWords(Protocol):
 
     def hearing(self, trees: Sequence[WordTree | None], vocabulary: Vocabulary) -> Decoder:
         """The decoder of a batch whose rows have these own words."""
+
+
+def why_unheard(decoder: Decoder) -> str:
+    """Why own words do not change what this decoder hears; empty where they do."""
+    if hears_words(decoder):
+        return ""
+    if isinstance(decoder, HearsWords):
+        return f"{UNHEARD}, as decode.words_weight is 0"
+    if isinstance(decoder, Greedy):
+        return f"{UNHEARD}, as greedy decoding follows no words: decode=beam and decode=lm hear them"
+    return f"{UNHEARD}, as {type(decoder).__name__} follows no words"
 
 
 def hears_words(decoder: Decoder) -> TypeGuard[HearsWords]:

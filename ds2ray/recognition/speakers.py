@@ -19,6 +19,9 @@ MAX_OPEN = TranscribeJob.max_open
 AT_ONCE = 32
 """Users who are looked for in the store at the same time."""
 
+KeyOf = Callable[[str], str]
+"""From a user's id to the key. Raises InputError for an id that cannot be a user's."""
+
 T = TypeVar("T")
 
 
@@ -89,13 +92,18 @@ class Speakers:
     Args:
         fresh_s: seconds after which a user's pointer is read again, before the user's next batch, so that a version
             that was published meanwhile is used.
+        key_of: the key of a user in the store.
     """
 
     def __init__(
-        self, store: Store, base: Base, max_open: int = MAX_OPEN, fresh_s: float = TranscribeJob.fresh_s
+        self,
+        store: Store,
+        base: Base,
+        max_open: int = MAX_OPEN,
+        fresh_s: float = TranscribeJob.fresh_s,
+        key_of: KeyOf = user_key,
     ) -> None:
-        self.store = store
-        self.base = base
+        self.store, self.base, self.key_of = store, base, key_of
         self._users = KeptOfUsers(self._look, max_open, fresh_s)
 
     def __len__(self) -> int:
@@ -119,7 +127,7 @@ class Speakers:
         if known is None or known.pointer is None:
             return self._open(user)
         try:
-            if _is_same(known.pointer, read_pointer(self.store.hurried(), user_key(user))):
+            if _is_same(known.pointer, read_pointer(self.store.hurried(), self.key_of(user))):
                 return replace(known, note="")
         except ArtifactCorruptError as error:
             return Speaker(note=str(error))
@@ -131,7 +139,7 @@ class Speakers:
         if not user:
             return Speaker(note="no user given")
         try:
-            found = open_adapter(self.store, user_key(user), self.base)
+            found = open_adapter(self.store, self.key_of(user), self.base)
         except (InputError, ArtifactCorruptError) as error:  # an id that cannot be a user's, too
             return Speaker(note=str(error))
         if found is None:

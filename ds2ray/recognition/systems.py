@@ -20,10 +20,15 @@ Telling = Callable[[str], TellDone]
 
 @dataclass(frozen=True)
 class Heard:
-    """What one system recognised in each utterance, in their order."""
+    """What one system recognised in each utterance, in their order.
+
+    Attributes:
+        is_calibrated: whether the confidence of words is by a calibration beside the base.
+    """
 
     system: System
     hypotheses: list[Hypothesis]
+    is_calibrated: bool = False
 
 
 def hear(
@@ -36,7 +41,7 @@ def hear(
     of `against`, which are named, and which take their own adapters where users have them."""
     adapted, adapted_s = _timed(transcriber, utterances, True, telling("by the base, with adapters"))
     with_adapter = [place for place, hypothesis in enumerate(adapted) if hypothesis.adapter]
-    found = []
+    found, calibrated = [], transcriber.calibration is not None
     if with_adapter:
         # what nobody's adapter has changed is the base's own
         chosen = [utterances[place] for place in with_adapter]
@@ -44,13 +49,25 @@ def hear(
         alone = list(adapted)
         for place, hypothesis in zip(with_adapter, again, strict=True):
             alone[place] = hypothesis
-        found.append(Heard(System(BASE, _described(transcriber, []), _speed(chosen, base_s)), alone))
-        found.append(Heard(System(ADAPTERS, _described(transcriber, adapted), _speed(utterances, adapted_s)), adapted))
+        found.append(Heard(System(BASE, _described(transcriber, []), _speed(chosen, base_s)), alone, calibrated))
+        found.append(
+            Heard(
+                System(ADAPTERS, _described(transcriber, adapted), _speed(utterances, adapted_s)), adapted, calibrated
+            )
+        )
     else:
-        found.append(Heard(System(BASE, _described(transcriber, []), _speed(utterances, adapted_s)), adapted))
+        found.append(
+            Heard(System(BASE, _described(transcriber, []), _speed(utterances, adapted_s)), adapted, calibrated)
+        )
     for other, its in against.items():
         hypotheses, seconds = _timed(its, utterances, True, telling(f"by {other}"))
-        found.append(Heard(System(other, _described(its, hypotheses), _speed(utterances, seconds)), hypotheses))
+        found.append(
+            Heard(
+                System(other, _described(its, hypotheses), _speed(utterances, seconds)),
+                hypotheses,
+                its.calibration is not None,
+            )
+        )
     return found
 
 

@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,7 +18,6 @@ from ds2ray.config.jobs import require_segment_s
 from ds2ray.decoding.calibration import Calibration
 from ds2ray.decoding.decoder import Decoded, Decoder, name_of
 from ds2ray.decoding.greedy import Greedy
-from ds2ray.decoding.own_words import WordTree
 from ds2ray.errors import InputError
 from ds2ray.metrics import Score, score_texts
 from ds2ray.model.adapters.rows import RowAdapter, RowAdapters
@@ -27,11 +27,11 @@ from ds2ray.progress import TellDone, untold_done
 from ds2ray.recognition.decoders import open_decoder
 from ds2ray.recognition.hypothesis import Heard, Hypothesis, joined
 from ds2ray.recognition.listening import Part, windows
-from ds2ray.recognition.own_words import WordsOfUsers, hears_words
-from ds2ray.recognition.speakers import MAX_OPEN, Speaker, Speakers
+from ds2ray.recognition.own_words import WordsOfUsers, hears_words, why_unheard
+from ds2ray.recognition.speakers import MAX_OPEN, KeyOf, Speaker, Speakers
 from ds2ray.sound.audio import probe
 from ds2ray.sound.segments import SegmentRules
-from ds2ray.store import Store, read_calibrations
+from ds2ray.store import Store, read_calibrations, stored_key, user_key
 from ds2ray.store.records import known_fields
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import normalise
@@ -58,6 +58,8 @@ class Transcriber:
         fresh_s: seconds after which it is looked whether a user has a newer adapter.
         calibrations: by the names of decoders, how sure their words are; without one, confidence is what the base makes
             of it.
+        key_of: the key of a user in the store; by default it is made here, once it is sure that the store's keys are
+            made with the same salt.
     """
 
     store: Store
@@ -70,12 +72,14 @@ class Transcriber:
     decoder: Decoder = Greedy()
     fresh_s: float = TranscribeJob.fresh_s
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    key_of: KeyOf = user_key
 
     def __post_init__(self) -> None:
         require(self.max_open >= 1, "max_open", self.max_open, "at least 1")
-        self.speakers = Speakers(self.store, self.base, self.max_open, self.fresh_s)
+        key_of = partial(stored_key, self.store) if self.key_of is user_key else self.key_of
+        self.speakers = Speakers(self.store, self.base, self.max_open, self.fresh_s, key_of)
         self.row_adapters = RowAdapters()
-        self.own_words = WordsOfUsers(self.store, self.base.vocabulary, self.max_open, self.fresh_s)
+        self.own_words = WordsOfUsers(self.store, self.base.vocabulary, self.max_open, self.fresh_s, key_of)
         if not isinstance(self.vad, Vad):
             choices = [choice.value for choice in Vad]
             require(self.vad in choices, "vad", self.vad, " or ".join(choices))
@@ -179,21 +183,24 @@ class Transcriber:
 
         for batch, speaker_of in prefetched(batches_by_seconds(durations_s, self.batch_s), with_speakers):
             speakers = [users[parts[number].index] for number in batch]
-            words_of = self.own_words.find_many(speakers) if hears_words(self.decoder) else {}
-            decoder = self._hearing([words_of[user].tree for user in speakers] if words_of else [])
+            decoder, notes = self._with_words(speakers)
             decoded = self._recognise(
                 [parts[number].segment.waveform for number in batch], speakers, speaker_of, decoder
             )
             for number, row, user in zip(batch, decoded, speakers, strict=True):
                 start_s, speaker = parts[number].segment.start_s, speaker_of[user]
                 heard = Heard.of(row, self.base.vocabulary, frame_s, start_s, durations_s[number], confidence)
-                note = "; ".join(filter(None, (speaker.note, words_of[user].note if words_of else "")))
+                note = "; ".join(filter(None, (speaker.note, notes.get(user, ""))))
                 results[number] = replace(heard, adapter=speaker.version, note=note)
         return [results[number] for number in range(len(parts))]
 
-    def _hearing(self, trees: Sequence[WordTree | None]) -> Decoder:
-        """The decoder of a batch whose rows have these own words."""
-        return self.decoder.hearing(trees, self.base.vocabulary) if hears_words(self.decoder) else self.decoder
+    def _with_words(self, speakers: Sequence[str]) -> tuple[Decoder, dict[str, str]]:
+        """The decoder of a batch whose rows are of these speakers, and notes on the own words of some of them."""
+        if not hears_words(self.decoder):
+            return self.decoder, dict.fromkeys(self.own_words.who_has_some(speakers), why_unheard(self.decoder))
+        found = self.own_words.find_many(speakers)
+        decoder = self.decoder.hearing([found[user].tree for user in speakers], self.base.vocabulary)
+        return decoder, {user: vocal.note for user, vocal in found.items()}
 
     @torch.no_grad()
     def _recognise(

@@ -1,14 +1,15 @@
 """Measuring many audio files at once: each file once, however many excerpts of it are wanted."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ds2ray import storage
-from ds2ray.errors import InputError, StorageError
+from ds2ray.errors import InputError
 from ds2ray.sound.audio import REPLACE, AudioInfo, probe
 from ds2ray.sound.formats.part import within
+from ds2ray.storage import AddressFault, ObjectInfo
 from ds2ray.uris import excerpt_of, recording_of
 
 _THREADS = 16  # headers that are being opened at once
@@ -23,13 +24,40 @@ class Unusable:
 
 
 MISSING = Unusable("there is no such file", "correct the path; relative ones start from the manifest")
+EMPTY = Unusable("is empty (0 bytes)", "record it again or remove the row")
+NO_BYTES = Unusable("holds no bytes", EMPTY.remedy)
+
+
+def absence(audio: str | bytes, objects: Mapping[str, ObjectInfo | None]) -> Unusable | None:
+    """Why there is no sound, as far as is told without opening it; None where there may well be.
+
+    Args:
+        objects: what `storage.stat_many` said of the files, as far as it was asked.
+    """
+    if isinstance(audio, bytes):
+        return None if audio else NO_BYTES
+    uri = recording_of(audio)
+    if uri not in objects:
+        return None
+    info = objects[uri]
+    if info is None:
+        return MISSING
+    if info.unreachable:
+        return _unreachable(info.unreachable)
+    return None if info.size_bytes else EMPTY
+
+
+def _unreachable(reason: str) -> Unusable:
+    if reason.startswith(storage.UNREACHED):
+        return Unusable(reason, "correct the address, or run again when it answers")
+    return Unusable(reason, "put the file itself there, or remove the row")
 
 
 def measure_all(audio: Sequence[str | bytes]) -> list[AudioInfo | Unusable]:
     """What each URI, also of an excerpt, or each file's bytes holds; or why it cannot be used.
 
     Raises:
-        StorageError: a server cannot be reached or refuses the credentials.
+        StorageError: the server fails that the store lies on.
     """
     places: defaultdict[str | bytes, list[int]] = defaultdict(list)
     for place, each in enumerate(audio):
@@ -59,13 +87,9 @@ def _of_excerpt(info: AudioInfo | Unusable, audio: str | bytes) -> AudioInfo | U
 
 
 def _measured(audio: str | bytes) -> AudioInfo | Unusable:
-    try:
-        return probe(audio)
-    except FileNotFoundError:
+    found = storage.asked(audio if isinstance(audio, str) else "", lambda: probe(audio))
+    if not isinstance(found, AddressFault):
+        return found
+    if found.reason == MISSING.reason:
         return MISSING
-    except InputError as error:
-        return Unusable(str(error), REPLACE)
-    except StorageError as error:
-        if isinstance(audio, str) and storage.is_local(audio):  # one file's permissions, not the whole store
-            return Unusable(str(error), "make the file readable")
-        raise
+    return _unreachable(found.reason) if found.may_pass else Unusable(found.reason, REPLACE)

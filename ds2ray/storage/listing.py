@@ -12,6 +12,7 @@ from typing import Any
 
 from ds2ray.storage.connections import MAX_REQUESTS, connect
 from ds2ray.storage.errors import reporting, server_code
+from ds2ray.storage.faults import AddressFault, asked
 from ds2ray.storage.server import Server
 from ds2ray.uris import is_local, join, local_path, other_forms, parent
 
@@ -21,6 +22,8 @@ _FAULTS = {
     errno.EACCES: "lies where this user may not look",
 }
 """Errors of the operating system that one name causes."""
+
+DIRECTORY, NO_FILE = "is a directory", "is no file but a pipe, socket or device"
 
 _LIST_FROM = 8  # from so many objects wanted of one folder on, one listing is cheaper than a request for each
 
@@ -108,7 +111,8 @@ def _local_objects(
 
 
 def _unreachable(uri: str, error: OSError) -> ObjectInfo:
-    return ObjectInfo(uri, 0, "", _FAULTS[error.errno or 0])
+    said = _FAULTS.get(error.errno or 0) or f"cannot be looked at ({error.strerror or error})"
+    return ObjectInfo(uri, 0, "", said)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -116,28 +120,36 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
     return stat.S_ISDIR(entry.stat().st_mode) if entry.is_symlink() else entry.is_dir()
 
 
-def stat_many(uris: Iterable[str]) -> dict[str, ObjectInfo | None]:
+def stat_many(uris: Iterable[str], each_alone: bool = False) -> dict[str, ObjectInfo | None]:
     """Size and tag of each object, None for a missing one; a folder of which many are wanted is listed once.
 
     One that is stored with its letters composed or decomposed is found, too: then its `uri` is the one that is stored,
     which has an entry of its own.
+
+    Args:
+        each_alone: what is wrong with one address is said in its `unreachable` alone, be it a server that does not
+            answer: for addresses that tables name.
+
+    Raises:
+        StorageError: a server fails; with `each_alone` only that which the store lies on.
+        InputError: an address that nothing can lie at.
     """
-    known = _stat_exactly(uris)
+    known = _stat_exactly(uris, each_alone)
     forms = {form: uri for uri, info in known.items() if info is None for form in other_forms(uri)}
     if not forms:
         return known
-    for form, info in _stat_exactly(forms).items():
+    for form, info in _stat_exactly(forms, each_alone).items():
         if info is not None and known[forms[form]] is None:
             known[forms[form]] = known[form] = info
     return known
 
 
-def _stat_exactly(uris: Iterable[str]) -> dict[str, ObjectInfo | None]:
+def _stat_exactly(uris: Iterable[str], each_alone: bool) -> dict[str, ObjectInfo | None]:
     known: dict[str, ObjectInfo | None] = {}
     remote: defaultdict[str, list[str]] = defaultdict(list)
     for uri in uris:
         if is_local(uri):
-            known[uri] = _stat(uri)
+            known[uri] = _stat_local(uri)
         elif uri not in known:
             known[uri] = None
             remote[parent(uri)].append(uri)
@@ -146,18 +158,45 @@ def _stat_exactly(uris: Iterable[str]) -> dict[str, ObjectInfo | None]:
     if not remote:
         return known
     with ThreadPoolExecutor(min(MAX_REQUESTS, len(singles) + len(folders))) as pool:
-        known.update(zip(singles, pool.map(_stat, singles), strict=True))
-        for folder, listed in zip(folders, pool.map(list_objects, folders), strict=True):
+        stat, listing = (_stat_alone, _listed_alone) if each_alone else (_stat, list_objects)
+        known.update(zip(singles, pool.map(stat, singles), strict=True))
+        for folder, listed in zip(folders, pool.map(listing, folders), strict=True):
+            if isinstance(listed, AddressFault):
+                known.update((uri, ObjectInfo(uri, 0, "", listed.reason)) for uri in remote[folder])
+                continue
             by_uri = {info.uri: info for info in listed}
             known.update((uri, by_uri.get(uri)) for uri in remote[folder])
     return known
 
 
+def why_no_file(uri: str) -> str:
+    """Why a local address cannot be read as a file, told without opening it, which a pipe would never end; else empty.
+
+    What opening would tell by an error is left to that.
+    """
+    if not is_local(uri):
+        return ""
+    try:
+        mode = os.stat(local_path(uri)).st_mode
+    except (OSError, ValueError):  # as opening it will tell
+        return ""
+    if stat.S_ISREG(mode):
+        return ""
+    return DIRECTORY if stat.S_ISDIR(mode) else NO_FILE
+
+
+def _listed_alone(folder_uri: str) -> list[ObjectInfo] | AddressFault:
+    return asked(folder_uri, lambda: list_objects(folder_uri))
+
+
+def _stat_alone(uri: str) -> ObjectInfo | None:
+    found = asked(uri, lambda: _stat(uri))
+    return ObjectInfo(uri, 0, "", found.reason) if isinstance(found, AddressFault) else found
+
+
 def _stat(uri: str) -> ObjectInfo | None:
     try:
         with reporting(uri, "look for it"):
-            if is_local(uri):
-                return _stat_local(uri)
             filesystem, path = connect(uri)
             info = filesystem.info(path)
             return _object_info(uri, info) if info["type"] == "file" else None
@@ -166,15 +205,14 @@ def _stat(uri: str) -> ObjectInfo | None:
 
 
 def _stat_local(uri: str) -> ObjectInfo | None:
-    path = local_path(uri)
-    if "\0" in path:
-        return None
     try:
-        status = os.stat(path)
-    except NotADirectoryError:
+        status = os.stat(local_path(uri))
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        if error.errno not in _FAULTS:
-            raise
         return _unreachable(uri, error)
-    return _local_info(uri, status) if stat.S_ISREG(status.st_mode) else None
+    except ValueError:  # of a NUL byte, or of letters that no name can have
+        return None
+    if stat.S_ISREG(status.st_mode):
+        return _local_info(uri, status)
+    return None if stat.S_ISDIR(status.st_mode) else ObjectInfo(uri, 0, "", NO_FILE)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 OUTAGE_S, SHORT_OUTAGE_S = 90.0, 3.0
 """Seconds without an answer that are waited for at most: by a job, and where there is something to fall back on."""
@@ -20,11 +20,13 @@ class Server:
             own, else the provider's.
         profile: section of the AWS configuration files that holds the credentials; empty: the provider's own chain.
         outage_s: seconds that a request is sent again while the server does not answer, or is overloaded.
+        holds_store: whether the store lies there, too, so that nothing can go on while it fails.
     """
 
     endpoint_url: str = ""
     profile: str = ""
     outage_s: float = OUTAGE_S
+    holds_store: bool = field(default=False, compare=False)
 
     @classmethod
     def here(cls, endpoint_url: str = "", profile: str = "", outage_s: float = OUTAGE_S) -> "Server":

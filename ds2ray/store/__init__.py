@@ -14,7 +14,7 @@ from ds2ray.store.bases import (
     read_complete_record,
 )
 from ds2ray.store.calibrations import publish_calibrations, read_calibrations
-from ds2ray.store.keys import shown_user, user_key, user_keys
+from ds2ray.store.keys import require_salt, shown_user, stored_key, user_key, user_keys
 from ds2ray.store.language_models import (
     LanguageModelRecord,
     publish_language_model,
@@ -64,11 +64,13 @@ __all__ = [
     "read_pointer",
     "read_words",
     "read_words_record",
+    "require_salt",
     "rollback",
     "rollback_words",
     "server_outside",
     "sha256",
     "shown_user",
+    "stored_key",
     "user_key",
     "user_keys",
     "words_history",

@@ -2,11 +2,15 @@
 
 It is read and written in columns. A user whom the users table no longer names keeps the row, and the adapter.
 
+Who was skipped for a cause in the data pipeline has the state of the pipeline in the row, and the time: when the state
+is another one, or as long ago as the settings say, the user is tried again.
+
 A run writes a mark when it begins and removes it when it ends. A crash leaves the mark behind: the next run then takes
 the outcomes that the crashed run had written over into the index, and so does only what is unfinished.
 """
 
-from collections.abc import Iterable, Sequence, Set
+import time
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +27,15 @@ from ds2ray.store.store import Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_COLUMNS = ("user_key", "fingerprint", "status", "version", "run_id")
+PIPELINE_VERSION = 1
+"""Number of the way in which speech is read; it rises when what could not be read may be readable with a release."""
+
+_OF_EARLIER_RELEASES = "0"
+"""State of the pipeline in rows of skipped users that were written before there was one."""
+_UNKNOWN_PIPELINE = "unknown"
+
+_ROW = ("user_key", "fingerprint", "status", "version", "run_id")
+_COLUMNS = (*_ROW, "pipeline", "tried_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +50,8 @@ class IndexRow:
 
 def read_index(store: Store) -> dict[str, IndexRow]:
     """The whole index by user key, for fleets that are small enough; empty for a new store."""
-    columns = (_read(store, _COLUMNS).column(name).to_pylist() for name in _COLUMNS)
+    table = _read(store)
+    columns = (table.column(name).to_pylist() for name in _ROW)
     return {
         key: IndexRow(fingerprint, Status(status), version, run_id)
         for key, fingerprint, status, version, run_id in zip(*columns, strict=True)
@@ -46,15 +59,24 @@ def read_index(store: Store) -> dict[str, IndexRow]:
 
 
 def read_fingerprints(store: Store) -> "pa.Table":
-    """The columns user_key and fingerprint of the index, which are all that a plan needs."""
-    return _read(store, ("user_key", "fingerprint"))
+    """The columns user_key and fingerprint of the index."""
+    return read_known(store).select(["user_key", "fingerprint"])
+
+
+def read_known(store: Store) -> "pa.Table":
+    """The index for a plan: columns user_key, fingerprint, version, pipeline and tried_s.
+
+    `pipeline` is empty but for users who were skipped for a cause in the data pipeline: the state that it had then.
+    `tried_s` is when that was, in seconds since 1970, and null for the others.
+    """
+    return _read(store).select(["user_key", "fingerprint", "version", "pipeline", "tried_s"])
 
 
 def read_versions(store: Store) -> "pa.Table":
     """The columns user_key and version of the users whom a plan may take for unchanged, and who have an adapter."""
     import pyarrow.compute as pc
 
-    index = _read(store, ("user_key", "fingerprint", "version"))
+    index = _read(store)
     wanted = pc.and_(pc.not_equal(index["version"], ""), pc.not_equal(index["fingerprint"], ""))
     return index.filter(wanted).select(["user_key", "version"])
 
@@ -65,9 +87,13 @@ def open_run(store: Store, run_id: str) -> None:
     mark_run(store, run_id, order)
 
 
-def close_run(store: Store, run_id: str, outcomes: Iterable[Outcome]) -> None:
-    """Take the outcomes over into the index, then remove the run's mark."""
-    _merge(store, run_id, outcomes)
+def close_run(store: Store, run_id: str, outcomes: Iterable[Outcome], pipeline: str = _UNKNOWN_PIPELINE) -> None:
+    """Take the outcomes over into the index, then remove the run's mark.
+
+    Args:
+        pipeline: state of the data pipeline that the run had (see `ds2ray.fleet.fingerprints.pipeline_state`).
+    """
+    _merge(store, run_id, outcomes, pipeline)
     store.delete(run_mark_uri(store, run_id))
 
 
@@ -92,7 +118,7 @@ def recover_runs(store: Store, aside: list[str] | None = None) -> list[str]:
         if mark.damage:
             aside.append(set_aside(store, mark.uri, mark.damage))
         found = read_outcomes(store, mark.run_id, with_unchanged=False, aside=aside)
-        _merge(store, mark.run_id, found)
+        _merge(store, mark.run_id, found, _UNKNOWN_PIPELINE)
         forget_users(store, planned_users(store, mark.run_id, aside) - {outcome.user_key for outcome in found})
         store.delete(mark.uri)
     return [mark.run_id for mark in marks]
@@ -116,7 +142,7 @@ def forget_users(store: Store, keys: Set[str]) -> None:
     _write(store, index.set_column(place, "fingerprint", forgotten), seen)
 
 
-def _merge(store: Store, run_id: str, outcomes: Iterable[Outcome]) -> None:
+def _merge(store: Store, run_id: str, outcomes: Iterable[Outcome], pipeline: str) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -131,21 +157,21 @@ def _merge(store: Store, run_id: str, outcomes: Iterable[Outcome]) -> None:
     # without a fingerprint the next plan takes a failed user for changed
     fingerprints = ["" if row.status is Status.failed else row.fingerprint for row in touched.values()]
     statuses = [outcome.status.value for outcome in touched.values()]
-    columns = [keys, fingerprints, statuses, versions, [run_id] * len(touched)]
-    rows = pa.table([pa.array(column, pa.string()) for column in columns], names=list(_COLUMNS))
+    pipelines = [pipeline if row.unusable else "" for row in touched.values()]
+    tried_s = [time.time() if row.unusable else None for row in touched.values()]
+    columns = [keys, fingerprints, statuses, versions, [run_id] * len(touched), pipelines, tried_s]
+    schema = _schema()
+    rows = pa.table([pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema)
     others = index.filter(pc.invert(pc.is_in(index["user_key"], value_set=keys)))
     _write(store, pa.concat_tables([others, rows]).sort_by("user_key"), seen)
 
 
 def _read_seen(store: Store) -> "tuple[pa.Table, Seen]":
     """The whole index, and what was seen, for the write that depends on it."""
-    import pyarrow as pa
-
-    schema = pa.schema([(name, pa.string()) for name in _COLUMNS])
     seen = store.read_seen(index_uri(store))
     if seen.data is None:
-        return schema.empty_table(), seen
-    return storage.parse_table(index_uri(store), seen.data).select(list(_COLUMNS)).cast(schema), seen
+        return _schema().empty_table(), seen
+    return _with_all_columns(storage.parse_table(index_uri(store), seen.data)), seen
 
 
 def _write(store: Store, index: "pa.Table", seen: Seen) -> None:
@@ -155,11 +181,26 @@ def _write(store: Store, index: "pa.Table", seen: Seen) -> None:
         )
 
 
-def _read(store: Store, columns: Sequence[str]) -> "pa.Table":
+def _schema() -> "pa.Schema":
     import pyarrow as pa
 
-    schema = pa.schema([(name, pa.string()) for name in columns])
+    return pa.schema([(name, pa.float64() if name == "tried_s" else pa.string()) for name in _COLUMNS])
+
+
+def _read(store: Store) -> "pa.Table":
     try:
-        return store.read_table(index_uri(store), list(columns)).cast(schema)
+        return _with_all_columns(store.read_table(index_uri(store)))
     except FileNotFoundError:
-        return schema.empty_table()
+        return _schema().empty_table()
+
+
+def _with_all_columns(table: "pa.Table") -> "pa.Table":
+    """An index with the columns that those of earlier releases lack."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if "pipeline" not in table.column_names:
+        skipped = pc.equal(table["status"], Status.skipped_no_data.value)
+        table = table.append_column("pipeline", pc.if_else(skipped, _OF_EARLIER_RELEASES, ""))
+        table = table.append_column("tried_s", pa.nulls(len(table), pa.float64()))
+    return table.select(list(_COLUMNS)).cast(_schema())

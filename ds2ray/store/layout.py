@@ -10,6 +10,7 @@
 <root>/index/users.parquet, words.parquet, lease.json      and pending/<run id>.json while a run goes on
 <root>/index/late/<user key>.json                          users whose pointer a run wrote that had lost its lease
 <root>/aside/<path>.<random>                               what was damaged, where it lay, so that it stops no run
+<root>/index/salt.json                                     by which a store with salted user keys knows its salt
 """
 
 from ds2ray import storage
@@ -115,6 +116,10 @@ def index_uri(store: Store) -> str:
 
 def words_index_uri(store: Store) -> str:
     return storage.join(store.root_uri, "index", "words.parquet")
+
+
+def salt_uri(store: Store) -> str:
+    return storage.join(store.root_uri, "index", "salt.json")
 
 
 def lease_uri(store: Store) -> str:

@@ -45,6 +45,7 @@ class Outcome:
     version: str = ""  # of the adapter that was published …
     sha256: str = ""  # … and its digest
     fingerprint: str = ""  # of data, base and settings: while it stays the same, the user is not trained again
+    unusable: bool = False  # skipped for a cause in the data pipeline: there would be enough, were it all readable
 
 
 def write_part(
@@ -55,7 +56,8 @@ def write_part(
     A run that had lost its lease when the part was written takes it back.
 
     Args:
-        unchanged: columns user_key, fingerprint and num_dropped of unchanged users, who get a row each, too.
+        unchanged: columns user_key, fingerprint, num_dropped, version and unusable of unchanged users, who get a row
+            each, too.
     """
     import pyarrow as pa
 
@@ -143,6 +145,7 @@ def _schema() -> "pa.Schema":
         "utterances_dropped": pa.int32(),
         "error_before": pa.float64(),
         "error_after": pa.float64(),
+        "unusable": pa.bool_(),
     }
     return pa.schema([(field.name, types.get(field.name, pa.string())) for field in fields(Outcome)])
 
@@ -164,6 +167,7 @@ def _unchanged_rows(unchanged: "pa.Table") -> "pa.Table":
         "utterances_dropped": unchanged["num_dropped"],
         "fingerprint": unchanged["fingerprint"],
     }
+    given |= {name: unchanged[name] for name in ("version", "unusable") if name in unchanged.column_names}
     plain = vars(Outcome(user_key="", status=Status.unchanged, attempts=0)) | {"status": Status.unchanged.value}
     columns = [
         given[field.name] if field.name in given else pa.repeat(pa.scalar(plain[field.name], field.type), length)
@@ -173,7 +177,8 @@ def _unchanged_rows(unchanged: "pa.Table") -> "pa.Table":
 
 
 def _from_table(table: "pa.Table") -> list[Outcome]:
-    names = [field.name for field in fields(Outcome)]
+    # columns that came with later releases are missing in the tables of earlier ones
+    names = [field.name for field in fields(Outcome) if field.name in table.column_names]
     return [
         Outcome(**{name: row[name] for name in names} | {"status": Status(row["status"])}) for row in table.to_pylist()
     ]

@@ -11,6 +11,7 @@ from ds2ray.errors import ArtifactCorruptError, InputError, InterruptedRunError
 from ds2ray.storage import ObjectInfo, Seen, Server
 from ds2ray.store.leases.fence import FRESH_S, Fence, LateWriteError
 from ds2ray.store.leases.identity import boot_clock_s
+from ds2ray.uris import protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 LATE_S = 1.0
 """Seconds after a look at the lease from which a write may have come after another run's."""
+
+_OF_S3 = ("s3", "s3a")
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,9 @@ class Store:
 
 def server_outside(data: DataConfig, storage_config: StorageConfig) -> Server:
     """The server of `s3://` URIs outside the store: the one that the settings of `data` name, else the store's."""
-    if data.endpoint_url or data.profile:
-        return Server.here(data.endpoint_url, data.profile, storage_config.outage_s)
-    return Server.here(storage_config.endpoint_url, storage_config.profile, storage_config.outage_s)
+    outage_s = storage_config.outage_s
+    of_store = Server.here(storage_config.endpoint_url, storage_config.profile, outage_s)
+    named = bool(data.endpoint_url or data.profile)
+    found = Server.here(data.endpoint_url, data.profile, outage_s) if named else of_store
+    on_s3 = protocol(storage_config.root) in _OF_S3
+    return replace(found, holds_store=on_s3 and found.endpoint_url == of_store.endpoint_url)

@@ -61,8 +61,16 @@ def _mark(utterance: Nameless) -> str:
     excerpt = None if isinstance(audio, bytes) else excerpt_of(audio)
     if excerpt:
         return f"@{str(excerpt).replace(',', '-')}"
-    name = audio if isinstance(audio, bytes) else PurePosixPath(audio).name.encode(errors="surrogateescape")
+    name = audio if isinstance(audio, bytes) else _encoded(PurePosixPath(audio).name)
     return f"#{_digest(hashlib.sha256(name).digest() + utterance.transcript.encode(errors='surrogatepass'))}"
+
+
+def _encoded(name: str) -> bytes:
+    """A name as its file system has it; halves of letters, which none has, as they are."""
+    try:
+        return name.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return name.encode(errors="surrogatepass")
 
 
 def _digest(data: bytes) -> str:

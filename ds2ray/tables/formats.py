@@ -1,6 +1,7 @@
 """The formats of tables, told by their names."""
 
 import gzip
+import io
 import zlib
 from pathlib import PurePosixPath
 
@@ -9,6 +10,8 @@ from ds2ray.errors import InputError
 
 CSV, TSV, JSON_LINES, JSON, PARQUET = ".csv", ".tsv", ".jsonl", ".json", ".parquet"
 GZIP = ".gz"
+MAX_BYTES = 4 * 2**30
+"""Bytes of a table of text at most, unpacked: some kilobytes of gzip may claim more than any memory holds."""
 TABLES = (CSV, TSV, JSON_LINES, JSON, PARQUET)
 
 
@@ -24,12 +27,23 @@ def read_unpacked(uri: str) -> bytes:
 
     Raises:
         FileNotFoundError: there is none.
-        InputError: it is damaged.
+        InputError: it is damaged, or too large.
     """
     data = storage.read_bytes(uri)
     if not uri.lower().endswith(GZIP):
         return data
     try:
-        return gzip.decompress(data)
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            unpacked = file.read(MAX_BYTES + 1)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(f"{uri}: cannot be unpacked ({error}); write it again") from error
+    if len(unpacked) > MAX_BYTES:
+        raise InputError(f"{uri}: {too_large(len(unpacked))}")
+    return unpacked
+
+
+def too_large(size_bytes: int) -> str:
+    """Why a table of so many bytes, or more, is not read; empty where it is."""
+    if size_bytes <= MAX_BYTES:
+        return ""
+    return f"is larger than the {MAX_BYTES / 2**30:g} GiB of a table at most; divide it, or write Parquet"

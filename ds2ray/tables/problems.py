@@ -7,9 +7,13 @@ from enum import Enum
 
 from ds2ray.config import DataConfig
 from ds2ray.errors import InputError
+from ds2ray.store.keys import is_private, private, user_key, why_no_key
 from ds2ray.tables.formats import PARQUET, table_format
 
 _SHOWN_CHARACTERS = 60  # of a value, in a message
+_WITHHELD = "…"
+UNREADABLE = "manifest"
+"""The column of a users table whose problem is that the manifest as a whole cannot be read."""
 
 
 class ProblemKind(Enum):
@@ -35,13 +39,26 @@ class Problem:
     user_id: str = ""
 
     def __str__(self) -> str:
-        """One line: where, what, why, and what to do."""
+        """One line: where, what, why, and what to do. With a salt nothing of it says who the user is."""
+        if is_private():
+            whose = f" of user {_key(self.user_id)}" if self.user_id else ""
+            return f"line {self.line} of a table{whose}: {self.column} {private(self.reason)}; {self.remedy}"
         place = f"{self.manifest_uri} row {self.line}" if table_format(self.manifest_uri) == PARQUET else ""
         ids = {"id": self.utterance_id, "user": self.user_id}
         named = [f"{name}={_shown_id(value)}" for name, value in ids.items() if value]
         subject = f"{self.column}={self.value}" if self.column else self.value
         text = " ".join([(place or f"{self.manifest_uri}:{self.line}") + ":", *named, f"{subject}: {self.reason}"])
-        return "; ".join(filter(None, [text.replace("\n", " "), self.remedy]))
+        line = "; ".join(filter(None, [text.replace("\n", " "), self.remedy]))
+        return line.encode(errors="backslashreplace").decode()  # names of files may hold halves of letters
+
+
+def named(utterance_id: str, line: int) -> str:
+    """An utterance as logs name it: by its id, or with a salt, as ids may say who speaks, by its line."""
+    return f"line {line}" if is_private() else f"utterance {utterance_id}"
+
+
+def _key(user_id: str) -> str:
+    return _WITHHELD if why_no_key(user_id) else user_key(user_id)
 
 
 def shown(value: object) -> str:
@@ -70,6 +87,11 @@ def num_dropped(problems: Iterable[Problem]) -> int:
 def reasons_of(problems: Iterable[Problem]) -> dict[str, int]:
     """Problems by cause."""
     return dict(Counter(map(cause, problems)))
+
+
+def is_unreadable(reasons: Mapping[str, int]) -> bool:
+    """Whether it is the manifest as a whole that cannot be read, by the causes of `reasons_of`."""
+    return any(name.partition(" ")[0] == UNREADABLE for name in reasons)
 
 
 def listed(reasons: Mapping[str, int]) -> str:

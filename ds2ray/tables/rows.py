@@ -13,7 +13,7 @@ from ds2ray.errors import InputError
 from ds2ray.tables.columns import ALIASES, columns_read, plain_name, read_as
 from ds2ray.tables.csv_rows import OPEN_QUOTE, CsvRows, Unreadable
 from ds2ray.tables.encodings import Text, decoded
-from ds2ray.tables.formats import JSON, JSON_LINES, TABLES, read_unpacked, table_format
+from ds2ray.tables.formats import JSON, JSON_LINES, TABLES, read_unpacked, table_format, too_large
 from ds2ray.tables.lhotse import is_cut, row_of_cut
 from ds2ray.tables.problems import Problem, ProblemKind, shown
 
@@ -99,6 +99,9 @@ def read_rows(uri: str, known_columns: Collection[str], encoding: str = "") -> R
         InputError: the file is missing, of no known format, in no known encoding, or has no usable header.
     """
     table = RowTable(uri, [])
+    reason = storage.why_no_file(uri) or _why_too_large(uri)
+    if reason:
+        raise InputError(f"{uri}: {reason}")
     try:
         match table_format(uri):
             case ".csv":
@@ -112,6 +115,12 @@ def read_rows(uri: str, known_columns: Collection[str], encoding: str = "") -> R
     except FileNotFoundError as error:
         raise InputError(f"{uri}: there is no such file") from error
     raise InputError(f"{uri}: a table's name must end in {', '.join(TABLES)}, and .gz where it is packed")
+
+
+def _why_too_large(uri: str) -> str:
+    """Why a local table is not read at all; what lies on a server is asked for once, and not measured before."""
+    info = storage.stat_many([uri])[uri] if storage.is_local(uri) else None
+    return too_large(info.size_bytes) if info else ""
 
 
 def _text(table: RowTable, encoding: str) -> str:
@@ -280,7 +289,7 @@ def _read_parquet(table: RowTable, known_columns: Collection[str]) -> RowTable:
         for batch in content.to_batches(max_chunksize=_BATCH_ROWS):
             try:
                 columns = [column.to_pylist() for column in batch.columns]
-            except ValueError as error:  # text that is not UTF-8
+            except (ValueError, OverflowError) as error:  # text that is not UTF-8, a date that no calendar has
                 raise InputError(f"{table.uri}: rows from {line} cannot be read: {error}") from error
             for cells in zip(*columns, strict=True):
                 yield Row(line, {name: v for name, v in zip(names, cells, strict=True) if v is not None})

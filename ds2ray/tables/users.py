@@ -9,19 +9,18 @@ from typing import TypeVar
 
 from ds2ray import storage
 from ds2ray.config import DataConfig
-from ds2ray.errors import InputError
 from ds2ray.progress import Tell, untold
 from ds2ray.shapes.shape import Shape
-from ds2ray.storage import ObjectInfo
+from ds2ray.storage import AddressFault, ObjectInfo
+from ds2ray.storage.reach import ALLOW, allowed
 from ds2ray.store.keys import why_no_key
 from ds2ray.tables.columns import plain_name
 from ds2ray.tables.manifest import READ_COLUMNS, Manifest, Utterance, manifest_of, read_manifest
-from ds2ray.tables.problems import Problem, ProblemKind, require_rows, shown
+from ds2ray.tables.problems import UNREADABLE, Problem, ProblemKind, require_rows, shown
 from ds2ray.tables.rows import read_rows
 from ds2ray.tables.users_table import USER_COLUMNS, WORDS, UserRow, UserTable, no_users, user_rows, user_table
 from ds2ray.tables.validation import refuse, validate_many
 from ds2ray.text import Vocabulary
-from ds2ray.uris import recording_of
 
 T = TypeVar("T")
 
@@ -77,7 +76,7 @@ def read_fleet(uri: str, data: DataConfig, tell: Tell = untold) -> Fleet:
     rows = user_table(table)
     refuse(rows.problems, data, uri)
     require_rows(rows.rows.num_rows, rows.problems, data, uri)
-    users = read_manifests(user_rows(rows.unsealed(), uri), tell, data.encoding)
+    users = read_manifests(user_rows(rows.unsealed(), uri), data, tell)
     return Fleet(users, replace(rows, rows=rows.sealed()), rows.problems, rows.unknown_columns, dict(table.notes))
 
 
@@ -87,17 +86,20 @@ def read_users(uri: str, data: DataConfig) -> tuple[list[Manifest], list[Problem
     Raises as `read_fleet` does.
     """
     fleet = read_fleet(uri, data)
-    return [*fleet.users, *read_manifests(user_rows(fleet.table.rows, uri), encoding=data.encoding)], fleet.problems
+    return [*fleet.users, *read_manifests(user_rows(fleet.table.rows, uri), data)], fleet.problems
 
 
-def stat_audio(users: Sequence[Manifest], tell: Tell = untold) -> dict[str, ObjectInfo | None]:
-    """Size and date of all files of audio that these users' utterances name; None where one is missing."""
+def stat_audio(
+    users: Sequence[Manifest], tell: Tell = untold, data: DataConfig | None = None
+) -> dict[str, ObjectInfo | None]:
+    """Size and date of all files of audio that these users' utterances name; None where one is missing.
+
+    Those that `data` does not allow are not asked for.
+    """
     folders: defaultdict[str, set[str]] = defaultdict(set)
     for user in users:
-        for utterance in user.utterances:
-            if isinstance(utterance.audio, str):
-                uri = recording_of(utterance.audio)
-                folders[storage.parent(uri)].add(uri)
+        for uri in allowed((u.audio for u in user.utterances), user.uri, data or DataConfig()):
+            folders[storage.parent(uri)].add(uri)
     total = sum(map(len, folders.values()))
     found: dict[str, ObjectInfo | None] = {}
     wanted: list[str] = []
@@ -105,10 +107,10 @@ def stat_audio(users: Sequence[Manifest], tell: Tell = untold) -> dict[str, Obje
     for uris in folders.values():
         wanted += sorted(uris)
         if len(wanted) >= _BLOCK_OBJECTS:
-            found.update(storage.stat_many(wanted))
+            found.update(storage.stat_many(wanted, each_alone=True))
             wanted = []
             tell(f"{len(found)} of {total} audio files looked for")
-    found.update(storage.stat_many(wanted))
+    found.update(storage.stat_many(wanted, each_alone=True))
     return found
 
 
@@ -150,14 +152,21 @@ def num_expected(utterances: Iterable[Utterance], data: DataConfig) -> int:
     return sum(max(1, round(duration_s / _TYPICAL_SEGMENT_S)) for duration_s in long_s)
 
 
-def read_user(row: UserRow, encoding: str = "") -> Manifest:
-    """The manifest that a row names; rows that belong to another user are problems.
+def read_user(row: UserRow, data: DataConfig) -> Manifest | AddressFault:
+    """The manifest that a row names, or why it cannot be read; rows that belong to another user are problems.
 
     Whom another program calls the speaker is no user of ours: then the row of the table counts alone.
 
     Raises:
-        InputError: it is missing or unreadable as a whole, or lacks a column.
+        StorageError: the server fails that the store lies on.
     """
+    refused = storage.why_refused(row.manifest_uri, row.table_uri, data, in_any_root=True)
+    if refused:
+        return AddressFault(f"{refused}; {ALLOW}")
+    return storage.asked(row.manifest_uri, lambda: _own_manifest(row, data.encoding))
+
+
+def _own_manifest(row: UserRow, encoding: str) -> Manifest:
     manifest = read_manifest(row.manifest_uri, encoding=encoding)
     own = []
     problems = [replace(problem, user_id=row.user_id) for problem in manifest.problems]
@@ -182,24 +191,22 @@ def at_once(function: Callable[[UserRow], T], rows: Sequence[UserRow]) -> Iterat
             raise
 
 
-def read_manifests(rows: Sequence[UserRow], tell: Tell = untold, encoding: str = "") -> list[Manifest]:
+def read_manifests(rows: Sequence[UserRow], data: DataConfig, tell: Tell = untold) -> list[Manifest]:
     """The manifests that these rows name; one that is missing or unreadable is a problem of its user."""
     users = []
-    for user in at_once(partial(_user_or_problem, encoding=encoding), rows):
+    for user in at_once(partial(_user_or_problem, data=data), rows):
         users.append(user)
         tell(f"{len(users)} of {len(rows)} manifests read")
     return users
 
 
-def _user_or_problem(row: UserRow, encoding: str) -> Manifest:
-    try:
-        return read_user(row, encoding)
-    except InputError as error:
-        uri = row.manifest_uri
-        reason = str(error).removeprefix(f"{uri}: ")
-        remedy = "correct the path or the file"
-        problem = _row_problem(row.table_uri, row.line, "manifest", uri, reason, remedy, row.user_id)
-        return Manifest(uri, [], [replace(problem, value=uri)], user_id=row.user_id)
+def _user_or_problem(row: UserRow, data: DataConfig) -> Manifest:
+    found, uri = read_user(row, data), row.manifest_uri
+    if isinstance(found, Manifest):
+        return found
+    remedy = "correct the path or the file"
+    problem = _row_problem(row.table_uri, row.line, UNREADABLE, uri, found.reason, remedy, row.user_id)
+    return Manifest(uri, [], [replace(problem, value=uri)], user_id=row.user_id)
 
 
 def _users_of_manifest(manifest: Manifest) -> tuple[list[Manifest], list[Problem]]:

@@ -8,8 +8,9 @@ from ds2ray import storage
 from ds2ray.config import AudioConfig, BadRows, DataConfig, ProbeAudio, UnknownCharacters
 from ds2ray.errors import InputError
 from ds2ray.sound.audio import AudioInfo
-from ds2ray.sound.measuring import MISSING, Unusable, measure_all
+from ds2ray.sound.measuring import Unusable, absence, measure_all
 from ds2ray.storage import ObjectInfo
+from ds2ray.storage.reach import ALLOW, allowed
 from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.problems import Problem, ProblemKind, shown
 from ds2ray.text import Vocabulary, describe_character, min_ctc_frames, remedy_of
@@ -111,9 +112,9 @@ def validate_many(
     """`validate` for many manifests, with the audio of all of them looked at together."""
     checks = _Checks(data, audio, vocabulary, transcripts_required, encoding_frames, has_aligner)
     if objects is None:
-        objects = _stat([u for manifest in manifests for u in manifest.utterances], data)
+        objects = _stat(manifests, data)
     manifests = [_as_stored(manifest, objects) for manifest in manifests]
-    sounds = iter(_look_at([u for manifest in manifests for u in manifest.utterances], data, objects))
+    sounds = iter(_look_at(manifests, data, objects))
     return [_check_manifest(manifest, [next(sounds) for _ in manifest.utterances], checks) for manifest in manifests]
 
 
@@ -183,10 +184,12 @@ def _problem(uri: str, utterance: Utterance, fault: _Fault) -> Problem:
     return Problem(*place, fault.reason, fault.remedy, utterance.utterance_id, utterance.user_id)
 
 
-def _stat(utterances: Sequence[Utterance], data: DataConfig) -> Mapping[str, ObjectInfo | None]:
+def _stat(manifests: Sequence[Manifest], data: DataConfig) -> Mapping[str, ObjectInfo | None]:
     if data.probe_audio is ProbeAudio.none:
         return {}
-    return storage.stat_many(dict.fromkeys(recording_of(u.audio) for u in utterances if isinstance(u.audio, str)))
+    audio = (([u.audio for u in m.utterances], m.uri) for m in manifests)
+    named = dict.fromkeys(uri for each, named_by in audio for uri in allowed(each, named_by, data))
+    return storage.stat_many(named, each_alone=True)
 
 
 def _as_stored(manifest: Manifest, objects: Mapping[str, ObjectInfo | None]) -> Manifest:
@@ -205,10 +208,11 @@ def _as_stored(manifest: Manifest, objects: Mapping[str, ObjectInfo | None]) -> 
 
 
 def _look_at(
-    utterances: Sequence[Utterance], data: DataConfig, objects: Mapping[str, ObjectInfo | None]
+    manifests: Sequence[Manifest], data: DataConfig, objects: Mapping[str, ObjectInfo | None]
 ) -> list[AudioInfo | _Fault | None]:
     """The state of each audio: its header, why it cannot be used, or None where the manifest is trusted."""
-    found: list[AudioInfo | _Fault | None] = [_absence(u, objects) for u in utterances]
+    utterances = [u for manifest in manifests for u in manifest.utterances]
+    found: list[AudioInfo | _Fault | None] = [_absence(u, m, data, objects) for m in manifests for u in m.utterances]
     wanted = [i for i, u in enumerate(utterances) if found[i] is None and _is_probed(u, data.probe_audio)]
     for i, sound in zip(wanted, measure_all([utterances[i].audio for i in wanted]), strict=True):
         if isinstance(sound, Unusable):
@@ -224,19 +228,15 @@ def _is_probed(utterance: Utterance, policy: ProbeAudio) -> bool:
     return policy is ProbeAudio.all or (policy is not ProbeAudio.none and utterance.duration_s is None)
 
 
-def _absence(utterance: Utterance, objects: Mapping[str, ObjectInfo | None]) -> _Fault | None:
+def _absence(
+    utterance: Utterance, manifest: Manifest, data: DataConfig, objects: Mapping[str, ObjectInfo | None]
+) -> _Fault | None:
     audio = utterance.audio
-    if isinstance(audio, bytes):
-        return None if audio else _audio_fault(audio, "holds no bytes", "record it again or remove the row")
-    uri = recording_of(audio)
-    if uri not in objects:
-        return None
-    info = objects[uri]
-    if info is None:
-        return _audio_fault(audio, MISSING.reason, MISSING.remedy)
-    if info.unreachable:
-        return _audio_fault(audio, info.unreachable, "put the file itself there, or remove the row")
-    return None if info.size_bytes else _audio_fault(audio, "is empty (0 bytes)", "record it again or remove the row")
+    refused = storage.why_refused(audio, manifest.uri, data) if isinstance(audio, str) else ""
+    if refused:
+        return _audio_fault(audio, refused, ALLOW)
+    absent = absence(audio, objects)
+    return _audio_fault(audio, absent.reason, absent.remedy) if absent else None
 
 
 def _audio_fault(audio: str | bytes, reason: str, remedy: str) -> _Fault:

@@ -11,9 +11,10 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from ds2ray import storage
 from ds2ray.config import DataConfig
 from ds2ray.decoding.alignment import AlignedSegment, Alignment
-from ds2ray.errors import InputError
+from ds2ray.errors import InputError, StorageError
 from ds2ray.model.weights import Base
 from ds2ray.progress import Tell, untold
 from ds2ray.sound.audio import REPLACE, probe
@@ -59,7 +60,7 @@ def is_long(utterance: Utterance, max_duration_s: float) -> bool:
     if duration_s is None:
         try:
             duration_s = probe(utterance.audio).duration_s
-        except (InputError, FileNotFoundError):
+        except (InputError, FileNotFoundError, StorageError):
             return False  # which is told where it is read
     return duration_s > max_duration_s
 
@@ -117,7 +118,7 @@ def with_segments(manifest: Manifest, base: Base, data: DataConfig, tell: Tell =
         tell(f"aligning the transcript of {utterance.utterance_id}")
         try:
             cut_up = cut_recording(utterance, base, data.max_duration_s)
-        except (InputError, FileNotFoundError) as error:
+        except (InputError, FileNotFoundError, StorageError) as error:
             problems.append(problem_of(utterance, manifest.uri, error))
             continue
         found += cut_up.utterances
@@ -129,8 +130,9 @@ def with_segments(manifest: Manifest, base: Base, data: DataConfig, tell: Tell =
 
 
 def problem_of(utterance: Utterance, manifest_uri: str, error: Exception) -> Problem:
-    """Why a long recording was not cut, as a problem of its row."""
-    reason, _, remedy = str(error).partition("; ")
+    """Why a long recording was not cut, as a problem of its row. Raises a StorageError of the store itself again."""
+    audio = utterance.audio
+    reason, _, remedy = storage.fault_of(audio if isinstance(audio, str) else "", error).partition("; ")
     if isinstance(error, FileNotFoundError):
         reason, remedy = MISSING.reason, MISSING.remedy
     duration = "" if utterance.duration_s is None else f"{utterance.duration_s:.3f}"

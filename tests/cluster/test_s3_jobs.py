@@ -1,11 +1,17 @@
 """Base, fleet run and recognition with everything in a bucket, against a real S3 server."""
 
 import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fleet_runs import SETTINGS, TINY_TRAINING, run_job, run_job_here
 from s3_corpus import USERS, copy_corpus
+from s3_server import S3Server
 
+from benchmarks.chaos_leaks import leaks
 from ds2ray import storage
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.store import Store, list_bases, read_adapter, read_base, read_pointer
@@ -14,8 +20,26 @@ from ds2ray.store.outcomes import Status, read_outcomes
 pytestmark = [pytest.mark.process, pytest.mark.ray]
 
 
+@pytest.fixture
+def ray_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder for the files of Ray."""
+    with tempfile.TemporaryDirectory(prefix="ds2ray-", dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        yield Path(folder)
+
+
+def assert_private(ray_folder: Path) -> None:
+    """Nobody else can read what a cluster of the job's own has left behind."""
+    (closed,) = ray_folder.iterdir()
+    assert closed.stat().st_mode & 0o777 == 0o700
+    files = [path for path in closed.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert "runtime_env_agent.log" in {path.name for path in files}
+    assert [path for path in files if path.stat().st_mode & 0o077] == []
+
+
 def test_all_three_jobs_work_in_a_bucket(
-    s3_root: str, small_corpus: DemoCorpus, monkeypatch: pytest.MonkeyPatch
+    s3_root: str, s3_server: S3Server, small_corpus: DemoCorpus, ray_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus, root = storage.join(s3_root, "corpus"), storage.join(s3_root, "store")
     copy_corpus(small_corpus, corpus)
@@ -35,6 +59,8 @@ def test_all_three_jobs_work_in_a_bucket(
     argv = [f"users={corpus}/users.parquet", "storage=s3", "cluster.address=local", *SETTINGS]
     adapted = run_job("adapt_users", *argv, "run_id=night", DS2RAY_STORAGE_ROOT=root)
     assert adapted.code == 0, adapted
+    assert_private(ray_folder)
+    assert leaks([ray_folder], {"secret": s3_server.secret_key}) == []
     rows = read_outcomes(Store(root), "night")
     assert [(row.user_key, row.status) for row in rows] == [(user, Status.adapted) for user in USERS]
     for row in rows:

@@ -17,6 +17,10 @@ from ds2ray.cluster import transcription
 from ds2ray.commands import transcribe
 from ds2ray.config import ClusterConfig, SpreadConfig, StorageConfig, TranscribeJob, Vad
 from ds2ray.errors import InterruptedRunError
+from ds2ray.recognition.parts import ManifestPart
+from ds2ray.storage import current_server
+from ds2ray.store import Store, user_key
+from ds2ray.store.keys import SALT_VARIABLE
 from ds2ray.tables.manifest import read_manifest, write_manifest
 
 NUM_PARTS = 6
@@ -43,6 +47,35 @@ def job(ray_cluster: str, random_base: RandomBase, tmp_path: Path) -> Transcribe
         spread=SpreadConfig(from_s=0.0, part_s=0.01, cpus_per_worker=1.0, max_attempts=2),
         cluster=ClusterConfig(address="local"),
     )
+
+
+def test_actors_are_given_keys_and_no_salt(
+    random_base: RandomBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SALT_VARIABLE, "a secret")
+    root = random_base.publish(str(tmp_path / "store"))
+    publish_random_adapter(root, random_base.base, user_key("ann"))
+    rows = [
+        replace(u, user_id=user)
+        for u, user in zip(make_utterances(tmp_path, 3, seed=0), ["ann", "bob", "\n"], strict=True)
+    ]
+    keys = transcription.keys_of(rows)
+    assert keys == {"ann": user_key("ann"), "bob": user_key("bob")}
+    shared = transcription.Shared(
+        TranscribeJob(vad=Vad.off), Store(root), current_server(), str(tmp_path / "heard"), gpus=0.0
+    )
+    assert b"a secret" not in ray.cloudpickle.dumps((shared, rows, keys))
+
+    monkeypatch.setenv(SALT_VARIABLE, "that of another node")
+    monkeypatch.setattr(transcription, "end_at_sigterm", lambda: None)
+    transcription.PartWorker(shared).work(ManifestPart(0, 0, 3, 1.0), rows, keys)
+    heard = storage.read_table(str(tmp_path / "heard" / "part-000000.parquet")).to_pylist()
+    assert [row["user_id"] for row in heard] == ["ann", "bob", "\n"]
+    assert [bool(row["adapter"]) for row in heard] == [True, False, False]
+    assert [row["note"] for row in heard[1:]] == [
+        "user bob has no adapter",
+        "user id '\\n' is empty; every user needs an id",
+    ]
 
 
 def test_parts_are_done_once_whatever_workers_die(

@@ -166,6 +166,12 @@ class TestSecrets:
             "storage.secrets=hunter2",
             "users=s3://b/u.csv?token=hunter2",
             "users=http://host/u.csv#access_token=hunter2",
+            "users=https://host/u.csv?sv=2020&sig=hunter2",
+            "users=https://host/u.csv?X-Goog-Signature=hunter2",
+            "storage.root=Protocol=https;AccountKey=hunter2",
+            "users=hf_hunter2hunter2hunter2",
+            "users=ghp_hunter2hunter2hunter2hunter2hunter2",
+            "base=eyJhbGciOiJI.eyJodW50ZXIy.hunter2",
             "run_id={password: hunter2}",
             "run_id=token=hunter2",
         ],
@@ -181,13 +187,21 @@ class TestSecrets:
         assert "storage.root seems to hold a secret" in mistakes("adapt_users")
 
     @pytest.mark.parametrize(
-        "path", ["s3://bucket/tokens/users.csv", "./secret-santa.csv", "http://host:9000/a@b.csv", "tokenizer=x.csv"]
+        "path",
+        [
+            "s3://bucket/tokens/users.csv",
+            "./secret-santa.csv",
+            "http://host:9000/a@b.csv",
+            "tokenizer=x.csv",
+            "sig=1/users.csv",
+            "/mnt/hf_cache/signature/users.csv",
+        ],
     )
     def test_ordinary_paths_are_none(self, path: str) -> None:
         assert composed(AdaptJob, path).users == path
 
 
-MAY_BE_INFINITE = ("data.max_duration_s", "fresh_s", "spread.from_s")
+MAY_BE_INFINITE = ("adapt.retry_unusable_after_h", "data.max_duration_s", "fresh_s", "spread.from_s")
 
 
 class TestNumbers:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from corpora import write_tone, write_users
+from odd_addresses import odd_audio, odd_folder, write_rows
 from preparing import DROP, edit, files, packed_users, prepare
 
 from ds2ray.config import BadRows, DataConfig, PrepareConfig
@@ -149,3 +150,18 @@ class TestBadRows:
         assert packed_users(output)["u001"]["num_utterances"] == 2
         prepare(source, output, PrepareConfig(decode_audio=True))
         assert packed_users(output)["u001"]["num_utterances"] == 1
+
+
+def test_odd_addresses_are_bad_rows(tmp_path: Path) -> None:
+    folder = odd_folder(tmp_path)
+    odd = odd_audio(folder)
+    write_tone(folder / "good.wav", 0.5)
+    addresses = {"good": "good.wav"} | {name: uri for name, (uri, _) in odd.items()}
+    of_john: dict[str, object] = {"user_id": "john", "transcript": "yes"}
+    rows = [{"utterance_id": f"u-{name}", "audio": uri, **of_john} for name, uri in addresses.items()]
+    corpus = write_rows(folder / "corpus.jsonl", rows)
+    prepare(corpus, str(tmp_path / "out"))
+    with (tmp_path / "out" / "dropped.csv").open(encoding="utf-8") as file:
+        told = {row["utterance_id"]: row["reason"] for row in csv.DictReader(file)}
+    assert told.keys() == {f"u-{name}" for name in odd}
+    assert [name for name, (_, why) in odd.items() if why not in told[f"u-{name}"]] == []

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fleet_runs import RandomBase, run_job_here, spoken
+from odd_addresses import odd_audio, odd_folder, write_rows
 from sounds import CASES, encoded
 
 from ds2ray import Transcriber, storage
@@ -125,3 +126,18 @@ def test_every_sample_is_recognised(store: str) -> None:
     assert done.code == 0
     assert "ERROR" not in done.out
     assert f"{len(named)} by the base alone, 0 not readable" in done.out
+
+
+def test_odd_addresses_of_a_manifest_are_left_out(store: str, small_corpus: DemoCorpus, tmp_path: Path) -> None:
+    folder = odd_folder(tmp_path)
+    odd = odd_audio(folder)
+    good: dict[str, object] = {"utterance_id": "good", "audio": str(spoken(small_corpus)["grace"][0].audio)}
+    bad: list[dict[str, object]] = [{"utterance_id": name, "audio": uri} for name, (uri, _) in odd.items()]
+    manifest = write_rows(folder / "m.jsonl", [good, *bad])
+    done = run_job_here("transcribe", f"manifest={manifest}", f"storage.root={store}", f"output={tmp_path}/out.jsonl")
+    assert done.code == 0
+    for name, (_, why) in odd.items():
+        (told,) = [line for line in done.out.splitlines() if f"id={name} " in line]
+        assert why in told
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["utterance_id"] for row in rows] == ["good"]

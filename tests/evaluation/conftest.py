@@ -4,6 +4,7 @@ import pytest
 from judged_rows import MISHEARD, SAID, judged, of_user
 
 from ds2ray.evaluation.evaluation import Evaluation, System, evaluate
+from ds2ray.evaluation.reliability import Bin, Reliability
 
 PAIRS = [("base", "adapters")]
 SYSTEMS = [System("base", "base 0123, alone", 40.0), System("adapters", "base 0123, with adapters", 30.0)]
@@ -26,6 +27,10 @@ def evaluation() -> Evaluation:
         others=others,
         minutes=dict.fromkeys(USERS[:4], 1.5) | {"ann": 20.0},
         notes=["left out: test.csv:3: <i>nothing</i>"] * 60,
+        reliability={
+            "adapters": Reliability(0.125, 8, True, [Bin(0.25, 0.5, 4), Bin(1.0, 1.0, 4)]),
+            "$a_1$": Reliability(0.5, 2, False, [Bin(1.0, 0.5, 2)]),
+        },
     )
 
 

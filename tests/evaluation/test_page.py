@@ -9,7 +9,7 @@ from browser import open_page
 
 from ds2ray.evaluation.evaluation import Evaluation
 from ds2ray.evaluation.page import MAX_NOTES, page
-from ds2ray.evaluation.plots import gains_svg, users_svg
+from ds2ray.evaluation.plots import gains_svg, reliability_svg, users_svg
 
 BLUE = (31, 119, 180)
 """Of points in plots: nothing else on the page has it."""
@@ -26,13 +26,13 @@ def test_a_browser_shows_it(evaluation: Evaluation, tmp_path: Path) -> None:
     assert "<title>Evaluation of test.csv</title>" in opened.document
     assert "<td>&lt;b&gt;bold&lt;/b&gt;</td>" in opened.document
     assert "<b>bold</b>" not in opened.document
-    assert opened.document.count("<img ") == 2
+    assert opened.document.count("<img ") == 3
 
 
 def test_it_needs_no_other_file_and_runs_nothing(evaluation: Evaluation) -> None:
     text = page(evaluation)
     addresses = ATTRIBUTES.findall(text)
-    assert len(addresses) == 2
+    assert len(addresses) == 3
     assert all(address.startswith("data:image/svg+xml;base64,") for address in addresses)
     assert "<script" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
@@ -46,6 +46,7 @@ def test_everything_stands_in_it(evaluation: Evaluation) -> None:
         "Systems",
         "Users",
         "Gain by minutes of speech",
+        "Confidence of words",
         "By user_id",
         "By source",
         "Other people’s speech",
@@ -54,6 +55,7 @@ def test_everything_stands_in_it(evaluation: Evaluation) -> None:
         "Notes",
     ]
     assert '<span class="swapped"><del>light</del> <ins>night</ins></span>' in text
+    assert "adapters: expected calibration error 12.5 % on 8 words; $a_1$: expected" in text
     assert text.count("&lt;i&gt;nothing&lt;/i&gt;") == MAX_NOTES
     assert f"… and {60 - MAX_NOTES} more, in evaluation.json" in text
     assert page(evaluation) == text
@@ -64,6 +66,14 @@ def test_a_single_system_is_compared_with_nothing(one_system: Evaluation) -> Non
     assert re.findall(r"<h2>(.*?)</h2>", text)[:3] == ["Systems", "Users", "By user_id"]
     assert text.count("<img ") == 1
     assert "→" not in re.sub('base64,[^"]*', "", text)
+
+
+def test_confidence_is_drawn_of_the_systems_that_have_some(evaluation: Evaluation, many_users: Evaluation) -> None:
+    svg = reliability_svg(evaluation)
+    assert ">$a_1$</text>" in svg
+    assert ">confidence (%)</text>" in svg
+    assert reliability_svg(evaluation) == svg
+    assert reliability_svg(many_users) == ""
 
 
 def test_names_stand_in_the_plot_as_they_are_written(evaluation: Evaluation) -> None:

@@ -13,7 +13,10 @@ from pages import ROOT
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.store import Store, list_bases
 
-IN_ORDER = ("train_base", "adapt_one", "adapt_many", "recognise", "evaluate", "read_store")
+IN_ORDER = (
+    *("train_base", "adapt_one", "adapt_many", "recognise", "language_model", "own_words"),
+    *("evaluate", "read_store"),
+)
 """Each reads what those before it have written."""
 
 
@@ -48,6 +51,14 @@ def test_the_examples_one_after_another(ran: Callable[[str], list[str]], ray_clu
     assert set(statuses.values()) <= {"adapted", "kept_previous"}
     assert "(adapter " in printed["recognise"][0]
     assert [line.partition(":")[0] for line in printed["recognise"][-4:]] == ["john", "john", "mary", "mary"]
+    errors = [line.partition(" WER ")[0] for line in printed["language_model"] if " WER " in line]
+    assert errors == ["greedy:", "lm:"]
+    alternatives = [line for line in printed["language_model"] if line.startswith("  ") and "%  " in line]
+    assert 1 <= len(alternatives) <= 3
+    assert printed["own_words"][0].startswith("john: 2 own words, version ")
+    assert printed["own_words"][1].startswith("beam: ")
+    assert "greedy decoding follows no words" in printed["own_words"][2]
+    assert printed["own_words"][3] == "2 objects deleted"
     assert (tmp_path / "evaluation" / "evaluation.html").exists()
     assert [line.split()[0] for line in printed["evaluate"][-2:]] == ["john", "mary"]
     store = Store(str(tmp_path / "store"))

@@ -125,6 +125,8 @@ OTHER_HOW: dict[str, Any] = {
     "cpus_per_trial": 3.0,
     "max_concurrent_trials": 3,
     "max_failed_ratio": 0.5,
+    "max_unusable_ratio": 0.5,
+    "retry_unusable_after_h": 20.0,
     "max_attempts": 2,
     "force": True,
 }
@@ -192,6 +194,8 @@ OTHER_LOOK: dict[str, Any] = {
     "encoding": "cp949",
     "allow_empty": True,
     "silence_rows": 0.2,  # of bases alone
+    "allowed_schemes": ["s3"],
+    "allowed_roots": ["/data"],
 }
 
 

@@ -124,12 +124,16 @@ def test_a_summary() -> None:
         "exit_code": 0,
         "users": 5,
         "statuses": {"adapted": 1, "unchanged": 1, "kept_previous": 1, "skipped_no_data": 0, "failed": 2},
+        "unchanged_with_adapter": 0,
+        "unchanged_without_adapter": 1,
+        "unusable": 0,
         "trained": 2,
         "held_out_error_before": 0.375,
         "held_out_error_after": 0.175,  # bob kept what he had
         "utterances_used": 18,
         "utterances_dropped": 2,
         "failures": {"loss is [nan]": 2},
+        "unusable_causes": {},
         "seconds": 2.0,
     }
 
@@ -142,6 +146,35 @@ def test_a_summary_counts_the_unchanged_that_are_no_objects() -> None:
     assert (summary["users"], summary["statuses"]["unchanged"], summary["utterances_dropped"]) == (7, 3, 5)
     assert summary["exit_code"] == exit_code(ROWS, 0.3, num_unchanged=2) == 0  # two of seven failed
     assert exit_code(ROWS, 0.3) == 3  # two of five
+
+
+NO_FILE = "0 usable utterances, at least 4 are needed (5 × audio there is no such file)"
+
+
+def test_mass_breakage_is_no_success() -> None:
+    lost = [outcome(f"u{number}", Status.skipped_no_data, unusable=True, reason=NO_FILE) for number in range(9999)]
+    unchanged = pa.table({"num_dropped": [0], "version": ["ab"], "unusable": [False]})
+    summary = summarise(lost, run_id="r", base_fingerprint="b", seconds=1.0, max_failed_ratio=0.01, unchanged=unchanged)
+    assert (summary["exit_code"], summary["unusable"]) == (3, 9999)
+    assert summary["unusable_causes"] == {NO_FILE: 9999}
+    assert (summary["unchanged_with_adapter"], summary["unchanged_without_adapter"]) == (1, 0)
+    # nor are they in the nights in which they are not tried again
+    waiting = pa.table({"num_dropped": [0] * 3, "version": ["ab", "", ""], "unusable": [False, True, True]})
+    summary = summarise([], run_id="r", base_fingerprint="b", seconds=1.0, max_failed_ratio=0.5, unchanged=waiting)
+    assert (summary["exit_code"], summary["unusable"], summary["unchanged_without_adapter"]) == (3, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("failed", "unusable", "max_failed", "max_unusable", "code"),
+    [(0, 5, 0.0, 0.05, 0), (0, 6, 0.0, 0.05, 3), (1, 0, 0.0, 0.05, 3), (3, 3, 0.03, 0.05, 3), (3, 3, 0.06, 0.05, 0)],
+)
+def test_the_unusable_count_with_the_failed(
+    failed: int, unusable: int, max_failed: float, max_unusable: float, code: int
+) -> None:
+    rows = [outcome(f"f{n}", Status.failed) for n in range(failed)]
+    rows += [outcome(f"u{n}", Status.skipped_no_data, unusable=True) for n in range(unusable)]
+    others = 100 - failed - unusable
+    assert exit_code(rows, max_failed, others, max_unusable_ratio=max_unusable) == code
 
 
 def test_a_summary_of_nothing() -> None:

@@ -17,6 +17,7 @@ from ds2ray.fleet.plan import Change, UserPlan
 from ds2ray.fleet.sealed import open_sealed
 from ds2ray.shapes.architectures import shape_of
 from ds2ray.sound.audio import read_waveform
+from ds2ray.storage import Server
 from ds2ray.store.outcomes import Outcome, Status
 from ds2ray.tables.manifest import Utterance, write_manifest
 from ds2ray.tables.users_table import UserRow
@@ -110,21 +111,33 @@ def test_speech_with_faults_is_refused_where_that_is_configured(tmp_path: Path) 
     )
 
 
-def test_a_store_that_gives_nothing_is_nobodys_fault(s3_root: str) -> None:
+def test_a_bucket_that_is_not_there_is_the_fault_of_the_rows_that_name_it(s3_root: str) -> None:
     lost = [sealed(user_id, f"s3://no-such-bucket-here/{user_id}.parquet") for user_id in ("bob", "cy")]
-    with pytest.raises(StorageError, match="no such bucket"):
-        opened(lost)
-    # where something of the store can be read, it is the one manifest
-    users, failed = opened([*lost, packed(s3_root, "ann", [speech()])])
-    assert [user.user_key for user in users] == ["ann"]
-    assert ["no such bucket" in row.reason for row in failed] == [True, True]
+    for others in ([], [packed(s3_root, "ann", [speech()])]):
+        with storage.using(Server.here()):
+            users, failed = opened([*lost, *others])
+        assert [user.user_key for user in users] == [user.user_key for user in others]
+        assert ["no such bucket" in row.reason for row in failed] == [True, True]
+
+
+def test_a_server_that_does_not_answer_ends_the_run_where_the_store_lies_on_it() -> None:
+    bob = sealed("bob", "s3://any/bob.parquet")
+    dead = Server("http://127.0.0.1:9", "")
+    with storage.using(dead):
+        users, failed = opened([bob])
+    assert (users, failed[0].reason.partition(", ")[0]) == (
+        [],
+        "its manifest cannot be read: s3://any/bob.parquet: cannot be reached",
+    )
+    with storage.using(replace(dead, holds_store=True)), pytest.raises(StorageError, match="cannot read"):
+        opened([bob])
 
 
 def test_a_packed_user_is_one_request(tmp_path: Path) -> None:
     names = [f"user-{number}" for number in range(12)]
     users = [packed(f"counted://{tmp_path}", name, [speech("one"), speech("two")]) for name in names]
     REQUESTS.clear()
-    found, failed = opened(users)
+    found, failed = opened(users, allowed_schemes=["counted"])
     assert failed == []
     utterances = [utterance for user in found for utterance in user.utterances]
     assert [len(read_waveform(utterance.audio, 16000)) for utterance in utterances] == [8000] * 24

@@ -81,3 +81,20 @@ def test_a_run_that_was_stopped_says_nothing_of_users_it_did_not_come_to() -> No
     made = plan(user("ann"), user("bob"), user("cem", Change.skipped, 1), cohorts=((0, 1),))
     rows = settled(made, adapted("bob"), finished=False)
     assert {key: row.status for key, row in rows.items()} == {"bob": Status.adapted, "cem": Status.skipped_no_data}
+
+
+@pytest.mark.parametrize(
+    ("num_usable", "num_dropped", "reasons", "unusable"),
+    [
+        (0, 5, {"audio cannot be decoded as audio": 5}, True),
+        (3, 1, {"audio is empty": 1}, True),
+        (2, 1, {"audio is empty": 1}, False),  # there would be too few of them anyway
+        (0, 1, {"manifest there is no such file": 1}, True),
+        (0, 0, {}, False),
+    ],
+)
+def test_too_little_speech_is_told_from_speech_that_cannot_be_used(
+    num_usable: int, num_dropped: int, reasons: dict[str, int], unusable: bool
+) -> None:
+    few = user("ann", Change.skipped, num_usable, num_dropped=num_dropped, reasons=reasons)
+    assert settled(plan(few))["ann"].unusable == unusable

@@ -12,6 +12,7 @@ from ds2ray import Transcriber
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.metrics import Score
 from ds2ray.model.stored import publish_base
+from ds2ray.recognition.calibrating import confidence_error
 from ds2ray.recognition.hypothesis import Hypothesis
 from ds2ray.store import Store
 from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
@@ -71,6 +72,13 @@ def test_the_base_and_its_adapters(
             assert [told[kind] for kind in kinds] == [getattr(count, kind) for kind in kinds]
             assert told["interval"][0] <= told["rate"] <= told["interval"][1]
     assert found["total"]["drawn"] == "users"
+    assert set(found["calibration"]) == {"base", "adapters"}
+    for name, hypotheses in (("base", alone), ("adapters", adapted)):
+        error = confidence_error(transcriber, [u.transcript for u in utterances], hypotheses)
+        assert found["calibration"][name]["error"] == pytest.approx(error)
+        assert found["calibration"][name]["num_words"] == sum(len(h.words) for h in hypotheses)
+        assert not found["calibration"][name]["is_calibrated"]
+    assert "confidence of words, base: expected calibration error" in done.out
     assert "with the speaker's own adapter in 4 of 16 utterances" in found["systems"][1]["description"]
     assert all(system["speed"] > 0 for system in found["systems"])
 

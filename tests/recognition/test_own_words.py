@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from parrot import Parrot
 
 from ds2ray import Transcriber
 from ds2ray.config import DecodeConfig, DecoderKind, Vad
@@ -41,6 +42,31 @@ def test_each_speaker_of_a_batch_has_words_of_their_own(store: Store) -> None:
     assert "own words of user z are never heard, as the base cannot write them: 'café'" in heard[2][1]
     off = DecodeConfig(decoder=DecoderKind.beam, words_weight=0.0)
     assert [text for text, _ in hear(store, ["y"], off)] == [plain]
+
+
+def test_a_decoder_that_hears_no_own_words_says_so_of_those_who_have_some(store: Store) -> None:
+    publish_words(store, "y", [OwnWord("ab")])
+    (_, mine), (_, other), (_, nobodys) = hear(store, ["y", "x", ""], DecodeConfig())
+    assert mine.endswith(
+        "own words are not heard, as greedy decoding follows no words: decode=beam and decode=lm hear them"
+    )
+    assert "own words" not in other + nobodys
+    (_, off), *_ = hear(store, ["y"], DecodeConfig(decoder=DecoderKind.beam, words_weight=0.0))
+    assert off.endswith("own words are not heard, as decode.words_weight is 0")
+    transcriber = Transcriber.open(store, device="cpu", decoder=Parrot((1, 2)))
+    row = Utterance("1", "y", AUDIO, 1.0, "", 1)
+    assert transcriber.transcribe_utterances([row])[0].note.endswith(
+        "own words are not heard, as Parrot follows no words"
+    )
+    assert "own words" not in transcriber.transcribe_utterances([row], use_adapters=False)[0].note
+
+
+def test_words_that_are_not_heard_stop_nobody(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*arguments: object) -> None:
+        raise StorageError("no route")
+
+    monkeypatch.setattr(own_words, "read_words_record", unreachable)
+    assert [note for _, note in hear(store, ["x", "a\nb"], DecodeConfig()) if "own words" in note] == []
 
 
 def test_damaged_words_are_told_and_stop_nobody(store: Store) -> None:

@@ -11,6 +11,7 @@ from ds2ray import Transcriber, storage
 from ds2ray.commands.transcribing import parts as transcribe_parts
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.tables.manifest import read_manifest, write_manifest
+from ds2ray.wording.display import displayed
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,23 @@ def test_a_manifest_in_parts_is_as_in_one_table_and_is_gone_on_with(store: str, 
     other = run_job_here("transcribe", *argv, "max_segment_s=9")
     assert other.code == 2
     assert "holds parts of something else, with other max_segment_s" in other.err
+
+
+def test_parts_with_texts_for_display_are_counted_as_they_were_heard(store: str, manifest: str, tmp_path: Path) -> None:
+    argv = (manifest, f"storage.root={store}", "spread.part_s=3")
+    plain = run_job_here("transcribe", *argv, f"output={tmp_path}/plain/")
+    done = run_job_here("transcribe", *argv, f"output={tmp_path}/shown/", "text.display=true")
+    assert (done.code, done.err) == (0, "")
+    heard = [str(row["text"]) for row in rows_in(tmp_path / "plain")]
+    assert [row["text"] for row in rows_in(tmp_path / "shown")] == [displayed(text, "en") for text in heard]
+    assert [row["words"] for row in rows_in(tmp_path / "shown")] == [
+        row["words"] for row in rows_in(tmp_path / "plain")
+    ]
+    assert done.out.splitlines()[-1] == plain.out.splitlines()[-1]
+    assert done.out.splitlines()[-1].startswith("against the transcripts: WER ")
+    other = run_job_here("transcribe", *argv, f"output={tmp_path}/plain/", "text.display=true")
+    assert other.code == 2
+    assert "holds parts of something else, with other text" in other.err
 
 
 @pytest.mark.parametrize(

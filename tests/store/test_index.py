@@ -1,8 +1,10 @@
 import os
 import signal
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from ds2ray import storage
 from ds2ray.store import Store, index, lease, outcomes
 from ds2ray.store.index import IndexRow
+from ds2ray.store.layout import index_uri
 from ds2ray.store.outcomes import Outcome, Status
 
 
@@ -150,3 +153,32 @@ def test_the_index_is_what_the_last_run_left_of_each_user(runs: list[dict[str, t
         index.close_run(place, run_id, written)
     assert index.read_index(place) == expected
     assert list(index.read_index(place)) == sorted(expected)
+
+
+def test_who_was_unusable_has_the_state_of_the_pipeline(place: Store) -> None:
+    rows = [replace(row("a", Status.skipped_no_data, "fa"), unusable=True), row("b", Status.skipped_no_data, "fb")]
+    index.close_run(place, "run-1", [*rows, row("c", Status.adapted, "fc", "vc")], pipeline="1-ab")
+    known = index.read_known(place)
+    assert known["pipeline"].to_pylist() == ["1-ab", "", ""]
+    assert [tried is not None for tried in known["tried_s"].to_pylist()] == [True, False, False]
+    # who has usable speech again is as everybody else
+    index.close_run(place, "run-2", [row("a", Status.adapted, "fa", "va")], pipeline="1-ab")
+    assert index.read_known(place).select(["pipeline", "version"]).to_pydict() == {
+        "pipeline": ["", "", ""],
+        "version": ["va", "", "vc"],
+    }
+
+
+def test_an_index_of_an_earlier_release_has_its_skipped_users_tried_again(place: Store) -> None:
+    rows = {
+        "user_key": ["a", "b"],
+        "fingerprint": ["fa", "fb"],
+        "status": ["skipped_no_data", "adapted"],
+        "version": ["", "vb"],
+        "run_id": ["run-0", "run-0"],
+    }
+    place.write_table(index_uri(place), pa.table(rows))
+    assert index.read_known(place)["pipeline"].to_pylist() == ["0", ""]
+    index.close_run(place, "run-1", [row("c", Status.kept_previous, "fc")])
+    assert index.read_known(place)["pipeline"].to_pylist() == ["0", "", ""]
+    assert index.read_index(place)["b"] == IndexRow("fb", Status.adapted, "vb", "run-0")

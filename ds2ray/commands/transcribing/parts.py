@@ -45,7 +45,7 @@ def recognise_into(job: TranscribeJob, store: Store, utterances: Sequence[Uttera
         on_ray = job.cluster.num_workers > 0 and sum(part.seconds for part in todo) >= job.spread.from_s
         recognise = _on_ray if on_ray else _here
         _refuse_missing(recognise(job, store, folder_uri, progress, utterances), len(parts))
-    heard = read_parts(folder_uri, parts, utterances, text)
+    heard = read_parts(folder_uri, parts, utterances, text, job.text.display)
     display.say(f"wrote {len(utterances)} hypotheses to {folder_uri}, in {len(parts)} parts")
     return heard
 
@@ -62,15 +62,27 @@ def hint(job: TranscribeJob, utterances: Sequence[Utterance]) -> str:
 
 
 def read_parts(
-    folder_uri: str, parts: Sequence[ManifestPart], utterances: Sequence[Utterance], text: TextConfig
+    folder_uri: str,
+    parts: Sequence[ManifestPart],
+    utterances: Sequence[Utterance],
+    text: TextConfig,
+    is_displayed: bool = False,
 ) -> Summary:
-    """What was heard in all parts, with the errors where there are transcripts."""
+    """What was heard in all parts, with the errors where there are transcripts.
+
+    Args:
+        text: by which transcripts are normalised.
+        is_displayed: whether the parts have texts for display, so that what was heard stands in the words alone.
+    """
     display.doing("counting")
     heard = Summary()
     with ThreadPoolExecutor(_READ_AT_ONCE) as threads:
-        tables = threads.map(lambda part: storage.read_table(storage.join(folder_uri, part.name), _COLUMNS), parts)
+        columns = [*_COLUMNS, "words"] if is_displayed else _COLUMNS
+        tables = threads.map(lambda part: storage.read_table(storage.join(folder_uri, part.name), columns), parts)
         for part, table in zip(parts, tables, strict=True):
             rows = table.to_pylist()
+            if is_displayed:
+                rows = [{**row, "text": " ".join(word["text"] for word in row["words"])} for row in rows]
             for row in rows:
                 heard.add(row["adapter"], row["note"], row["error"])
             heard.score += _score(utterances[part.start : part.end], rows, text)
@@ -107,6 +119,7 @@ def _here(
             transcriber,
             utterances[part.start : part.end],
             storage.join(folder_uri, part.name),
+            job.text,
             _telling(progress, part),
         )
         progress.finish(part)

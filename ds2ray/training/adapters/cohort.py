@@ -17,6 +17,7 @@ from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import DeviceLostError, InterruptedRunError, StorageError
 from ds2ray.model.devices import is_device_lost
 from ds2ray.model.weights import Base
+from ds2ray.store.keys import is_private
 from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.adapters.gate import CurrentAdapter, gate
 from ds2ray.training.adapters.held_out import evaluate_adapter
@@ -170,13 +171,15 @@ class _CohortTraining:
             if is_device_lost(error):  # all users that follow would fail, too
                 raise DeviceLostError(f"the device is lost: {type(error).__name__}: {error}") from error
             who = speeches[0].user_key if len(speeches) == 1 else f"a stack of {len(speeches)} users"
-            log.warning("training of %s broke off", who, exc_info=not _is_too_large(error))
+            # a traceback may hold anything, a transcript, too
+            log.warning("training of %s broke off", who, exc_info=not (_is_too_large(error) or is_private()))
             broken = error.with_traceback(None)  # the frames that it names hold the stack's memory
         if broken is None:
             return
         rest = list(waiting.values())
         if len(speeches) == 1:
-            reason = TOO_LARGE if _is_too_large(broken) else f"{type(broken).__name__}: {broken}"
+            said = type(broken).__name__ if is_private() else f"{type(broken).__name__}: {broken}"
+            reason = TOO_LARGE if _is_too_large(broken) else said
             yield replace(self._result(speeches[0], reason), seconds=time.perf_counter() - started_s)
             return
         if self.device.type == "cuda":

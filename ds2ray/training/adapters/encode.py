@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ds2ray import storage
 from ds2ray.batching.batches import batches_by_seconds, prefetched
 from ds2ray.config import LAST_LAYER, Precision
-from ds2ray.errors import InputError
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.weights import Base
 from ds2ray.padding import frame_mask
@@ -168,12 +168,12 @@ class Encoder:
         """Batches of waveforms, or why there is none, by utterance; the next is read while one is computed."""
 
         def read(index: int) -> np.ndarray | str:
-            try:
-                return _waveform(utterances[index], self.base.audio.sample_rate_hz, self.max_duration_s)
-            except FileNotFoundError:
-                return "there is no such file"
-            except InputError as error:
-                return str(error)
+            speech = utterances[index]
+            found = storage.asked(
+                speech.audio if isinstance(speech, Utterance) and isinstance(speech.audio, str) else "",
+                lambda: _waveform(speech, self.base.audio.sample_rate_hz, self.max_duration_s),
+            )
+            return found.reason if isinstance(found, storage.AddressFault) else found
 
         def load(indices: list[int]) -> list[tuple[int, np.ndarray | str]]:
             return list(zip(indices, readers.map(read, indices), strict=True))

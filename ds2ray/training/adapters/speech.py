@@ -11,11 +11,14 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ds2ray import storage
 from ds2ray.config import AdaptConfig
-from ds2ray.errors import InputError
+from ds2ray.errors import InputError, StorageError
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.store import shown_user
+from ds2ray.store.keys import private
 from ds2ray.tables.manifest import Utterance
+from ds2ray.tables.problems import named
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.encode import Encoded, Encoder, drained
 from ds2ray.training.adapters.progress import told
@@ -165,7 +168,12 @@ def _usable(
             kept.append(utterance)
             frames.append(rows)
         else:
-            log.warning("%s, utterance %s: %s", shown_user(user_key), utterance.utterance_id, encoded.problems[index])
+            log.warning(
+                "%s, %s: %s",
+                shown_user(user_key),
+                named(utterance.utterance_id, utterance.line),
+                private(encoded.problems[index]),
+            )
             dropped[encoded.problems[index]] += 1
     seed = user_seed(user_key, adapt)
     speech = UserSpeech(
@@ -196,9 +204,11 @@ def _with_segments(encoder: Encoder, users: Users) -> Generator[int, None, tuple
                 continue
             try:
                 cut = cut_recording(utterance, encoder.base, encoder.max_duration_s)
-            except (InputError, FileNotFoundError) as error:
-                reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error)
-                log.warning("%s, utterance %s: %s", shown_user(user_key), utterance.utterance_id, reason)
+            except (InputError, FileNotFoundError, StorageError) as error:
+                reason = storage.fault_of(utterance.audio if isinstance(utterance.audio, str) else "", error)
+                log.warning(
+                    "%s, %s: %s", shown_user(user_key), named(utterance.utterance_id, utterance.line), private(reason)
+                )
                 dropped[reason] += 1
                 continue
             own += cut.utterances

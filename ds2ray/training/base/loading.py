@@ -6,10 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from ds2ray import storage
 from ds2ray.batching.batches import Batch, Example, SpeechDataset, collate, prefetched
 from ds2ray.batching.epoch_plan import Course
 from ds2ray.errors import InputError
 from ds2ray.packs.references import read_ahead
+from ds2ray.store.keys import private
+from ds2ray.tables.problems import named
 from ds2ray.training.base.reports import StepSums
 
 log = logging.getLogger(__name__)
@@ -108,11 +111,13 @@ class Loader:
         return (collate(examples) if examples else None), len(decoded) - len(examples)
 
     def _decode_one(self, index: int) -> Example | None:
-        try:
-            return self.dataset[index]
-        except (InputError, FileNotFoundError) as error:
-            log.warning("left out: utterance %s: %s", self.dataset.utterances[index].utterance_id, error)
-            return None
+        audio = self.dataset.utterances[index].audio
+        found = storage.asked(audio if isinstance(audio, str) else "", lambda: self.dataset[index])
+        if isinstance(found, Example):
+            return found
+        left_out = self.dataset.utterances[index]
+        log.warning("left out: %s: %s", named(left_out.utterance_id, left_out.line), private(found.reason))
+        return None
 
     def _stand_in(self, index: int) -> Batch:
         """The next utterance that can be decoded: a rank needs something to do in every step."""

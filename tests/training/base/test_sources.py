@@ -4,14 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from odd_addresses import odd_audio, odd_folder, write_rows
 from shards import pack
 from toy_speech import AUDIO, MODEL, VOCABULARY, make_utterances
 
 from ds2ray.config import DataConfig, TextConfig, TrainConfig
-from ds2ray.errors import ConfigError
+from ds2ray.errors import ConfigError, InputError, StorageError
 from ds2ray.shapes.architectures import shape_of
 from ds2ray.tables.manifest import write_manifest
 from ds2ray.training.base.sources import TrainingData, load_training_data
+from ds2ray.uris import resolve
 
 TOKENS = (" ", "d", "c", "b", "a", "e")  # neither sorted nor only those that are said
 
@@ -74,3 +76,32 @@ def test_a_language_that_the_library_lacks_is_told_before_any_row(tmp_path: Path
     text = TextConfig(expand_numbers=True, language="xx")
     with pytest.raises(ConfigError, match="text.language='xx': num2words does not know this language"):
         load_training_data(TrainConfig(manifest=manifest), DataConfig(), text, shape_of(MODEL, AUDIO))
+
+
+def test_odd_addresses_are_bad_rows(tmp_path: Path) -> None:
+    folder = odd_folder(tmp_path)
+    odd = odd_audio(folder)
+    good: list[dict[str, object]] = [
+        {"audio": u.audio, "transcript": u.transcript} for u in make_utterances(tmp_path, 4)
+    ]
+    bad: list[dict[str, object]] = [
+        {"utterance_id": name, "audio": uri, "transcript": "ab"} for name, (uri, _) in odd.items()
+    ]
+    manifest = write_rows(folder / "train.jsonl", [*good, *bad])
+    data = load_training_data(TrainConfig(manifest=manifest), DataConfig(), TextConfig(), shape_of(MODEL, AUDIO))
+    assert len(data.train) + len(data.valid) == len(good)
+    told = {problem.utterance_id: problem.reason for problem in data.problems}
+    assert [name for name, (_, why) in odd.items() if why not in told[name]] == []
+    for name in (
+        "pipe.csv",
+        "folder.csv",
+        "loop.csv",
+        "foo://m.csv",
+        "zip://m.csv::a.zip",
+        "a\0.csv",
+        f"{'x' * 300}.csv",
+    ):
+        with pytest.raises((InputError, StorageError)):
+            load_training_data(
+                TrainConfig(manifest=resolve(name, manifest)), DataConfig(), TextConfig(), shape_of(MODEL, AUDIO)
+            )
