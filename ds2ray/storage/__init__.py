@@ -6,12 +6,14 @@ from ds2ray.storage.documents import read_json, read_table, write_json, write_ta
 from ds2ray.storage.listing import ObjectInfo, list_objects, stat_many
 from ds2ray.storage.objects import delete, exists, open_read, read_bytes, write_bytes
 from ds2ray.storage.server import Server, current_server, using
+from ds2ray.storage.walking import Found, remove_empty_folders, walk
 from ds2ray.uris import absolute, is_local, join, local_path, parent, resolve
 
 if TYPE_CHECKING:
     import pyarrow.fs
 
 __all__ = [
+    "Found",
     "ObjectInfo",
     "Server",
     "absolute",
@@ -28,9 +30,11 @@ __all__ = [
     "read_bytes",
     "read_json",
     "read_table",
+    "remove_empty_folders",
     "resolve",
     "stat_many",
     "using",
+    "walk",
     "write_bytes",
     "write_json",
     "write_table",

@@ -1,10 +1,11 @@
 """Users' adapters in the store. The pointer is written after the weights, and is the commit; every read is verified."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 from ds2ray.errors import InputError
-from ds2ray.store.layout import adapter_weights_uri, pointer_uri
+from ds2ray.store.layout import adapter_weights_uri, pointer_uri, withdrawn_uri
 from ds2ray.store.records import AdapterPointer, known_fields, read_record, split_code
 from ds2ray.store.store import Store
 from ds2ray.store.verify import ID_LENGTH, read_verified, sha256
@@ -29,6 +30,8 @@ def publish_adapter(
     """Make these weights (safetensors) the user's current adapter. A crash on the way leaves the earlier one."""
     digest = sha256(weights)
     earlier = read_pointer(store, key)
+    withdrawn = read_withdrawn(store, key) if earlier is None else None
+    earlier = earlier or withdrawn
     pointer = AdapterPointer(
         user_key=key,
         version=digest[:ID_LENGTH],
@@ -46,13 +49,24 @@ def publish_adapter(
     )
     store.write_bytes(adapter_weights_uri(store, key, pointer.version), weights)
     store.write_json(pointer_uri(store, key), asdict(pointer))
+    if withdrawn is not None:
+        store.delete(withdrawn_uri(store, key))
     return pointer
 
 
 def read_pointer(store: Store, key: str) -> AdapterPointer | None:
     """The user's pointer; None for a user without an adapter."""
+    return _read(store, pointer_uri(store, key))
+
+
+def read_withdrawn(store: Store, key: str) -> AdapterPointer | None:
+    """The last pointer of a user who went back to the base; None for others. Where there is a pointer, that counts."""
+    return _read(store, withdrawn_uri(store, key))
+
+
+def _read(store: Store, uri: str) -> AdapterPointer | None:
     try:
-        pointer = read_record(store, AdapterPointer, pointer_uri(store, key))
+        pointer = read_record(store, AdapterPointer, uri)
     except FileNotFoundError:
         return None
     history = tuple(entry | {"split": split_code(entry.get("split", ""))} for entry in pointer.history)
@@ -78,17 +92,40 @@ def rollback(store: Store, key: str, version: str) -> AdapterPointer:
         InputError: the user has no such version.
         ArtifactCorruptError: its weights are missing or have changed since they were published.
     """
-    current = read_pointer(store, key)
-    known = history(store, key)
+    current = read_pointer(store, key) or read_withdrawn(store, key)
+    known = [_entry(current), *current.history] if current else []
     entry = next((entry for entry in known if entry["version"] == version), None)
     if current is None or entry is None:
         there = ", ".join(entry["version"] for entry in known) or "none"
         raise InputError(f"user {key} has no version {version!r}; versions there: {there}")
-    changed = {"seq": current.seq + 1, "history": _with_history(current, version)}
+    changed = {"seq": current.seq + 1, "history": _with_history(current, version), "restored_seq": made_seq(entry)}
     pointer = AdapterPointer(**known_fields(AdapterPointer, entry) | changed)
     read_adapter(store, pointer)
     store.write_json(pointer_uri(store, key), asdict(pointer))
+    store.delete(withdrawn_uri(store, key))
     return pointer
+
+
+def withdraw(store: Store, key: str) -> AdapterPointer | None:
+    """Let a user go back to the base; returns the last pointer, which is kept, or None for a user without an adapter.
+
+    No version is deleted: `rollback` makes each current again, and the next publication goes on counting.
+    """
+    pointer = read_pointer(store, key)
+    if pointer is None:
+        return read_withdrawn(store, key)
+    store.write_json(withdrawn_uri(store, key), asdict(pointer))
+    store.delete(pointer_uri(store, key))
+    return pointer
+
+
+def made_seq(entry: Mapping[str, Any]) -> int:
+    """The number of the publication of a version, by which versions are older or newer, whatever rollbacks there were.
+
+    Args:
+        entry: of a history, as `history` gives it.
+    """
+    return int(entry.get("restored_seq") or entry["seq"])
 
 
 def _entry(pointer: AdapterPointer) -> dict[str, Any]:

@@ -45,6 +45,16 @@ def read_fingerprints(store: Store) -> "pa.Table":
     return _read(store, ("user_key", "fingerprint"))
 
 
+def read_rows(store: Store) -> "pa.Table":
+    """The whole index in columns: user_key, fingerprint, status, version and run_id; empty for a new store."""
+    return _read(store, _COLUMNS)
+
+
+def write_rows(store: Store, rows: "pa.Table") -> None:
+    """Write the whole index, with the columns of `read_rows`; to be called with the lease held."""
+    store.write_table(index_uri(store), rows.select(list(_COLUMNS)).sort_by("user_key"))
+
+
 def open_run(store: Store, run_id: str) -> None:
     """Mark the run as begun."""
     order = max((order for order, _ in _pending(store)), default=0) + 1

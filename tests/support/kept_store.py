@@ -1,0 +1,118 @@
+"""A store with a few users and nights, without torch: adapters are bytes, and runs are written as jobs write them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+
+from ds2ray import storage, store
+from ds2ray.store import AdapterPointer, BaseRecord, OwnWord, Store
+from ds2ray.store.index import close_run, open_run
+from ds2ray.store.layout import plan_uri, summary_uri
+from ds2ray.store.outcomes import Outcome, Status, write_part
+
+FINGERPRINT = "b" * 64
+BASE_ID = FINGERPRINT[:16]
+
+
+def publish(place: Store, key: str, weights: bytes, run_id: str) -> AdapterPointer:
+    return store.publish_adapter(
+        place,
+        key,
+        weights,
+        base_fingerprint=FINGERPRINT,
+        data_fingerprint=fingerprint(key, run_id),
+        adapter={"hidden_dims": [32]},
+        run_id=run_id,
+        error_before=0.5,
+        error_after=0.25,
+    )
+
+
+def fingerprint(key: str, run_id: str) -> str:
+    """Of the speech that a user had in a run."""
+    return f"speech of {key} in {run_id}"
+
+
+def night(place: Store, run_id: str, weights: Mapping[str, bytes], *, others: Mapping[str, str] | None = None) -> None:
+    """A run that publishes these weights by user key.
+
+    Args:
+        others: reasons of users who failed.
+    """
+    open_run(place, run_id)
+    keys = [*weights, *(others or {})]
+    changes = {"user_key": keys, "change": ["changed"] * len(keys), "fingerprint": [""] * len(keys)}
+    place.write_table(plan_uri(place, run_id), pa.table(changes))
+    rows = []
+    for key, data in weights.items():
+        pointer = publish(place, key, data, run_id)
+        rows.append(
+            Outcome(
+                user_key=key,
+                status=Status.adapted,
+                version=pointer.version,
+                sha256=pointer.sha256,
+                fingerprint=fingerprint(key, run_id),
+            )
+        )
+    rows += [Outcome(user_key=key, status=Status.failed, reason=reason) for key, reason in (others or {}).items()]
+    write_part(place, run_id, "000000-0000", rows[:1])
+    write_part(place, run_id, "settled", rows)
+    close_run(place, run_id, rows)
+    failures = {row.reason: 1 for row in rows if row.status is Status.failed}
+    place.write_json(
+        summary_uri(place, run_id), {"run_id": run_id, "base_fingerprint": FINGERPRINT, "failures": failures}
+    )
+
+
+def publish_base(place: Store) -> None:
+    weights = b"weights of the base"
+    record = BaseRecord(
+        base_id=BASE_ID,
+        fingerprint=FINGERPRINT,
+        sha256=store.sha256(weights),
+        size_bytes=len(weights),
+        model={},
+        audio={},
+        vocabulary={},
+        run_id="train",
+        metrics={},
+    )
+    store.publish_base(place, weights, record)
+
+
+def two_nights(root: str) -> Store:
+    """alice and bob were adapted twice, carol in the second night for the first time; dave fails; alice has words."""
+    place = Store(root)
+    publish_base(place)
+    night(place, "first", {"alice": b"alice one", "bob": b"bob one"})
+    night(
+        place,
+        "second",
+        {"alice": b"alice two", "bob": b"bob two", "carol": b"carol one"},
+        others={"dave": "his manifest s3://speech/dave.csv cannot be read"},
+    )
+    store.publish_words(place, "alice", [OwnWord("anna")])
+    store.publish_words(place, "alice", [OwnWord("anna"), OwnWord("new york")])
+    return place
+
+
+def content(root: str | Path, *, without: tuple[str, ...] = ()) -> dict[str, bytes]:
+    """All files below a folder, leftovers too, by their names.
+
+    Args:
+        without: beginnings of names that are left out.
+    """
+    top = str(root)
+    names = {found.uri.removeprefix(f"{top}/"): found.uri for page in storage.walk(top) for found in page}
+    return {name: Path(uri).read_bytes() for name, uri in names.items() if not name.startswith(without or ("\0",))}
+
+
+def copied(source: str, target: str) -> Store:
+    """A copy of a store on a local disk."""
+    import shutil
+
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
+    return Store(target)
