@@ -30,6 +30,8 @@ from ds2ray.tables.problems import ProblemKind
 from ds2ray.tables.users import read_fleet, stat_audio, usable_users
 from ds2ray.tables.validation import refuse
 from ds2ray.text import require_words
+from ds2ray.upkeep.erasing import read_tombstones
+from ds2ray.upkeep.erasing.fleets import erased_note, without_erased
 
 
 def run(job: AdaptJob) -> int:
@@ -196,6 +198,7 @@ def _finish(run: _Run, trained: _Trained) -> int:
         max_failed_ratio=adapt.max_failed_ratio,
         interrupted=not finished,
         unchanged=plan.unchanged,
+        num_erased=plan.num_erased,
     )
     run.store.write_json(summary_uri(run.store, run.run_id), {**summary, "exit_code": code})
     _print_outcomes(rows, plan, run_uri(run.store, run.run_id), summary["seconds"])
@@ -234,7 +237,7 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
 
     Of a sealed user only the row is read: a plan costs a few requests, however many sealed users there are.
     """
-    fleet = read_fleet(job.users, job.data, tell)
+    fleet, num_erased = without_erased(read_fleet(job.users, job.data, tell), read_tombstones(store))
     objects = stat_audio(fleet.users, tell)
     base = BaseSettings.of(record)
     require_words(base.vocabulary.config)
@@ -259,7 +262,8 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
         size=size_of_cohorts(job, record, Room(trials=os.cpu_count() or 1)),
     )
     notes = bandwidth_notes(users, base.audio.sample_rate_hz, record.metrics)
-    return replace(plan, notes=(*plan.notes, *notes))
+    refused = [erased_note(num_erased)] if num_erased else []
+    return replace(plan, notes=(*plan.notes, *notes, *refused), num_erased=num_erased)
 
 
 def size_of_cohorts(job: AdaptJob, record: BaseRecord, room: Room) -> CohortSize:

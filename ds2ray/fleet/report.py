@@ -88,11 +88,13 @@ def summarise(
     max_failed_ratio: float,
     interrupted: bool = False,
     unchanged: "pa.Table | None" = None,
+    num_erased: int = 0,
 ) -> dict[str, Any]:
     """summary.json. Mean errors are over the trained users; without a new adapter the error after is that before.
 
     Args:
         unchanged: the unchanged users that `outcomes` does not hold; needs a column num_dropped.
+        num_erased: users of the table who were refused, as they were erased from the store; they are in no other count.
     """
     import pyarrow.compute as pc
 
@@ -110,6 +112,7 @@ def summarise(
         "exit_code": exit_code(outcomes, max_failed_ratio, num_unchanged),
         "users": len(outcomes) + num_unchanged,
         "statuses": {status.value: statuses[status.value] for status in Status},
+        "erased": num_erased,
         "trained": len(trained),
         "held_out_error_before": sum(before) / len(before) if before else None,
         "held_out_error_after": sum(after) / len(after) if after else None,

@@ -6,10 +6,17 @@ from pathlib import Path
 import pyarrow as pa
 
 from ds2ray import storage, store
+from ds2ray.config import PackBy
+from ds2ray.packs.dropped import write_dropped
+from ds2ray.packs.files import content_version, encode_pack
+from ds2ray.packs.ledger import Ledger, Packed
+from ds2ray.packs.tables import FOLDER, write_manifest, write_users
 from ds2ray.store import AdapterPointer, BaseRecord, OwnWord, Store
 from ds2ray.store.index import close_run, open_run
 from ds2ray.store.layout import plan_uri, summary_uri
 from ds2ray.store.outcomes import Outcome, Status, write_part
+from ds2ray.tables.manifest import Utterance
+from ds2ray.tables.problems import Problem, ProblemKind
 
 FINGERPRINT = "b" * 64
 BASE_ID = FINGERPRINT[:16]
@@ -116,3 +123,37 @@ def copied(source: str, target: str) -> Store:
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target)
     return Store(target)
+
+
+def packed(folder: str, by: PackBy) -> None:
+    """Packs of alice, bob and carol, as prepare writes them: one each, or two shards, alice and bob in one."""
+    speech = {
+        user: Utterance(f"{user}-1", user, f"audio of {user}".encode(), 1.0, f"words of {user}", 1)
+        for user in ("alice", "bob", "carol")
+    }
+    groups = {"alice": ["alice"], "bob": ["bob"], "carol": ["carol"]}
+    if by is PackBy.shard:
+        groups = {"shard-00000": ["alice", "bob"], "shard-00001": ["carol"]}
+    ledger = Ledger(storage.join(folder, FOLDER[by]))
+    rows = []
+    for name, users in groups.items():
+        own = [speech[user] for user in users]
+        row = Packed(
+            name=name,
+            source=f"source of {name}" if by is PackBy.shard else "s" * 32,
+            version=content_version(own),
+            num_utterances=len(own),
+            speech_s=float(len(own)),
+            size_bytes=10,
+        )
+        storage.write_bytes(storage.join(ledger.folder_uri, row.file_name), encode_pack(own))
+        rows.append(row)
+    ledger.close(rows)
+    write_dropped(
+        storage.join(folder, "dropped.csv"),
+        [Problem("corpus.csv", 3, ProblemKind.audio, "audio", "'x.wav'", "is empty", "record it", "a-9", "alice")],
+    )
+    if by is PackBy.user:
+        write_users(folder, rows, {user: user for user in speech})
+    else:
+        write_manifest(folder, rows)

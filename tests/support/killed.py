@@ -1,4 +1,4 @@
-"""Work on a store that dies of SIGKILL at the k-th change of a local disk: in a process of its own, without torch or Ray."""
+"""Work on a store that dies of SIGKILL at the k-th change of a local disk, in a process of its own."""
 
 import os
 import signal

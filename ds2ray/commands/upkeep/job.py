@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable
 
+from ds2ray.commands.upkeep.persons import erase_users
 from ds2ray.commands.upkeep.versions import history, roll_back
 from ds2ray.config import StoreJob
 from ds2ray.config.store import VERBS, refuse_useless
@@ -12,7 +13,7 @@ from ds2ray.store import Store
 
 Work = Callable[[StoreJob, Store, list[str]], int]
 
-_WORK: dict[str, Work] = {"history": history, "rollback": roll_back}
+_WORK: dict[str, Work] = {"history": history, "rollback": roll_back, "erase": erase_users}
 
 
 def run(job: StoreJob) -> int:
