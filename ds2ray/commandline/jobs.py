@@ -20,7 +20,7 @@ from ds2ray.config import (
     TranscribeJob,
     WordsJob,
 )
-from ds2ray.config.store import VERBS
+from ds2ray.config.storage import VERBS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,8 @@ Each may be killed anywhere and is run again; what changes anything holds the st
 """
 
 from ds2ray.upkeep.history import Version, last_pointer, versions
-from ds2ray.upkeep.rolling_back import Move, Moved, RolledBack, rollback_run, rollback_users
+from ds2ray.upkeep.moves import Move, Moved, RolledBack
+from ds2ray.upkeep.rolling_back import rollback_run, rollback_users
 from ds2ray.upkeep.whom import keys_of, read_user_list, wanted_users
 
 __all__ = [

@@ -10,76 +10,21 @@ user is unchanged, and no night publishes it again. New speech or other settings
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from ds2ray.errors import ArtifactCorruptError, InputError
 from ds2ray.progress import Tell, untold
 from ds2ray.store import AdapterPointer, Store, made_seq, read_adapter, rollback, withdraw
 from ds2ray.store.index import read_rows, recover_runs, write_rows
-from ds2ray.store.layout import rollback_uri
 from ds2ray.store.outcomes import Status
 from ds2ray.store.records import known_fields
 from ds2ray.upkeep.history import LastPointer, last_pointer
+from ds2ray.upkeep.moves import Intent, Move, Moved, RolledBack, forget_intent, read_intent, write_intent
 from ds2ray.upkeep.runs import published_by
 from ds2ray.upkeep.working import at_once, leased, new_name
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 _NOBODY = "no adapter was ever published for this user"
-
-
-class Moved(Enum):
-    """What became of a user."""
-
-    version = "gets the version before back"
-    base = "goes back to the base, as no version was before"
-    newer = "is left alone: a later run has published"
-    nothing = "is left alone: there is nothing to take back"
-    damaged = "is left alone: the version before is missing or damaged"
-
-
-@dataclass(frozen=True)
-class Move:
-    """The move of one user.
-
-    Attributes:
-        seq, version: of the pointer that it starts from.
-        target: the version that becomes current; empty: the base alone.
-        fingerprint: of speech, base and settings of the version that is taken back.
-        reason: why nothing is moved.
-    """
-
-    user_key: str
-    moved: Moved
-    seq: int = 0
-    version: str = ""
-    target: str = ""
-    fingerprint: str = ""
-    reason: str = ""
-
-    @property
-    def moves(self) -> bool:
-        return self.moved in (Moved.version, Moved.base)
-
-
-@dataclass(frozen=True)
-class RolledBack:
-    """The moves of a rollback.
-
-    Attributes:
-        finished: users of an earlier rollback that was interrupted, and is finished now.
-        was_interrupted: whether that was this very rollback, of which nothing else was left to do.
-    """
-
-    moves: list[Move]
-    finished: int = 0
-    was_interrupted: bool = False
-
-    def count(self, moved: Moved) -> int:
-        return sum(move.moved is moved for move in self.moves)
 
 
 def rollback_users(
@@ -144,7 +89,7 @@ def _rolled_back(
     name = new_name("rollback")
     done = _in_turn(store, keys, move, request, name, retrain, dry_run, tell)
     if not dry_run:
-        _forget_intent(store, request)  # the last thing of all: a rollback that is killed before is found unfinished
+        forget_intent(store, request)  # the last thing of all: a rollback that is killed before is found unfinished
     return done
 
 
@@ -171,7 +116,7 @@ def _in_turn(
             moves.append(found)
         todo = [each for each in moves if each.moves]
         if todo and not dry_run:
-            _write_intent(store, todo, request, retrain)
+            write_intent(store, Intent(todo, request, retrain))
             _do(store, todo, name, retrain, stay, tell)
         return RolledBack(moves, finished)
 
@@ -285,40 +230,17 @@ def _write_index(store: Store, todo: Sequence[Move], name: str, retrain: bool) -
     write_rows(store, pa.concat_tables([others, pa.Table.from_pylist(rows, schema=others.schema)]))
 
 
-def _write_intent(store: Store, todo: Sequence[Move], request: str, retrain: bool) -> None:
-    import pyarrow as pa
-
-    table = pa.Table.from_pylist([asdict(move) | {"moved": move.moved.name} for move in todo])
-    told = {"request": request, "retrain": json.dumps(retrain)}
-    store.write_table(rollback_uri(store), table.replace_schema_metadata(told))
-
-
-def _forget_intent(store: Store, request: str) -> None:
-    table = _read_intent(store)
-    if table is not None and (table.schema.metadata or {}).get(b"request") == request.encode():
-        store.delete(rollback_uri(store))
-
-
-def _read_intent(store: Store) -> "pa.Table | None":
-    try:
-        return store.read_table(rollback_uri(store))
-    except FileNotFoundError:
-        return None
-
-
 def _finish_interrupted(
     store: Store, request: str, name: str, stay: Callable[[], None], tell: Tell
 ) -> tuple[int, bool]:
     """Finish a rollback that was killed; returns how many users it moves, and whether it was this very one."""
-    table = _read_intent(store)
-    if table is None:
+    intent = read_intent(store)
+    if intent is None:
         return 0, False
-    told = table.schema.metadata or {}
-    todo = [Move(**row | {"moved": Moved[row["moved"]]}) for row in table.to_pylist()]
-    _do(store, todo, name, json.loads(told.get(b"retrain", b"false")), stay, tell)
-    if told.get(b"request") != request.encode():
-        store.delete(rollback_uri(store))
-    return len(todo), told.get(b"request", b"").decode() == request
+    _do(store, intent.moves, name, intent.retrain, stay, tell)
+    if intent.request != request:
+        forget_intent(store)
+    return len(intent.moves), intent.request == request
 
 
 def _digest(request: Mapping[str, Any]) -> str:

@@ -124,6 +124,7 @@ def test_a_summary() -> None:
         "exit_code": 0,
         "users": 5,
         "statuses": {"adapted": 1, "unchanged": 1, "kept_previous": 1, "skipped_no_data": 0, "failed": 2},
+        "erased": 0,
         "trained": 2,
         "held_out_error_before": 0.375,
         "held_out_error_after": 0.175,  # bob kept what he had

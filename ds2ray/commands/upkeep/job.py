@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ds2ray.commands.upkeep.persons import erase_users
 from ds2ray.commands.upkeep.versions import history, roll_back
 from ds2ray.config import StoreJob
-from ds2ray.config.store import VERBS, refuse_useless
+from ds2ray.config.storage import VERBS, refuse_useless
 from ds2ray.errors import ConfigError
 from ds2ray.naming import typed
 from ds2ray.store import Store

@@ -73,7 +73,7 @@ def clean_packs(folder: PackFolder, mentions: Mentions, server: Server, dry_run:
         named = named_packs(folder.output_uri, folder.by)
         # one that no table names is of an earlier run, and goes as a whole
         renamed = {name: _without(folder, name, mentions, dry_run) for name in mixed if name in named}
-        num_rows = _clean_tables(folder, mentions, renamed, dry_run)
+        num_rows = _clean_tables(folder, mentions, mixed, renamed, dry_run)
         if not dry_run:
             for name in [*own, *mixed]:
                 storage.delete(storage.join(folder.folder_uri, name))
@@ -101,7 +101,9 @@ def _without(folder: PackFolder, name: str, mentions: Mentions, dry_run: bool) -
     return new
 
 
-def _clean_tables(folder: PackFolder, mentions: Mentions, renamed: dict[str, str], dry_run: bool) -> int:
+def _clean_tables(
+    folder: PackFolder, mentions: Mentions, mixed: list[str], renamed: dict[str, str], dry_run: bool
+) -> int:
     """The table, then the ledger: its rows of these packs go, so that the next packing looks at their sources again."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -122,7 +124,7 @@ def _clean_tables(folder: PackFolder, mentions: Mentions, renamed: dict[str, str
         if not kept.equals(table) and not dry_run:
             storage.write_table(uri, kept)
     for name in folder.ledgers:
-        _clean(storage.join(folder.folder_uri, name), _ledger_rule(mentions, renamed), dry_run)
+        _clean(storage.join(folder.folder_uri, name), _ledger_rule(mentions, mixed), dry_run)
     dropped = storage.join(folder.output_uri, DROPPED)
     if storage.exists(dropped):
         data = storage.read_bytes(dropped)
@@ -141,11 +143,11 @@ def _rows(folder: PackFolder, path: str) -> "pa.Table":
     return rows.append_column("shard", pa.array([path] * len(rows), pa.string()))
 
 
-def _ledger_rule(mentions: Mentions, renamed: dict[str, str]) -> "Callable[[pa.Table], pa.Table]":
+def _ledger_rule(mentions: Mentions, mixed: list[str]) -> "Callable[[pa.Table], pa.Table]":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    shards = pa.array(sorted({name.partition(".")[0] for name in renamed}), pa.string())
+    shards = pa.array(sorted({name.partition(".")[0] for name in mixed}), pa.string())
     keys = pa.array(sorted(mentions.keys), pa.string())
 
     def rule(table: "pa.Table") -> "pa.Table":
