@@ -42,7 +42,9 @@ class StoreJob:
 
     verb: list[str] = setting([], "what is to be done (above), and after it the users whom it is about")
     users: str = setting("", "also these users: URI of a table with a column user_id, or of a text, an id a line")
-    run: str = setting("", "rollback: the run whose publications are taken back; `last`: the newest run")
+    run: str = setting(
+        "", "rollback: the run whose publications are taken back; `last`: the newest. unlock: the run that is gone"
+    )
     version: str = setting("", "rollback: of one user, the version to go back to; empty: the one before")
     retrain: bool = setting(False, "rollback: let the next night train these users again, even from the same speech")
     lift: bool = setting(False, "erase: let users who were erased be adapted again; nothing comes back")
@@ -89,7 +91,7 @@ _USES = {
     "gc": {"folders", "keep_runs", "keep_versions", "older_than_days", "yes", "json", "dry_run"},
     "fsck": {"check", "mend", "json", "dry_run"},
     "stats": {"deep", "json"},
-    "unlock": {"dry_run"},
+    "unlock": {"run", "dry_run"},
     "export-user": {"users", "folders", "output", "dry_run"},
 }
 

@@ -3,7 +3,8 @@
 import difflib
 from collections.abc import Callable
 
-from ds2ray.commands.upkeep.persons import erase_users
+from ds2ray.commands.upkeep.keeping import check, collect, count, take_lease
+from ds2ray.commands.upkeep.persons import erase_users, export
 from ds2ray.commands.upkeep.versions import history, roll_back
 from ds2ray.config import StoreJob
 from ds2ray.config.storage import VERBS, refuse_useless
@@ -13,7 +14,16 @@ from ds2ray.store import Store
 
 Work = Callable[[StoreJob, Store, list[str]], int]
 
-_WORK: dict[str, Work] = {"history": history, "rollback": roll_back, "erase": erase_users}
+_WORK: dict[str, Work] = {
+    "history": history,
+    "rollback": roll_back,
+    "erase": erase_users,
+    "gc": collect,
+    "fsck": check,
+    "stats": count,
+    "unlock": take_lease,
+    "export-user": export,
+}
 
 
 def run(job: StoreJob) -> int:

@@ -1,6 +1,7 @@
 """`store erase` and `store export-user`: the rights of a person."""
 
 from ds2ray import display, storage
+from ds2ray.commands.upkeep.keeping import SOMETHING_WRONG
 from ds2ray.commands.upkeep.versions import users_of
 from ds2ray.config import StoreJob
 from ds2ray.errors import ConfigError
@@ -8,9 +9,7 @@ from ds2ray.fleet.report import COMPLETE, TOO_MANY_FAILED
 from ds2ray.naming import typed
 from ds2ray.store import Store
 from ds2ray.upkeep.erasing import Receipt, erase, lift
-
-SOMETHING_WRONG = 4
-"""The exit code of a verb that found something wrong with a store, and left it so."""
+from ds2ray.upkeep.exporting import export_user
 
 _MAX_SHOWN = 20
 
@@ -90,3 +89,35 @@ def _tell_left(receipt: Receipt) -> None:
         display.say(
             f"    … and {len(receipt.left) - _MAX_SHOWN} more: `{typed('store')} erase` again lists what is left"
         )
+
+
+def export(job: StoreJob, store: Store, users: list[str]) -> int:
+    """Write all that the store holds of a user.
+
+    Raises:
+        ConfigError: nobody, or several users are named, or no output.
+        InputError: the store holds nothing of the user.
+    """
+    wanted = users_of(job, users, "export-user")
+    if len(wanted) != 1:
+        raise ConfigError(f"export-user is for one user at a time, and {len(wanted)} are named")
+    ((key, user),) = wanted.items()
+    if not job.output:
+        raise ConfigError(f"where to? `{typed('store')} export-user {user} output={user}.zip`, or a folder")
+    done = export_user(
+        store,
+        key,
+        user,
+        job.output,
+        folders=job.folders,
+        dry_run=job.dry_run,
+        tell=display.telling("exporting"),
+    )
+    would = "would be written" if job.dry_run else "written"
+    size = sum(done.files.values()) / 1000
+    display.say(f"user {user}: {len(done.files)} files of {size:.1f} KB {would} to {done.output_uri}")
+    if done.erased_on:
+        display.say(f"  the user was erased on {done.erased_on}")
+    for name, number in sorted(done.rows.items()):
+        display.say(f"  {name}: {number} rows")
+    return COMPLETE

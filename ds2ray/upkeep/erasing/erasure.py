@@ -24,10 +24,11 @@ from ds2ray.store.layout import (
     withdrawn_uri,
 )
 from ds2ray.upkeep.erasing.mentions import Mentions, names_in
-from ds2ray.upkeep.erasing.packs import clean_packs, pack_folders
+from ds2ray.upkeep.erasing.packs import clean_packs
 from ds2ray.upkeep.erasing.search import Searched, search
 from ds2ray.upkeep.erasing.tables import clean_document, clean_table
 from ds2ray.upkeep.erasing.tombstones import add_tombstones, lift_tombstones, read_tombstones
+from ds2ray.upkeep.packed import pack_folders
 from ds2ray.upkeep.working import at_once, leased, new_name
 
 _SINGLE_FILE = "_adapter.pt"

@@ -1,0 +1,73 @@
+"""Mending without guessing: what is done about a user's faults, so that readers and the next run can work again.
+
+A current version that is missing or damaged gives way to the newest intact one of the history, or to the base. Entries
+of missing versions leave the history. A record that cannot be read is set aside beside its place. In each case the
+user's row in the index loses its fingerprint, so that the next run trains the user again.
+"""
+
+from dataclasses import asdict, replace
+
+from ds2ray import storage
+from ds2ray.store import AdapterPointer, OwnWordsRecord, Store, made_seq, rollback_words, sha256
+from ds2ray.store.layout import own_words_record_uri, pointer_uri, withdrawn_uri
+from ds2ray.store.records import known_fields
+from ds2ray.upkeep.checks.users import SET_ASIDE, UserCheck, entries_of
+
+
+def mend_user(store: Store, check: UserCheck) -> str:
+    """Mend a user's adapter and own words; returns what was done, empty where there was nothing to do."""
+    done = []
+    if check.pointer_damaged:
+        uri = pointer_uri(store, check.user_key)
+        set_aside(store, uri if store.exists(uri) else withdrawn_uri(store, check.user_key))
+        done.append("the pointer was set aside: the base alone is used, and the next run trains the user again")
+    elif check.bad:
+        done.append(_mend_adapter(store, check))
+    if check.words_damaged:
+        set_aside(store, own_words_record_uri(store, check.user_key))
+        done.append("the record of own words was set aside: set them again")
+    elif check.bad_words and check.words is not None:
+        done.append(_mend_words(store, check, check.words))
+    return "; ".join(filter(None, done))
+
+
+def set_aside(store: Store, uri: str) -> str:
+    """Move a damaged record out of the way, into the same folder; returns its new URI."""
+    data = store.read_bytes(uri)
+    new = storage.join(storage.parent(uri), f"{SET_ASIDE}{sha256(data)[:16]}-{uri.rpartition('/')[2]}")
+    store.write_bytes(new, data)
+    store.delete(uri)
+    return new
+
+
+def _mend_adapter(store: Store, check: UserCheck) -> str:
+    last = check.last
+    if last is None:
+        return ""
+    uri = (pointer_uri if last.is_current else withdrawn_uri)(store, check.user_key)
+    intact = [entry for entry in last.pointer.history if entry["version"] not in check.bad]
+    if last.pointer.version not in check.bad:
+        store.write_json(uri, asdict(replace(last.pointer, history=tuple(intact))))
+        return "the history no longer names what is gone"
+    if not intact:
+        set_aside(store, uri)
+        return "no version is intact: the base alone is used, and the next run trains the user again"
+    newest = max(intact, key=made_seq)
+    others = tuple(entry for entry in intact if entry["version"] != newest["version"])
+    changed = {"seq": last.pointer.seq + 1, "history": others, "restored_seq": made_seq(newest)}
+    store.write_json(uri, asdict(AdapterPointer(**known_fields(AdapterPointer, dict(newest)) | changed)))
+    if not last.is_current:
+        return "the history no longer names what is gone"
+    return f"version {newest['version']} is current now, and the next run trains the user again"
+
+
+def _mend_words(store: Store, check: UserCheck, record: OwnWordsRecord) -> str:
+    intact = [entry for entry in entries_of(record) if entry["version"] not in check.bad_words]
+    if not intact:
+        set_aside(store, own_words_record_uri(store, check.user_key))
+        return "the record of own words was set aside, as none of them is intact: set them again"
+    if record.version in check.bad_words:
+        record = rollback_words(store, check.user_key, intact[0]["version"])
+    kept = tuple(entry for entry in record.history if entry["version"] not in check.bad_words)
+    store.write_json(own_words_record_uri(store, check.user_key), asdict(replace(record, history=kept)))
+    return f"own words of version {record.version} are current now"
