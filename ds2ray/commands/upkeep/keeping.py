@@ -106,7 +106,7 @@ def count(job: StoreJob, store: Store, users: list[str]) -> int:
     _refuse_users(users, "stats")
     figures = stats(store, deep=job.deep, tell=_tell(job, "counting"))
     if job.json:
-        display.page(json.dumps(asdict(figures), indent=2))
+        display.page(json.dumps(vars(figures), indent=2))
     else:
         display.show(lambda width: _figures_table(figures))
     return COMPLETE

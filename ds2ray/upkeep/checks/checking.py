@@ -16,7 +16,7 @@ from ds2ray.upkeep.checks.bases import check_bases
 from ds2ray.upkeep.checks.faults import Checkup, Fault, Kind
 from ds2ray.upkeep.checks.index import CurrentVersions, check_index, mend_index
 from ds2ray.upkeep.checks.mending import mend_user
-from ds2ray.upkeep.checks.users import UserCheck, check_user
+from ds2ray.upkeep.checks.users import SET_ASIDE, UserCheck, check_user
 from ds2ray.upkeep.erasing.tombstones import read_tombstones
 from ds2ray.upkeep.working import at_once, leased, new_name
 
@@ -125,6 +125,8 @@ def _check_others(
     def look(each: Found) -> Fault | None:
         path = each.uri.removeprefix(root)
         room, _, rest = path.partition("/")
+        if each.name.startswith(SET_ASIDE):
+            return None
         if each.is_leftover:
             return Fault(Kind.orphaned, path, "a temporary file of a write that was killed, or is under way")
         if room not in _ROOMS or (room == "runs" and rest.split("/")[1:2] and rest.split("/")[1] not in _OF_RUNS):
