@@ -8,7 +8,7 @@ UV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/tools/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
 .PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-real-speech bench-people bench-digits bench-robust bench-decode bench-transcribe bench-words \
-	bench-scale bench-gpu \
+	bench-scale bench-gpu chaos \
 	bench-plan bench-train bench-scale-train bench-epoch browser fix lock clean
 .DEFAULT_GOAL := help
 
@@ -72,6 +72,9 @@ bench-scale: $(VENV)/installed ## one worker against two, one Ray node against t
 
 bench-gpu: $(VENV)/installed ## cohorts on one GPU: users an hour, stages, limits
 	@$(BIN)/python -m benchmarks.gpu $(BENCH_ARGS)
+
+chaos: $(VENV)/installed ## faults by the thousand and kills by the dozen: is anything lost, twice or wrong? (20 minutes)
+	@$(BIN)/python -m benchmarks.chaos $(BENCH_ARGS)
 
 bench-plan: $(VENV)/installed ## the plan of a million users, one in twenty changed, and the driver of 100,000 (6 minutes)
 	@$(BIN)/python -m benchmarks.plan $(BENCH_ARGS)

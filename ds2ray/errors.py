@@ -1,8 +1,8 @@
 """The errors of ds2ray, in the few kinds that a caller treats differently.
 
 Every message says what is wrong, where, why, and what to do. `exit_code` is what a job ends with:
-2 wrong configuration or input (nothing was started), 5 storage or credentials (nothing was lost, run again),
-75 interrupted or already running (run again).
+2 wrong configuration or input (nothing was started), 3 too many users failed, 5 storage or credentials
+(nothing was lost, run again), 75 interrupted or already running (run again).
 """
 
 
@@ -44,6 +44,18 @@ class ArtifactCorruptError(StorageError):
 
 class TrainingDivergedError(Ds2RayError):
     """Too many steps in a row had a loss or gradient that is not finite."""
+
+
+class CommonCauseError(Ds2RayError):
+    """All users that a run tried first failed, and for one cause: the others were not tried."""
+
+    exit_code = 3
+
+
+class DeviceLostError(Ds2RayError):
+    """The device of a process failed so that no later call in the same process can use it."""
+
+    exit_code = 75
 
 
 class InterruptedRunError(Ds2RayError):

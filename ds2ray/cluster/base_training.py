@@ -170,6 +170,7 @@ def _tell(news: "str | Doing") -> None:
 def _worker(config: dict[str, Any]) -> FinishedBase:
     """The training function of each Ray Train worker."""
     task, store, outside = ray.get(config["settings"])
+    storage.known_to_answer(store.server, outside)
     context = ray.train.get_context()
     rank, started, wanted = context.get_world_rank(), context.get_world_size(), config["num_workers"]
     exchange = config["exchange"]

@@ -26,6 +26,7 @@ class CohortTrial(tune.Trainable):
 
     def setup(self, config: dict[str, Any], task: FleetTask) -> None:  # type: ignore[override]  # tune.with_parameters
         logging.basicConfig(level=logging.WARNING, format="%(message)s")
+        storage.known_to_answer(task.store.server, task.outside)
         self.open_contexts = ExitStack()
         self.open_contexts.enter_context(storage.using(task.outside))
         self.work = self.open_work(task)

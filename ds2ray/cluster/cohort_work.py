@@ -14,6 +14,7 @@ from ds2ray.config import ErrorMetric, adapter_to_plain
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError, NewerReleaseError
 from ds2ray.fleet.attempts import name_user, named_user
 from ds2ray.fleet.cohort_task import CohortStart, FleetTask
+from ds2ray.fleet.common_cause import causes
 from ds2ray.fleet.plan import UserPlan
 from ds2ray.fleet.sealed import open_sealed
 from ds2ray.model.stored import base_from_bytes, open_adapter
@@ -72,6 +73,7 @@ class CohortWork:
             self.part += 1
         progress = self.progress
         return {
+            "causes": causes(finished),
             "statuses": dict(Counter(outcome.status.value for outcome in finished)),
             "stage": progress.stage.value,
             "encoded": progress.encoded,

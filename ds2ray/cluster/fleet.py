@@ -16,6 +16,7 @@ from ds2ray.cluster.session import cluster_gpus, quiet_tune, room_for_trials
 from ds2ray.config import AdaptJob
 from ds2ray.errors import StorageError
 from ds2ray.fleet.cohort_task import FleetTask
+from ds2ray.fleet.common_cause import FirstUsers
 from ds2ray.fleet.plan import Plan
 from ds2ray.fleet.settling import CohortStarts
 from ds2ray.fleet.tally import Tally
@@ -51,6 +52,7 @@ def train_cohorts(
 
     Raises:
         StorageError: a trial could not reach the store.
+        Ds2RayError: the first users all failed by it.
     """
     trials_at_once = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial).trials
     with quiet_tune(trials_at_once=trials_at_once):
@@ -75,7 +77,8 @@ def train_cohorts(
         )
         # Tune's own state is a cache: only published adapters and written outcomes count
         tune_state_dir = tempfile.mkdtemp(prefix="ds2ray-adapt-")
-        progress = FleetProgress(tally_of(plan), keep_alive, job.adapt.max_attempts)
+        first_users = FirstUsers(job.adapt.stop_after_failures, list(map(len, plan.cohorts)))
+        progress = FleetProgress(tally_of(plan), keep_alive, job.adapt.max_attempts, first_users)
         try:
             tune.Tuner(
                 trainable,

@@ -15,6 +15,7 @@ from ds2ray import display
 from ds2ray.errors import Ds2RayError, StorageError
 from ds2ray.fleet.attempts import Patience
 from ds2ray.fleet.cohort_task import CohortStart
+from ds2ray.fleet.common_cause import FirstUsers
 from ds2ray.fleet.tally import CohortSoFar, Tally
 from ds2ray.progress import paced
 from ds2ray.store.outcomes import Status
@@ -30,12 +31,16 @@ class FleetProgress(Callback):
         tally: counts what trials report.
         keep_alive: called every half minute while the run goes on.
         max_attempts: starts of a cohort in a row that bring nothing, after which it is given up (see `Patience`).
+        first_users: end the run where they all fail for one cause.
     """
 
-    def __init__(self, tally: Tally, keep_alive: Callable[[], None], max_attempts: int) -> None:
+    def __init__(
+        self, tally: Tally, keep_alive: Callable[[], None], max_attempts: int, first_users: FirstUsers | None = None
+    ) -> None:
         self.tally = tally
         self.keep_alive = paced(lambda line: keep_alive())
         self.max_attempts = max_attempts
+        self.first_users = first_users or FirstUsers(0)
         self.recoveries: Counter[int] = Counter()  # by cohort: how often its trial was started again
         self.patience: dict[int, Patience] = {}  # by cohort that was started again: how often it still may be
         self.errors: dict[int, BaseException | None] = {}  # by cohort that was given up: its trial's last error
@@ -52,6 +57,7 @@ class FleetProgress(Callback):
         statuses = Counter(result.get("statuses", {}))
         so_far = CohortSoFar(result["stage"], result["encoded"], result["share"])
         self.tally.report(cohort, statuses, so_far, time.monotonic())
+        self.first_users.finished(cohort, statuses, result.get("causes", {}))
         if result["done"]:
             self.tally.finish(cohort)
         if patience := self.patience.get(cohort):
@@ -77,11 +83,13 @@ class FleetProgress(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         cohort = trial.config["cohort"]
-        self.errors[cohort] = last_error(trial)
+        self.errors[cohort] = error = last_error(trial)
+        self.first_users.given_up(cohort, told(error), our_error(error))
         self.tally.finish(cohort)
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self.keep_alive("")
+        self.first_users.require_another_outcome()
         tally, now_s = self.tally, time.monotonic()
         if now_s - self.shown_s >= SHOWN_EVERY_S:
             self.shown_s = now_s

@@ -20,7 +20,7 @@ from ds2ray.fleet.sweep import SweepPoint, SweepRow
 from ds2ray.metrics import Score
 from ds2ray.model.weights import Base
 from ds2ray.progress import duration_text
-from ds2ray.storage import Server, current_server, using
+from ds2ray.storage import Server, current_server, known_to_answer, using
 from ds2ray.store import user_key
 from ds2ray.tables.manifest import Manifest
 from ds2ray.training.adapters.encode import Encoder
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 def _encode(
     base: Base, users: Sequence[Manifest], after_layer: int, adapt: AdaptConfig, data: DataConfig, outside: Server
 ) -> list[UserSpeech]:
+    known_to_answer(outside)
     encoder = Encoder(
         base,
         after_layer,

@@ -15,7 +15,8 @@ from ds2ray import display, storage
 from ds2ray.cluster.progress import our_error, told
 from ds2ray.cluster.session import cluster_gpus, end_at_sigterm, room_for_trials
 from ds2ray.config import TranscribeJob
-from ds2ray.errors import ArtifactCorruptError, StorageError
+from ds2ray.errors import ArtifactCorruptError, DeviceLostError, StorageError
+from ds2ray.model.devices import is_device_lost
 from ds2ray.recognition.opening import open_transcriber, recognise_part
 from ds2ray.recognition.parts import ManifestPart
 from ds2ray.recognition.transcriber import Transcriber
@@ -51,6 +52,7 @@ class PartWorker:
 
     def __init__(self, shared: Shared) -> None:
         end_at_sigterm()
+        storage.known_to_answer(shared.store.server, shared.outside)
         os.environ[SALT_VARIABLE] = shared.salt  # that of the job, whatever this node has
         self.shared = shared
         self.transcriber: Transcriber | None = None
@@ -61,9 +63,14 @@ class PartWorker:
         """Recognise the utterances of a part and write its file."""
         with ExitStack() as contexts:
             contexts.enter_context(storage.using(self.shared.outside))
-            if self.transcriber is None:
-                self.transcriber = open_transcriber(self.shared.job, self.shared.store)
-            recognise_part(self.transcriber, utterances, storage.join(self.shared.folder_uri, part.name))
+            try:
+                if self.transcriber is None:
+                    self.transcriber = open_transcriber(self.shared.job, self.shared.store)
+                recognise_part(self.transcriber, utterances, storage.join(self.shared.folder_uri, part.name))
+            except RuntimeError as error:
+                if not is_device_lost(error):
+                    raise
+                raise DeviceLostError(f"the device is lost: {type(error).__name__}: {error}") from error
 
 
 def recognise_on_ray(
@@ -104,7 +111,7 @@ def recognise_on_ray(
             for part, error in pool.ended():
                 if error is None:
                     finished(part)
-                elif not isinstance(error, RayTaskError) and attempts[part.number] < job.spread.max_attempts:
+                elif _ends_its_actor(error) and attempts[part.number] < job.spread.max_attempts:
                     display.say(f"{part.name} is begun again: {told(error)}")
                     queue.appendleft(part)
                 else:
@@ -146,10 +153,10 @@ class _Pool:
         for reference in done:
             actor, part = self.running.pop(reference)
             error = _error_of(reference)
-            if error is None or isinstance(error, RayTaskError):
-                self._idle.append(actor)
-            else:
+            if error is not None and _ends_its_actor(error):
                 ray.kill(actor)
+            else:
+                self._idle.append(actor)
             results.append((part, error))
         return results
 
@@ -157,6 +164,11 @@ class _Pool:
         """End all actors."""
         for actor in [*self._idle, *(actor for actor, _ in self.running.values())]:
             ray.kill(actor)
+
+
+def _ends_its_actor(error: BaseException) -> bool:
+    """Whether the actor is gone, or of no more use to other parts."""
+    return not isinstance(error, RayTaskError) or isinstance(our_error(error), DeviceLostError)
 
 
 def _error_of(reference: Any) -> BaseException | None:

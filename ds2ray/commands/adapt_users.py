@@ -4,17 +4,19 @@ Ray and torch are imported only when there is something to train: a plan, or a n
 """
 
 import os
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from ds2ray import display, storage
 from ds2ray.commands.wanted import MODEL_FILE_SUFFIX, BaseSettings, require_model_file, require_place
 from ds2ray.commands.words import publish_table_words
 from ds2ray.config import AdaptJob
-from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
+from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError, StorageError
 from ds2ray.fleet.bandwidth import bandwidth_notes
 from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, speech_bytes_per_s
 from ds2ray.fleet.plan import Change, Plan, cohorts_of, plan_run, plan_table
@@ -87,8 +89,8 @@ def _adapt(job: AdaptJob, store: Store) -> int:
         publish_table_words(job.users, job.data, store, record, dry_run=True)
         return 0
     started_s = time.monotonic()
-    with lease.held(store, run_id) as keep_alive:
-        run = _Run(job, store, run_id, record, keep_alive, started_s)
+    with lease.held(store, run_id) as renew:
+        run = _Run(job, store, run_id, record, storage.bearing_outages(renew, lease.TTL_S), started_s)
         trained = _train(run, _prepare(run))
         code = _finish(run, trained)  # also when the run was stopped: what is finished counts
         if trained.stopped is not None:
@@ -176,33 +178,48 @@ def _begin(run: _Run, plan: Plan) -> None:
 def _finish(run: _Run, trained: _Trained) -> int:
     """Settle every user's outcome, write outcomes and summary, and show them; returns the exit code."""
     display.doing("writing outcomes")
-    plan, adapt, finished = trained.plan, run.job.adapt, trained.stopped is None
-    rows = settle(
-        plan,
-        read_outcomes(run.store, run.run_id),
-        trained.starts,
-        finished=finished,
-        min_utterances=adapt.min_utterances,
-    )
-    write_part(run.store, run.run_id, SETTLED_PART, rows, plan.unchanged)
-    close_run(run.store, run.run_id, rows)
-    if trained.stopped is None:
-        code = exit_code(rows, adapt.max_failed_ratio, plan.count(Change.unchanged))
-    else:
-        code = _exit_code_of(trained.stopped)
+    plan, store = trained.plan, run.store
+    rows: list[Outcome] = []
+    try:
+        rows = settle(
+            plan,
+            read_outcomes(store, run.run_id),
+            trained.starts,
+            finished=trained.stopped is None,
+            min_utterances=run.job.adapt.min_utterances,
+        )
+        write_part(store, run.run_id, SETTLED_PART, rows, plan.unchanged)
+        close_run(store, run.run_id, rows)
+        summary = _summary(run, trained, rows)
+        store.write_json(summary_uri(store, run.run_id), summary)
+    except StorageError as error:
+        _keep_summary_here(run, _summary(run, replace(trained, stopped=trained.stopped or error), rows))
+        raise
+    _print_outcomes(rows, plan, run_uri(store, run.run_id), summary["seconds"])
+    return int(summary["exit_code"])
+
+
+def _summary(run: _Run, trained: _Trained, rows: Sequence[Outcome]) -> dict[str, Any]:
+    ratio, plan, stopped = run.job.adapt.max_failed_ratio, trained.plan, trained.stopped
     summary = summarise(
         rows,
         run_id=run.run_id,
         base_fingerprint=run.record.fingerprint,
         seconds=time.monotonic() - run.started_s,
-        max_failed_ratio=adapt.max_failed_ratio,
-        interrupted=not finished,
+        max_failed_ratio=ratio,
+        interrupted=stopped is not None,
         unchanged=plan.unchanged,
         num_erased=plan.num_erased,
     )
-    run.store.write_json(summary_uri(run.store, run.run_id), {**summary, "exit_code": code})
-    _print_outcomes(rows, plan, run_uri(run.store, run.run_id), summary["seconds"])
-    return code
+    code = _exit_code_of(stopped) if stopped else exit_code(rows, ratio, plan.count(Change.unchanged))
+    return {**summary, "exit_code": code}
+
+
+def _keep_summary_here(run: _Run, summary: dict[str, Any]) -> None:
+    """Keep the summary of a run on this machine, as the store cannot be written to."""
+    path = os.path.join(tempfile.gettempdir(), f"ds2ray-{run.run_id.replace('/', '-')}-summary.json")
+    storage.write_json(path, summary)
+    display.say(f"the store does not take the summary, which is kept in {path}; the next run goes on from what is done")
 
 
 def base_record(job: AdaptJob, store: Store) -> BaseRecord:

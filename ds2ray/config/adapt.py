@@ -43,6 +43,9 @@ class AdaptConfig:
     cpus_per_trial: float = setting(1.0, "CPUs per trial")
     max_concurrent_trials: int = setting(0, "trials at once; 0: as many as the cluster's CPUs and GPUs allow")
     max_failed_ratio: float = setting(0.01, "more failed users than this share end the run with exit code 3")
+    stop_after_failures: int = setting(
+        20, "the first users of a run, so many, end it where they all fail, and for one cause; 0: never"
+    )
     max_attempts: int = setting(3, "attempts at a cohort whose worker dies, in a row without any user being done")
     force: bool = setting(False, "train unchanged users, too")
     seed: int = setting(0, "seeds, with the user's key, the adapter, its data order and dropout")
@@ -50,6 +53,7 @@ class AdaptConfig:
     def __post_init__(self) -> None:
         for name in ("num_epochs", "batch_size", "patience_epochs", "max_attempts"):
             require(getattr(self, name) >= 1, f"adapt.{name}", getattr(self, name), "at least 1")
+        require(self.stop_after_failures >= 0, "adapt.stop_after_failures", self.stop_after_failures, "0 or more")
         require(self.min_utterances >= 2, "adapt.min_utterances", self.min_utterances, "at least 2: one is held out")
         require(self.learning_rate > 0, "adapt.learning_rate", self.learning_rate, "above 0")
         require(0 < self.held_out_fraction < 1, "adapt.held_out_fraction", self.held_out_fraction, "between 0 and 1")

@@ -19,6 +19,14 @@ class StorageConfig:
     profile: str = setting(
         "", "name of the credentials for it in the AWS configuration files of every node; empty: the provider's chain"
     )
+    outage_s: float = setting(
+        90.0,
+        "seconds without an answer, or with a server's own errors and overload alone, that a request to the store or "
+        "to another s3:// URI waits before it fails; 600 waits for ten minutes",
+    )
+
+    def __post_init__(self) -> None:
+        require(0 < self.outage_s <= 86_400, "storage.outage_s", self.outage_s, "above 0, and at most a day, 86400")
 
 
 class Checked(Choice):

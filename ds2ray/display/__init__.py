@@ -20,6 +20,7 @@ from ds2ray.display.streams import live_stream
 from ds2ray.progress import INTERVAL_S, Tell
 
 _display: Display = LogDisplay()
+_asked_to_stop = False
 
 
 def say(line: str = "") -> None:
@@ -70,7 +71,8 @@ def is_live() -> bool:
 @contextmanager
 def opened() -> Iterator[None]:
     """A context with the display that suits the process's streams."""
-    global _display
+    global _display, _asked_to_stop
+    _asked_to_stop = False
     before, stream = _display, live_stream()
     if stream is None:
         _display = LogDisplay()
@@ -86,9 +88,16 @@ def opened() -> Iterator[None]:
 
 
 def stopping() -> None:
-    """On a terminal, say that the job is coming to its end. May be called by a signal handler."""
+    """Note that the job is coming to its end, and on a terminal say so. May be called by a signal handler."""
+    global _asked_to_stop
+    _asked_to_stop = True
     if _display.live:
         doing("stopping", "what is finished is kept; Ctrl-C again stops at once")
+
+
+def is_stopping() -> bool:
+    """Whether the job was asked to stop: then nobody waits for long."""
+    return _asked_to_stop
 
 
 def visible(text: str) -> str:

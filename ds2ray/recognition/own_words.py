@@ -60,13 +60,14 @@ class WordsOfUsers:
 
     def _look(self, user: str, known: Vocal | None) -> Vocal:
         """What the store has for a user now; what is kept, where that is the same."""
+        store = self.store if known is None else self.store.hurried()
         try:
-            record = read_words_record(self.store, user_key(user))
+            record = read_words_record(store, user_key(user))
             if record is None:
                 return Vocal()
             if known is not None and known.version == record.version:
                 return replace(known, outage="")
-            words = read_words(self.store, record)
+            words = read_words(store, record)
         except (InputError, ArtifactCorruptError) as error:  # an id that cannot be a user's, too
             return Vocal(lost=f"own words are not heard: {error}")
         except StorageError as error:  # what was read before is better than no recognition at all

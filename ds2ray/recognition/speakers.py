@@ -119,7 +119,7 @@ class Speakers:
         if known is None or known.pointer is None:
             return self._open(user)
         try:
-            if _is_same(known.pointer, read_pointer(self.store, user_key(user))):
+            if _is_same(known.pointer, read_pointer(self.store.hurried(), user_key(user))):
                 return replace(known, note="")
         except ArtifactCorruptError as error:
             return Speaker(note=str(error))

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from ds2ray.storage.bearing import bearing_outages
+from ds2ray.storage.connections import known_to_answer
 from ds2ray.storage.documents import read_json, read_table, write_json, write_table
 from ds2ray.storage.listing import ObjectInfo, list_objects, stat_many
 from ds2ray.storage.objects import delete, exists, open_read, read_bytes, write_bytes
@@ -18,11 +20,13 @@ __all__ = [
     "Server",
     "absolute",
     "arrow_filesystem",
+    "bearing_outages",
     "current_server",
     "delete",
     "exists",
     "is_local",
     "join",
+    "known_to_answer",
     "list_objects",
     "local_path",
     "open_read",

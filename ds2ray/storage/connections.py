@@ -2,14 +2,25 @@
 
 import functools
 import os
-from typing import Any
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ds2ray.errors import InputError
-from ds2ray.storage.server import Server, current_server
+from ds2ray.storage.outages import Line
+from ds2ray.storage.server import Server, current_server, endpoint_of_environment
 from ds2ray.uris import protocol
+
+T = TypeVar("T")
 
 MAX_REQUESTS = 32
 """Requests that a process sends at once, at most."""
+
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 3.0, 30.0
+"""Seconds for a connection, and from one piece of an answer to the next; at most a third of the outage that is waited
+for, so that a request that stalls is sent again in time."""
+
+S3_SCHEMES = ("s3", "s3a")
 
 _CREDENTIAL_VARIABLES = (
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_CONFIG_FILE"),
@@ -17,13 +28,54 @@ _CREDENTIAL_VARIABLES = (
 )
 
 
+class Connection:
+    """An fsspec filesystem each of whose public methods is a request that outlasts outages of the server.
+
+    Attributes:
+        plain: the filesystem itself, of which every request is sent once.
+    """
+
+    def __init__(self, filesystem: Any, scheme: str, server: Server) -> None:
+        self.plain = filesystem
+        self.is_s3 = scheme in S3_SCHEMES
+        self.line = _line(_address(scheme, server), os.getpid())
+        self._reached = scheme, server
+        self._renewing = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self.plain, name)
+        if name.startswith("_") or not callable(attribute):
+            return attribute
+        return lambda *args, **options: self.outlast(lambda: attribute(*args, **options))
+
+    def __reduce__(self) -> Any:
+        return _connected, self._reached
+
+    def outlast(self, request: Callable[[], T]) -> T:
+        """The result of a request, sent again as long as it fails by what passes (see `Line.outlast`)."""
+        used: Any = None
+
+        def attempt() -> T:
+            nonlocal used
+            used = getattr(self.plain, "_s3", None)
+            return request()
+
+        return self.line.outlast(attempt, self._reached[1].outage_s, lambda: self._renew(used))
+
+    def _renew(self, used: Any) -> None:
+        """Ask the provider's chain for credentials anew, unless another thread has, since `used` was the client."""
+        with self._renewing:
+            if self.is_s3 and used in (None, self.plain._s3):
+                self.plain.connect(refresh=True)
+
+
 @functools.cache
-def _connection(scheme: str, server: Server, process_id: int, credentials: int) -> Any:
-    """One fsspec instance for all threads of a process, as long as the environment's credentials stay the same."""
+def _connection(scheme: str, server: Server, process_id: int, credentials: int) -> Connection:
+    """One connection for all threads of a process, as long as the environment's credentials stay the same."""
     import fsspec
 
-    if scheme not in ("s3", "s3a"):
-        return fsspec.filesystem(scheme, use_listings_cache=False)
+    if scheme not in S3_SCHEMES:
+        return Connection(fsspec.filesystem(scheme, use_listings_cache=False), scheme, server)
     filesystem = fsspec.filesystem(
         scheme,
         endpoint_url=server.endpoint_url or None,
@@ -32,26 +84,55 @@ def _connection(scheme: str, server: Server, process_id: int, credentials: int) 
         use_listings_cache=False,
         max_concurrency=1,  # one GET reads an object; otherwise a HEAD comes first
         config_kwargs={
-            "connect_timeout": 3,
-            "read_timeout": 30,
+            "connect_timeout": min(CONNECT_TIMEOUT_S, server.outage_s / 3),
+            "read_timeout": min(READ_TIMEOUT_S, server.outage_s / 3),
             "max_pool_connections": MAX_REQUESTS,
-            "retries": {"total_max_attempts": 3, "mode": "standard"},
+            "retries": {"total_max_attempts": 1},  # neither botocore nor s3fs repeats a request: `Line` does
         },
     )
-    filesystem.retries = 2  # s3fs repeats what botocore has already repeated: a dead endpoint would take minutes
-    return filesystem
+    filesystem.retries = 1
+    return Connection(filesystem, scheme, server)
 
 
-def connect(uri: str, server: Server | None = None) -> tuple[Any, str]:
-    """The fsspec instance for a URI, and the path in it.
+_known_addresses: set[str] = set()
+
+
+@functools.cache
+def _line(address: str, process_id: int) -> Line:
+    """The line of a process to a server, whatever the credentials are."""
+    return Line(address, answered=address in _known_addresses)
+
+
+def _address(scheme: str, server: Server) -> str:
+    """A server in messages, the same for all that mean the same one."""
+    if scheme not in S3_SCHEMES:
+        return f"{scheme}://"
+    return (
+        server.endpoint_url
+        or endpoint_of_environment()
+        or (f"s3:// of {server.profile}" if server.profile else "s3://")
+    )
+
+
+def known_to_answer(*servers: Server) -> None:
+    """Say that servers have answered another process of this job: their silence is an outage from this process's first
+    request on, and no wrong address."""
+    _known_addresses.update(_address(scheme, server) for server in servers for scheme in S3_SCHEMES)
+
+
+def connect(uri: str, server: Server | None = None) -> tuple[Connection, str]:
+    """The connection for a URI, and the path in it.
 
     Args:
         server: of `s3://` URIs; None: the process's current one.
     """
-    scheme = protocol(uri)
-    credentials = hash(tuple(os.environ.get(name) for name in _CREDENTIAL_VARIABLES))
     try:
-        filesystem = _connection(scheme, server or current_server(), os.getpid(), credentials)
+        connection = _connected(protocol(uri), server or current_server())
     except (ValueError, ImportError) as error:
-        raise InputError(f"{uri}: cannot open {scheme}:// URIs: {error}") from error
-    return filesystem, filesystem._strip_protocol(uri)
+        raise InputError(f"{uri}: cannot open {protocol(uri)}:// URIs: {error}") from error
+    return connection, connection._strip_protocol(uri)
+
+
+def _connected(scheme: str, server: Server) -> Connection:
+    credentials = hash(tuple(os.environ.get(name) for name in _CREDENTIAL_VARIABLES))
+    return _connection(scheme, server, os.getpid(), credentials)

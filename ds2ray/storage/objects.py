@@ -16,6 +16,7 @@ from typing import BinaryIO, cast
 from ds2ray.storage.connections import connect
 from ds2ray.storage.errors import ReportingFile, reporting
 from ds2ray.storage.server import Server, current_server
+from ds2ray.storage.whole import PatientFile, read_whole
 from ds2ray.uris import is_local, local_path
 
 _BUFFER_BYTES = 256 * 1024  # read at once from an open object: enough for any audio header
@@ -28,7 +29,7 @@ def read_bytes(uri: str, server: Server | None = None) -> bytes:
             with open(local_path(uri), "rb") as file:
                 return file.read()
         filesystem, path = connect(uri, server)
-        return bytes(filesystem.cat_file(path))
+        return read_whole(filesystem, path)
 
 
 def write_bytes(uri: str, data: bytes, server: Server | None = None) -> None:
@@ -71,7 +72,11 @@ def open_read(uri: str, server: Server | None = None) -> BinaryIO:
             return open(local_path(uri), "rb")
         filesystem, path = connect(uri, server)
         file = filesystem.open(path, "rb", cache_type="none", block_size=_BUFFER_BYTES)
-    return cast(BinaryIO, io.BufferedReader(ReportingFile(file, uri, server or current_server()), _BUFFER_BYTES))
+        if filesystem.is_s3 and file.size <= _BUFFER_BYTES:  # in one piece its content can be checked
+            file.close()
+            return io.BytesIO(read_whole(filesystem, path))
+    reporting_file = ReportingFile(PatientFile(file, filesystem), uri, server or current_server())
+    return cast(BinaryIO, io.BufferedReader(reporting_file, _BUFFER_BYTES))
 
 
 def exists(uri: str, server: Server | None = None) -> bool:

@@ -1,6 +1,6 @@
 """A store: its root, its server, and the reading and writing of its objects."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ds2ray import storage
@@ -34,7 +34,11 @@ class Store:
     @classmethod
     def of(cls, config: StorageConfig) -> "Store":
         """The store that the settings name."""
-        return cls(config.root, Server.here(config.endpoint_url, config.profile))
+        return cls(config.root, Server.here(config.endpoint_url, config.profile, config.outage_s))
+
+    def hurried(self) -> "Store":
+        """The same store, whose outages are not waited for, as there is something to fall back on."""
+        return replace(self, server=self.server.hurried())
 
     def exists(self, uri: str) -> bool:
         """Whether there is such an object, or a folder that holds one."""
@@ -76,5 +80,5 @@ class Store:
 def server_outside(data: DataConfig, storage_config: StorageConfig) -> Server:
     """The server of `s3://` URIs outside the store: the one that the settings of `data` name, else the store's."""
     if data.endpoint_url or data.profile:
-        return Server.here(data.endpoint_url, data.profile)
-    return Server.here(storage_config.endpoint_url, storage_config.profile)
+        return Server.here(data.endpoint_url, data.profile, storage_config.outage_s)
+    return Server.here(storage_config.endpoint_url, storage_config.profile, storage_config.outage_s)

@@ -14,6 +14,7 @@ from s3_server import S3Server
 
 from ds2ray import storage
 from ds2ray.errors import InputError, StorageError
+from ds2ray.storage import Server
 from ds2ray.storage.errors import reporting
 
 
@@ -100,7 +101,8 @@ def test_a_dead_endpoint(s3_root: str, monkeypatch: pytest.MonkeyPatch, call: Ca
         nobody.bind(("127.0.0.1", 0))  # bound, but not listening: connections are refused
         endpoint = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        assert f"now {endpoint}" in refusal(call, s3_root)
+        with storage.using(Server(outage_s=0.5)):
+            assert f"now {endpoint}" in refusal(call, s3_root)
 
 
 @pytest.mark.parametrize("call", [EVERY_CALL[0], EVERY_CALL[1], EVERY_CALL[2], EVERY_CALL[3]])

@@ -81,7 +81,7 @@ def test_a_profile_that_is_not_there_is_named(s3_profiles: tuple[Server, Server]
 @pytest.mark.timeout(60)
 def test_a_server_that_does_not_answer_is_named(s3_root: str) -> None:
     with pytest.raises(StorageError, match=r"now http://127\.0\.0\.1:9"):
-        storage.read_bytes(f"{s3_root}/a.bin", Server("http://127.0.0.1:9"))
+        storage.read_bytes(f"{s3_root}/a.bin", Server("http://127.0.0.1:9", outage_s=0.5))
 
 
 def test_a_profile_may_name_its_server(

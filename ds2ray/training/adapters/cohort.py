@@ -14,7 +14,8 @@ import torch
 from ds2ray.config import AdaptConfig, AdapterConfig
 from ds2ray.decoding.decoder import Decoder
 from ds2ray.decoding.greedy import Greedy
-from ds2ray.errors import StorageError
+from ds2ray.errors import DeviceLostError, StorageError
+from ds2ray.model.devices import is_device_lost
 from ds2ray.model.weights import Base
 from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.adapters.gate import CurrentAdapter, gate
@@ -166,6 +167,8 @@ class _CohortTraining:
         except (StorageError, GeneratorExit):
             raise
         except Exception as error:
+            if is_device_lost(error):  # all users that follow would fail, too
+                raise DeviceLostError(f"the device is lost: {type(error).__name__}: {error}") from error
             who = speeches[0].user_key if len(speeches) == 1 else f"a stack of {len(speeches)} users"
             log.warning("training of %s broke off", who, exc_info=not _is_too_large(error))
             broken = error.with_traceback(None)  # the frames that it names hold the stack's memory

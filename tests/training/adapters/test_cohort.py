@@ -19,7 +19,7 @@ from ds2ray.batching.batches import SpeechDataset
 from ds2ray.compat.adapter_manager import AdapterManager
 from ds2ray.compat.adapter_trainer import AdapterTrainer
 from ds2ray.config import AdaptConfig, AdapterConfig, ErrorMetric
-from ds2ray.errors import StorageError
+from ds2ray.errors import DeviceLostError, StorageError
 from ds2ray.metrics import ErrorCount, Score, score_texts
 from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.weights import Base, to_bytes
@@ -224,6 +224,13 @@ class TestBadUsers:
 
         with pytest.raises(StorageError, match="denied"):
             adapted(base, {"ann": users["ann"]}, open_current=open_current)
+
+    def test_a_lost_device_stops_the_cohort_and_fails_nobody(self, base: Base, users: Fleet) -> None:
+        def open_current(user_key: str) -> CurrentAdapter | None:
+            raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+
+        with pytest.raises(DeviceLostError, match="AcceleratorError: CUDA error: device-side assert triggered"):
+            adapted(base, users, open_current=open_current)
 
     def test_no_users(self, base: Base) -> None:
         assert adapted(base, {}) == {}
