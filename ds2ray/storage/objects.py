@@ -13,8 +13,9 @@ import secrets
 from contextlib import suppress
 from typing import BinaryIO, cast
 
+from ds2ray.errors import ArtifactCorruptError
 from ds2ray.storage.connections import connect
-from ds2ray.storage.errors import ReportingFile, reporting
+from ds2ray.storage.errors import ReportingFile, reporting, server_code
 from ds2ray.storage.server import Server, current_server
 from ds2ray.storage.whole import PatientFile, read_whole
 from ds2ray.uris import is_local, local_path
@@ -22,14 +23,37 @@ from ds2ray.uris import is_local, local_path
 _BUFFER_BYTES = 256 * 1024  # read at once from an open object: enough for any audio header
 
 
-def read_bytes(uri: str, server: Server | None = None) -> bytes:
-    """The bytes of a whole object."""
+def read_bytes(uri: str, server: Server | None = None, max_bytes: int | None = None) -> bytes:
+    """The bytes of a whole object.
+
+    Args:
+        max_bytes: that it may have; no more are fetched. None: any number.
+
+    Raises:
+        ArtifactCorruptError: it has more.
+    """
     with reporting(uri, "read", server):
-        if is_local(uri):
-            with open(local_path(uri), "rb") as file:
-                return file.read()
-        filesystem, path = connect(uri, server)
+        data = _read_up_to(uri, server, None if max_bytes is None else max_bytes + 1)
+    if max_bytes is not None and len(data) > max_bytes:
+        raise ArtifactCorruptError(
+            f"{uri}: more than the {max_bytes} bytes that it may have; restore it or publish again"
+        )
+    return data
+
+
+def _read_up_to(uri: str, server: Server | None, num_bytes: int | None) -> bytes:
+    if is_local(uri):
+        with open(local_path(uri), "rb") as file:
+            return file.read(num_bytes)
+    filesystem, path = connect(uri, server)
+    if num_bytes is None:
         return read_whole(filesystem, path)
+    try:
+        return bytes(filesystem.cat_file(path, start=0, end=num_bytes))
+    except OSError as error:
+        if server_code(error) != "InvalidRange":
+            raise
+        return b""  # an empty object has no first byte
 
 
 def write_bytes(uri: str, data: bytes, server: Server | None = None) -> None:

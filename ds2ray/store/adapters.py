@@ -6,9 +6,13 @@ from typing import Any
 
 from ds2ray.errors import InputError
 from ds2ray.store.layout import adapter_weights_uri, pointer_uri, withdrawn_uri
-from ds2ray.store.records import AdapterPointer, known_fields, read_record, split_code
+from ds2ray.store.records import AdapterPointer, known_fields, read_record, split_code, write_record
 from ds2ray.store.store import Store
 from ds2ray.store.verify import ID_LENGTH, read_verified, sha256
+
+KIND = "adapter pointer"
+"""What a pointer says that it is."""
+WITHDRAWN = "withdrawn adapter pointer"
 
 MAX_HISTORY = 30
 """Earlier versions that a pointer names at most: it stays small for a user who is adapted every night."""
@@ -48,25 +52,41 @@ def publish_adapter(
         split=split,
     )
     store.write_bytes(adapter_weights_uri(store, key, pointer.version), weights)
-    store.write_json(pointer_uri(store, key), asdict(pointer))
+    write_pointer(store, pointer)
     if withdrawn is not None:
         store.delete(withdrawn_uri(store, key))
     return pointer
 
 
 def read_pointer(store: Store, key: str) -> AdapterPointer | None:
-    """The user's pointer; None for a user without an adapter."""
-    return _read(store, pointer_uri(store, key))
+    """The user's pointer; None for a user without an adapter.
+
+    Raises:
+        ArtifactCorruptError: it is damaged, or another user's.
+    """
+    return _read(store, key, pointer_uri(store, key), KIND)
 
 
 def read_withdrawn(store: Store, key: str) -> AdapterPointer | None:
-    """The last pointer of a user who went back to the base; None for others. Where there is a pointer, that counts."""
-    return _read(store, withdrawn_uri(store, key))
+    """The last pointer of a user who went back to the base; None for others. Where there is a pointer, that counts.
+
+    Raises:
+        ArtifactCorruptError: it is damaged, or another user's.
+    """
+    return _read(store, key, withdrawn_uri(store, key), WITHDRAWN)
 
 
-def _read(store: Store, uri: str) -> AdapterPointer | None:
+def write_pointer(store: Store, pointer: AdapterPointer, *, withdrawn: bool = False) -> None:
+    """Write a user's pointer or, of a user who went back to the base, the last one."""
+    if withdrawn:
+        write_record(store, withdrawn_uri(store, pointer.user_key), WITHDRAWN, pointer)
+    else:
+        write_record(store, pointer_uri(store, pointer.user_key), KIND, pointer)
+
+
+def _read(store: Store, key: str, uri: str, kind: str) -> AdapterPointer | None:
     try:
-        pointer = read_record(store, AdapterPointer, uri)
+        pointer = read_record(store, AdapterPointer, uri, kind=kind, bound={"user_key": key})
     except FileNotFoundError:
         return None
     history = tuple(entry | {"split": split_code(entry.get("split", ""))} for entry in pointer.history)
@@ -101,7 +121,7 @@ def rollback(store: Store, key: str, version: str) -> AdapterPointer:
     changed = {"seq": current.seq + 1, "history": _with_history(current, version), "restored_seq": made_seq(entry)}
     pointer = AdapterPointer(**known_fields(AdapterPointer, entry) | changed)
     read_adapter(store, pointer)
-    store.write_json(pointer_uri(store, key), asdict(pointer))
+    write_pointer(store, pointer)
     store.delete(withdrawn_uri(store, key))
     return pointer
 
@@ -114,7 +134,7 @@ def withdraw(store: Store, key: str) -> AdapterPointer | None:
     pointer = read_pointer(store, key)
     if pointer is None:
         return read_withdrawn(store, key)
-    store.write_json(withdrawn_uri(store, key), asdict(pointer))
+    write_pointer(store, pointer, withdrawn=True)
     store.delete(pointer_uri(store, key))
     return pointer
 

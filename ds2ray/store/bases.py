@@ -1,24 +1,32 @@
 """Bases in the store. base.json is written after the weights, and is the commit; every read is verified."""
 
-from dataclasses import asdict
+import re
+from pathlib import PurePosixPath
+from typing import Any
 
 from ds2ray.errors import ArtifactCorruptError, InputError
 from ds2ray.naming import named
 from ds2ray.store.calibrations import adopt_calibrations
 from ds2ray.store.language_models import adopt_language_model
 from ds2ray.store.layout import base_id_of, base_record_uri, base_uri, base_weights_uri, bases_uri, newest_base_uri
-from ds2ray.store.records import BaseRecord, read_record
+from ds2ray.store.records import BaseRecord, read_record, write_record
 from ds2ray.store.store import Store
 from ds2ray.store.verify import ID_LENGTH, read_verified, require_size
+
+KIND = "base"
+NEWEST_KIND = "newest base"
+"""What base.json and current.json say that they are."""
+
+_BASE_ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}").fullmatch
 
 
 def publish_base(store: Store, weights: bytes, record: BaseRecord, *, make_newest: bool = True) -> str:
     """Write a base and, with `make_newest`, name it as the store's newest; returns the URI of its folder."""
     folder_uri = base_uri(store, record.base_id)
     store.write_bytes(base_weights_uri(folder_uri), weights)
-    store.write_json(base_record_uri(folder_uri), asdict(record))
+    write_record(store, base_record_uri(folder_uri), KIND, record)
     if make_newest:
-        store.write_json(newest_base_uri(store), {"base_id": record.base_id})
+        write_record(store, newest_base_uri(store), NEWEST_KIND, {"base_id": record.base_id})
     return folder_uri
 
 
@@ -69,21 +77,17 @@ def located_base(store: Store, base: str = "") -> tuple[str, BaseRecord]:
     base_id = base or _current_base_id(store)
     folder_uri = base_id.rstrip("/") if "/" in base_id else base_uri(store, base_id)
     record_uri = base_record_uri(folder_uri)
+    name = PurePosixPath(folder_uri).name  # a folder under another name than its base's is a mistake or a trick
     try:
-        record = read_record(store, BaseRecord, record_uri)
+        record = read_record(store, BaseRecord, record_uri, kind=KIND, bound={"base_id": name})
     except FileNotFoundError:
         known = list_bases(store)
         there = f"bases there: {', '.join(known)}" if known else f"there are none; train one with {named('train')}"
         raise InputError(f"no base {base_id!r} in {store} ({record_uri} is missing); {there}") from None
-    _require_its_place(record, record_uri, record.base_id if "/" in base_id else base_id)
-    return folder_uri, record
-
-
-def _require_its_place(record: BaseRecord, uri: str, base_id: str) -> None:
-    """Raise ArtifactCorruptError for a record that is another base's, or that contradicts itself."""
-    if record.base_id != base_id or record.fingerprint[:ID_LENGTH] != base_id:
+    if record.fingerprint[:ID_LENGTH] != record.base_id:
         described = f"base {record.base_id} with fingerprint {record.fingerprint[:ID_LENGTH]}…"
-        raise ArtifactCorruptError(f"{uri}: describes {described}, not {base_id}; restore it or publish the base again")
+        raise ArtifactCorruptError(f"{record_uri}: describes {described}; restore it or publish the base again")
+    return folder_uri, record
 
 
 def list_bases(store: Store) -> list[str]:
@@ -95,10 +99,12 @@ def list_bases(store: Store) -> list[str]:
 def _current_base_id(store: Store) -> str:
     uri = newest_base_uri(store)
     try:
-        return str(store.read_json(uri)["base_id"])
+        found: dict[str, Any] = read_record(store, dict, uri, kind=NEWEST_KIND, remedy="publish the base again")
     except FileNotFoundError:
         raise InputError(
             f"no base in {store}: train one with {named('train')}, or correct storage.root, or name one with base="
         ) from None
-    except (KeyError, TypeError) as error:
-        raise ArtifactCorruptError(f"{uri}: names no base; publish the base again") from error
+    base_id = found.get("base_id")
+    if not (isinstance(base_id, str) and _BASE_ID(base_id)):
+        raise ArtifactCorruptError(f"{uri}: names no base, but {base_id!r:.60}; publish the base again")
+    return base_id

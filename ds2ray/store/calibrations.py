@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from ds2ray.errors import ArtifactCorruptError
 from ds2ray.naming import named
 from ds2ray.store.layout import base_uri, calibrations_uri
-from ds2ray.store.records import read_record
+from ds2ray.store.records import read_record, write_record
 from ds2ray.store.store import Store
+
+KIND = "calibrations"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ def publish_calibrations(
         known = {}
     uri = calibrations_uri(folder_uri or base_uri(store, base_id))
     merged = {**known, **{name: dict(numbers) for name, numbers in decoders.items()}}
-    store.write_json(uri, asdict(CalibrationRecord(base_id=base_id, decoders=merged)))
+    write_record(store, uri, KIND, CalibrationRecord(base_id=base_id, decoders=merged))
     return uri
 
 
@@ -52,13 +54,11 @@ def read_calibrations(store: Store, base_id: str, folder_uri: str = "") -> dict[
         ArtifactCorruptError: the record is damaged, or another base's.
     """
     uri = calibrations_uri(folder_uri or base_uri(store, base_id))
+    remedy = f"restore it, or make it again with {named('calibrate')} <manifest>, or remove it"
     try:
-        record = read_record(store, CalibrationRecord, uri)
+        record = read_record(store, CalibrationRecord, uri, kind=KIND, bound={"base_id": base_id}, remedy=remedy)
     except FileNotFoundError:
         return {}
-    remedy = f"restore it, or make it again with {named('calibrate')} <manifest>, or remove it"
-    if record.base_id != base_id:
-        raise ArtifactCorruptError(f"{uri}: calibrates base {record.base_id}, not {base_id}; {remedy}")
     for name, numbers in record.decoders.items():
         if not _is_map(numbers):
             raise ArtifactCorruptError(

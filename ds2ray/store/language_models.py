@@ -3,15 +3,17 @@
 The model is an ARPA file, packed by gzip and named by its content, so that a reader of an earlier record finds its own.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from ds2ray.errors import ArtifactCorruptError, InputError
+from ds2ray.errors import InputError
 from ds2ray.naming import named
 from ds2ray.store.layout import base_uri, language_model_record_uri, language_model_uri
-from ds2ray.store.records import read_record
+from ds2ray.store.records import read_record, write_record
 from ds2ray.store.store import Store
 from ds2ray.store.verify import ID_LENGTH, read_verified, sha256
+
+KIND = "language model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,26 +58,21 @@ def publish_language_model(
     )
     folder = folder_uri or base_uri(store, base_id)
     store.write_bytes(language_model_uri(folder, record.version), data)
-    store.write_json(language_model_record_uri(folder), asdict(record))
+    write_record(store, language_model_record_uri(folder), KIND, record)
     return record
 
 
 def read_language_model_record(store: Store, base_id: str, folder_uri: str = "") -> LanguageModelRecord:
     """The record of a base's language model alone; arguments and errors are those of `read_language_model`."""
     uri = language_model_record_uri(folder_uri or base_uri(store, base_id))
+    remedy = f"restore it, or make it again with {named('language_model')}"
     try:
-        record = read_record(store, LanguageModelRecord, uri)
+        return read_record(store, LanguageModelRecord, uri, kind=KIND, bound={"base_id": base_id}, remedy=remedy)
     except FileNotFoundError:
         raise InputError(
             f"base {base_id} has no language model ({uri} is missing): make one with {named('language_model')} "
             "<texts>, or name an ARPA file with decode.language_model=, or decode without one: decode=beam"
         ) from None
-    if record.base_id != base_id:
-        raise ArtifactCorruptError(
-            f"{uri}: describes the language model of base {record.base_id}, not of {base_id}; make it again with "
-            f"{named('language_model')}"
-        )
-    return record
 
 
 def read_language_model(store: Store, base_id: str, folder_uri: str = "") -> tuple[LanguageModelRecord, bytes]:
@@ -100,4 +97,4 @@ def adopt_language_model(store: Store, base_id: str, folder_uri: str) -> None:
     record, data = read_language_model(store, base_id, folder_uri)
     folder = base_uri(store, base_id)
     store.write_bytes(language_model_uri(folder, record.version), data)
-    store.write_json(language_model_record_uri(folder), asdict(record))
+    write_record(store, language_model_record_uri(folder), KIND, record)

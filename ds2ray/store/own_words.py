@@ -13,9 +13,12 @@ from typing import Any
 from ds2ray.errors import ArtifactCorruptError, InputError
 from ds2ray.store.adapters import MAX_HISTORY
 from ds2ray.store.layout import OWN_WORDS_PREFIX, own_words_record_uri, own_words_uri, user_uri, words_index_uri
-from ds2ray.store.records import read_record
+from ds2ray.store.records import read_record, write_record
 from ds2ray.store.store import Store
 from ds2ray.store.verify import ID_LENGTH, read_verified, sha256
+
+KIND = "own words"
+"""What words.json says that it is."""
 
 MAX_WORDS = 10_000
 """Own words of a user: more would be a lexicon."""
@@ -97,7 +100,7 @@ def publish_words(store: Store, key: str, words: Iterable[OwnWord]) -> OwnWordsR
         history=_with_history(earlier, digest[:ID_LENGTH]),
     )
     store.write_bytes(own_words_uri(store, key, record.version), data)
-    store.write_json(own_words_record_uri(store, key), asdict(record))
+    write_record(store, own_words_record_uri(store, key), KIND, record)
     return record
 
 
@@ -109,11 +112,11 @@ def read_words_record(store: Store, key: str) -> OwnWordsRecord | None:
     """
     uri = own_words_record_uri(store, key)
     try:
-        record = read_record(store, OwnWordsRecord, uri)
+        record = read_record(
+            store, OwnWordsRecord, uri, kind=KIND, bound={"user_key": key}, remedy="restore it or set them again"
+        )
     except FileNotFoundError:
         return None
-    if record.user_key != key:
-        raise ArtifactCorruptError(f"{uri}: holds the words of user {record.user_key}, not of {key}; set them again")
     return replace(record, history=tuple(record.history))
 
 
@@ -151,7 +154,7 @@ def rollback_words(store: Store, key: str, version: str) -> OwnWordsRecord:
         raise InputError(f"user {key} has no words of version {version!r}; versions there: {there}")
     record = OwnWordsRecord(**entry | {"seq": current.seq + 1, "history": _with_history(current, version)})
     read_words(store, record)
-    store.write_json(own_words_record_uri(store, key), asdict(record))
+    write_record(store, own_words_record_uri(store, key), KIND, record)
     return record
 
 

@@ -48,9 +48,9 @@ class Store:
         """The objects of a folder, sorted by URI; empty where there is no such folder."""
         return storage.list_objects(prefix_uri, recursive, self.server)
 
-    def read_bytes(self, uri: str) -> bytes:
-        """The bytes of a whole object."""
-        return storage.read_bytes(uri, self.server)
+    def read_bytes(self, uri: str, max_bytes: int | None = None) -> bytes:
+        """The bytes of a whole object. Raises ArtifactCorruptError where it has more than `max_bytes`."""
+        return storage.read_bytes(uri, self.server, max_bytes)
 
     def write_bytes(self, uri: str, data: bytes) -> None:
         """Write a whole object: readers see the old content or the new, never a part."""

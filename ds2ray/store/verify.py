@@ -19,7 +19,7 @@ def sha256(data: bytes) -> str:
 def read_verified(store: Store, uri: str, size_bytes: int, digest: str) -> bytes:
     """The bytes of an object with this size and sha256. Raises ArtifactCorruptError where it is missing or another."""
     try:
-        data = store.read_bytes(uri)
+        data = store.read_bytes(uri, max_bytes=size_bytes)
     except FileNotFoundError as error:
         raise _missing(uri) from error
     require_size(uri, len(data), size_bytes)

@@ -1,12 +1,15 @@
 """Which files of a user's folder are named by the pointer, the last pointer, the record of own words or a history."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 from ds2ray.errors import ArtifactCorruptError
 from ds2ray.storage import Found
 from ds2ray.store import AdapterPointer, OwnWordsRecord, Store, read_words_record
-from ds2ray.store.layout import OWN_WORDS_PREFIX, own_words_record_uri, pointer_uri, withdrawn_uri
+from ds2ray.store.adapters import write_pointer
+from ds2ray.store.layout import OWN_WORDS_PREFIX, own_words_record_uri
+from ds2ray.store.own_words import KIND
+from ds2ray.store.records import write_record
 from ds2ray.upkeep.history import last_pointer
 
 WEIGHTS = ".safetensors"
@@ -75,8 +78,7 @@ def _unnamed_weights(
     kept = _kept(last.pointer, by_version, keep_versions, is_old)
     cut = len(kept) < len(last.pointer.history)
     if cut and not dry_run:  # first the history, then what it named
-        uri = pointer_uri(store, key) if last.is_current else withdrawn_uri(store, key)
-        store.write_json(uri, asdict(replace(last.pointer, history=kept)))
+        write_pointer(store, replace(last.pointer, history=kept), withdrawn=not last.is_current)
     named = {last.pointer.version, *(entry["version"] for entry in kept)}
     return [found for version, found in by_version.items() if version not in named and is_old(found)], cut
 
@@ -96,7 +98,7 @@ def _unnamed_words(
     kept = _kept(record, by_version, keep_versions, is_old)
     cut = len(kept) < len(record.history)
     if cut and not dry_run:
-        store.write_json(own_words_record_uri(store, key), asdict(replace(record, history=kept)))
+        write_record(store, own_words_record_uri(store, key), KIND, replace(record, history=kept))
     named = {record.version, *(entry["version"] for entry in kept)}
     return [found for version, found in by_version.items() if version not in named and is_old(found)], cut
 

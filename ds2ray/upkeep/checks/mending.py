@@ -5,12 +5,14 @@ of missing versions leave the history. A record that cannot be read is set aside
 user's row in the index loses its fingerprint, so that the next run trains the user again.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from ds2ray import storage
 from ds2ray.store import AdapterPointer, OwnWordsRecord, Store, made_seq, rollback_words, sha256
+from ds2ray.store.adapters import write_pointer
 from ds2ray.store.layout import own_words_record_uri, pointer_uri, withdrawn_uri
-from ds2ray.store.records import known_fields
+from ds2ray.store.own_words import KIND
+from ds2ray.store.records import known_fields, write_record
 from ds2ray.upkeep.checks.users import SET_ASIDE, UserCheck, entries_of
 
 
@@ -47,7 +49,7 @@ def _mend_adapter(store: Store, check: UserCheck) -> str:
     uri = (pointer_uri if last.is_current else withdrawn_uri)(store, check.user_key)
     intact = [entry for entry in last.pointer.history if entry["version"] not in check.bad]
     if last.pointer.version not in check.bad:
-        store.write_json(uri, asdict(replace(last.pointer, history=tuple(intact))))
+        write_pointer(store, replace(last.pointer, history=tuple(intact)), withdrawn=not last.is_current)
         return "the history no longer names what is gone"
     if not intact:
         set_aside(store, uri)
@@ -55,7 +57,8 @@ def _mend_adapter(store: Store, check: UserCheck) -> str:
     newest = max(intact, key=made_seq)
     others = tuple(entry for entry in intact if entry["version"] != newest["version"])
     changed = {"seq": last.pointer.seq + 1, "history": others, "restored_seq": made_seq(newest)}
-    store.write_json(uri, asdict(AdapterPointer(**known_fields(AdapterPointer, dict(newest)) | changed)))
+    pointer = AdapterPointer(**known_fields(AdapterPointer, dict(newest)) | changed)
+    write_pointer(store, pointer, withdrawn=not last.is_current)
     if not last.is_current:
         return "the history no longer names what is gone"
     return f"version {newest['version']} is current now, and the next run trains the user again"
@@ -69,5 +72,5 @@ def _mend_words(store: Store, check: UserCheck, record: OwnWordsRecord) -> str:
     if record.version in check.bad_words:
         record = rollback_words(store, check.user_key, intact[0]["version"])
     kept = tuple(entry for entry in record.history if entry["version"] not in check.bad_words)
-    store.write_json(own_words_record_uri(store, check.user_key), asdict(replace(record, history=kept)))
+    write_record(store, own_words_record_uri(store, check.user_key), KIND, replace(record, history=kept))
     return f"own words of version {record.version} are current now"
