@@ -28,6 +28,7 @@ from ds2ray.store import BaseRecord, Store, adopt_base, lease, read_base, read_c
 from ds2ray.store.index import close_run, open_run, read_fingerprints, recover_runs
 from ds2ray.store.layout import plan_uri, run_uri, summary_uri
 from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
+from ds2ray.store.records import SUMMARY, write_record
 from ds2ray.tables.problems import ProblemKind
 from ds2ray.tables.users import read_fleet, stat_audio, usable_users
 from ds2ray.tables.validation import refuse
@@ -191,7 +192,7 @@ def _finish(run: _Run, trained: _Trained) -> int:
         write_part(store, run.run_id, SETTLED_PART, rows, plan.unchanged)
         close_run(store, run.run_id, rows)
         summary = _summary(run, trained, rows)
-        store.write_json(summary_uri(store, run.run_id), summary)
+        write_record(store, summary_uri(store, run.run_id), SUMMARY, summary)
     except StorageError as error:
         _keep_summary_here(run, _summary(run, replace(trained, stopped=trained.stopped or error), rows))
         raise

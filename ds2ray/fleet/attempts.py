@@ -5,10 +5,25 @@ the user's key to a small object: `<root>/runs/<run id>/attempts/<cohort>.json`.
 attempt reads the key, and goes on without that user.
 """
 
+from dataclasses import dataclass
+
 from ds2ray.errors import ArtifactCorruptError
 from ds2ray.store.layout import attempt_uri
 from ds2ray.store.outcomes import Status
+from ds2ray.store.records import read_record, write_record
 from ds2ray.store.store import Store
+
+KIND = "attempt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Attempt:
+    """The user whom an attempt trains alone. Records of early releases name neither run nor cohort."""
+
+    attempt: int
+    user_key: str
+    run_id: str | None = None
+    cohort: int | None = None
 
 
 class Patience:
@@ -39,16 +54,20 @@ class Patience:
 
 def name_user(store: Store, run_id: str, cohort: int, attempt: int, user_key: str) -> None:
     """Write the key of the user that this attempt is about to train alone."""
-    store.write_json(attempt_uri(store, run_id, cohort), {"attempt": attempt, "user_key": user_key})
+    record = _Attempt(run_id=run_id, cohort=cohort, attempt=attempt, user_key=user_key)
+    write_record(store, attempt_uri(store, run_id, cohort), KIND, record)
 
 
 def named_user(store: Store, run_id: str, cohort: int, attempt: int) -> str:
     """The key of the user that this attempt last trained alone; empty where it named no user."""
     uri = attempt_uri(store, run_id, cohort)
     try:
-        document = store.read_json(uri)
-        return str(document["user_key"]) if document["attempt"] == attempt else ""
+        record = read_record(store, _Attempt, uri, kind=KIND, remedy="delete it")
     except FileNotFoundError:
         return ""
-    except (KeyError, TypeError) as error:
-        raise ArtifactCorruptError(f"{uri}: names no user; delete it") from error
+    if (record.run_id, record.cohort) not in ((None, None), (run_id, cohort)):
+        whose = f"cohort {record.cohort} of run {record.run_id}"
+        raise ArtifactCorruptError(
+            f"{uri}: belongs elsewhere: it is of {whose}, not of {cohort} of {run_id}; delete it"
+        )
+    return record.user_key if record.attempt == attempt else ""

@@ -9,12 +9,15 @@ from typing import Any
 
 from ds2ray import storage
 from ds2ray.config import TranscribeJob, to_plain
-from ds2ray.errors import ArtifactCorruptError, ConfigError
+from ds2ray.errors import ConfigError
 from ds2ray.progress import duration_text
+from ds2ray.storage.sealed import MAX_RECORD_BYTES, seal, unseal
 from ds2ray.tables.manifest import Utterance
 
 RECORD = "parts.json"
 """The name of the record that says what a folder's parts are of."""
+
+KIND = "parts of recognition"
 
 MAX_ROWS = 5000
 """Utterances of a part at most, however short."""
@@ -91,22 +94,18 @@ def open_folder(folder_uri: str, record: Mapping[str, Any]) -> set[int]:
         ConfigError: the folder holds parts of another manifest, base or setting.
         ArtifactCorruptError: its record is damaged.
     """
-    uri = storage.join(folder_uri, RECORD)
+    uri, remedy = storage.join(folder_uri, RECORD), "delete the folder, or name another one"
     there = {int(match[1]) for info in storage.list_objects(folder_uri) if (match := _NAME.fullmatch(_name(info.uri)))}
     try:
-        found = storage.read_json(uri)
+        found = unseal(storage.read_bytes(uri, max_bytes=MAX_RECORD_BYTES), uri, KIND, remedy)
     except FileNotFoundError:
         if there:
             raise ConfigError(
                 f"{folder_uri} holds {len(there)} parts, and no {RECORD} that says of what; name another folder, or "
                 "delete them"
             ) from None
-        storage.write_json(uri, dict(record))
+        storage.write_bytes(uri, seal(KIND, record))
         return set()
-    if not isinstance(found, dict):
-        raise ArtifactCorruptError(
-            f"{uri}: not the record of a folder of parts; delete the folder, or name another one"
-        )
     other = [name for name in {**record, **found} if found.get(name) != record.get(name)]
     if other:
         raise ConfigError(

@@ -16,7 +16,7 @@ def read_json(uri: str, server: Server | None = None) -> Any:
     data = read_bytes(uri, server)
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactCorruptError(f"{uri}: not a JSON document: {error}; restore it or delete it") from error
 
 

@@ -13,6 +13,9 @@ from ds2ray.store.verify import ID_LENGTH
 
 T = TypeVar("T")
 
+SUMMARY = "summary of a run"
+"""What summary.json says that it is."""
+
 _SHOWN_CHARACTERS = 60
 _DIGEST = re.compile("[0-9a-f]{64}").fullmatch
 

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ds2ray import storage
-from ds2ray.errors import ArtifactCorruptError, InputError
+from ds2ray.errors import ArtifactCorruptError, InputError, NewerReleaseError
 from ds2ray.progress import Tell, untold
 from ds2ray.storage import Found
 from ds2ray.store import Store, read_pointer
@@ -129,7 +129,7 @@ def _count_bases(store: Store, figures: Figures, current: list[str], deep: bool,
 def _base_of(store: Store, key: str) -> str:
     try:
         pointer = read_pointer(store, key)
-    except ArtifactCorruptError:
+    except (ArtifactCorruptError, NewerReleaseError):
         return "damaged pointer"
     return pointer.base_fingerprint[:ID_LENGTH] if pointer else UNKNOWN
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from ds2ray.errors import ArtifactCorruptError
+from ds2ray.errors import ArtifactCorruptError, NewerReleaseError
 from ds2ray.storage import Found
 from ds2ray.store import AdapterPointer, OwnWordsRecord, Store, read_words_record
 from ds2ray.store.adapters import write_pointer
@@ -58,7 +58,7 @@ def unnamed_files(
         if len(words) > 1 and any(map(is_old, words)):
             files.words, cut = _unnamed_words(store, key, words, keep_versions, is_old, dry_run)
             files.cut = files.cut or cut
-    except ArtifactCorruptError as error:
+    except (ArtifactCorruptError, NewerReleaseError) as error:
         return VersionFiles(leftovers=files.leftovers, trouble=str(error))
     return files
 

@@ -15,7 +15,7 @@ class Moved(Enum):
     base = "goes back to the base, as no version was before"
     newer = "is left alone: a later run has published"
     nothing = "is left alone: there is nothing to take back"
-    damaged = "is left alone: the version before is missing or damaged"
+    damaged = "is left alone: the pointer or the version before is missing or damaged"
 
 
 @dataclass(frozen=True)

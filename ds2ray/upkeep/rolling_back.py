@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ds2ray.errors import ArtifactCorruptError, InputError
+from ds2ray.errors import ArtifactCorruptError, InputError, NewerReleaseError
 from ds2ray.progress import Tell, untold
 from ds2ray.store import AdapterPointer, Store, made_seq, read_adapter, rollback, withdraw
 from ds2ray.store.index import read_rows, recover_runs, write_rows
@@ -125,7 +125,7 @@ def _move(store: Store, key: str, wanted: str = "", run_id: str = "") -> Move:
     """What is to be done with a user, who keeps what is current where `run_id` is not what published it."""
     try:
         found = last_pointer(store, key)
-    except ArtifactCorruptError as error:
+    except (ArtifactCorruptError, NewerReleaseError) as error:
         return Move(key, Moved.damaged, reason=str(error))
     if found is None:
         if wanted:

@@ -78,5 +78,17 @@ class TestNamedUser:
         name_user(Store(str(tmp_path)), "run", 3, 2, "u1")
         path = tmp_path / "runs" / "run" / "attempts" / "000003.json"
         path.write_text("[]")
-        with pytest.raises(ArtifactCorruptError, match="000003.json: names no user; delete it"):
+        with pytest.raises(ArtifactCorruptError, match="000003.json: not a record.*delete it"):
             named_user(Store(str(tmp_path)), "run", 3, 2)
+
+    def test_another_cohort_s_is_refused(self, tmp_path: Path) -> None:
+        name_user(Store(str(tmp_path)), "run", 3, 2, "u1")
+        folder = tmp_path / "runs" / "run" / "attempts"
+        (folder / "000003.json").rename(folder / "000004.json")
+        with pytest.raises(ArtifactCorruptError, match="it is of cohort 3 of run run, not of 4 of run; delete it"):
+            named_user(Store(str(tmp_path)), "run", 4, 2)
+
+    def test_one_of_an_early_release_is_read(self, tmp_path: Path) -> None:
+        store = Store(str(tmp_path))
+        store.write_json(f"{tmp_path}/runs/run/attempts/000003.json", {"attempt": 2, "user_key": "u1"})
+        assert named_user(store, "run", 3, 2) == "u1"

@@ -45,7 +45,7 @@ def test_a_base_that_is_adopted_brings_its_calibration(tmp_path: object) -> None
     ("document", "told"),
     [
         ({"base_id": BASE}, "fields are missing: decoders"),
-        ({"base_id": "f" * 16, "decoders": {}}, "calibrates base ffffffffffffffff, not 0123456789abcdef"),
+        ({"base_id": "f" * 16, "decoders": {}}, "base_id 'ffffffffffffffff', not '0123456789abcdef'"),
         ({"base_id": BASE, "decoders": [1]}, r"impossible values: decoders=\[1\]"),
         *(
             ({"base_id": BASE, "decoders": {"greedy": numbers}}, "decoder 'greedy' needs a slope of at least 0")

@@ -78,7 +78,7 @@ def test_a_record_in_another_base_s_place_is_found(place: Store) -> None:
     publish(place, b"one")
     other = "f" * 16
     place.write_bytes(f"{place}/bases/{other}/lm/lm.json", place.read_bytes(f"{place}/bases/{BASE}/lm/lm.json"))
-    with pytest.raises(ArtifactCorruptError, match=f"of base {BASE}, not of {other}"):
+    with pytest.raises(ArtifactCorruptError, match=f"base_id '{BASE}', not '{other}'"):
         read_language_model(place, other)
 
 

@@ -58,7 +58,7 @@ def test_damage_and_the_words_of_others_are_found(store: Store, tmp_path: Path) 
         read_words(store, record)
     (tmp_path / "users" / "lee").mkdir()
     (tmp_path / "users" / "lee" / "words.json").write_bytes((tmp_path / "users" / "kim" / "words.json").read_bytes())
-    with pytest.raises(ArtifactCorruptError, match="the words of user kim, not of lee"):
+    with pytest.raises(ArtifactCorruptError, match="user_key 'kim', not 'lee'"):
         read_words_record(store, "lee")
 
 

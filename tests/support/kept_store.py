@@ -15,6 +15,7 @@ from ds2ray.store import AdapterPointer, BaseRecord, OwnWord, Store
 from ds2ray.store.index import close_run, open_run
 from ds2ray.store.layout import plan_uri, summary_uri
 from ds2ray.store.outcomes import Outcome, Status, write_part
+from ds2ray.store.records import SUMMARY, write_record
 from ds2ray.tables.manifest import Utterance
 from ds2ray.tables.problems import Problem, ProblemKind
 
@@ -68,9 +69,8 @@ def night(place: Store, run_id: str, weights: Mapping[str, bytes], *, others: Ma
     write_part(place, run_id, "settled", rows)
     close_run(place, run_id, rows)
     failures = {row.reason: 1 for row in rows if row.status is Status.failed}
-    place.write_json(
-        summary_uri(place, run_id), {"run_id": run_id, "base_fingerprint": FINGERPRINT, "failures": failures}
-    )
+    summary = {"run_id": run_id, "base_fingerprint": FINGERPRINT, "failures": failures}
+    write_record(place, summary_uri(place, run_id), SUMMARY, summary)
 
 
 def publish_base(place: Store) -> None:

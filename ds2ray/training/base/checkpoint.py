@@ -14,8 +14,11 @@ import torch
 
 from ds2ray import storage
 from ds2ray.errors import ArtifactCorruptError
+from ds2ray.storage.sealed import MAX_RECORD_BYTES, seal, unseal
 
 LATEST = "latest.json"
+KIND = "checkpoints"
+"""What it says that it is."""
 
 
 def save_checkpoint(
@@ -52,7 +55,7 @@ def save_checkpoint(
     }
     earlier = _entries(latest)
     kept = entries_to_keep([*earlier, entry], keep)
-    storage.write_json(latest, {"checkpoints": kept})
+    storage.write_bytes(latest, seal(KIND, {"checkpoints": kept}))
     for name in {old["name"] for old in earlier} - {each["name"] for each in kept}:
         storage.delete(storage.join(folder_uri, name))
     return uri
@@ -196,8 +199,23 @@ def _read(folder_uri: str, entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _entries(latest_uri: str) -> list[dict[str, Any]]:
+    """The checkpoints that latest.json lists. Raises ArtifactCorruptError where it is damaged."""
+    remedy = "restore it, or delete it to start afresh"
     try:
-        entries: list[dict[str, Any]] = storage.read_json(latest_uri)["checkpoints"]
+        data = storage.read_bytes(latest_uri, max_bytes=MAX_RECORD_BYTES)
     except FileNotFoundError:
         return []
+    entries = unseal(data, latest_uri, KIND, remedy).get("checkpoints")
+    if not isinstance(entries, list) or not all(map(_is_entry, entries)):
+        raise ArtifactCorruptError(f"{latest_uri}: lists no checkpoints, or impossible ones; {remedy}")
     return entries
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether this is an entry of latest.json that leads to a file of its own folder."""
+    texts, numbers = ("name", "sha256", "settings"), ("step", "size_bytes")
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(name), str) for name in texts):
+        return False
+    if not all(isinstance(entry.get(name), int) for name in numbers) or "error" not in entry:
+        return False
+    return bool(entry["name"] == f"{entry['step']:09d}-{entry['sha256'][:8]}.pt")

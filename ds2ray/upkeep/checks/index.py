@@ -52,7 +52,7 @@ class CurrentVersions:
         if newest.get("version", "") != user.version:
             self.taken_back.add(user.user_key)
         self.run_ids.append(pointer.run_id if pointer else "")
-        if user.pointer_damaged and not mended:
+        if user.uncertain or (user.pointer_damaged and not mended):
             self.uncertain.add(user.user_key)
         if mended:
             self.retrain.add(user.user_key)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ds2ray.config import Checked
-from ds2ray.errors import ArtifactCorruptError
+from ds2ray.errors import ArtifactCorruptError, NewerReleaseError
 from ds2ray.storage import Found
 from ds2ray.store import AdapterPointer, OwnWordsRecord, Store, read_words_record
 from ds2ray.store.layout import adapter_weights_uri, own_words_uri
@@ -32,6 +32,7 @@ class UserCheck:
         bad: versions of adapters that are missing or damaged.
         bad_words: the same of own words.
         pointer_damaged, words_damaged: whether the record itself cannot be used.
+        uncertain: whether a newer release has written the pointer.
     """
 
     user_key: str
@@ -42,6 +43,7 @@ class UserCheck:
     bad_words: set[str] = field(default_factory=set)
     pointer_damaged: bool = False
     words_damaged: bool = False
+    uncertain: bool = False
     size_bytes: int = 0
 
     @property
@@ -92,6 +94,10 @@ def _check_adapters(
         check.last = last_pointer(store, check.user_key)
         if check.last is not None and check.last.pointer.user_key != check.user_key:
             raise ArtifactCorruptError(f"it is the pointer of user {check.last.pointer.user_key}")
+    except NewerReleaseError as error:
+        check.add(Kind.foreign, "current.json", str(error))
+        check.last, check.uncertain = None, True
+        return
     except ArtifactCorruptError as error:
         check.add(Kind.damaged, "current.json", str(error))
         check.last, check.pointer_damaged = None, True
@@ -121,6 +127,9 @@ def _check_adapters(
 def _check_words(store: Store, check: UserCheck, sizes: Mapping[str, int], depth: Checked) -> None:
     try:
         check.words = read_words_record(store, check.user_key)
+    except NewerReleaseError as error:
+        check.add(Kind.foreign, "words.json", str(error))
+        return
     except ArtifactCorruptError as error:
         check.add(Kind.damaged, "words.json", str(error))
         check.words_damaged = True

@@ -1,10 +1,15 @@
 """What tables and documents of runs and of the index hold of erased users: rows, attempts, reasons that name them."""
 
 import json
+from typing import Any
 
-from ds2ray.errors import ArtifactCorruptError, InputError
+from ds2ray.errors import ArtifactCorruptError, Ds2RayError, InputError
+from ds2ray.storage.sealed import seal, unseal
 from ds2ray.store import Store
 from ds2ray.upkeep.erasing.mentions import KEY_COLUMNS, Mentions
+
+RECORD = "record"
+"""The field of a sealed document that says what it is."""
 
 
 def clean_table(store: Store, uri: str, mentions: Mentions, dry_run: bool) -> int:
@@ -41,8 +46,21 @@ def clean_document(store: Store, uri: str, mentions: Mentions, dry_run: bool) ->
     if about & (mentions.keys | mentions.ids):
         store.delete(uri)
     else:
-        store.write_json(uri, mentions.json_without(document))
+        store.write_bytes(uri, _rewritten(document, mentions))
     return True
+
+
+def _rewritten(document: Any, mentions: Mentions) -> bytes:
+    """The file of a document without the users; one that was sealed is sealed again, unless it was damaged."""
+    plain = (json.dumps(mentions.json_without(document), ensure_ascii=False, indent=2) + "\n").encode()
+    kind = document.get(RECORD) if isinstance(document, dict) else None
+    if not isinstance(kind, str):
+        return plain
+    try:
+        content = unseal(json.dumps(document).encode(), "", kind)
+    except Ds2RayError:
+        return plain
+    return seal(kind, mentions.json_without(content))
 
 
 def clean_lines(data: bytes, mentions: Mentions) -> tuple[bytes, int]:
@@ -55,8 +73,3 @@ def clean_lines(data: bytes, mentions: Mentions) -> tuple[bytes, int]:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(kept)
     return text.getvalue().encode(), len(rows) - len(kept)
-
-
-def as_text(document: object) -> str:
-    """A document as it is written for people."""
-    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"

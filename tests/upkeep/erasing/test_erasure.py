@@ -17,6 +17,7 @@ from ds2ray.store import Store
 from ds2ray.store.index import read_index
 from ds2ray.store.layout import attempt_uri, summary_uri, words_index_uri
 from ds2ray.store.own_words import write_words_index
+from ds2ray.store.records import SUMMARY, read_record, write_record
 from ds2ray.tables.users import read_fleet
 from ds2ray.upkeep import keys_of, rollback_users
 from ds2ray.upkeep.erasing import erase, lift, read_tombstones, refuse_erased
@@ -33,7 +34,9 @@ def place(tmp_path: Path) -> Store:
     write_words_index(found, {"alice": "abc", "bob": "def"})
     found.write_json(attempt_uri(found, "first", 0), {"attempt": 1, "user_key": "alice"})
     reason = "its manifest cannot be read: s3://speech/alice.csv"
-    found.write_json(summary_uri(found, "first"), {"failures": {reason: 1, "s3://speech/bob.csv": 1}})
+    failures = {reason: 1, "s3://speech/bob.csv": 1}
+    write_record(found, summary_uri(found, "first"), SUMMARY, {"failures": failures})
+    found.write_json(summary_uri(found, "earlier-release"), {"failures": failures})
     (tmp_path / "store" / "users" / "alice" / ".x.safetensors.12.tmp").write_bytes(b"half a file")
     (tmp_path / "store" / "index" / ".users.parquet.12.tmp").write_bytes(b"PAR1 half a table")
     (tmp_path / "store" / "alice_adapter.pt").write_bytes(b"an adapter by itself")
@@ -56,10 +59,11 @@ def test_nothing_of_the_user_is_left_and_others_keep_everything(place: Store) ->
     assert (receipt.left, receipt.unknown) == ({}, [])
     assert set(read_index(place)) == {"bob", "carol", "dave"}
     assert store.read_adapter(place, store.read_pointer(place, "bob")) == b"bob two"  # type: ignore[arg-type]
-    assert place.read_json(summary_uri(place, "first"))["failures"] == {
-        "its manifest cannot be read: s3://speech/….csv": 1,
-        "s3://speech/bob.csv": 1,
-    }
+    for run_id in ("first", "earlier-release"):
+        assert read_record(place, dict, summary_uri(place, run_id), kind=SUMMARY)["failures"] == {
+            "its manifest cannot be read: s3://speech/….csv": 1,
+            "s3://speech/bob.csv": 1,
+        }
     assert place.read_table(words_index_uri(place))["user_key"].to_pylist() == ["bob"]
 
 
@@ -83,7 +87,7 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(place: Store) -> None:
     assert content(place.root_uri) == before
     done = erase(place, keys_of(["alice"])).erased
     assert told.erased == done
-    assert (done.objects, done.packs, done.documents, done.leftovers) == (9, 2, 2, 1)
+    assert (done.objects, done.packs, done.documents, done.leftovers) == (9, 2, 3, 1)
     assert (done.index_rows, done.run_rows) == (2, 6)
 
 
