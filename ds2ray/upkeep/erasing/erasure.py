@@ -16,8 +16,10 @@ from ds2ray.storage import Found
 from ds2ray.store import Store
 from ds2ray.store.layout import (
     index_folder_uri,
+    lease_uri,
     own_words_record_uri,
     pointer_uri,
+    run_marks_uri,
     runs_uri,
     user_uri,
     users_uri,
@@ -46,7 +48,7 @@ class Erased:
     Attributes:
         objects, size_bytes: of users' folders and of adapters that are files by themselves.
         index_rows, run_rows: rows of the index, and of plans and outcomes of runs.
-        documents: of runs, deleted or with the name taken out.
+        documents: of runs and the index, deleted or with the name taken out.
         packs, pack_rows: packs deleted or written again, and rows of their tables.
         leftovers: temporary files of killed writes.
         known: the users of whom there was anything.
@@ -169,12 +171,22 @@ def lift(store: Store, users: Mapping[str, str], *, dry_run: bool = False) -> se
 
 
 def _clean_index(store: Store, mentions: Mentions, erased: Erased, dry_run: bool) -> None:
-    """Rows of the index, of the own words that users tables set, and of a rollback that was interrupted."""
+    """Rows of the index, of the own words that users tables set, and of a rollback that was interrupted; and what is
+    named after a user there. Who is at work is not touched: the lease, and marks of runs."""
+    folder = index_folder_uri(store) + "/"
     for page in storage.walk(index_folder_uri(store), store.server):
         for found in page:
-            if found.name.endswith(".parquet"):
+            if found.uri == lease_uri(store) or found.uri.startswith(run_marks_uri(store) + "/"):
+                continue
+            if mentions.in_name(found.uri.removeprefix(folder)) and not found.is_leftover:
+                erased.documents += 1
+                if not dry_run:
+                    store.delete(found.uri)
+            elif found.name.endswith(".parquet"):
                 erased.known |= _named_in(store, found.uri, mentions)
                 erased.index_rows += clean_table(store, found.uri, mentions, dry_run)
+            elif found.name.endswith(".json"):
+                erased.documents += clean_document(store, found.uri, mentions, dry_run)
 
 
 def _named_in(store: Store, uri: str, mentions: Mentions) -> set[str]:

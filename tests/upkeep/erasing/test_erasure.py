@@ -11,11 +11,11 @@ from killed import dies_at
 
 from ds2ray import store
 from ds2ray.config import DataConfig, PackBy, Scanned
-from ds2ray.errors import InputError
+from ds2ray.errors import ArtifactCorruptError, InputError
 from ds2ray.packs.files import read_shard
 from ds2ray.store import Store
 from ds2ray.store.index import read_index
-from ds2ray.store.layout import attempt_uri, summary_uri, words_index_uri
+from ds2ray.store.layout import attempt_uri, summary_uri, tombstones_uri, words_index_uri
 from ds2ray.store.own_words import write_words_index
 from ds2ray.store.records import SUMMARY, read_record, write_record
 from ds2ray.tables.users import read_fleet
@@ -37,6 +37,7 @@ def place(tmp_path: Path) -> Store:
     failures = {reason: 1, "s3://speech/bob.csv": 1}
     write_record(found, summary_uri(found, "first"), SUMMARY, {"failures": failures})
     found.write_json(summary_uri(found, "earlier-release"), {"failures": failures})
+    found.write_json(f"{found.root_uri}/index/marks/alice.json", {"user_key": "alice"})
     (tmp_path / "store" / "users" / "alice" / ".x.safetensors.12.tmp").write_bytes(b"half a file")
     (tmp_path / "store" / "index" / ".users.parquet.12.tmp").write_bytes(b"PAR1 half a table")
     (tmp_path / "store" / "alice_adapter.pt").write_bytes(b"an adapter by itself")
@@ -87,7 +88,7 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(place: Store) -> None:
     assert content(place.root_uri) == before
     done = erase(place, keys_of(["alice"])).erased
     assert told.erased == done
-    assert (done.objects, done.packs, done.documents, done.leftovers) == (9, 2, 3, 1)
+    assert (done.objects, done.packs, done.documents, done.leftovers) == (9, 2, 4, 1)
     assert (done.index_rows, done.run_rows) == (2, 6)
 
 
@@ -104,6 +105,13 @@ def test_the_tombstone_and_the_receipt_hold_no_id_and_lift_takes_it_away(place: 
     refuse_erased(place, "alice", "alice")
     assert read_tombstones(place).erased(["alice", "bob"]) == {"bob"}
     assert read_tombstones(place).salt == stones.salt
+
+
+def test_tombstones_without_their_salt_are_damage(place: Store) -> None:
+    erase(place, keys_of(["alice"]))
+    place.write_table(tombstones_uri(place), place.read_table(tombstones_uri(place)).replace_schema_metadata(None))
+    with pytest.raises(ArtifactCorruptError, match="not a table of tombstones with its salt"):
+        read_tombstones(place)
 
 
 def test_two_stores_have_different_marks(place: Store, tmp_path: Path) -> None:
