@@ -152,6 +152,7 @@ def test_folders_outside_the_store(place: Store, tmp_path: Path) -> None:
 
 
 @pytest.mark.process
+@pytest.mark.usefixtures("no_power_fails")
 def test_killed_at_every_change_and_run_again_it_ends_the_same(place: Store, tmp_path: Path) -> None:
     store.publish_words(place, "alice", [OwnWord("x")])
 

@@ -130,6 +130,7 @@ def state(place: Store) -> dict[str, bytes]:
 
 @pytest.mark.process
 @pytest.mark.parametrize("whom", ["run", "list"])
+@pytest.mark.usefixtures("no_power_fails")
 def test_killed_at_every_change_and_run_again_it_ends_the_same(place: Store, tmp_path: Path, whom: str) -> None:
     def roll_back(where: Store) -> None:
         if whom == "run":

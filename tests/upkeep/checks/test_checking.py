@@ -201,6 +201,7 @@ def test_a_file_of_tensors_is_told_from_others() -> None:
 
 
 @pytest.mark.process
+@pytest.mark.usefixtures("no_power_fails")
 def test_killed_at_every_change_and_run_again_it_ends_the_same(place: Store, tmp_path: Path) -> None:
     flip_a_bit(adapter_weights_uri(place, "alice", versions(place, "alice")[0].version))
     flip_a_bit(own_words_uri(place, "alice", store.words_history(place, "alice")[0]["version"]))

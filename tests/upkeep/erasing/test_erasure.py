@@ -168,6 +168,7 @@ def state(place: Store) -> dict[str, object]:
 
 
 @pytest.mark.process
+@pytest.mark.usefixtures("no_power_fails")
 def test_killed_at_every_change_and_run_again_it_ends_the_same(place: Store, tmp_path: Path) -> None:
     undisturbed = copied(place.root_uri, str(tmp_path / "undisturbed"))
     erase(undisturbed, keys_of(["alice"]))
