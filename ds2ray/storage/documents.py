@@ -42,9 +42,26 @@ def read_table(uri: str, columns: list[str] | None = None, server: Server | None
 
 def write_table(uri: str, table: "pa.Table", server: Server | None = None) -> None:
     """Write a Parquet table (zstd)."""
+    write_bytes(uri, table_bytes(table), server)
+
+
+def table_bytes(table: "pa.Table") -> bytes:
+    """The Parquet file of a table (zstd)."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    write_bytes(uri, sink.getvalue().to_pybytes(), server)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def parse_table(uri: str, data: bytes) -> "pa.Table":
+    """The table in a Parquet file. Raises InputError where it is none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
+            return file.read()
+    except pa.ArrowException as error:
+        raise InputError(f"{uri}: not a readable Parquet table: {error}") from error

@@ -18,18 +18,23 @@ def read_whole(connection: Connection, path: str) -> bytes:
     """The content of an object, read once more where it does not fit its tag."""
     if not connection.is_s3:
         return bytes(connection.cat_file(path))
+    return read_tagged(connection, path)[0]
+
+
+def read_tagged(connection: Connection, path: str) -> tuple[bytes, str]:
+    """The content of an object of an S3 server, and the tag that the server gives it."""
     return connection.outlast(lambda: _checked(connection, path))
 
 
-def _checked(connection: Connection, path: str) -> bytes:
-    data, tag = _fetched(connection.plain, path)
-    if _fits(connection.line, data, tag):
-        return data
-    again, _ = _fetched(connection.plain, path)
+def _checked(connection: Connection, path: str) -> tuple[bytes, str]:
+    data, tag, is_digest = _fetched(connection.plain, path)
+    if not is_digest or _fits(connection.line, data, tag):
+        return data, tag.strip('"')
+    again, _, _ = _fetched(connection.plain, path)
     if again != data:
         raise DamagedOnItsWayError(f"what arrived has not the MD5 that the server told, {tag}")
     connection.line.tags_are_md5 = False  # two readings agree: it is the content, and the tag is something else
-    return data
+    return data, tag.strip('"')
 
 
 class PatientFile:
@@ -63,17 +68,17 @@ def _fits(line: Line, data: bytes, tag: str) -> bool:
     return hashlib.md5(data, usedforsecurity=False).hexdigest() == digest[1]
 
 
-def _fetched(filesystem: Any, path: str) -> tuple[bytes, str]:
-    """The content of an object, by one GET, and its tag; without one where encryption makes it no MD5."""
+def _fetched(filesystem: Any, path: str) -> tuple[bytes, str, bool]:
+    """The content of an object, by one GET, its tag, and whether that may be its MD5, as encryption makes it none."""
     import fsspec.asyn
 
-    async def fetch() -> tuple[bytes, str]:
+    async def fetch() -> tuple[bytes, str, bool]:
         bucket, key, _ = filesystem.split_path(path)
         answer = await filesystem._call_s3("get_object", Bucket=bucket, Key=key)
         async with answer["Body"] as body:
             data = await body.read()
         encrypted = "kms" in answer.get("ServerSideEncryption", "") or "SSECustomerAlgorithm" in answer
-        return data, "" if encrypted else answer.get("ETag", "")
+        return data, answer.get("ETag", ""), not encrypted
 
-    data, tag = fsspec.asyn.sync(filesystem.loop, fetch)
-    return bytes(data), str(tag)
+    data, tag, is_digest = fsspec.asyn.sync(filesystem.loop, fetch)
+    return bytes(data), str(tag), bool(is_digest)

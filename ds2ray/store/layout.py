@@ -11,6 +11,8 @@
 <root>/index/users.parquet, words.parquet, lease.json      and pending/<run id>.json while a run goes on
 <root>/index/erased.parquet                                tombstones of erased users, without their ids
 <root>/index/rollback.parquet                              what a rollback moves, while it is at work
+<root>/index/late/<user key>.json                          users whose pointer a run wrote that had lost its lease
+<root>/aside/<path>.<random>                               what was damaged, where it lay, so that it stops no run
 """
 
 from ds2ray import storage
@@ -157,3 +159,26 @@ def run_marks_uri(store: Store) -> str:
 
 def run_mark_uri(store: Store, run_id: str) -> str:
     return storage.join(run_marks_uri(store), f"{run_id}.json")
+
+
+def late_marks_uri(store: Store) -> str:
+    """The folder of the marks of users whose pointer or words were written by a run that had lost its lease."""
+    return storage.join(store.root_uri, "index", "late")
+
+
+def late_mark_uri(store: Store, user_key: str) -> str:
+    return storage.join(late_marks_uri(store), f"{user_key}.json")
+
+
+def aside_folder_uri(store: Store) -> str:
+    """The folder of what was damaged and is out of the way."""
+    return storage.join(store.root_uri, "aside")
+
+
+def aside_uri(store: Store, uri: str, token: str) -> str:
+    """Where an object of the store goes that is damaged.
+
+    Args:
+        token: random, as there may be several of one name.
+    """
+    return storage.join(aside_folder_uri(store), f"{uri.removeprefix(store.root_uri).lstrip('/')}.{token}")

@@ -56,6 +56,7 @@ class AdapterPointer:
         split: code of the rule that divided the user's speech into training and held-out speech; empty in pointers of
             releases that did not record it.
         restored_seq: number of the publication of this version, where a rollback has made it current again; else 0.
+        fence: number of the acquisition of the lease under which it was published; 0 without one.
     """
 
     user_key: str
@@ -72,6 +73,7 @@ class AdapterPointer:
     history: tuple[dict[str, Any], ...]
     split: str = ""
     restored_seq: int = 0
+    fence: int = 0
 
     @property
     def where(self) -> str:

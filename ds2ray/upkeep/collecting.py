@@ -17,7 +17,8 @@ from ds2ray.packs.tables import named_packs, table_uri
 from ds2ray.progress import Tell, untold
 from ds2ray.storage import Found
 from ds2ray.store import Store, lease, read_language_model_record
-from ds2ray.store.layout import bases_uri, run_marks_uri, run_uri, users_uri
+from ds2ray.store.layout import aside_folder_uri, bases_uri, run_uri, users_uri
+from ds2ray.store.recovery.marks import run_marks
 from ds2ray.upkeep.kept_versions import VersionFiles, unnamed_files
 from ds2ray.upkeep.packed import pack_folders
 from ds2ray.upkeep.runs import RunFolder, run_folders
@@ -90,7 +91,7 @@ def gc(
     """
     rules = _Rules(keep_runs, keep_versions, time.time() - max(GRACE_S, older_than_days * DAY_S))
     collected = Collected(dry_run)
-    with leased(store, new_name("gc"), dry_run) as stay:
+    with leased(store, new_name("gc"), dry_run) as (store, stay):
         _runs(store, rules, collected, stay, tell)
         for number, root in enumerate([store.root_uri, *map(storage.absolute, folders)]):
             others: list[Found] = []
@@ -99,6 +100,9 @@ def gc(
                 tell(line)
             _delete(store, "leftovers", [each for each in others if each.is_leftover and rules.is_old(each)], collected)
             whole = [each for each in others if not each.is_leftover]
+            aside = aside_folder_uri(store) + "/"
+            old = [each for each in whole if each.uri.startswith(aside) and rules.is_old(each)]
+            _delete(store, "set aside", old, collected)
             _delete(store, "language models", list(_language_models(store, whole, rules)), collected)
             _delete(store, "checkpoints", list(_checkpoints(store, whole, rules, collected)), collected)
             _packs(store, whole, rules, collected, stay)
@@ -106,8 +110,8 @@ def gc(
 
 
 def _runs(store: Store, rules: _Rules, collected: Collected, stay: Callable[[], None], tell: Tell) -> None:
-    marked = {posixpath.basename(info.uri).removesuffix(".json") for info in store.list_objects(run_marks_uri(store))}
-    marked.add(lease.held_elsewhere(store))
+    # earlier releases let an id have slashes: the folder is named by its beginning
+    marked = {mark.run_id.partition("/")[0] for mark in run_marks(store)} | {lease.held_elsewhere(store)}
 
     def is_garbage(folder: RunFolder) -> bool:
         return folder.run_id not in marked and 0 < folder.last_s < rules.old_s

@@ -95,7 +95,7 @@ def _kind(path: str, found: Found) -> str:
         if found.name.endswith(WEIGHTS):
             return "adapters"
         return "own words" if is_words_version(found.name) or found.name == "words.json" else "records"
-    if room in ("bases", "runs", "index"):
+    if room in ("bases", "runs", "index", "aside"):
         return room
     return "packs" if found.name.endswith(".parquet") else "other"
 

@@ -103,7 +103,7 @@ def _in_turn(
     dry_run: bool,
     tell: Tell,
 ) -> RolledBack:
-    with leased(store, name, dry_run) as stay:
+    with leased(store, name, dry_run) as (store, stay):
         finished, same = (0, False) if dry_run else _finish_interrupted(store, request, name, stay, tell)
         if same:
             return RolledBack([], finished, True)

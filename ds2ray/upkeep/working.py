@@ -22,19 +22,19 @@ _RENEW_S = 20.0
 
 
 @contextmanager
-def leased(store: Store, name: str, dry_run: bool = False) -> Iterator[Callable[[], None]]:
-    """A context that holds the store's lease, unless nothing is written; yields what is to be called for every item, so
-    that the lease is renewed in time.
+def leased(store: Store, name: str, dry_run: bool = False) -> Iterator[tuple[Store, Callable[[], None]]]:
+    """A context that holds the store's lease, unless nothing is written; yields the store, on which nothing is written
+    any more once the lease is lost, and what is to be called for every item, so that the lease is renewed in time.
 
     Raises:
         InterruptedRunError: a run, or another verb, is at work on the store.
     """
     if dry_run:
-        yield lambda: None
+        yield store, lambda: None
         return
-    with lease.held(store, name) as keep_alive:
-        stay = paced(lambda line: keep_alive(), _RENEW_S)
-        yield lambda: stay("")
+    with lease.held(store, name) as hold:
+        stay = paced(lambda line: hold(), _RENEW_S)
+        yield hold.store, lambda: stay("")
 
 
 def new_name(verb: str) -> str:

@@ -73,7 +73,7 @@ def test_everything_of_a_store_lies_on_its_own_server(s3_profiles: tuple[Server,
         assert read_pointer(store, "john") == pointer
         assert read_adapter(store, pointer) == b"weights"
         with lease.held(store, "night"), pytest.raises(InterruptedRunError):
-            lease.acquire_lease(store, "other", now_s=0.0)
+            lease.acquire_lease(store, "other")
         open_run(store, "night")
         rows = [Outcome(user_key="john", status=Status.adapted, version=pointer.version)]
         write_part(store, "night", "000000-0000", rows)

@@ -1,7 +1,9 @@
 """A store with a few users and nights, without torch: adapters are bytes, and runs are written as jobs write them."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -11,9 +13,10 @@ from ds2ray.packs.dropped import write_dropped
 from ds2ray.packs.files import content_version, encode_pack
 from ds2ray.packs.ledger import Ledger, Packed
 from ds2ray.packs.tables import FOLDER, write_manifest, write_users
-from ds2ray.store import AdapterPointer, BaseRecord, OwnWord, Store
+from ds2ray.store import AdapterPointer, BaseRecord, OwnWord, Store, lease
 from ds2ray.store.index import close_run, open_run
 from ds2ray.store.layout import plan_uri, summary_uri
+from ds2ray.store.leases.identity import Identity
 from ds2ray.store.outcomes import Outcome, Status, write_part
 from ds2ray.store.records import SUMMARY, write_record
 from ds2ray.tables.manifest import Utterance
@@ -106,14 +109,18 @@ def two_nights(root: str) -> Store:
 
 
 def content(root: str | Path, *, without: tuple[str, ...] = ()) -> dict[str, bytes]:
-    """All files below a folder, leftovers too, by their names.
+    """All files below a folder, leftovers too, by their names; but for records of leases, which each verb writes.
 
     Args:
         without: beginnings of names that are left out.
     """
     top = str(root)
     names = {found.uri.removeprefix(f"{top}/"): found.uri for page in storage.walk(top) for found in page}
-    return {name: Path(uri).read_bytes() for name, uri in names.items() if not name.startswith(without or ("\0",))}
+    return {
+        name: Path(uri).read_bytes()
+        for name, uri in names.items()
+        if not name.startswith(without or ("\0",)) and "lease.json" not in name
+    }
 
 
 def copied(source: str, target: str) -> Store:
@@ -157,3 +164,24 @@ def packed(folder: str, by: PackBy) -> None:
         write_users(folder, rows, {user: user for user in speech})
     else:
         write_manifest(folder, rows)
+
+
+ELSEWHERE = Identity(boot="another-boot", namespace="pid:[1]", process_id=1, started=1, host="another-machine")
+
+
+def held_elsewhere(place: Store, run_id: str) -> None:
+    """Let a run on another machine hold the lease."""
+    lease.acquire_lease(place, run_id, here=ELSEWHERE)
+
+
+def comparable(files: Mapping[str, bytes]) -> dict[str, object]:
+    """Files of a store, records without what differs where the lease was taken more often: fences, and checksums."""
+    return {name: _unnumbered(json.loads(data)) if name.endswith(".json") else data for name, data in files.items()}
+
+
+def _unnumbered(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_unnumbered(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _unnumbered(item) for name, item in value.items() if name not in ("fence", "checksum")}
+    return value

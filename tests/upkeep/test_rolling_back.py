@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from kept_store import content, copied, fingerprint, night, publish, two_nights
+from kept_store import comparable, content, copied, fingerprint, night, publish, two_nights
 from killed import dies_at
 
 from ds2ray import store
@@ -121,11 +121,11 @@ def test_an_unknown_version_is_told(place: Store) -> None:
         rollback_users(place, ["alice", "bob"], version="abc")
 
 
-def state(place: Store) -> dict[str, bytes]:
+def state(place: Store) -> dict[str, object]:
     """The store without what tells when and by whom."""
     found = {name: data for name, data in content(place.root_uri).items() if not name.endswith(".tmp")}
     index = {key: (row.fingerprint, row.status, row.version) for key, row in read_index(place).items()}
-    return found | {"index/users.parquet": repr(index).encode()}
+    return comparable(found) | {"index/users.parquet": index}
 
 
 @pytest.mark.process

@@ -16,11 +16,11 @@ from ds2ray.upkeep.checks.bases import check_bases
 from ds2ray.upkeep.checks.faults import Checkup, Fault, Kind
 from ds2ray.upkeep.checks.index import CurrentVersions, check_index, mend_index
 from ds2ray.upkeep.checks.mending import mend_user
-from ds2ray.upkeep.checks.users import SET_ASIDE, UserCheck, check_user
+from ds2ray.upkeep.checks.users import UserCheck, check_user
 from ds2ray.upkeep.erasing.tombstones import read_tombstones
 from ds2ray.upkeep.working import at_once, leased, new_name
 
-_ROOMS = ("bases", "users", "runs", "index")
+_ROOMS = ("bases", "users", "runs", "index", "aside")
 _OF_RUNS = ("plan.parquet", "summary.json", "report.html", "outcomes", "attempts")
 _TABLES, _DOCUMENTS = ".parquet", ".json"
 
@@ -49,7 +49,7 @@ def fsck(
     mend = mend and not dry_run
     found = Checkup()
     name = new_name("fsck")
-    with leased(store, name, not mend) as stay:
+    with leased(store, name, not mend) as (store, stay):
         if mend:
             recover_runs(store)
         bases = check_bases(store, check, found)
@@ -125,14 +125,12 @@ def _check_others(
     def look(each: Found) -> Fault | None:
         path = each.uri.removeprefix(root)
         room, _, rest = path.partition("/")
-        if each.name.startswith(SET_ASIDE):
-            return None
         if each.is_leftover:
             return Fault(Kind.orphaned, path, "a temporary file of a write that was killed, or is under way")
         if room not in _ROOMS or (room == "runs" and rest.split("/")[1:2] and rest.split("/")[1] not in _OF_RUNS):
             return Fault(Kind.foreign, path, "nothing that ds2ray writes here")
-        if room == "bases":
-            return None  # checked by themselves
+        if room in ("bases", "aside"):
+            return None  # checked by themselves; known to be damaged
         fault = None if depth is Checked.sizes and room == "runs" else _unreadable(store, each, path)
         if fault is None and each.uri.startswith(marks):
             return Fault(Kind.unfinished, path, "a run that was killed, or goes on: the next run takes it over")

@@ -9,8 +9,8 @@ from ds2ray.store import Store, made_seq
 from ds2ray.store.index import read_rows, write_rows
 from ds2ray.store.layout import index_uri
 from ds2ray.store.outcomes import Status
+from ds2ray.store.recovery.aside import set_aside
 from ds2ray.upkeep.checks.faults import Checkup, Fault, Kind
-from ds2ray.upkeep.checks.mending import set_aside
 from ds2ray.upkeep.checks.users import UserCheck, entries_of
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def mend_index(store: Store, versions: CurrentVersions, name: str, found: Checku
     try:
         index = read_rows(store)
     except InputError:
-        set_aside(store, index_uri(store))
+        set_aside(store, index_uri(store), "damaged")
         index = read_rows(store)
         wrong = set(versions.keys)
     row_of = {row["user_key"]: row for row in _rows(index, wrong)}

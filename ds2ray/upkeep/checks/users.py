@@ -19,8 +19,6 @@ from ds2ray.upkeep.history import LastPointer, last_pointer
 from ds2ray.upkeep.kept_versions import WEIGHTS, is_words_version
 
 RECORDS = ("current.json", "withdrawn.json", "words.json")
-SET_ASIDE = "set-aside-"
-"""How the names of damaged records begin that fsck has put out of the way."""
 
 
 @dataclass
@@ -68,7 +66,7 @@ def check_user(store: Store, key: str, objects: Sequence[Found], depth: Checked,
             check.add(Kind.orphaned, found.name, "a temporary file of a write that was killed, or is under way")
         elif is_version and found.name not in named:
             check.add(Kind.orphaned, found.name, "no pointer and no history names this version")
-        elif not is_version and found.name not in RECORDS and not found.name.startswith(SET_ASIDE):
+        elif not is_version and found.name not in RECORDS:
             check.add(Kind.foreign, found.uri.rpartition(f"/{key}/")[2], "nothing that ds2ray writes here")
     return check
 

@@ -15,6 +15,7 @@ from ds2ray.progress import Tell, untold
 from ds2ray.storage import Found
 from ds2ray.store import Store
 from ds2ray.store.layout import (
+    aside_folder_uri,
     index_folder_uri,
     lease_uri,
     own_words_record_uri,
@@ -139,7 +140,7 @@ def erase(
     """
     name, mentions, erased = new_name("erase"), Mentions(users), Erased()
     roots = [store.root_uri, *map(storage.absolute, folders)]
-    with leased(store, name, dry_run) as stay:
+    with leased(store, name, dry_run) as (store, stay):
         before = read_tombstones(store)
         known_before = before.erased(users)
         tombstones = before if dry_run else add_tombstones(store, list(users))
@@ -166,7 +167,7 @@ def lift(store: Store, users: Mapping[str, str], *, dry_run: bool = False) -> se
     """Let erased users be adapted again; returns the keys of those who had been erased. Nothing comes back."""
     if dry_run:
         return read_tombstones(store).erased(users)
-    with leased(store, new_name("lift")):
+    with leased(store, new_name("lift")) as (store, _):
         return lift_tombstones(store, list(users))
 
 
@@ -255,7 +256,7 @@ def _clean_elsewhere(
     tell: Tell,
 ) -> None:
     """Packs, adapters that are files by themselves, and what killed writes have left, below a root."""
-    others, users = [], users_uri(store) + "/"
+    others, users, aside = [], users_uri(store) + "/", aside_folder_uri(store) + "/"
     written_with_lease = (index_folder_uri(store) + "/", runs_uri(store) + "/")
     for page in storage.walk(root_uri, store.server):
         stay()
@@ -264,7 +265,11 @@ def _clean_elsewhere(
         others += [found for found in page if not (found.uri.startswith(users) and "/" in found.uri[len(users) :])]
     for found in others:
         single = found.name.endswith(_SINGLE_FILE) and mentions.is_user(found.name.removesuffix(_SINGLE_FILE))
-        if single or (found.is_leftover and _is_to_go(store, found, mentions, written_with_lease)):
+        if found.uri.startswith(aside) and _is_aside_of(store, found, mentions):
+            erased.documents += 1
+            if not dry_run:
+                store.delete(found.uri)
+        elif single or (found.is_leftover and _is_to_go(store, found, mentions, written_with_lease)):
             erased.objects += single
             erased.leftovers += not single
             erased.size_bytes += found.size_bytes
@@ -272,7 +277,7 @@ def _clean_elsewhere(
                 store.delete(found.uri)
     for folder in pack_folders(found.uri for found in others if not found.is_leftover):
         # as packing does: one at a time in such a folder
-        with leased(Store(folder.folder_uri, store.server), "erase", dry_run) as keep:
+        with leased(Store(folder.folder_uri, store.server), "erase", dry_run) as (_, keep):
             keep()
             packs, rows = clean_packs(folder, mentions, store.server, dry_run)
             halves = [found for found in others if found.is_leftover and storage.parent(found.uri) == folder.folder_uri]
@@ -281,6 +286,13 @@ def _clean_elsewhere(
         stay()
         erased.packs += packs
         erased.pack_rows += rows
+
+
+def _is_aside_of(store: Store, found: Found, mentions: Mentions) -> bool:
+    """Whether a damaged object that was set aside may hold something of the users: a table that nobody can read may."""
+    if ".parquet." in found.name or mentions.in_name(found.uri.removeprefix(store.root_uri)):
+        return True
+    return mentions.in_bytes(store.read_bytes(found.uri))
 
 
 def _is_to_go(store: Store, found: Found, mentions: Mentions, unwritten: tuple[str, ...]) -> bool:

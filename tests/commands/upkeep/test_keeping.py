@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 from fleet_runs import run_job_here
-from kept_store import BASE_ID, content, two_nights
+from kept_store import BASE_ID, content, held_elsewhere, two_nights
 
 from ds2ray.commandline.help import job_page
 from ds2ray.config.storage import VERBS
 from ds2ray.store import Store
 from ds2ray.store.index import read_index
 from ds2ray.store.layout import index_uri, lease_uri
-from ds2ray.store.lease import acquire_lease
+from ds2ray.store.lease import read_lease
 
 
 @pytest.fixture
@@ -60,16 +60,14 @@ def test_stats_are_a_table_or_json(place: Store) -> None:
 
 def test_unlock_asks_for_the_name_of_a_run_that_seems_alive(place: Store) -> None:
     assert "nobody holds the lease" in run_job_here("store", "unlock").out
-    acquire_lease(place, "tonight", time.time())
-    record = place.read_json(lease_uri(place))
-    place.write_json(lease_uri(place), {**record, "host": "another"})
+    held_elsewhere(place, "tonight")
     for arguments in ([], ["run=other"]):
         refused = run_job_here("store", "unlock", *arguments)
         assert refused.code == 75
         assert "store.py unlock run=tonight" in refused.err
-    assert place.exists(lease_uri(place))
+    assert read_lease(place) is not None
     done = run_job_here("store", "unlock", "run=tonight")
-    assert (done.code, "is taken from run tonight" in done.out, place.exists(lease_uri(place))) == (0, True, False)
+    assert (done.code, "is taken from run tonight" in done.out, read_lease(place)) == (0, True, None)
     place.write_bytes(lease_uri(place), b"{")
     assert "from a run that cannot be read" in run_job_here("store", "unlock").out
 
