@@ -92,7 +92,7 @@ def help_page(
         defaults: dotted key → default value.
         width: characters per line.
     """
-    parts = [textwrap.fill(description, width), f"usage: {usage}", "Options\n" + _columns(list(options.items()), width)]
+    parts = [_filled(description, width), f"usage: {usage}", "Options\n" + _columns(list(options.items()), width)]
     if groups:
         rows = [
             (f"{group}={option}", text + (" (default)" if chosen.get(group) == option else ""))
@@ -109,6 +109,15 @@ def help_page(
             title = f"{section.name}: {section.meaning.splitlines()[0]}" if section.name else "of the job itself"
             parts.append(title + "\n" + _columns(rows, width, key_width, indent=11))
     return "\n\n".join(parts)
+
+
+def _filled(text: str, width: int) -> str:
+    """Each line of a text by itself, wrapped, below its own beginning."""
+    lines = []
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()))
+        lines.append(textwrap.fill(line, width, subsequent_indent=indent * 2))
+    return "\n".join(lines)
 
 
 def _row(setting: Setting, defaults: dict[str, Any]) -> tuple[str, str, str]:

@@ -23,7 +23,7 @@ LAYERS = (
     },
     # packs among them: sound is read out of shards as well as out of files
     {"ds2ray.sound", "ds2ray.shapes", "ds2ray.tables", "ds2ray.corpora", "ds2ray.store", "ds2ray.packs"},
-    {"ds2ray.decoding", "ds2ray.model", "ds2ray.batching", "ds2ray.demo"},
+    {"ds2ray.decoding", "ds2ray.model", "ds2ray.batching", "ds2ray.demo", "ds2ray.upkeep"},
     {"ds2ray.recognition", "ds2ray.training", "ds2ray.fleet", "ds2ray.evaluation", "ds2ray.compat", "ds2ray.outputs"},
     {"ds2ray.cluster"},
     {"ds2ray.commands"},
@@ -65,6 +65,7 @@ NO_TORCH = (
     "ds2ray/store/",
     "ds2ray/tables/",
     "ds2ray/text.py",
+    "ds2ray/upkeep/",
     "ds2ray/uris.py",
     "ds2ray/wording/",
 )

@@ -25,6 +25,8 @@ FLAGS = {
 }
 FROM_FILE = "--from-file"
 """The one option with a value, as other programs have it: `--from-file LIST` is from_file=LIST."""
+SWITCHES = ("--yes", "--json")
+"""Settings that are typed as other programs have them, where a job has them."""
 STDIN = "-"
 """How stdin is named: a path like others."""
 
@@ -102,6 +104,8 @@ class Arguments:
             return ["dry_run=true"]
         if argument in FLAGS:
             return []
+        if argument in SWITCHES and name in self.settings:
+            return [f"{name}=true"]
         if name in self.settings or name in self.groups:
             raise ConfigError(f"{argument}: settings are given without dashes: {name}=…")
         raise ConfigError(f"unknown option {argument}{_did_you_mean(argument, FLAGS)}: settings are given as key=value")

@@ -5,7 +5,7 @@ import shutil
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from ds2ray.commandline.arguments import FLAGS, FROM_FILE
+from ds2ray.commandline.arguments import FLAGS, FROM_FILE, SWITCHES
 from ds2ray.commandline.composing import flatten
 from ds2ray.commandline.jobs import JOBS
 from ds2ray.commandline.presets import CONF_DIR, groups
@@ -22,7 +22,8 @@ def job_page(job_name: str) -> str:
         spec.schema,
         usage=" ".join(filter(None, [typed(job_name), spec.example, "[key=value …]"])),
         description=spec.description,
-        options=_options(hasattr(config, "dry_run"), hasattr(config, "from_file")),
+        options=_options(hasattr(config, "dry_run"), hasattr(config, "from_file"))
+        | {switch: f"{switch[2:]}=true" for switch in SWITCHES if hasattr(config, switch[2:])},
         groups=groups(job_name),
         chosen=dict(config.hydra.runtime.choices),
         defaults=flatten(OmegaConf.to_container(config)),

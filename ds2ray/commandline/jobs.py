@@ -14,11 +14,13 @@ from ds2ray.config import (
     ExportJob,
     LanguageModelJob,
     PrepareJob,
+    StoreJob,
     SweepJob,
     TrainJob,
     TranscribeJob,
     WordsJob,
 )
+from ds2ray.config.storage import VERBS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +148,20 @@ JOBS = {
         ),
         positional="file",
         example="[words.txt]",
+    ),
+    "store": JobSpec(
+        schema=StoreJob,
+        module="ds2ray.commands.upkeep.job",
+        summary="look after the store: history, rollback, erase, gc, fsck, stats, unlock, export-user",
+        description="\n".join(
+            [
+                "Look after the store: say what is to be done first, then whom it is about. Every verb may be killed "
+                "and run again.",
+                *(f"  {verb:<11}  {line}" for verb, line in VERBS.items()),
+            ]
+        ),
+        positional="verb",
+        example=f"{{{','.join(VERBS)}}} [users …]",
     ),
     "calibrate": JobSpec(
         schema=CalibrateJob,

@@ -37,6 +37,8 @@ from ds2ray.tables.problems import ProblemKind
 from ds2ray.tables.users import read_fleet, stat_audio, usable_users
 from ds2ray.tables.validation import refuse
 from ds2ray.text import require_words
+from ds2ray.upkeep.erasing import read_tombstones
+from ds2ray.upkeep.erasing.fleets import erased_note, without_erased
 
 
 def run(job: AdaptJob) -> int:
@@ -233,6 +235,7 @@ def _summary(run: _Run, trained: _Trained, rows: Sequence[Outcome]) -> dict[str,
         max_unusable_ratio=adapt.max_unusable_ratio,
         interrupted=stopped is not None,
         unchanged=trained.plan.unchanged,
+        num_erased=trained.plan.num_erased,
     )
     code = _exit_code_of(stopped) if stopped else summary["exit_code"]
     return {**summary, "exit_code": code, "set_aside": run.aside}
@@ -250,7 +253,7 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
 
     Of a sealed user only the row is read: a plan costs a few requests, however many sealed users there are.
     """
-    fleet = read_fleet(job.users, job.data, tell)
+    fleet, num_erased = without_erased(read_fleet(job.users, job.data, tell), read_tombstones(store))
     objects = stat_audio(fleet.users, tell, job.data)
     base = BaseSettings.of(record)
     require_words(base.vocabulary.config)
@@ -276,7 +279,8 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
         now_s=time.time(),
     )
     notes = bandwidth_notes(users, base.audio.sample_rate_hz, record.metrics)
-    return replace(plan, notes=(*plan.notes, *notes))
+    refused = [erased_note(num_erased)] if num_erased else []
+    return replace(plan, notes=(*plan.notes, *notes, *refused), num_erased=num_erased)
 
 
 def size_of_cohorts(job: AdaptJob, record: BaseRecord, room: Room) -> CohortSize:

@@ -19,6 +19,8 @@ from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.users import Fleet, num_expected, read_fleet, read_manifests, usable_users
 from ds2ray.tables.users_table import user_rows
 from ds2ray.text import require_words
+from ds2ray.upkeep.erasing import read_tombstones
+from ds2ray.upkeep.erasing.fleets import without_erased
 
 
 def run(job: SweepJob) -> int:
@@ -33,7 +35,7 @@ def _sweep(job: SweepJob, store: Store) -> int:
     points = sweep_points(job.sweep, job.adapter, job.adapt)
     display.doing("reading the base and the users")
     settings = stored_base(store, job.base)
-    fleet = read_fleet(job.users, job.data)
+    fleet, _ = without_erased(read_fleet(job.users, job.data), read_tombstones(store))
     opened = None
     if settings is None:
         from ds2ray.model.stored import open_base  # imports torch

@@ -1,6 +1,7 @@
 """jobs/words.py: a user's own words, without any training; and those of a users table, for jobs/adapt_users.py."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ds2ray import display, storage
 from ds2ray.config import DataConfig, WordsJob
@@ -27,6 +28,7 @@ from ds2ray.store import (
 from ds2ray.store.keys import is_private
 from ds2ray.store.own_words import read_words_index, write_words_index
 from ds2ray.text import Vocabulary
+from ds2ray.upkeep.erasing import read_tombstones, refuse_erased
 
 _MAX_SHOWN = 10
 HEARD_BY = "heard with decode=beam and decode=lm"
@@ -59,6 +61,7 @@ def _run(job: WordsJob, store: Store) -> int:
         return 0
     if not job.words and not job.file:
         return _show(store, job.user, key)
+    refuse_erased(store, key, job.user)
     words = [word for text in job.words for word in own_words(text, "words")]
     if job.file:
         words += read_words_file(storage.absolute(job.file), job.data.encoding)
@@ -91,6 +94,8 @@ def publish_table_words(users_uri: str, data: DataConfig, store: Store, record: 
         display.say(f"own words left out: {problem}")
     if not found.words:
         return
+    erased = read_tombstones(store).erased(map(user_key, found.words))
+    found = replace(found, words={user: own for user, own in found.words.items() if user_key(user) not in erased})
     known = read_words_index(store)
     versions = {user_key(user): words_version(words) for user, words in found.words.items()}
     changed = {

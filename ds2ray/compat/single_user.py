@@ -16,6 +16,7 @@ from ds2ray.training.adapters.split import OWN_MANIFEST
 from ds2ray.training.base.sources import TrainingData
 from ds2ray.training.optim import build_optimizer
 from ds2ray.training.seeds import derive_seed
+from ds2ray.upkeep.erasing import refuse_erased
 from ds2ray.uris import recording_of
 
 
@@ -23,6 +24,7 @@ def train_one_adapter(job: TrainJob, store: Store, base: Base, data: TrainingDat
     """Train, save and, where the gate allows it, publish the adapter of `train.adapter_name`; returns the exit code."""
     model, train = base.model, job.train
     require_salt(store)  # before anything takes time
+    refuse_erased(store, user_key(train.adapter_name), train.adapter_name)
     torch.manual_seed(derive_seed(train.seed, train.adapter_name))
     model.add_adapter(job.adapter)
     assert model.adapter is not None

@@ -33,7 +33,7 @@ from ds2ray.config.jobs import (
 )
 from ds2ray.config.model import Architecture, ConformerConfig, ModelConfig, RnnType, model_from_plain, model_to_plain
 from ds2ray.config.prepare import CorpusFormat, PackBy, PrepareConfig
-from ds2ray.config.storage import StorageConfig
+from ds2ray.config.storage import Checked, Scanned, StorageConfig, StoreJob
 from ds2ray.config.sweep import SweepConfig
 from ds2ray.config.text import (
     DecodeConfig,
@@ -58,6 +58,7 @@ __all__ = [
     "AugmentConfig",
     "BadRows",
     "CalibrateJob",
+    "Checked",
     "Choice",
     "ClusterConfig",
     "ConformerConfig",
@@ -80,11 +81,13 @@ __all__ = [
     "PrepareJob",
     "ProbeAudio",
     "RnnType",
+    "Scanned",
     "Schedule",
     "ShownTextConfig",
     "SpreadConfig",
     "Statistics",
     "StorageConfig",
+    "StoreJob",
     "SweepConfig",
     "SweepJob",
     "TextConfig",

@@ -74,6 +74,7 @@ class Plan:
         cohorts: of indices into `users`, the one with the most speech first.
         problems: of users' rows and of rows that belong to nobody.
         notes: conversions, omissions and ignored columns of the tables.
+        num_erased: users of the table who are none of these, as they were erased from the store.
     """
 
     users: tuple[UserPlan, ...]
@@ -81,6 +82,7 @@ class Plan:
     cohorts: tuple[tuple[int, ...], ...]
     problems: tuple[Problem, ...]
     notes: tuple[str, ...] = ()
+    num_erased: int = 0
 
     @property
     def num_users(self) -> int:

@@ -110,12 +110,14 @@ def summarise(
     max_unusable_ratio: float = AdaptConfig.max_unusable_ratio,
     interrupted: bool = False,
     unchanged: "pa.Table | None" = None,
+    num_erased: int = 0,
 ) -> dict[str, Any]:
     """summary.json. Mean errors are over the trained users; without a new adapter the error after is that before.
 
     Args:
         unchanged: the unchanged users that `outcomes` does not hold; needs a column num_dropped, and should have
             version and unusable.
+        num_erased: users of the table who were refused, as they were erased from the store; they are in no other count.
     """
     import pyarrow.compute as pc
 
@@ -142,6 +144,7 @@ def summarise(
         "unchanged_with_adapter": with_adapter,
         "unchanged_without_adapter": statuses[Status.unchanged.value] - with_adapter,
         "unusable": waiting + sum(outcome.unusable for outcome in outcomes),
+        "erased": num_erased,
         "trained": len(trained),
         "held_out_error_before": sum(before) / len(before) if before else None,
         "held_out_error_after": sum(after) / len(after) if after else None,

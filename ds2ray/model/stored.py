@@ -121,7 +121,15 @@ def open_adapter(store: Store, user_key: str, base: Base) -> tuple[AdapterPointe
         )
     where = f"adapter {pointer.version} of user {shown_user(user_key)}"
     adapter = _without_weights(base, pointer)
-    state = from_bytes(read_adapter(store, pointer), where)
+    try:
+        weights = read_adapter(store, pointer)
+    except ArtifactCorruptError:
+        now = read_pointer(store, user_key)
+        if now == pointer:
+            raise
+        # erased, or published again and collected, between the two requests
+        return open_adapter(store, user_key, base) if now else None
+    state = from_bytes(weights, where)
     require_fitting(adapter, state, where)
     adapter.load_state_dict(state, assign=True)
     return pointer, adapter.to(base.model.device).eval()

@@ -18,9 +18,9 @@ from ds2ray.errors import InputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LEDGER = "packed.parquet"
-_PART = re.compile(r"packed-[0-9a-f]+-\d+\.parquet")
-_PACK = re.compile(r".+\.[0-9a-f]{32}\.parquet")
+LEDGER = "packed.parquet"
+PART = re.compile(r"packed-[0-9a-f]+-\d+\.parquet")
+PACK = re.compile(r".+\.[0-9a-f]{32}\.parquet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +45,12 @@ class Ledger:
     def __init__(self, folder_uri: str) -> None:
         self.folder_uri = folder_uri
         names = [PurePosixPath(info.uri).name for info in storage.list_objects(folder_uri)]
-        self.packs = {name for name in names if _PACK.fullmatch(name)}
-        self._parts = [name for name in names if _PART.fullmatch(name)]
+        self.packs = {name for name in names if PACK.fullmatch(name)}
+        self._parts = [name for name in names if PART.fullmatch(name)]
         self._run = f"{time.time_ns():x}"
         self._num_parts = 0
         self._known: dict[tuple[str, str], Packed] = {}
-        for name in ([_LEDGER] if _LEDGER in names else []) + self._parts:
+        for name in ([LEDGER] if LEDGER in names else []) + self._parts:
             try:
                 rows = storage.read_table(storage.join(folder_uri, name)).to_pylist()
                 self._known |= {(row["name"], row["source"]): Packed(**row) for row in rows}
@@ -73,7 +73,7 @@ class Ledger:
 
     def close(self, rows: Iterable[Packed]) -> None:
         """Write the packs of a complete run; they replace everything written down before."""
-        storage.write_table(storage.join(self.folder_uri, _LEDGER), _table(rows))
+        storage.write_table(storage.join(self.folder_uri, LEDGER), _table(rows))
         for part in self._parts:
             storage.delete(storage.join(self.folder_uri, part))
 

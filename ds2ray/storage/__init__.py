@@ -11,6 +11,7 @@ from ds2ray.storage.objects import delete, exists, open_read, read_bytes, write_
 from ds2ray.storage.reach import root_of, why_refused
 from ds2ray.storage.sealed.writing import encode_table
 from ds2ray.storage.server import Server, current_server, using
+from ds2ray.storage.walking import Found, remove_empty_folders, walk
 from ds2ray.storage.writers.ages import age_s
 from ds2ray.storage.writers.conditional import Seen, honours_conditions, read_seen, write_where_seen
 from ds2ray.uris import absolute, is_local, join, local_path, parent, resolve
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "UNREACHED",
     "AddressFault",
+    "Found",
     "ObjectInfo",
     "Seen",
     "Server",
@@ -47,10 +49,12 @@ __all__ = [
     "read_json",
     "read_seen",
     "read_table",
+    "remove_empty_folders",
     "resolve",
     "root_of",
     "stat_many",
     "using",
+    "walk",
     "why_no_file",
     "why_refused",
     "write_bytes",

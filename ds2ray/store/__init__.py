@@ -3,7 +3,17 @@
 A record or pointer is written after the files that it names, and is the commit. `layout` has all paths of the tree.
 """
 
-from ds2ray.store.adapters import MAX_HISTORY, history, publish_adapter, read_adapter, read_pointer, rollback
+from ds2ray.store.adapters import (
+    MAX_HISTORY,
+    history,
+    made_seq,
+    publish_adapter,
+    read_adapter,
+    read_pointer,
+    read_withdrawn,
+    rollback,
+    withdraw,
+)
 from ds2ray.store.bases import (
     adopt_base,
     list_bases,
@@ -49,6 +59,7 @@ __all__ = [
     "history",
     "list_bases",
     "located_base",
+    "made_seq",
     "publish_adapter",
     "publish_base",
     "publish_calibrations",
@@ -62,6 +73,7 @@ __all__ = [
     "read_language_model",
     "read_language_model_record",
     "read_pointer",
+    "read_withdrawn",
     "read_words",
     "read_words_record",
     "require_salt",
@@ -73,6 +85,7 @@ __all__ = [
     "stored_key",
     "user_key",
     "user_keys",
+    "withdraw",
     "words_history",
     "words_version",
 ]

@@ -1,17 +1,19 @@
 """Users' adapters in the store. The pointer is written after the weights, and is the commit; every read is verified."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 from ds2ray.errors import InputError
-from ds2ray.store.layout import adapter_weights_uri, pointer_uri
+from ds2ray.store.layout import adapter_weights_uri, pointer_uri, withdrawn_uri
 from ds2ray.store.leases.committing import commit, fence_number
-from ds2ray.store.records import AdapterPointer, known_fields, read_record, split_code
+from ds2ray.store.records import AdapterPointer, known_fields, read_record, split_code, write_record
 from ds2ray.store.store import Store
 from ds2ray.store.verify import ID_LENGTH, read_verified, sha256
 
 KIND = "adapter pointer"
 """What a pointer says that it is."""
+WITHDRAWN = "withdrawn adapter pointer"
 
 MAX_HISTORY = 30
 """Earlier versions that a pointer names at most: it stays small for a user who is adapted every night."""
@@ -38,8 +40,12 @@ def publish_adapter(
     """
     digest = sha256(weights)
     version = digest[:ID_LENGTH]
+    was_withdrawn = False
 
-    def following(earlier: AdapterPointer | None) -> AdapterPointer:
+    def following(current: AdapterPointer | None) -> AdapterPointer:
+        nonlocal was_withdrawn
+        earlier = current or read_withdrawn(store, key)
+        was_withdrawn = current is None and earlier is not None
         return AdapterPointer(
             user_key=key,
             version=version,
@@ -60,7 +66,10 @@ def publish_adapter(
     def write_weights() -> None:
         store.write_bytes(adapter_weights_uri(store, key, version), weights)
 
-    return commit(store, AdapterPointer, pointer_uri(store, key), KIND, key, following, write_weights)
+    pointer = commit(store, AdapterPointer, pointer_uri(store, key), KIND, key, following, write_weights)
+    if was_withdrawn:
+        store.delete(withdrawn_uri(store, key))
+    return pointer
 
 
 def read_pointer(store: Store, key: str) -> AdapterPointer | None:
@@ -69,11 +78,31 @@ def read_pointer(store: Store, key: str) -> AdapterPointer | None:
     Raises:
         ArtifactCorruptError: it is damaged, or another user's.
     """
+    return _read(store, key, pointer_uri(store, key), KIND)
+
+
+def read_withdrawn(store: Store, key: str) -> AdapterPointer | None:
+    """The last pointer of a user who went back to the base; None for others. Where there is a pointer, that counts.
+
+    Raises:
+        ArtifactCorruptError: it is damaged, or another user's.
+    """
+    return _read(store, key, withdrawn_uri(store, key), WITHDRAWN)
+
+
+def write_pointer(store: Store, pointer: AdapterPointer, *, withdrawn: bool = False) -> None:
+    """Write a user's pointer or, of a user who went back to the base, the last one."""
+    if withdrawn:
+        write_record(store, withdrawn_uri(store, pointer.user_key), WITHDRAWN, pointer)
+    else:
+        write_record(store, pointer_uri(store, pointer.user_key), KIND, pointer)
+
+
+def _read(store: Store, key: str, uri: str, kind: str) -> AdapterPointer | None:
     try:
-        pointer = read_record(store, AdapterPointer, pointer_uri(store, key), kind=KIND, bound={"user_key": key})
+        return _with_split_codes(read_record(store, AdapterPointer, uri, kind=kind, bound={"user_key": key}))
     except FileNotFoundError:
         return None
-    return _with_split_codes(pointer)
 
 
 def read_adapter(store: Store, pointer: AdapterPointer) -> bytes:
@@ -96,18 +125,48 @@ def rollback(store: Store, key: str, version: str) -> AdapterPointer:
         ArtifactCorruptError: its weights are missing or have changed since they were published.
     """
 
-    def following(current: AdapterPointer | None) -> AdapterPointer:
+    def following(there: AdapterPointer | None) -> AdapterPointer:
+        current = there or read_withdrawn(store, key)
         known = [_entry(current), *current.history] if current else []
         entry = next((entry for entry in known if entry["version"] == version), None)
         if current is None or entry is None:
-            there = ", ".join(entry["version"] for entry in known) or "none"
-            raise InputError(f"user {key} has no version {version!r}; versions there: {there}")
-        changed = {"seq": current.seq + 1, "history": _with_history(current, version), "fence": fence_number(store)}
+            versions = ", ".join(entry["version"] for entry in known) or "none"
+            raise InputError(f"user {key} has no version {version!r}; versions there: {versions}")
+        changed = {
+            "seq": current.seq + 1,
+            "history": _with_history(current, version),
+            "fence": fence_number(store),
+            "restored_seq": made_seq(entry),
+        }
         pointer = AdapterPointer(**known_fields(AdapterPointer, entry) | changed)
         read_adapter(store, pointer)
         return pointer
 
-    return commit(store, AdapterPointer, pointer_uri(store, key), KIND, key, following)
+    pointer = commit(store, AdapterPointer, pointer_uri(store, key), KIND, key, following)
+    store.delete(withdrawn_uri(store, key))
+    return pointer
+
+
+def withdraw(store: Store, key: str) -> AdapterPointer | None:
+    """Let a user go back to the base; returns the last pointer, which is kept, or None for a user without an adapter.
+
+    No version is deleted: `rollback` makes each current again, and the next publication goes on counting.
+    """
+    pointer = read_pointer(store, key)
+    if pointer is None:
+        return read_withdrawn(store, key)
+    write_pointer(store, pointer, withdrawn=True)
+    store.delete(pointer_uri(store, key))
+    return pointer
+
+
+def made_seq(entry: Mapping[str, Any]) -> int:
+    """The number of the publication of a version, by which versions are older or newer, whatever rollbacks there were.
+
+    Args:
+        entry: of a history, as `history` gives it.
+    """
+    return int(entry.get("restored_seq") or entry["seq"])
 
 
 def _with_split_codes(pointer: AdapterPointer) -> AdapterPointer:

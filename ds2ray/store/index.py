@@ -72,6 +72,16 @@ def read_known(store: Store) -> "pa.Table":
     return _read(store).select(["user_key", "fingerprint", "version", "pipeline", "tried_s"])
 
 
+def read_rows(store: Store) -> "pa.Table":
+    """The whole index in columns: user_key, fingerprint, status, version and run_id; empty for a new store."""
+    return _read(store, _COLUMNS)
+
+
+def write_rows(store: Store, rows: "pa.Table") -> None:
+    """Write the whole index, with the columns of `read_rows`; to be called with the lease held."""
+    store.write_table(index_uri(store), rows.select(list(_COLUMNS)).sort_by("user_key"))
+
+
 def read_versions(store: Store) -> "pa.Table":
     """The columns user_key and version of the users whom a plan may take for unchanged, and who have an adapter."""
     import pyarrow.compute as pc

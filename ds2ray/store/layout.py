@@ -5,9 +5,12 @@
 <root>/bases/<base id>/lm/<version>.arpa.gz, lm.json       its language model, lm.json last
 <root>/users/<user key>/<version>.safetensors              immutable, named by its content
 <root>/users/<user key>/current.json                       the pointer, last
+<root>/users/<user key>/withdrawn.json                     the last pointer of a user who went back to the base
 <root>/users/<user key>/words-<version>.json, words.json   the user's own words, words.json last
 <root>/runs/<run id>/plan.parquet, summary.json            and outcomes/<part>.parquet, attempts/<cohort>.json
 <root>/index/users.parquet, words.parquet, lease.json      and pending/<run id>.json while a run goes on
+<root>/index/erased.parquet                                tombstones of erased users, without their ids
+<root>/index/rollback.parquet                              what a rollback moves, while it is at work
 <root>/index/late/<user key>.json                          users whose pointer a run wrote that had lost its lease
 <root>/aside/<path>.<random>                               what was damaged, where it lay, so that it stops no run
 <root>/index/salt.json                                     by which a store with salted user keys knows its salt
@@ -64,12 +67,21 @@ def base_id_of(uri: str) -> str:
     return folder.rpartition("/")[2] if name == _BASE_RECORD else ""
 
 
+def users_uri(store: Store) -> str:
+    """The folder of all users."""
+    return storage.join(store.root_uri, "users")
+
+
 def user_uri(store: Store, user_key: str) -> str:
-    return storage.join(store.root_uri, "users", user_key)
+    return storage.join(users_uri(store), user_key)
 
 
 def pointer_uri(store: Store, user_key: str) -> str:
     return storage.join(user_uri(store, user_key), "current.json")
+
+
+def withdrawn_uri(store: Store, user_key: str) -> str:
+    return storage.join(user_uri(store, user_key), "withdrawn.json")
 
 
 def adapter_weights_uri(store: Store, user_key: str, version: str) -> str:
@@ -84,9 +96,14 @@ def own_words_uri(store: Store, user_key: str, version: str) -> str:
     return storage.join(user_uri(store, user_key), f"{OWN_WORDS_PREFIX}{version}.json")
 
 
+def runs_uri(store: Store) -> str:
+    """The folder of all runs."""
+    return storage.join(store.root_uri, "runs")
+
+
 def run_uri(store: Store, run_id: str) -> str:
     """The folder of a run."""
-    return storage.join(store.root_uri, "runs", run_id)
+    return storage.join(runs_uri(store), run_id)
 
 
 def plan_uri(store: Store, run_id: str) -> str:
@@ -110,8 +127,22 @@ def attempt_uri(store: Store, run_id: str, cohort: int) -> str:
     return storage.join(run_uri(store, run_id), "attempts", f"{cohort:06d}.json")
 
 
+def index_folder_uri(store: Store) -> str:
+    """The folder of the tables and records of the whole store."""
+    return storage.join(store.root_uri, "index")
+
+
 def index_uri(store: Store) -> str:
-    return storage.join(store.root_uri, "index", "users.parquet")
+    return storage.join(index_folder_uri(store), "users.parquet")
+
+
+def tombstones_uri(store: Store) -> str:
+    return storage.join(index_folder_uri(store), "erased.parquet")
+
+
+def rollback_uri(store: Store) -> str:
+    """The table of what a rollback moves, while it is at work."""
+    return storage.join(index_folder_uri(store), "rollback.parquet")
 
 
 def words_index_uri(store: Store) -> str:
@@ -144,10 +175,15 @@ def late_mark_uri(store: Store, user_key: str) -> str:
     return storage.join(late_marks_uri(store), f"{user_key}.json")
 
 
+def aside_folder_uri(store: Store) -> str:
+    """The folder of what was damaged and is out of the way."""
+    return storage.join(store.root_uri, "aside")
+
+
 def aside_uri(store: Store, uri: str, token: str) -> str:
     """Where an object of the store goes that is damaged.
 
     Args:
         token: random, as there may be several of one name.
     """
-    return storage.join(store.root_uri, "aside", f"{uri.removeprefix(store.root_uri).lstrip('/')}.{token}")
+    return storage.join(aside_folder_uri(store), f"{uri.removeprefix(store.root_uri).lstrip('/')}.{token}")

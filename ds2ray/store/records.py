@@ -55,6 +55,7 @@ class AdapterPointer:
         history: earlier pointers, newest first, without their own histories.
         split: code of the rule that divided the user's speech into training and held-out speech; empty in pointers of
             releases that did not record it.
+        restored_seq: number of the publication of this version, where a rollback has made it current again; else 0.
         fence: number of the acquisition of the lease under which it was published; 0 without one.
     """
 
@@ -71,6 +72,7 @@ class AdapterPointer:
     error_after: float | None
     history: tuple[dict[str, Any], ...]
     split: str = ""
+    restored_seq: int = 0
     fence: int = 0
 
     @property

@@ -26,6 +26,7 @@ ARGUMENTS = {
     "language_model": ("lm.order=2",),
     "export": ("user=john",),
     "words": ("user=a",),
+    "store": ("keep_runs=9",),
     "calibrate": ("batch_s=9",),
 }
 """Overrides of a job's own settings and of sections; the others have one of the adapter's."""

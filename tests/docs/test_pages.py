@@ -28,6 +28,7 @@ from ds2ray.config import (
     EvaluateJob,
     LanguageModelJob,
     PrepareJob,
+    StoreJob,
     SweepJob,
     TrainJob,
     TranscribeJob,
@@ -47,6 +48,7 @@ SCHEMAS = {
     "evaluate": EvaluateJob,
     "language_model": LanguageModelJob,
     "words": WordsJob,
+    "store": StoreJob,
     "calibrate": CalibrateJob,
     "demo": DemoJob,
 }

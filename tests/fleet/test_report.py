@@ -127,6 +127,7 @@ def test_a_summary() -> None:
         "unchanged_with_adapter": 0,
         "unchanged_without_adapter": 1,
         "unusable": 0,
+        "erased": 0,
         "trained": 2,
         "held_out_error_before": 0.375,
         "held_out_error_after": 0.175,  # bob kept what he had

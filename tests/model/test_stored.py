@@ -1,5 +1,6 @@
 """Bases of every architecture and adapters of every kind, by way of the store and of single files."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,13 @@ from architectures import ADAPTERS, AUDIO, MEMBERS, NUM_CLASSES, features_of, ra
 from ds2ray import AdapterManager, storage, store
 from ds2ray.config import LAST_LAYER, TextConfig, adapter_to_plain
 from ds2ray.errors import NewerReleaseError
+from ds2ray.model import stored
 from ds2ray.model.files import load_model_file, save_model_file
 from ds2ray.model.stored import open_adapter, open_base, publish_base
 from ds2ray.model.weights import Base, to_bytes
+from ds2ray.store import AdapterPointer, Store
 from ds2ray.text import Vocabulary
+from ds2ray.upkeep import erase
 
 VOCABULARY = Vocabulary.from_transcripts(["abcde"], TextConfig())
 assert len(VOCABULARY) == NUM_CLASSES
@@ -85,3 +89,19 @@ def test_an_adapter_of_a_kind_that_is_not_known_is_refused(tmp_path: Path) -> No
     with pytest.raises(NewerReleaseError, match="of tomorrow"):
         open_adapter(root, "john", base)
     assert storage.exists(f"{root}/users/john/current.json")
+
+
+def test_a_reader_between_two_steps_of_an_erasure_sees_a_user_without_an_adapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(Path(__file__).resolve().parents[1] / "fixtures" / "stored" / "store", tmp_path / "store")
+    place = Store(str(tmp_path / "store"))
+    base, read = stored.open_base(place), stored.read_adapter
+    assert stored.open_adapter(place, "john", base) is not None
+
+    def erased_meanwhile(store: Store, pointer: AdapterPointer) -> bytes:
+        erase(store, {"john": "john"})
+        return read(store, pointer)
+
+    monkeypatch.setattr(stored, "read_adapter", erased_meanwhile)
+    assert stored.open_adapter(place, "john", base) is None

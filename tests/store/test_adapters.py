@@ -77,7 +77,8 @@ def test_rollback(place: Store) -> None:
     rolled_back = store.rollback(place, "john", first.version)
     assert store.read_pointer(place, "john") == rolled_back
     assert store.read_adapter(place, rolled_back) == b"one"
-    assert replace(rolled_back, seq=1, history=()) == first
+    assert rolled_back.restored_seq == first.seq
+    assert replace(rolled_back, seq=1, history=(), restored_seq=0) == first
     assert [(entry["version"], entry["seq"]) for entry in store.history(place, "john")] == [
         (first.version, 3),
         (second.version, 2),

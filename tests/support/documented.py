@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from corpora import COMMON_VOICE_ROWS, write_common_voice, write_librispeech
 from fleet_runs import RandomBase, spoken
+from kept_store import night
 from kospeech_data import write_kospeech
 from pages import ROOT, Block, commands, make_targets
 from s3_server import S3Server
@@ -19,8 +20,12 @@ from ds2ray import storage
 from ds2ray.config import AdaptConfig, ClusterConfig, DataConfig, ModelConfig, TrainConfig
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.sound.audio import read_waveform, write_audio
+from ds2ray.store import Store
 from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
 from ds2ray.tables.users import read_fleet
+
+NIGHTS = ("20261125-020000-3f9a1c", "20261126-020000-b07e52")
+"""The runs of the store that docs/store.md looks after."""
 
 SPEAKERS = {"john": "fiona", "mary": "tony"}
 """The users of the pages, and who speaks for them."""
@@ -40,6 +45,7 @@ SMALL: Mapping[str, tuple[str, ...]] = {
     "language_model": (),
     "words": (),
     "calibrate": (),
+    "store": (),
 }
 """Settings that are appended to the commands of each job, so that they take seconds."""
 
@@ -71,6 +77,9 @@ def write_documented(folder: Path, corpus: DemoCorpus, base: RandomBase) -> None
     write_common_voice(folder / "cv-corpus" / "en", {"validated.tsv": COMMON_VOICE_ROWS})
     write_librispeech(folder / "LibriSpeech")
     base.publish(str(folder / "store"))
+    nightly = Store(str(folder / "nightly"))
+    for run_id in NIGHTS:
+        night(nightly, run_id, {user: f"{user} of {run_id}".encode() for user in SPEAKERS})
 
 
 def write_bucket(server: S3Server, corpus: DemoCorpus, base: RandomBase) -> None:

@@ -1,0 +1,1 @@
+"""The verbs of jobs/store.py: what each takes, does and prints."""
