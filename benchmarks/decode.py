@@ -57,7 +57,7 @@ LM_WEIGHTS = (0.4, 0.8, 1.2, 1.8)
 NUM_WORDS = 100
 """Own words of each user."""
 SIDES = ("base", "adapter")
-OTHERS = ("rare_recall", "chosen", "perplexity", "unknown", "confidence_error", "calibrated")
+OTHERS = ("sentences", "rare_recall", "chosen", "perplexity", "unknown", "confidence_error", "calibrated")
 MOST_CONFIDENCE_ERROR = 5.0
 """Percent."""
 LEAST_GAIN = 0.4
@@ -73,7 +73,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--sets", nargs="*", default=[], choices=["demo", "digits", "so762"], help="empty: all, or --set"
     )
+    parser.add_argument("--digits-base", default="", help="a model.pt; empty: trained if need be (10 minutes)")
     parser.add_argument("--so762-base", default="", help="a model.pt; empty: trained if need be (30 minutes)")
+    parser.add_argument("--so762-people", type=int, default=0, help="whom the base has not heard, at most; 0: all 25")
     parser.add_argument("--vad", default=TranscribeJob.vad.value, help="off: every file is recognised as a whole")
     parser.add_argument("--cache", default=CACHE, help="keeps speech, bases and adapters between runs")
     parser.add_argument("--save", action="store_true", help="keep the line in benchmarks/results/")
@@ -97,9 +99,9 @@ def sets(args: argparse.Namespace) -> Iterator[Spoken]:
     for files in [*args.files, *([DEMO] if "demo" in wanted else [])]:
         yield of_files(*files)
     if "digits" in wanted:
-        yield digits(args.cache)
+        yield digits(args.cache, args.digits_base)
     if "so762" in wanted:
-        yield so762(args.cache, args.so762_base)
+        yield so762(args.cache, args.so762_base, args.so762_people)
 
 
 @dataclass
@@ -110,6 +112,7 @@ class Compared:
     cer: dict[str, dict[str, float]] = field(default_factory=dict)
     speed: dict[str, dict[str, float]] = field(default_factory=dict)
     confidence_error: dict[str, dict[str, float]] = field(default_factory=dict)
+    sentences: int = 0
     rare_recall: dict[str, float] | None = None
     chosen: dict[str, float] = field(default_factory=dict)
     perplexity: float = 0.0
@@ -119,7 +122,7 @@ class Compared:
     @classmethod
     def of(cls, transcriber: Transcriber, spoken: Spoken) -> "Compared":
         """Recognise the utterances by each decoder, by the base alone and with their users' adapters."""
-        found = cls(chosen={"lm_weight": chosen_weight(transcriber, spoken.valid)})
+        found = cls(sentences=len(spoken.test), chosen={"lm_weight": chosen_weight(transcriber, spoken.valid)})
         store, vocabulary = transcriber.store, transcriber.base.vocabulary
         rare = rare_words(transcriber, spoken.test)
         names = [name for name in TEST_NAMES if not vocabulary.unknown_characters(name)]
@@ -194,7 +197,8 @@ class Alone(Speakers):
 
 
 def chosen_weight(transcriber: Transcriber, utterances: Sequence[Utterance]) -> float:
-    """The weight of the language model by which the base, without adapters, makes the fewest word errors."""
+    """The weight of the language model by which the base, without adapters, makes the fewest word errors; of
+    several the one that is nearest to the default."""
     base, errors = transcriber.base, {}
     for weight in LM_WEIGHTS:
         settings = replace(DECODERS["lm"], lm_weight=weight)
@@ -202,7 +206,7 @@ def chosen_weight(transcriber: Transcriber, utterances: Sequence[Utterance]) -> 
         heard = transcriber.transcribe_utterances(utterances, use_adapters=False)
         errors[weight] = transcriber.score([u.transcript for u in utterances], heard).words.rate()
         say(f"language model's weight {weight:g}: WER {errors[weight]:.1%} on other sentences")
-    return min(errors, key=lambda weight: errors[weight])
+    return min(errors, key=lambda weight: (errors[weight], abs(weight - DecodeConfig.lm_weight)))
 
 
 def rare_words(transcriber: Transcriber, utterances: Sequence[Utterance]) -> dict[str, list[str]]:

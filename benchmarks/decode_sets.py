@@ -15,7 +15,7 @@ from benchmarks.robust import adapted
 from benchmarks.speech import Speaker, digest
 from ds2ray import storage
 from ds2ray.config import AdaptConfig
-from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
+from ds2ray.tables.manifest import Utterance, read_manifest
 
 DEMO = (
     "demo",
@@ -24,8 +24,8 @@ DEMO = (
     "demo-data/corpus/valid.csv",
     "demo-data/corpus/train.csv",
 )
-WHO, MINUTES = "nicolas", 1.0
-"""Who of the digits' people is left out of the base, and the speech that the adapter has."""
+WHO, MINUTES, BASE_MINUTES = "nicolas", 1.0, 12.0
+"""Who of the digits' people is left out of the base, and the speech of the adapter and of each of the base's people."""
 NUM_ADAPT, NUM_TEST = 14, 6
 """Sentences of each person of so762."""
 
@@ -53,26 +53,35 @@ def of_files(name: str, root: str, test: str, valid: str, texts: str) -> Spoken:
     return Spoken(name, root, read_manifest(test).utterances, read_manifest(valid).utterances, [texts])
 
 
-def digits(cache: str, base_minutes: float = 12.0, train: Sequence[str] = (), takes_uri: str = str(TAKES)) -> Spoken:
-    """Strings of digits, by a man whom the base has not heard and who adapts to a minute of speech."""
-    takes: dict[str, list[Utterance]] = defaultdict(list)
-    for take in read_manifest(takes_uri).utterances:
-        takes[take.user_id].append(take)
-    base = base_without(argparse.Namespace(base_minutes=base_minutes, train=train, cache=cache), takes, WHO)
-    test_takes, adapt_takes = divided(takes[WHO], TEST_SHARE)
-    test = strings(test_takes, f"{WHO}-test", count=60)
-    person = Speaker(WHO, strings(adapt_takes, f"{WHO}-adapt", minutes=MINUTES), test)
-    others = [takes[other] for other in sorted(takes.keys() - {WHO})]
-    valid = [u for own in others for u in strings(divided(own, VALID_SHARE)[0], f"{own[0].user_id}-valid", count=20)]
-    root = adapted(base, [person], AdaptConfig.num_epochs, cache)
-    return Spoken("digits", root, test, valid, [f"{base.removesuffix('model.pt')}train.parquet"])
-
-
-def so762(cache: str, base: str = "", folder: str = str(SPEECH)) -> Spoken:
-    """Sentences that a quarter of the people read, whom the base has not heard.
+def digits(cache: str, base: str = "", takes_uri: str = str(TAKES)) -> Spoken:
+    """Strings of digits, by a man whom the base has not heard and who adapts to a minute of speech.
 
     Args:
         base: a model.pt; empty: trained if need be.
+    """
+    takes: dict[str, list[Utterance]] = defaultdict(list)
+    for take in read_manifest(takes_uri).utterances:
+        takes[take.user_id].append(take)
+    wanted = argparse.Namespace(base_minutes=BASE_MINUTES, train=(), cache=cache)
+    uri = storage.absolute(base) if base else base_without(wanted, takes, WHO)
+    test_takes, adapt_takes = divided(takes[WHO], TEST_SHARE)
+    test = strings(test_takes, f"{WHO}-test", count=60)
+    person = Speaker(WHO, strings(adapt_takes, f"{WHO}-adapt", minutes=MINUTES), test)
+    valid, said = [], []
+    for other in sorted(takes.keys() - {WHO}):
+        of_valid, of_train = divided(takes[other], VALID_SHARE)
+        valid += strings(of_valid, f"{other}-valid", count=20)
+        said += strings(of_train, f"{other}-train", minutes=BASE_MINUTES)
+    root = adapted(uri, [person], AdaptConfig.num_epochs, cache)
+    return Spoken("digits", root, test, valid, [_texts(cache, [utterance.transcript for utterance in said])])
+
+
+def so762(cache: str, base: str = "", num_people: int = 0, folder: str = str(SPEECH)) -> Spoken:
+    """Sentences that a fifth of the people read, whom the base has not heard.
+
+    Args:
+        base: a model.pt; empty: trained if need be.
+        num_people: of these, at most; 0: all.
     """
     people = read_people(folder)
     unseen = people[0::NUM_FOLDS]
@@ -80,12 +89,20 @@ def so762(cache: str, base: str = "", folder: str = str(SPEECH)) -> Spoken:
     valid, train = _spoken(seen[:VALID_PEOPLE]), _spoken(seen[VALID_PEOPLE:])
     uri = storage.absolute(base) if base else base_of_people(cache, train, valid, []).path
     taken = frozenset(utterance.transcript for utterance in [*valid, *train])
-    speakers = [Speaker(p.user_id, *sentences_apart(p.utterances, NUM_ADAPT, NUM_TEST, taken)) for p in unseen]
+    speakers = [
+        Speaker(p.user_id, *sentences_apart(p.utterances, NUM_ADAPT, NUM_TEST, taken))
+        for p in unseen[: num_people or None]
+    ]
     root = adapted(uri, [speaker for speaker in speakers if speaker.test], AdaptConfig.num_epochs, cache)
-    texts = storage.absolute(storage.join(cache, f"so762-texts-{digest(repr(sorted(taken)))}.csv"))
-    if not storage.exists(texts):
-        write_manifest(texts, train)
+    texts = _texts(cache, [utterance.transcript for utterance in train])
     return Spoken("so762", root, [u for speaker in speakers for u in speaker.test], valid, [texts])
+
+
+def _texts(cache: str, sentences: Sequence[str]) -> str:
+    """The URI of a text of these sentences."""
+    uri = storage.absolute(storage.join(cache, f"texts-{digest(repr(sentences))}.txt"))
+    storage.write_bytes(uri, "".join(f"{sentence}\n" for sentence in sentences).encode())
+    return uri
 
 
 def _spoken(people: Sequence[Person]) -> list[Utterance]:

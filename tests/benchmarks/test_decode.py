@@ -30,7 +30,7 @@ def test_one_line_with_errors_speed_and_perplexity(
     assert line["calibrated"]["toy"] == []
     # what is not heard as it was said is in no text, and is not heard as an own word
     assert line["rare_recall"]["toy"] == ({"before": 0, "after": 0, "count": 1} if missed else None)
-    assert line["chosen"]["toy"] == {"lm_weight": decode.LM_WEIGHTS[0]}
+    assert line["chosen"]["toy"] == {"lm_weight": 0.8}
     assert read_words_record(Store(str(tmp_path / "store")), "john") is None
     assert all(0 <= error <= 100 for sides in line["confidence_error"]["toy"].values() for error in sides.values())
     assert line["perplexity"]["toy"] > 1

@@ -98,5 +98,5 @@ def test_more_users_than_have_room_are_points(many_users: Evaluation) -> None:
 
 
 def test_the_picture_of_a_page_is_its_svg(evaluation: Evaluation) -> None:
-    (first, _) = ATTRIBUTES.findall(page(evaluation))
+    first, *_ = ATTRIBUTES.findall(page(evaluation))
     assert base64.b64decode(first.partition(",")[2]).decode() == users_svg(evaluation)

@@ -82,9 +82,13 @@ def test_the_lines_below(evaluation: Evaluation) -> None:
     assert lines[0].startswith("base → adapters: WER −")
     assert lines[0].endswith("): no clear difference")
     assert lines[1].lstrip().startswith("1 user better, 1 worse, 3 with no clear difference")
-    assert lines[2].startswith("on other people's speech: WER 0.0 % by the base, 15.0 % with somebody else's adapter")
-    assert lines[2].endswith("5 of 5 adapters worse than the base beyond chance")
-    assert lines[3].startswith("words most often wrong: light → night (")
+    assert lines[2:4] == [
+        "confidence of words, adapters: expected calibration error 12.5 % on 8 words",
+        "confidence of words, $a_1$: expected calibration error 50.0 % on 2 words, not calibrated",
+    ]
+    assert lines[4].startswith("on other people's speech: WER 0.0 % by the base, 15.0 % with somebody else's adapter")
+    assert lines[4].endswith("5 of 5 adapters worse than the base beyond chance")
+    assert lines[5].startswith("words most often wrong: light → night (")
 
 
 def test_differences_in_words() -> None:

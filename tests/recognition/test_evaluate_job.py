@@ -103,7 +103,7 @@ def test_the_base_and_its_adapters(
     assert found["notes"][0] == lines[0]
     assert "adapters: base alone for 2: user winston has no adapter" in lines
     assert lines[-1] == f"wrote {tmp_path}/evaluation.json and {tmp_path}/evaluation.html"
-    assert (tmp_path / "evaluation.html").read_text().count("<img ") == 2
+    assert (tmp_path / "evaluation.html").read_text().count("<img ") == 3
 
 
 def test_another_base(

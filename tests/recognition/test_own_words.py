@@ -53,7 +53,7 @@ def test_a_decoder_that_hears_no_own_words_says_so_of_those_who_have_some(store:
     assert "own words" not in other + nobodys
     (_, off), *_ = hear(store, ["y"], DecodeConfig(decoder=DecoderKind.beam, words_weight=0.0))
     assert off.endswith("own words are not heard, as decode.words_weight is 0")
-    transcriber = Transcriber.open(store, device="cpu", decoder=Parrot((1, 2)))
+    transcriber = Transcriber.open(store, device="cpu", vad=Vad.off, decoder=Parrot((1, 2)))
     row = Utterance("1", "y", AUDIO, 1.0, "", 1)
     assert transcriber.transcribe_utterances([row])[0].note.endswith(
         "own words are not heard, as Parrot follows no words"
