@@ -8,7 +8,7 @@ from ds2ray import storage
 from ds2ray.config import AudioConfig, BadRows, DataConfig, ProbeAudio, UnknownCharacters
 from ds2ray.errors import InputError
 from ds2ray.sound.audio import AudioInfo
-from ds2ray.sound.measuring import MISSING, Unusable, measure_all
+from ds2ray.sound.measuring import MISSING, measure_all
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.problems import Problem, ProblemKind, shown
@@ -211,10 +211,9 @@ def _look_at(
     found: list[AudioInfo | _Fault | None] = [_absence(u, objects) for u in utterances]
     wanted = [i for i, u in enumerate(utterances) if found[i] is None and _is_probed(u, data.probe_audio)]
     for i, sound in zip(wanted, measure_all([utterances[i].audio for i in wanted]), strict=True):
-        if isinstance(sound, Unusable):
-            found[i] = _audio_fault(utterances[i].audio, sound.reason, sound.remedy)
-        else:
-            found[i] = sound
+        found[i] = (
+            sound if isinstance(sound, AudioInfo) else _audio_fault(utterances[i].audio, sound.reason, sound.remedy)
+        )
     return found
 
 
@@ -303,6 +302,7 @@ def _conversions(utterance: Utterance, info: AudioInfo, audio: AudioConfig) -> l
         names.append(RESAMPLED)
     if info.sample_rate_hz < audio.sample_rate_hz:
         names.append(SAMPLED_UP)
+    names += [info.note] if info.note else []
     said = utterance.duration_s
     if said is not None:
         tolerance_s = max(_DURATION_TOLERANCE_S, _DURATION_TOLERANCE * info.duration_s)
