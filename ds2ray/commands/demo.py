@@ -57,20 +57,6 @@ def run(job: DemoJob) -> int:
         progress=lambda done, total: display.doing("speaking", f"{done}/{total} sentences", share=done / total),
     )
     settings = StorageConfig(root=_store_root(job))
-    from ds2ray.cluster.session import connected  # imports Ray
-
-    with connected(job.cluster):  # once for both: starting it takes as long as adapting a user
-        code = _train_and_adapt(job, corpus, settings)
-    if code:
-        return code
-    display.say("4/4 recognising test sentences that no training and no gate has seen …")
-    rows = test_users(corpus, Store.of(settings), storage.join(job.output_dir, "silence"))
-    _show(rows, job, corpus, time.monotonic() - started_s)
-    return 0
-
-
-def _train_and_adapt(job: DemoJob, corpus: DemoCorpus, settings: StorageConfig) -> int:
-    """Train the base, the language model and the users' adapters; returns the exit code."""
     display.say("2/4 training a base on ordinary voices …")
     train_settings = replace(
         job.train,
@@ -90,7 +76,13 @@ def _train_and_adapt(job: DemoJob, corpus: DemoCorpus, settings: StorageConfig) 
     adapt_job = AdaptJob(
         users=corpus.users_csv, adapter=job.adapter, adapt=job.adapt, storage=settings, cluster=job.cluster
     )
-    return adapt.run(adapt_job)
+    code = adapt.run(adapt_job)
+    if code:
+        return code
+    display.say("4/4 recognising test sentences that no training and no gate has seen …")
+    rows = test_users(corpus, Store.of(settings), storage.join(job.output_dir, "silence"))
+    _show(rows, job, corpus, time.monotonic() - started_s)
+    return 0
 
 
 def test_users(corpus: DemoCorpus, store: Store, silence_folder: str) -> list[DemoRow]:
