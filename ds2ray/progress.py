@@ -13,6 +13,14 @@ TellDone = Callable[[int, int], None]
 """Takes progress as two numbers: items that are done, and all items."""
 
 
+TellSeconds = Callable[[float, float], None]
+"""Takes progress within long items: seconds of audio that are done, and all seconds, 0 where these are not known."""
+
+
+def untold_seconds(done_s: float, total_s: float) -> None:
+    """A `TellSeconds` that drops what it is told."""
+
+
 def untold_done(done: int, total: int) -> None:
     """A `TellDone` that drops what it is told."""
 

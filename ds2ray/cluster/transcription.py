@@ -177,6 +177,8 @@ class _Pool:
 def _ends_its_actor(error: BaseException) -> bool:
     """Whether the actor is gone, or of no more use to other parts."""
     return not isinstance(error, RayTaskError) or isinstance(our_error(error), DeviceLostError)
+
+
 def keys_of(utterances: Sequence[Utterance]) -> dict[str, str]:
     """The keys of all users who can have one."""
     users = {utterance.user_id for utterance in utterances}

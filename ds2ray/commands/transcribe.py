@@ -86,8 +86,9 @@ def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) ->
     _require_display(job.text, transcriber.base.vocabulary)
     for note in decoding_notes(transcriber.decoder):
         display.say(note)
+    told = _Told()
     if manifest is None:
-        heard = transcriber.transcribe([file.uri for file in files], user=job.user, tell=_tell)
+        heard = transcriber.transcribe([file.uri for file in files], user=job.user, tell=told.files, tell_s=told.audio)
         hypotheses = [replace(h, utterance_id=file.name) for h, file in zip(heard, files, strict=True)]
     else:
         utterances = utterances or _usable(job, manifest, transcriber.base.audio)
@@ -95,7 +96,7 @@ def _recognise(job: TranscribeJob, store: Store, files: Sequence[NamedAudio]) ->
             return _say_heard(recognise_into(job, store, utterances, transcriber.base.vocabulary.config))
         if said := hint(job, utterances):
             display.say(said)
-        hypotheses = transcriber.transcribe_utterances(utterances, tell=_tell)
+        hypotheses = transcriber.transcribe_utterances(utterances, tell=told.files, tell_s=told.audio)
     _write(shown(hypotheses, job.text, transcriber.base.vocabulary), job.output)
     if job.output and transcriber.calibration is None:
         display.say(
@@ -121,8 +122,24 @@ def _read_manifest(job: TranscribeJob) -> Manifest | None:
     return read_manifest(job.manifest, transcripts_required=False, encoding=job.data.encoding)
 
 
-def _tell(done: int, num_utterances: int) -> None:
-    display.doing("recognising", f"{done}/{num_utterances} utterances", share=done / max(1, num_utterances))
+class _Told:
+    """What is told of recognition: utterances that are done, and how far within long ones."""
+
+    def __init__(self) -> None:
+        self._utterances, self._share = "", 0.0
+
+    def files(self, done: int, num_utterances: int) -> None:
+        """So many utterances are done."""
+        self._utterances = f"{done}/{num_utterances} utterances"
+        self._share = max(self._share, done / max(1, num_utterances))
+        display.doing("recognising", self._utterances, share=self._share)
+
+    def audio(self, done_s: float, total_s: float) -> None:
+        """So much of their audio is; nothing is told where it is not known how long all of it is."""
+        if total_s:
+            self._share = max(self._share, done_s / total_s)
+            minutes = f"{done_s / 60:.1f} of {total_s / 60:.1f} minutes"
+            display.doing("recognising", f"{self._utterances} · {minutes}", share=self._share)
 
 
 def _usable(job: TranscribeJob, manifest: Manifest, audio: AudioConfig) -> list[Utterance]:

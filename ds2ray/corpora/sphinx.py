@@ -14,7 +14,6 @@ from ds2ray.tables.manifest import Manifest, Utterance, with_ids
 from ds2ray.tables.problems import Problem, ProblemKind, shown
 
 FILE_IDS, TRANSCRIPTION = ".fileids", ".transcription"
-_SUFFIXES = (*AUDIO_SUFFIXES, ".sph", ".raw")
 _LINE = re.compile(r"(?P<text>.*?)\s*\((?P<key>[^()\s]+)\)\s*")
 _FILLERS = re.compile(r"<[^<>\s]*>|\+\+[^+\s]*\+\+|\[[^\[\]\s]*\]")
 
@@ -41,7 +40,7 @@ def read_sphinx(
     ids = read_texts([uri.removesuffix(TRANSCRIPTION) + FILE_IDS for uri in tables], tell, encoding)
     audio: defaultdict[str, list[str]] = defaultdict(list)
     for uri in sorted(listed):
-        if PurePosixPath(uri).suffix.lower() in _SUFFIXES:
+        if PurePosixPath(uri).suffix.lower() in AUDIO_SUFFIXES:
             audio[plain_form(PurePosixPath(uri).stem)].append(uri)
     return [_table(*row, audio) for row in zip(tables, texts, ids, strict=True)]
 
@@ -86,5 +85,5 @@ def _audio_of(file_id: str, audio: dict[str, list[str]]) -> str:
     named = audio.get(plain_form(PurePosixPath(file_id).name), [])
     ends = f"/{plain_form(file_id)}"
     fitting = [uri for uri in named if plain_form(uri.rpartition(".")[0]).endswith(ends)] or named
-    order = {suffix: place for place, suffix in enumerate(_SUFFIXES)}
+    order = {suffix: place for place, suffix in enumerate(AUDIO_SUFFIXES)}
     return min(fitting, key=lambda uri: order[PurePosixPath(uri).suffix.lower()], default="")

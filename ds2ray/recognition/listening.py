@@ -60,6 +60,26 @@ class Window:
     ends: list[End] = field(default_factory=list)
 
 
+class Reached:
+    """How far the audio of utterances is recognised, window by window, in seconds."""
+
+    def __init__(self, utterances: Sequence[Utterance], sample_rate_hz: int) -> None:
+        self._durations_s = [utterance.duration_s or 0.0 for utterance in utterances]
+        self._reached_s = [0.0] * len(utterances)
+        self._rate_hz = sample_rate_hz
+        self.total_s = sum(self._durations_s) if all(self._durations_s) else 0.0
+        """Of all utterances; 0 where the duration of one is not known."""
+
+    def after(self, window: Window) -> float:
+        """The seconds that are done once this window is, the next one."""
+        for part in window.parts:
+            end_s = part.segment.start_s + len(part.segment.waveform) / self._rate_hz
+            self._reached_s[part.index] = max(self._reached_s[part.index], end_s)
+        for end in window.ends:
+            self._reached_s[end.index] = self._durations_s[end.index]
+        return sum(self._reached_s)
+
+
 def windows(
     utterances: Sequence[Utterance], sample_rate_hz: int, rules: SegmentRules | None, window_s: float
 ) -> Iterator[Window]:

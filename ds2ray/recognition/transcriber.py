@@ -5,7 +5,7 @@ Shapes: B utterances, T encoding frames of the longest, D width of the encodings
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -23,10 +23,10 @@ from ds2ray.metrics import Score, score_texts
 from ds2ray.model.adapters.rows import RowAdapter, RowAdapters
 from ds2ray.model.stored import MODEL_FILE_SUFFIX, open_base
 from ds2ray.model.weights import Base
-from ds2ray.progress import TellDone, untold_done
+from ds2ray.progress import TellDone, TellSeconds, untold_done, untold_seconds
 from ds2ray.recognition.decoders import open_decoder
 from ds2ray.recognition.hypothesis import Heard, Hypothesis, joined
-from ds2ray.recognition.listening import Part, windows
+from ds2ray.recognition.listening import Part, Reached, windows
 from ds2ray.recognition.own_words import WordsOfUsers, hears_words, why_unheard
 from ds2ray.recognition.speakers import MAX_OPEN, KeyOf, Speaker, Speakers
 from ds2ray.sound.audio import probe
@@ -131,7 +131,13 @@ class Transcriber:
         """The calibration of the decoder; None where it has none, and confidence is what the base makes of it."""
         return self.calibrations.get(name_of(self.decoder))
 
-    def transcribe(self, paths: Sequence[str], user: str = "", tell: TellDone = untold_done) -> list[Hypothesis]:
+    def transcribe(
+        self,
+        paths: Sequence[str],
+        user: str = "",
+        tell: TellDone = untold_done,
+        tell_s: TellSeconds = untold_seconds,
+    ) -> list[Hypothesis]:
         """Recognise audio files of any length, in their order, with the user's adapter where there is one.
 
         Long ones are cut at pauses; times are those of the whole file. A file in which nobody speaks has an empty text,
@@ -139,25 +145,36 @@ class Transcriber:
 
         Args:
             tell: told after each window how many files are done, of how many.
+            tell_s: told after each batch how many seconds of audio are, of how many.
         """
         utterances = [
             Utterance(utterance_id=path, user_id=user, audio=path, duration_s=_duration_s(path), transcript="", line=n)
             for n, path in enumerate(paths, start=1)
         ]
-        return self.transcribe_utterances(utterances, tell=tell)
+        return self.transcribe_utterances(utterances, tell=tell, tell_s=tell_s)
 
     def transcribe_utterances(
-        self, utterances: Sequence[Utterance], use_adapters: bool = True, tell: TellDone = untold_done
+        self,
+        utterances: Sequence[Utterance],
+        use_adapters: bool = True,
+        tell: TellDone = untold_done,
+        tell_s: TellSeconds = untold_seconds,
     ) -> list[Hypothesis]:
         """Recognise utterances of any users, in their order; with `use_adapters=False` by the base alone."""
         rules = None if self.vad is Vad.off else SegmentRules(max_s=self.max_segment_s)
         users = [utterance.user_id if use_adapters else "" for utterance in utterances]
         results: list[Hypothesis | None] = [None] * len(utterances)
         heard: defaultdict[int, list[Heard]] = defaultdict(list)
-        done = 0
+        done, done_s = 0, 0.0
+        reached = Reached(utterances, self.base.audio.sample_rate_hz)
         for window in ahead(windows(utterances, self.base.audio.sample_rate_hz, rules, WINDOW_S)):
             tell(done, len(utterances))
-            for part, row in zip(window.parts, self._recognise_parts(window.parts, users), strict=True):
+            from_s, done_s = done_s, reached.after(window)
+
+            def tell_share(share: float, from_s: float = from_s, to_s: float = done_s) -> None:
+                tell_s(from_s + share * (to_s - from_s), reached.total_s)
+
+            for part, row in zip(window.parts, self._recognise_parts(window.parts, users, tell_share), strict=True):
                 heard[part.index].append(row)
             for end in window.ends:
                 of_it = heard.pop(end.index, [])
@@ -171,8 +188,14 @@ class Transcriber:
         references = [normalise(transcript, self.base.vocabulary.config) for transcript in transcripts]
         return score_texts(references, [hypothesis.text for hypothesis in hypotheses])
 
-    def _recognise_parts(self, parts: Sequence[Part], users: Sequence[str]) -> list[Heard]:
-        """The hypothesis of each part; parts of like length share a batch, whichever utterances they are of."""
+    def _recognise_parts(
+        self, parts: Sequence[Part], users: Sequence[str], tell_share: Callable[[float], None]
+    ) -> list[Heard]:
+        """The hypothesis of each part; parts of like length share a batch, whichever utterances they are of.
+
+        Args:
+            tell_share: told after each batch which share of the parts' speech is done.
+        """
         results: dict[int, Heard] = {}
         rate_hz, frame_s = self.base.audio.sample_rate_hz, self.base.model.shape.frame_s
         confidence = self.calibration or math.exp
@@ -192,6 +215,7 @@ class Transcriber:
                 heard = Heard.of(row, self.base.vocabulary, frame_s, start_s, durations_s[number], confidence)
                 note = "; ".join(filter(None, (speaker.note, notes.get(user, ""))))
                 results[number] = replace(heard, adapter=speaker.version, note=note)
+            tell_share(sum(durations_s[number] for number in results) / sum(durations_s))
         return [results[number] for number in range(len(parts))]
 
     def _with_words(self, speakers: Sequence[str]) -> tuple[Decoder, dict[str, str]]:

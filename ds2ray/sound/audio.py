@@ -1,6 +1,7 @@
 """Sound in files and bytes: measuring, reading and writing it.
 
-What a file may be stands in `ds2ray.sound.formats`; `.pcm` is raw 16-bit little-endian mono at 16 kHz. A long
+What a file may be stands in `ds2ray.sound.formats`; `.pcm` is raw 16-bit little-endian mono at 16 kHz, and `.raw` the
+same in either byte order. A long
 recording is read piece by piece with `ds2ray.sound.pieces.read_pieces`.
 """
 
@@ -8,6 +9,7 @@ import io
 import math
 import wave
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -20,7 +22,7 @@ from ds2ray.sound.channels import Mixer
 from ds2ray.sound.excerpts import encoded_excerpt
 from ds2ray.sound.formats import ffmpeg, raw
 from ds2ray.sound.formats.info import AudioInfo, TooLong
-from ds2ray.sound.formats.opening import opened, read_file
+from ds2ray.sound.formats.opening import opened, raw_order, read_file
 from ds2ray.sound.formats.part import Part
 from ds2ray.sound.pieces import untold
 from ds2ray.sound.resampling import resample
@@ -30,6 +32,7 @@ AUDIO_SUFFIXES = (
     *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".rf64", ".sph", ".w64"),
     *ffmpeg.SUFFIXES,
     raw.PCM_SUFFIX,
+    raw.RAW_SUFFIX,
 )
 """How the names of audio files end."""
 
@@ -64,7 +67,7 @@ def probe(audio: str | bytes) -> AudioInfo:
 def _joined(infos: list[AudioInfo]) -> AudioInfo:
     first = infos[0]
     num_samples = sum(round(info.num_samples * first.sample_rate_hz / info.sample_rate_hz) for info in infos)
-    return AudioInfo(first.sample_rate_hz, max(info.num_channels for info in infos), num_samples)
+    return replace(first, num_channels=max(info.num_channels for info in infos), num_samples=num_samples)
 
 
 def read_waveform(
@@ -80,7 +83,7 @@ def read_waveform(
 
     Args:
         max_duration_s: longer audio is refused, and no more of it decoded.
-        tell: told how channels were mixed, where that is worth a note.
+        tell: told how it was read and its channels mixed, where that is worth a note.
 
     Returns:
         float32 [num_samples], full scale at -1 and 1.
@@ -100,7 +103,7 @@ def read_waveform(
             if not np.isfinite(waveform).all():
                 raise InputError("holds samples that are not finite")
             waveforms.append(resample(waveform, rate_hz, sample_rate_hz))
-            notes += [mixer.note] if mixer.note else []
+            notes += [note for note in (part.note, mixer.note) if note]
     for note in dict.fromkeys(notes):
         tell(note)
     return waveforms[0] if len(waveforms) == 1 else np.concatenate(waveforms)
@@ -124,17 +127,21 @@ def _decoded(part: Part, left_s: float, max_duration_s: float) -> tuple[int, np.
 def read_encoded(uri: str) -> bytes:
     """The bytes of an audio file, so that they can be read without its name.
 
-    Raw .pcm gets the 44 bytes of a WAV header, and its samples stay as they are; an excerpt becomes a WAV file of its
-    own (see `encoded_excerpt`); everything else is returned as stored.
+    Raw .pcm and .raw get the 44 bytes of a WAV header, and their samples stay as they are; an excerpt becomes a WAV
+    file of its own (see `encoded_excerpt`); everything else is returned as stored.
 
     Raises:
         FileNotFoundError: there is nothing at the URI.
-        InputError: raw .pcm without a sample, an excerpt that cannot be read, or a local file that cannot be opened.
+        InputError: raw audio without a sample, an excerpt that cannot be read, or a local file that cannot be opened.
     """
     if excerpt_of(uri):
         return encoded_excerpt(uri)
     data = read_file(uri)
-    if not uri.lower().endswith(raw.PCM_SUFFIX):
+    if uri.lower().endswith(raw.PCM_SUFFIX):
+        order = raw.LITTLE
+    elif order := raw_order(uri, io.BytesIO(data)):
+        data = raw.in_order(data, order)
+    else:
         return data
     info = raw.info(len(data))
     with io.BytesIO() as buffer:

@@ -1,18 +1,24 @@
 """Measuring many audio files at once: each file once, however many excerpts of it are wanted."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ds2ray import storage
-from ds2ray.errors import InputError
+from ds2ray.errors import InputError, StorageError
 from ds2ray.sound.audio import REPLACE, AudioInfo, probe
+from ds2ray.sound.channels import Mixer
+from ds2ray.sound.formats.opening import opened
 from ds2ray.sound.formats.part import within
 from ds2ray.storage import AddressFault, ObjectInfo
 from ds2ray.uris import excerpt_of, recording_of
 
 _THREADS = 16  # headers that are being opened at once
+LISTENED_TO, LISTENED_S = 32, 10.0
+"""Recordings of several channels that are listened to, and seconds of each."""
+_BLOCK_SAMPLES = 2**16
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,9 @@ def _unreachable(reason: str) -> Unusable:
 def measure_all(audio: Sequence[str | bytes]) -> list[AudioInfo | Unusable]:
     """What each URI, also of an excerpt, or each file's bytes holds; or why it cannot be used.
 
+    Of recordings with several channels some are listened to, so that a note says where a channel is silent or cancels
+    another.
+
     Raises:
         StorageError: the server fails that the store lies on.
     """
@@ -73,7 +82,43 @@ def measure_all(audio: Sequence[str | bytes]) -> list[AudioInfo | Unusable]:
         except BaseException:
             pool.shutdown(cancel_futures=True)  # a store that does not answer is not asked for all the others
             raise
-    return found
+    return _with_channel_notes(found, places)
+
+
+def _with_channel_notes(
+    found: Sequence[AudioInfo | Unusable], places: Mapping[str | bytes, Sequence[int]]
+) -> list[AudioInfo | Unusable]:
+    """What was found, with notes on how channels are mixed: of some recordings, as they have to be heard for it."""
+    noted = list(found)
+    several = [(audio, own) for audio, own in places.items() if _has_channels(found[own[0]])]
+    chosen = several[:: max(1, -(-len(several) // LISTENED_TO))]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for (_, own), note in zip(chosen, pool.map(channel_note, [audio for audio, _ in chosen]), strict=True):
+            for place in own:
+                info = noted[place]
+                if note and isinstance(info, AudioInfo):
+                    noted[place] = replace(info, note=note)
+    return noted
+
+
+def _has_channels(info: AudioInfo | Unusable) -> bool:
+    return isinstance(info, AudioInfo) and info.num_channels > 1
+
+
+def channel_note(audio: str | bytes) -> str:
+    """How the channels of a recording are mixed, by its first seconds; empty where that is ordinary, or they cannot be
+    read."""
+    mixer, left_s = Mixer(), LISTENED_S
+    try:
+        with opened(audio) as parts:
+            for rate_hz, block in parts[0].decode(_BLOCK_SAMPLES, math.inf):
+                mixer.mix(block)
+                left_s -= len(block) / rate_hz
+                if left_s <= 0:
+                    break
+    except (FileNotFoundError, InputError, StorageError):
+        return ""  # reading the samples says why
+    return mixer.note
 
 
 def _of_excerpt(info: AudioInfo | Unusable, audio: str | bytes) -> AudioInfo | Unusable:

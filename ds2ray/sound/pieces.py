@@ -29,7 +29,7 @@ def read_pieces(
     Args:
         audio: a URI, also of audio in a shard, or the bytes of a file.
         piece_s: seconds of each piece; the last one is shorter.
-        tell: told at the end how channels were mixed, where that is worth a note.
+        tell: told at the end how it was read and its channels mixed, where that is worth a note.
 
     Yields:
         float32 [num_samples], full scale at -1 and 1; at least one piece.
@@ -76,6 +76,6 @@ def waveforms(
                     raise InputError("holds samples that are not finite")
                 yield resampler.push(mono)
             yield resampler.finish()
-            notes += [mixer.note] if mixer.note else []
+            notes += [note for note in (part.note, mixer.note) if note]
     for note in dict.fromkeys(notes):
         tell(note)

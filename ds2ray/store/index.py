@@ -73,8 +73,8 @@ def read_known(store: Store) -> "pa.Table":
 
 
 def read_rows(store: Store) -> "pa.Table":
-    """The whole index in columns: user_key, fingerprint, status, version and run_id; empty for a new store."""
-    return _read(store, _COLUMNS)
+    """The whole index in columns: user_key, fingerprint, status, version, run_id, pipeline and tried_s; empty for a new store."""
+    return _read(store)
 
 
 def write_rows(store: Store, rows: "pa.Table") -> None:

@@ -8,7 +8,7 @@ from ds2ray import storage
 from ds2ray.config import AudioConfig, BadRows, DataConfig, ProbeAudio, UnknownCharacters
 from ds2ray.errors import InputError
 from ds2ray.sound.audio import AudioInfo
-from ds2ray.sound.measuring import Unusable, absence, measure_all
+from ds2ray.sound.measuring import absence, measure_all
 from ds2ray.storage import ObjectInfo
 from ds2ray.storage.reach import ALLOW, allowed
 from ds2ray.tables.manifest import Manifest, Utterance
@@ -215,10 +215,9 @@ def _look_at(
     found: list[AudioInfo | _Fault | None] = [_absence(u, m, data, objects) for m in manifests for u in m.utterances]
     wanted = [i for i, u in enumerate(utterances) if found[i] is None and _is_probed(u, data.probe_audio)]
     for i, sound in zip(wanted, measure_all([utterances[i].audio for i in wanted]), strict=True):
-        if isinstance(sound, Unusable):
-            found[i] = _audio_fault(utterances[i].audio, sound.reason, sound.remedy)
-        else:
-            found[i] = sound
+        found[i] = (
+            sound if isinstance(sound, AudioInfo) else _audio_fault(utterances[i].audio, sound.reason, sound.remedy)
+        )
     return found
 
 
@@ -303,6 +302,7 @@ def _conversions(utterance: Utterance, info: AudioInfo, audio: AudioConfig) -> l
         names.append(RESAMPLED)
     if info.sample_rate_hz < audio.sample_rate_hz:
         names.append(SAMPLED_UP)
+    names += [info.note] if info.note else []
     said = utterance.duration_s
     if said is not None:
         tolerance_s = max(_DURATION_TOLERANCE_S, _DURATION_TOLERANCE * info.duration_s)

@@ -1,12 +1,13 @@
 """Windows of segments: nothing is lost between them, and no fault of one file reaches another."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ds2ray.demo.corpus import DemoCorpus
-from ds2ray.recognition.listening import End, Window, windows
+from ds2ray.recognition.listening import End, Reached, Window, windows
 from ds2ray.sound.audio import read_waveform, write_audio
 from ds2ray.sound.segments import SegmentRules
 from ds2ray.tables.manifest import Utterance, read_manifest
@@ -70,3 +71,16 @@ def test_without_rules_each_file_is_one_part(utterances: list[Utterance]) -> Non
 
 def test_nothing_to_read() -> None:
     assert listen([], 5.0) == []
+
+
+def test_how_far_within_a_long_one_is_known(utterances: list[Utterance]) -> None:
+    """13 s in segments of 4 s at most: each window reaches further, and the last one the end."""
+    long = replace(utterances[5], duration_s=len(read_waveform(utterances[5].audio, RATE_HZ)) / RATE_HZ)
+    silent = replace(utterances[6], duration_s=6.0)
+    reached = Reached([long, silent], RATE_HZ)
+    seconds = [reached.after(window) for window in listen([long, silent], 0.1)]
+    assert len(seconds) >= 5
+    assert seconds == sorted(seconds)
+    assert seconds[0] < reached.total_s / 2
+    assert seconds[-1] == reached.total_s == (long.duration_s or 0.0) + 6.0
+    assert Reached(utterances, RATE_HZ).total_s == 0  # where the length of one is not known

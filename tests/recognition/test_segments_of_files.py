@@ -65,6 +65,19 @@ class TestOfABaseThatHasLearned:
         assert of_talk.errors <= 1.1 * of_sentences.errors + 2
         assert of_talk.reference_length == of_sentences.reference_length
 
+    def test_progress_is_told_within_a_recording(
+        self, transcriber: Transcriber, commands: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(transcriber, "batch_s", 15.0)
+        talk = join(str(tmp_path / "talk.flac"), commands, PAUSE_S)
+        told: list[tuple[float, float]] = []
+        transcriber.transcribe([talk.audio], tell_s=lambda done_s, total_s: told.append((done_s, total_s)))
+        seconds = [done_s for done_s, _ in told]
+        assert len(seconds) >= 3
+        assert seconds == sorted(seconds)
+        assert seconds[0] < seconds[-1] / 2
+        assert told[-1] == (pytest.approx(talk.duration_s), pytest.approx(talk.duration_s))
+
     def test_an_excerpt_is_recognised_as_what_stands_there(
         self, transcriber: Transcriber, commands: list[Utterance], tmp_path: Path
     ) -> None:

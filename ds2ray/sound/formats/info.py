@@ -10,11 +10,16 @@ MIN_RATE_HZ, MAX_RATE_HZ = 1000, 1_000_000
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """An audio file's contents. `num_samples` counts per channel; of joined recordings, at the rate of the first."""
+    """An audio file's contents. `num_samples` counts per channel; of joined recordings, at the rate of the first.
+
+    Attributes:
+        note: how it is read, where that is not certain or not ordinary.
+    """
 
     sample_rate_hz: int
     num_channels: int
     num_samples: int
+    note: str = ""
 
     @property
     def duration_s(self) -> float:

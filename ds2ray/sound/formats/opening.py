@@ -21,6 +21,8 @@ _DUMP = b"\xf0\x7e"
 _CONTAINERS = (b"FORM", b"caff", b".snd", b"RIFX")
 """Formats that hold many codings, of which libsndfile knows some."""
 
+_SPHERE = b"NIST"
+
 _OF_THE_FILE = {
     errno.EACCES: "may not be read (permission denied)",
     errno.EPERM: "may not be read (permission denied)",
@@ -59,10 +61,22 @@ def _recordings(audio: str | bytes, at_once: bool, excerpt: Excerpt | None) -> I
             raise InputError(EMPTY)
         if isinstance(audio, str) and audio.lower().endswith(raw.PCM_SUFFIX):
             yield [raw.part(file, size_bytes)]
+        elif isinstance(audio, str) and (order := raw_order(audio, file)):
+            yield [raw.part(file, size_bytes, order, raw.order_note(order))]
         else:
             # what may be joined to a FLAC or WAV is not looked for again for each excerpt of it
             is_near = excerpt is None and (at_once or isinstance(audio, bytes) or storage.is_local(audio))
             yield _parts(file, size_bytes, is_near)
+
+
+def raw_order(uri: str, file: BinaryIO) -> str:
+    """The byte order of a `.raw` file, by its samples; empty for other files, and where it has a header after all."""
+    if not uri.lower().endswith(raw.RAW_SUFFIX):
+        return ""
+    file.seek(0)
+    head = file.read(16)
+    named = (ogg.MAGIC, flac.MAGIC, _SPHERE, *_CONTAINERS)
+    return "" if ffmpeg.format_of(head) or wav.is_wav(head) or head[:4] in named else raw.order_of(file)
 
 
 def _parts(file: BinaryIO, size_bytes: int, is_near: bool) -> list[Part]:

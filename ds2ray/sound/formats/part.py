@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,11 +30,13 @@ class Part:
             that there are more than so many seconds.
         decode_from: gives it in such blocks from a time in seconds on, without decoding what comes before; None: the
             format cannot be sought.
+        note: how it is read, where that is not certain.
     """
 
     measure: Callable[[], AudioInfo]
     decode: Callable[[int, float], Blocks]
     decode_from: Callable[[int, float], Blocks] | None = None
+    note: str = ""
 
 
 def first_sample(start_s: float, sample_rate_hz: int) -> int:
@@ -52,7 +54,7 @@ def within(info: AudioInfo, excerpt: Excerpt) -> AudioInfo:
     if math.isfinite(excerpt.end_s):
         last = min(last, first_sample(excerpt.end_s, info.sample_rate_hz))
     _require_inside(excerpt, info.duration_s, holds_any=first < last)
-    return AudioInfo(info.sample_rate_hz, info.num_channels, last - first)
+    return replace(info, num_samples=last - first)
 
 
 def between(parts: Sequence[Part], excerpt: Excerpt) -> list[Part]:
@@ -94,6 +96,7 @@ def _between(part: Part, excerpt: Excerpt) -> Part:
     return Part(
         lambda: within(part.measure(), excerpt),
         lambda block_samples, max_duration_s: _decoded(part, excerpt, block_samples, max_duration_s),
+        note=part.note,
     )
 
 

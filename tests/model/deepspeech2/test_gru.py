@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ds2ray.config import RnnType
+from ds2ray.model.deepspeech2 import gru as gru_module
 from ds2ray.model.deepspeech2.gru import gru
 from ds2ray.model.deepspeech2.layers import RecurrentLayer
 from ds2ray.padding import frame_mask
@@ -60,3 +61,21 @@ def test_frozen_weights_get_no_gradient_and_their_input_the_same_as_from_weights
     assert expected[0].abs().sum() > 0
     torch.testing.assert_close(x.grad, expected)
     assert all(parameter.grad is None for parameter in layer.parameters())
+
+
+@pytest.mark.parametrize(("worth_threads", "in_the_frame"), [(10**9, 1), (0, 2)])
+def test_small_frames_have_one_thread_and_the_process_its_own_number_again(
+    monkeypatch: pytest.MonkeyPatch, worth_threads: int, in_the_frame: int
+) -> None:
+    counted = []
+    sigmoid = Tensor.sigmoid_
+    monkeypatch.setattr(gru_module, "WORTH_THREADS", worth_threads)
+    monkeypatch.setattr(Tensor, "sigmoid_", lambda x: (counted.append(torch.get_num_threads()), sigmoid(x))[1])
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        gru(nn.GRU(3, 2, batch_first=True), torch.randn(2, 3, 3)).sum().backward()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert counted == [in_the_frame] * 3
