@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.common import CACHE, emit, fresh_processes, say
 from benchmarks.full_tuning import FullRecipe
 from benchmarks.gains_of_people import figures
-from benchmarks.people_base import PeopleBase, base_of_people, epochs_in
+from benchmarks.people_base import VOICES_H, PeopleBase, base_of_people, epochs_in
 from benchmarks.people_work import PersonScores, Setting, score_person, sentences_apart, tuned_loss
 from benchmarks.quality_work import one_thread
 from benchmarks.recipes import Recipe, mean, numbers, parse_recipe
@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--hours", type=float, default=0.0, help="of two CPU cores for the base, about; 0: as train=real_people has it"
     )
+    parser.add_argument("--voices-hours", type=float, default=VOICES_H, help="of synthetic voices, before people")
     parser.add_argument("--train", nargs="*", default=[], help="settings of jobs/train.py for the base, key=value …")
     parser.add_argument("--workers", type=int, default=2, help="processes, of one thread each")
     parser.add_argument("--cache", default=CACHE, help="keeps bases between runs")
@@ -110,7 +111,9 @@ def of_fold(
     base = PeopleBase(storage.absolute(args.base), None)
     if not args.base:
         length = [f"train.num_epochs={epochs_in(args.hours)}"] if args.hours else []
-        base = base_of_people(args.cache, _utterances(train), _utterances(valid), [*length, *args.train])
+        base = base_of_people(
+            args.cache, _utterances(train), _utterances(valid), [*length, *args.train], args.voices_hours
+        )
     taken = frozenset(utterance.transcript for utterance in _utterances(seen))
     speakers = [
         Speaker(person.user_id, *sentences_apart(person.utterances, args.adapt_sentences, args.test_sentences, taken))

@@ -84,7 +84,14 @@ def test_a_fold_of_a_toy_corpus(tmp_path: Path, capfd: pytest.CaptureFixture[str
     people.main(
         [
             *("--speech", str(tmp_path), "--adapt-sentences", "6", "--test-sentences", "2", "--workers", "1"),
-            *("--recipes", "default=num_epochs=1,cross_validate_below=0", "--full-rates", "0.001"),
+            *(
+                "--recipes",
+                "default=num_epochs=1,cross_validate_below=0",
+                "--full-rates",
+                "0.001",
+                "--voices-hours",
+                "0",
+            ),
             *("--train", *settings, "--cache", str(tmp_path / "cache")),
         ]
     )
