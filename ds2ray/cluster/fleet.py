@@ -14,7 +14,7 @@ from ds2ray.cluster.cohort_trial import CohortTrial
 from ds2ray.cluster.progress import FleetProgress, our_error, told
 from ds2ray.cluster.session import cluster_gpus, quiet_tune, room_for_trials
 from ds2ray.config import AdaptJob
-from ds2ray.errors import StorageError
+from ds2ray.errors import InterruptedRunError, StorageError
 from ds2ray.fleet.cohort_task import FleetTask
 from ds2ray.fleet.common_cause import FirstUsers
 from ds2ray.fleet.plan import Plan
@@ -52,6 +52,7 @@ def train_cohorts(
 
     Raises:
         StorageError: a trial could not reach the store.
+        InterruptedRunError: a trial found that the run has lost its lease.
         Ds2RayError: the first users all failed by it.
     """
     trials_at_once = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial).trials
@@ -103,7 +104,7 @@ def train_cohorts(
             shutil.rmtree(tune_state_dir, ignore_errors=True)
         for error in progress.errors.values():
             cause = our_error(error)
-            if isinstance(cause, StorageError):
+            if isinstance(cause, StorageError | InterruptedRunError):
                 raise cause
     return {
         cohort: CohortStarts(1 + progress.recoveries[cohort], told(progress.errors.get(cohort)))

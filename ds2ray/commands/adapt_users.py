@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from ds2ray import display, storage
-from ds2ray.commands.wanted import MODEL_FILE_SUFFIX, BaseSettings, require_model_file, require_place
+from ds2ray.commands.wanted import BaseSettings, take_base, wanted_base
 from ds2ray.commands.words import publish_table_words
 from ds2ray.config import AdaptJob
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError, StorageError
@@ -24,11 +24,13 @@ from ds2ray.fleet.report import exit_code, outcome_table, plan_text, repacked_te
 from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle
 from ds2ray.naming import typed
 from ds2ray.progress import Tell, duration_text, paced, untold
-from ds2ray.store import BaseRecord, Store, adopt_base, lease, read_base, read_complete_record, server_outside
+from ds2ray.store import BaseRecord, Store, lease, read_base, server_outside
 from ds2ray.store.index import close_run, open_run, read_fingerprints, recover_runs
 from ds2ray.store.layout import plan_uri, run_uri, summary_uri
 from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
 from ds2ray.store.records import SUMMARY, write_record
+from ds2ray.store.recovery.agreement import heal_index
+from ds2ray.store.recovery.marks import why_no_run_id
 from ds2ray.tables.problems import ProblemKind
 from ds2ray.tables.users import read_fleet, stat_audio, usable_users
 from ds2ray.tables.validation import refuse
@@ -53,7 +55,9 @@ class _Run:
     """A run that holds the store's lease.
 
     Attributes:
+        store: fenced: nothing is written there once the lease is lost.
         keep_alive: renews the lease.
+        aside: lines on damaged leftovers of other runs that were set aside, and on what was healed.
     """
 
     job: AdaptJob
@@ -62,6 +66,7 @@ class _Run:
     record: BaseRecord
     keep_alive: Callable[[], None]
     started_s: float
+    aside: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -82,14 +87,15 @@ class _Trained:
 def _adapt(job: AdaptJob, store: Store) -> int:
     run_id = _new_run_id(job, store)
     display.doing("reading the base")
-    record = base_record(job, store)
+    record = wanted_base(job, store)
     if job.dry_run:
         display.say(plan_text(make_plan(job, store, record, display.telling("planning")), job.users, store.root_uri))
         publish_table_words(job.users, job.data, store, record, dry_run=True)
         return 0
     started_s = time.monotonic()
-    with lease.held(store, run_id) as renew:
-        run = _Run(job, store, run_id, record, storage.bearing_outages(renew, lease.TTL_S), started_s)
+    with lease.held(store, run_id, wait_s=job.storage.wait_for_lease_s) as hold:
+        run = _Run(job, hold.store, run_id, record, storage.bearing_outages(hold, lease.TTL_S), started_s)
+        take_base(job, hold.store)
         trained = _train(run, _prepare(run))
         code = _finish(run, trained)  # also when the run was stopped: what is finished counts
         if trained.stopped is not None:
@@ -102,15 +108,21 @@ def _new_run_id(job: AdaptJob, store: Store) -> str:
         raise ConfigError(f"users is missing: give a table `user_id,manifest`: {typed('adapt_users')} users.csv")
     if not job.run_id:
         return f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    wrong = why_no_run_id(job.run_id)
+    if wrong:
+        raise ConfigError(f"run_id={job.run_id!r:.80}: {wrong}; give another one, or leave it empty")
     if store.exists(plan_uri(store, job.run_id)):
         raise ConfigError(f"run_id={job.run_id}: {store} has a run of this name; give another one, or leave it empty")
     return job.run_id
 
 
 def _prepare(run: _Run) -> Plan:
-    """Take over what crashed runs have left, and plan."""
-    for recovered in recover_runs(run.store):
+    """Take over what crashed runs have left, look whether the index is right, and plan."""
+    for recovered in recover_runs(run.store, run.aside):
         display.say(f"took over the outcomes of run {recovered}, which had not come to its end")
+    run.aside.extend(f"{why}; the user is planned again" for why in heal_index(run.store).values())
+    for line in run.aside:
+        display.say(f"damaged: {line}")
     stay_alive = paced(lambda line: run.keep_alive())  # planning may take longer than a lease lasts
 
     def tell(line: str) -> None:
@@ -182,7 +194,7 @@ def _finish(run: _Run, trained: _Trained) -> int:
     try:
         rows = settle(
             plan,
-            read_outcomes(store, run.run_id),
+            read_outcomes(store, run.run_id, aside=run.aside),
             trained.starts,
             finished=trained.stopped is None,
             min_utterances=run.job.adapt.min_utterances,
@@ -191,7 +203,7 @@ def _finish(run: _Run, trained: _Trained) -> int:
         close_run(store, run.run_id, rows)
         summary = _summary(run, trained, rows)
         write_record(store, summary_uri(store, run.run_id), SUMMARY, summary)
-    except StorageError as error:
+    except (StorageError, InterruptedRunError) as error:  # the store is gone, or the lease
         _keep_summary_here(run, _summary(run, replace(trained, stopped=trained.stopped or error), rows))
         raise
     _print_outcomes(rows, plan, run_uri(store, run.run_id), summary["seconds"])
@@ -210,7 +222,7 @@ def _summary(run: _Run, trained: _Trained, rows: Sequence[Outcome]) -> dict[str,
         unchanged=plan.unchanged,
     )
     code = _exit_code_of(stopped) if stopped else exit_code(rows, ratio, plan.count(Change.unchanged))
-    return {**summary, "exit_code": code}
+    return {**summary, "exit_code": code, "set_aside": run.aside}
 
 
 def _keep_summary_here(run: _Run, summary: dict[str, Any]) -> None:
@@ -218,33 +230,6 @@ def _keep_summary_here(run: _Run, summary: dict[str, Any]) -> None:
     path = os.path.join(tempfile.gettempdir(), f"ds2ray-{run.run_id.replace('/', '-')}-summary.json")
     storage.write_json(path, summary)
     display.say(f"the store does not take the summary, which is kept in {path}; the next run goes on from what is done")
-
-
-def base_record(job: AdaptJob, store: Store) -> BaseRecord:
-    """The base to adapt to; that of a model.pt or another store is published first, so that recognition finds it.
-
-    Raises:
-        ConfigError: the base has no place for the adapter.
-        InputError: there is no such base, or it comes from a newer release.
-        ArtifactCorruptError: the base is damaged.
-    """
-    if not job.base.endswith(MODEL_FILE_SUFFIX):
-        record = read_complete_record(store, job.base)
-        require_place(job.adapter, BaseSettings.of(record).shape)
-        if "/" in job.base and not job.dry_run:
-            read_fleet(job.users, job.data)  # a table that is wrong starts nothing
-            adopt_base(store, job.base)
-        return record
-    require_model_file(job.base)
-    read_fleet(job.users, job.data)  # what is wrong with the table is told before torch is imported
-    from ds2ray.model.files import load_model_file
-    from ds2ray.model.stored import describe_base, publish_base
-
-    base = load_model_file(job.base)
-    require_place(job.adapter, base.model.shape)
-    if not job.dry_run:
-        publish_base(store, base, run_id=job.base, metrics={})
-    return describe_base(base, run_id=job.base)
 
 
 def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = untold) -> Plan:

@@ -3,14 +3,23 @@
 from dataclasses import dataclass
 
 from ds2ray import storage
-from ds2ray.config import AdapterConfig, AudioConfig, DecodeConfig, ModelConfig, audio_from_plain, model_from_plain
+from ds2ray.config import (
+    AdapterConfig,
+    AdaptJob,
+    AudioConfig,
+    DecodeConfig,
+    ModelConfig,
+    audio_from_plain,
+    model_from_plain,
+)
 from ds2ray.config.text import OF_THE_BASE, OF_THE_MODEL
 from ds2ray.errors import InputError
 from ds2ray.naming import named
 from ds2ray.shapes.architectures import shape_of
 from ds2ray.shapes.fingerprints import require_known_version
 from ds2ray.shapes.shape import Shape
-from ds2ray.store import BaseRecord, Store, located_base, read_complete_record, read_language_model_record
+from ds2ray.store import BaseRecord, Store, adopt_base, located_base, read_complete_record, read_language_model_record
+from ds2ray.tables.users import read_fleet
 from ds2ray.text import Vocabulary
 
 MODEL_FILE_SUFFIX = ".pt"
@@ -72,3 +81,39 @@ def require_decoding(decode: DecodeConfig, store: Store, base: str) -> None:
 def require_place(adapter: AdapterConfig, shape: Shape) -> None:
     """Raise ConfigError where the base has no such place for an adapter."""
     shape.place(adapter.after_layer)
+
+
+def wanted_base(job: AdaptJob, store: Store) -> BaseRecord:
+    """The record of the base to adapt to, which may be a model.pt or lie elsewhere; nothing is written.
+
+    Raises:
+        ConfigError: the base has no place for the adapter.
+        InputError: there is no such base, or it comes from a newer release.
+        ArtifactCorruptError: the base is damaged.
+    """
+    if not job.base.endswith(MODEL_FILE_SUFFIX):
+        record = read_complete_record(store, job.base)
+        require_place(job.adapter, BaseSettings.of(record).shape)
+        if "/" in job.base and not job.dry_run:
+            read_fleet(job.users, job.data)  # a table that is wrong starts nothing
+        return record
+    require_model_file(job.base)
+    read_fleet(job.users, job.data)  # what is wrong with the table is told before torch is imported
+    from ds2ray.model.files import load_model_file
+    from ds2ray.model.stored import describe_base
+
+    base = load_model_file(job.base)
+    require_place(job.adapter, base.model.shape)
+    return describe_base(base, run_id=job.base)
+
+
+def take_base(job: AdaptJob, store: Store) -> None:
+    """Publish a base that lies elsewhere in the store, so that recognition finds it."""
+    base = job.base
+    if base.endswith(MODEL_FILE_SUFFIX):
+        from ds2ray.model.files import load_model_file
+        from ds2ray.model.stored import publish_base
+
+        publish_base(store, load_model_file(base), run_id=base, metrics={})
+    elif "/" in base:
+        adopt_base(store, base)

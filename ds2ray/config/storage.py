@@ -24,5 +24,11 @@ class StorageConfig:
         "to another s3:// URI waits before it fails; 600 waits for ten minutes",
     )
 
+    wait_for_lease_s: float = setting(
+        0.0, "seconds for which a run waits for another one that is at work on the store; 0: it ends at once, with 75"
+    )
+
     def __post_init__(self) -> None:
         require(0 < self.outage_s <= 86_400, "storage.outage_s", self.outage_s, "above 0, and at most a day, 86400")
+        waits = 0 <= self.wait_for_lease_s <= 604_800
+        require(waits, "storage.wait_for_lease_s", self.wait_for_lease_s, "0 or more, and at most a week, 604800")

@@ -5,13 +5,17 @@ the user's key to a small object: `<root>/runs/<run id>/attempts/<cohort>.json`.
 attempt reads the key, and goes on without that user.
 """
 
+import logging
 from dataclasses import dataclass
 
 from ds2ray.errors import ArtifactCorruptError
 from ds2ray.store.layout import attempt_uri
 from ds2ray.store.outcomes import Status
 from ds2ray.store.records import read_record, write_record
+from ds2ray.store.recovery.aside import set_aside
 from ds2ray.store.store import Store
+
+log = logging.getLogger(__name__)
 
 KIND = "attempt"
 
@@ -59,15 +63,19 @@ def name_user(store: Store, run_id: str, cohort: int, attempt: int, user_key: st
 
 
 def named_user(store: Store, run_id: str, cohort: int, attempt: int) -> str:
-    """The key of the user that this attempt last trained alone; empty where it named no user."""
+    """The key of the user that this attempt last trained alone; empty where it named no user.
+
+    A damaged record is set aside: the user that ends workers is found once more, by a further attempt.
+    """
     uri = attempt_uri(store, run_id, cohort)
     try:
-        record = read_record(store, _Attempt, uri, kind=KIND, remedy="delete it")
+        record = read_record(store, _Attempt, uri, kind=KIND, remedy="it is written again")
+        if (record.run_id, record.cohort) not in ((None, None), (run_id, cohort)):
+            whose = f"cohort {record.cohort} of run {record.run_id}"
+            raise ArtifactCorruptError(f"{uri}: belongs elsewhere: it is of {whose}, not of {cohort} of {run_id}")
     except FileNotFoundError:
         return ""
-    if (record.run_id, record.cohort) not in ((None, None), (run_id, cohort)):
-        whose = f"cohort {record.cohort} of run {record.run_id}"
-        raise ArtifactCorruptError(
-            f"{uri}: belongs elsewhere: it is of {whose}, not of {cohort} of {run_id}; delete it"
-        )
+    except ArtifactCorruptError as error:
+        log.warning("%s", set_aside(store, uri, str(error)))
+        return ""
     return record.user_key if record.attempt == attempt else ""

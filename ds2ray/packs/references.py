@@ -17,6 +17,7 @@ import numpy as np
 from ds2ray import storage
 from ds2ray.errors import InputError
 from ds2ray.packs.files import read_shard
+from ds2ray.storage.sealed.tables import TableFile
 from ds2ray.tables.manifest import Manifest, Utterance
 
 WINDOW_GROUPS = 32
@@ -41,13 +42,10 @@ def read_packed_manifest(uri: str) -> Manifest | None:
     """The utterances of a packed corpus's manifest.parquet, whose audio are references; None for any other table."""
     if not uri.endswith(".parquet"):
         return None
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     with storage.open_read(uri) as source:
         try:
-            names = pq.read_schema(source).names
-        except pa.ArrowException:
+            names = TableFile(source, uri).schema.names
+        except InputError:
             return None  # `read_manifest`, which comes next, reports the damage
     if not set(PACKED_COLUMNS) <= set(names):
         return None

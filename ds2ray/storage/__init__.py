@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING
 
 from ds2ray.storage.bearing import bearing_outages
 from ds2ray.storage.connections import known_to_answer
-from ds2ray.storage.documents import read_json, read_table, write_json, write_table
+from ds2ray.storage.documents import parse_table, read_json, read_table, table_bytes, write_json, write_table
 from ds2ray.storage.listing import ObjectInfo, list_objects, stat_many
 from ds2ray.storage.objects import delete, exists, open_read, read_bytes, write_bytes
 from ds2ray.storage.server import Server, current_server, using
+from ds2ray.storage.writers.ages import age_s
+from ds2ray.storage.writers.conditional import Seen, honours_conditions, read_seen, write_where_seen
 from ds2ray.uris import absolute, is_local, join, local_path, parent, resolve
 
 if TYPE_CHECKING:
@@ -15,13 +17,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ObjectInfo",
+    "Seen",
     "Server",
     "absolute",
+    "age_s",
     "arrow_filesystem",
     "bearing_outages",
     "current_server",
     "delete",
     "exists",
+    "honours_conditions",
     "is_local",
     "join",
     "known_to_answer",
@@ -29,15 +34,19 @@ __all__ = [
     "local_path",
     "open_read",
     "parent",
+    "parse_table",
     "read_bytes",
     "read_json",
+    "read_seen",
     "read_table",
     "resolve",
     "stat_many",
+    "table_bytes",
     "using",
     "write_bytes",
     "write_json",
     "write_table",
+    "write_where_seen",
 ]
 
 

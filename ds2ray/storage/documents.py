@@ -35,15 +35,29 @@ def read_table(uri: str, columns: list[str] | None = None, server: Server | None
     Raises:
         InputError: the object is none, is damaged, or claims more than the limits of `sealed.tables`.
     """
-    source = io.BytesIO(read_bytes(uri, server)) if columns is None else open_read(uri, server)
-    with source:
-        file = TableFile(source, uri)
-        table = file.read(columns)
-        if columns is None:
-            require_content(file, table)
-        return table
+    if columns is None:
+        return parse_table(uri, read_bytes(uri, server))
+    with open_read(uri, server) as source:
+        return _read(TableFile(source, uri), columns)
 
 
 def write_table(uri: str, table: "pa.Table", server: Server | None = None) -> None:
     """Write a Parquet table (zstd), sealed."""
-    write_bytes(uri, encode_table(table), server)
+    write_bytes(uri, table_bytes(table), server)
+
+
+def table_bytes(table: "pa.Table") -> bytes:
+    """The Parquet file of a table (zstd), sealed."""
+    return encode_table(table)
+
+
+def parse_table(uri: str, data: bytes, columns: list[str] | None = None) -> "pa.Table":
+    """The table in a Parquet file; errors are those of `read_table`."""
+    return _read(TableFile(io.BytesIO(data), uri), columns)
+
+
+def _read(file: TableFile, columns: list[str] | None) -> "pa.Table":
+    table = file.read(columns)
+    if columns is None:
+        require_content(file, table)
+    return table

@@ -10,6 +10,9 @@ from ds2ray.errors import ArtifactCorruptError, Ds2RayError, StorageError
 from ds2ray.storage.server import Server, current_server, endpoint_of_environment
 from ds2ray.uris import is_local
 
+_REFUSED_CONDITIONS = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey", "404"}
+"""Codes of answers to conditional writes. There is no such key where the object has been deleted since it was seen."""
+
 
 @contextmanager
 def reporting(uri: str, action: str, server: Server | None = None) -> Iterator[None]:
@@ -54,6 +57,18 @@ def server_code(error: BaseException) -> str:
     """The code of the server's answer that caused an error, such as NoSuchBucket; empty without one."""
     response = getattr(error.__cause__, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
+
+
+def is_refused_condition(error: BaseException) -> bool:
+    """Whether a server refused a conditional write, as the object is not what it was, or somebody else writes it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        response = getattr(cause, "response", None)
+        if isinstance(response, dict):
+            code = str(response.get("Error", {}).get("Code", ""))
+            return code in _REFUSED_CONDITIONS
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _remedy(uri: str, error: Exception, server: Server) -> str:

@@ -22,21 +22,26 @@ def read_whole(connection: Connection, path: str, max_bytes: int | None = None) 
         max_bytes: of an object with more no more than one byte more is read, or none: ArtifactCorruptError. None: any.
     """
     if connection.is_s3:
-        return connection.outlast(lambda: _checked(connection, path, max_bytes))
+        return read_tagged(connection, path, max_bytes)[0]
     if max_bytes is None:
         return bytes(connection.cat_file(path))
     return bytes(connection.cat_file(path, start=0, end=max_bytes + 1))
 
 
-def _checked(connection: Connection, path: str, max_bytes: int | None) -> bytes:
-    data, tag = _fetched(connection.plain, path, max_bytes)
-    if _fits(connection.line, data, tag):
-        return data
-    again, _ = _fetched(connection.plain, path, max_bytes)
+def read_tagged(connection: Connection, path: str, max_bytes: int | None = None) -> tuple[bytes, str]:
+    """The content of an object of an S3 server, and the tag that the server gives it."""
+    return connection.outlast(lambda: _checked(connection, path, max_bytes))
+
+
+def _checked(connection: Connection, path: str, max_bytes: int | None) -> tuple[bytes, str]:
+    data, tag, is_digest = _fetched(connection.plain, path, max_bytes)
+    if not is_digest or _fits(connection.line, data, tag):
+        return data, tag.strip('"')
+    again, _, _ = _fetched(connection.plain, path, max_bytes)
     if again != data:
         raise DamagedOnItsWayError(f"what arrived has not the MD5 that the server told, {tag}")
     connection.line.tags_are_md5 = False  # two readings agree: it is the content, and the tag is something else
-    return data
+    return data, tag.strip('"')
 
 
 class PatientFile:
@@ -70,11 +75,11 @@ def _fits(line: Line, data: bytes, tag: str) -> bool:
     return hashlib.md5(data, usedforsecurity=False).hexdigest() == digest[1]
 
 
-def _fetched(filesystem: Any, path: str, max_bytes: int | None) -> tuple[bytes, str]:
-    """The content of an object, by one GET, and its tag; without one where encryption makes it no MD5."""
+def _fetched(filesystem: Any, path: str, max_bytes: int | None) -> tuple[bytes, str, bool]:
+    """The content of an object, by one GET, its tag, and whether that may be its MD5, as encryption makes it none."""
     import fsspec.asyn
 
-    async def fetch() -> tuple[bytes, str]:
+    async def fetch() -> tuple[bytes, str, bool]:
         bucket, key, _ = filesystem.split_path(path)
         answer = await filesystem._call_s3("get_object", Bucket=bucket, Key=key)
         async with answer["Body"] as body:
@@ -82,7 +87,7 @@ def _fetched(filesystem: Any, path: str, max_bytes: int | None) -> tuple[bytes, 
                 raise too_large(f"s3://{path}", max_bytes)
             data = await body.read()
         encrypted = "kms" in answer.get("ServerSideEncryption", "") or "SSECustomerAlgorithm" in answer
-        return data, "" if encrypted else answer.get("ETag", "")
+        return data, answer.get("ETag", ""), not encrypted
 
-    data, tag = fsspec.asyn.sync(filesystem.loop, fetch)
-    return bytes(data), str(tag)
+    data, tag, is_digest = fsspec.asyn.sync(filesystem.loop, fetch)
+    return bytes(data), str(tag), bool(is_digest)

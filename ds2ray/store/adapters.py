@@ -5,7 +5,8 @@ from typing import Any
 
 from ds2ray.errors import InputError
 from ds2ray.store.layout import adapter_weights_uri, pointer_uri
-from ds2ray.store.records import AdapterPointer, known_fields, read_record, split_code, write_record
+from ds2ray.store.leases.committing import commit, fence_number
+from ds2ray.store.records import AdapterPointer, known_fields, read_record, split_code
 from ds2ray.store.store import Store
 from ds2ray.store.verify import ID_LENGTH, read_verified, sha256
 
@@ -29,27 +30,37 @@ def publish_adapter(
     error_after: float | None,
     split: str = "",
 ) -> AdapterPointer:
-    """Make these weights (safetensors) the user's current adapter. A crash on the way leaves the earlier one."""
+    """Make these weights (safetensors) the user's current adapter. A crash on the way leaves the earlier one.
+
+    Raises:
+        InterruptedRunError: the run has lost its lease.
+        ArtifactCorruptError: the user's pointer is damaged.
+    """
     digest = sha256(weights)
-    earlier = read_pointer(store, key)
-    pointer = AdapterPointer(
-        user_key=key,
-        version=digest[:ID_LENGTH],
-        sha256=digest,
-        size_bytes=len(weights),
-        base_fingerprint=base_fingerprint,
-        data_fingerprint=data_fingerprint,
-        adapter=adapter,
-        run_id=run_id,
-        seq=earlier.seq + 1 if earlier else 1,
-        error_before=error_before,
-        error_after=error_after,
-        history=_with_history(earlier, digest[:ID_LENGTH]),
-        split=split,
-    )
-    store.write_bytes(adapter_weights_uri(store, key, pointer.version), weights)
-    write_record(store, pointer_uri(store, key), KIND, pointer)
-    return pointer
+    version = digest[:ID_LENGTH]
+
+    def following(earlier: AdapterPointer | None) -> AdapterPointer:
+        return AdapterPointer(
+            user_key=key,
+            version=version,
+            sha256=digest,
+            size_bytes=len(weights),
+            base_fingerprint=base_fingerprint,
+            data_fingerprint=data_fingerprint,
+            adapter=adapter,
+            run_id=run_id,
+            seq=earlier.seq + 1 if earlier else 1,
+            error_before=error_before,
+            error_after=error_after,
+            history=_with_history(earlier, version),
+            split=split,
+            fence=fence_number(store),
+        )
+
+    def write_weights() -> None:
+        store.write_bytes(adapter_weights_uri(store, key, version), weights)
+
+    return commit(store, AdapterPointer, pointer_uri(store, key), KIND, key, following, write_weights)
 
 
 def read_pointer(store: Store, key: str) -> AdapterPointer | None:
@@ -62,8 +73,7 @@ def read_pointer(store: Store, key: str) -> AdapterPointer | None:
         pointer = read_record(store, AdapterPointer, pointer_uri(store, key), kind=KIND, bound={"user_key": key})
     except FileNotFoundError:
         return None
-    history = tuple(entry | {"split": split_code(entry.get("split", ""))} for entry in pointer.history)
-    return replace(pointer, history=history, split=split_code(pointer.split))
+    return _with_split_codes(pointer)
 
 
 def read_adapter(store: Store, pointer: AdapterPointer) -> bytes:
@@ -85,17 +95,24 @@ def rollback(store: Store, key: str, version: str) -> AdapterPointer:
         InputError: the user has no such version.
         ArtifactCorruptError: its weights are missing or have changed since they were published.
     """
-    current = read_pointer(store, key)
-    known = history(store, key)
-    entry = next((entry for entry in known if entry["version"] == version), None)
-    if current is None or entry is None:
-        there = ", ".join(entry["version"] for entry in known) or "none"
-        raise InputError(f"user {key} has no version {version!r}; versions there: {there}")
-    changed = {"seq": current.seq + 1, "history": _with_history(current, version)}
-    pointer = AdapterPointer(**known_fields(AdapterPointer, entry) | changed)
-    read_adapter(store, pointer)
-    write_record(store, pointer_uri(store, key), KIND, pointer)
-    return pointer
+
+    def following(current: AdapterPointer | None) -> AdapterPointer:
+        known = [_entry(current), *current.history] if current else []
+        entry = next((entry for entry in known if entry["version"] == version), None)
+        if current is None or entry is None:
+            there = ", ".join(entry["version"] for entry in known) or "none"
+            raise InputError(f"user {key} has no version {version!r}; versions there: {there}")
+        changed = {"seq": current.seq + 1, "history": _with_history(current, version), "fence": fence_number(store)}
+        pointer = AdapterPointer(**known_fields(AdapterPointer, entry) | changed)
+        read_adapter(store, pointer)
+        return pointer
+
+    return commit(store, AdapterPointer, pointer_uri(store, key), KIND, key, following)
+
+
+def _with_split_codes(pointer: AdapterPointer) -> AdapterPointer:
+    history = tuple(entry | {"split": split_code(entry.get("split", ""))} for entry in pointer.history)
+    return replace(pointer, history=history, split=split_code(pointer.split))
 
 
 def _entry(pointer: AdapterPointer) -> dict[str, Any]:
@@ -108,5 +125,6 @@ def _with_history(earlier: AdapterPointer | None, version: str) -> tuple[dict[st
     """The history of a pointer to `version` that follows `earlier`: every other version once, newest first."""
     if earlier is None:
         return ()
+    earlier = _with_split_codes(earlier)
     entries = [_entry(earlier), *earlier.history]
     return tuple(entry for entry in entries if entry["version"] != version)[:MAX_HISTORY]

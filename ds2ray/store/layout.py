@@ -8,6 +8,8 @@
 <root>/users/<user key>/words-<version>.json, words.json   the user's own words, words.json last
 <root>/runs/<run id>/plan.parquet, summary.json            and outcomes/<part>.parquet, attempts/<cohort>.json
 <root>/index/users.parquet, words.parquet, lease.json      and pending/<run id>.json while a run goes on
+<root>/index/late/<user key>.json                          users whose pointer a run wrote that had lost its lease
+<root>/aside/<path>.<random>                               what was damaged, where it lay, so that it stops no run
 """
 
 from ds2ray import storage
@@ -126,3 +128,21 @@ def run_marks_uri(store: Store) -> str:
 
 def run_mark_uri(store: Store, run_id: str) -> str:
     return storage.join(run_marks_uri(store), f"{run_id}.json")
+
+
+def late_marks_uri(store: Store) -> str:
+    """The folder of the marks of users whose pointer or words were written by a run that had lost its lease."""
+    return storage.join(store.root_uri, "index", "late")
+
+
+def late_mark_uri(store: Store, user_key: str) -> str:
+    return storage.join(late_marks_uri(store), f"{user_key}.json")
+
+
+def aside_uri(store: Store, uri: str, token: str) -> str:
+    """Where an object of the store goes that is damaged.
+
+    Args:
+        token: random, as there may be several of one name.
+    """
+    return storage.join(store.root_uri, "aside", f"{uri.removeprefix(store.root_uri).lstrip('/')}.{token}")

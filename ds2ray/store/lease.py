@@ -1,115 +1,324 @@
 """The lease: one run at a time on a store.
 
-It keeps two nightly runs from doing the same work twice. Published adapters do not depend on it: pointers and versions
-stay whole even when two runs write them.
+The holder renews it; who has not done so for its time to live counts as dead, and who wants it then takes it, with the
+next number. The clocks of machines have no part in that: age is told by the storage's own clock (by the kernel's, where
+holder and reader share it), and a process of this machine that has ended holds nothing from then on.
+
+Taking and renewing are conditional writes. Where the storage has none, whoever has written waits, and reads whether it
+was the last to write: of many that come at once, the last has the lease.
 """
 
-import os
+import math
 import secrets
-import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
-from ds2ray.errors import ArtifactCorruptError, InterruptedRunError
+from ds2ray import display, storage
+from ds2ray.errors import Ds2RayError, InterruptedRunError, StorageError
+from ds2ray.progress import duration_text
 from ds2ray.store.layout import lease_uri
+from ds2ray.store.leases.fence import Fence, lost_text
+from ds2ray.store.leases.identity import Identity, boot_clock_s, is_gone, this_process
+from ds2ray.store.leases.record import TTL_S, Found, Lease, find_lease, lease_bytes
 from ds2ray.store.store import Store
 
-TTL_S = 120.0
-"""Seconds without a renewal after which the holder of a lease is taken for dead."""
+__all__ = [
+    "TTL_S",
+    "Clocks",
+    "Hold",
+    "Lease",
+    "acquire_lease",
+    "break_lease",
+    "held",
+    "held_elsewhere",
+    "kept",
+    "read_lease",
+    "release_lease",
+    "renew_lease",
+]
+
+POLL_S = 2.0
+"""Seconds between two looks at a lease that is waited for."""
+
+SETTLE_S, SHORT_SETTLE_S = 1.0, 0.2
+"""Seconds after which a writer reads whether it was the last: without, and with conditional writes of a server, which
+may not keep what it answered when it was tried. On this machine's own disks nobody waits."""
+
+_MARGIN = 0.05  # of its time to live, that a lease is given beyond it …
+_LEAST_MARGIN_S = 1.5  # … and at least so much, as servers tell times in whole seconds
+_MAX_ATTEMPTS = 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lease:
-    """The lease as it is stored. `expires_s` is in seconds since 1970; the token tells runs of the same id apart."""
+@dataclass(frozen=True)
+class Clocks:
+    """What tells the time: a clock that people read (seconds since 1970), the clock of the boot, and waiting."""
 
-    run_id: str
-    token: str
-    host: str
-    process_id: int
-    expires_s: float
+    wall_s: Callable[[], float] = time.time
+    boot_s: Callable[[], float] = boot_clock_s
+    sleep: Callable[[float], None] = time.sleep
 
 
-def acquire_lease(store: Store, run_id: str, now_s: float, ttl_s: float = TTL_S) -> Lease:
-    """Take the store's lease. Raises InterruptedRunError where another run holds it."""
-    _refuse_other(_read(store), now_s, token="")
-    lease = Lease(
-        run_id=run_id,
-        token=secrets.token_hex(8),
-        host=socket.gethostname(),
-        process_id=os.getpid(),
-        expires_s=now_s + ttl_s,
-    )
-    store.write_json(lease_uri(store), asdict(lease))
-    _refuse_other(_read(store), now_s, lease.token)  # of two that write at once, the one that wrote last has the lease
-    return lease
+def read_lease(store: Store) -> Lease | None:
+    """The lease of a run that is at work on a store, or may be; None where there is none, or its record is damaged."""
+    found = _find(store)
+    return None if found.lease is None or _is_over(store, found, this_process(), Clocks()) else found.lease
 
 
-def renew_lease(store: Store, lease: Lease, now_s: float, ttl_s: float = TTL_S) -> Lease:
-    """Extend the lease. Raises InterruptedRunError where another run has taken it over meanwhile."""
-    _refuse_other(_read(store), now_s, lease.token)
-    renewed = replace(lease, expires_s=now_s + ttl_s)
-    store.write_json(lease_uri(store), asdict(renewed))
+def acquire_lease(
+    store: Store,
+    run_id: str,
+    *,
+    wait_s: float = 0.0,
+    ttl_s: float = TTL_S,
+    here: Identity | None = None,
+    clocks: Clocks | None = None,
+) -> Lease:
+    """Take the store's lease.
+
+    Args:
+        wait_s: seconds for which a run that has it is waited for.
+        here, clocks: this process's own.
+
+    Raises:
+        InterruptedRunError: another run holds it.
+    """
+    here, clocks = here or this_process(), clocks or Clocks()
+    until_s = clocks.boot_s() + wait_s
+    for _ in range(_MAX_ATTEMPTS):
+        found = _wait(store, here, clocks, until_s)
+        new = Lease(
+            run_id=run_id,
+            token=secrets.token_hex(16),
+            fence=_next_fence(found, clocks),
+            ttl_s=ttl_s,
+            expires_s=clocks.wall_s() + ttl_s,
+            renewed_s=clocks.boot_s(),
+            boot=here.boot,
+            namespace=here.namespace,
+            process_id=here.process_id,
+            process_started=here.started,
+            host=here.host,
+        )
+        if _take(store, found, new, clocks):
+            return new
+    raise StorageError(f"{lease_uri(store)}: does not stay as it is written; look at who writes there, and run again")
+
+
+def renew_lease(store: Store, lease: Lease, clocks: Clocks | None = None) -> Lease:
+    """Extend the lease, for its time to live from the beginning of this call; returns it as it is now.
+
+    Raises:
+        InterruptedRunError: the lease is lost: another run has taken it over, or it was broken.
+        StorageError: the store cannot be reached; the lease lasts until `lease.lasts_until_s`.
+    """
+    clocks = clocks or Clocks()
+    began_s = clocks.boot_s()
+    found = _find(store)
+    _require_mine(found, lease)
+    renewed = replace(lease, renewed_s=began_s, expires_s=clocks.wall_s() + lease.ttl_s)
+    if not _write(store, renewed, found):
+        _require_mine(_find(store), lease)
+        raise StorageError(f"{lease_uri(store)}: does not stay as it is written; look at who writes there")
+    now_s = clocks.boot_s()
+    if (
+        now_s >= lease.lasts_until_s
+        and now_s - began_s >= SETTLE_S / 2
+        and not storage.honours_conditions(lease_uri(store), store.server)
+    ):
+        # another run may have taken it over between the look and the write, which hid that, and be sure of it
+        raise InterruptedRunError(lost_text(lease.run_id, found))
     return renewed
 
 
 def release_lease(store: Store, lease: Lease) -> None:
-    """Give the lease back, unless another run has taken it over."""
-    current = _read(store)
-    if current is not None and current.token == lease.token:
-        store.delete(lease_uri(store))
+    """Give the lease back, unless another run has taken it over. Its number stays in the record."""
+    found = _find(store)
+    if found.is_held_by(lease.token):
+        _write(store, replace(lease, released=True), found)
+
+
+def break_lease(store: Store) -> Lease | None:
+    """Take the lease away from the run that holds it, whether or not it lives; returns what it was, None without one.
+
+    The run that had it writes nothing more once it sees that, within seconds.
+    """
+    found = _find(store)
+    if found.seen.data is None or (found.lease is not None and found.lease.released):
+        return None
+    before = found.lease or Lease(run_id="", token="", host="", process_id=0, expires_s=0.0)
+    number = _next_fence(found, Clocks())
+    broken = replace(before, released=True, token=secrets.token_hex(16), fence=number)
+    if not _write(store, broken, found):
+        raise InterruptedRunError(f"the lease of {store} has changed at this moment; look again at who holds it")
+    return before
 
 
 def held_elsewhere(store: Store) -> str:
     """The id of the run that holds the lease, if it is another process's; else empty."""
-    lease = _read(store)
-    ours = lease is not None and (lease.host, lease.process_id) == (socket.gethostname(), os.getpid())
-    return "" if lease is None or ours or not _is_live(lease, time.time()) else lease.run_id
+    here, found = this_process(), _find(store)
+    lease = found.lease
+    if lease is None or lease.holder.is_same(here) or _is_over(store, found, here, Clocks()):
+        return ""
+    return lease.run_id
+
+
+class Hold:
+    """A lease that this process holds. Called, it renews it; that has to happen more often than every `ttl_s`.
+
+    Attributes:
+        lease: as it was last renewed.
+        store: the same store, on which nothing is written any more once the lease is lost.
+    """
+
+    def __init__(self, store: Store, lease: Lease) -> None:
+        self.lease = lease
+        self.fence = Fence(lease_uri(store), lease.fence, lease.token, lease.run_id, store.server)
+        self.store = store.fenced(self.fence)
+
+    def __call__(self) -> None:
+        """Renew the lease; the errors are those of `renew_lease`."""
+        self.lease = renew_lease(self.store, self.lease)
+
+    @property
+    def lasts_until_s(self) -> float:
+        """When it ends without a renewal, by `boot_clock_s`."""
+        return self.lease.lasts_until_s
 
 
 @contextmanager
-def held(store: Store, run_id: str) -> Iterator[Callable[[], None]]:
-    """A context that holds the lease; yields the function that renews it, to be called more often than every TTL_S."""
-    lease = acquire_lease(store, run_id, time.time())
+def held(store: Store, run_id: str, *, wait_s: float = 0.0, ttl_s: float = TTL_S) -> Iterator[Hold]:
+    """A context that holds the lease; its arguments and errors are those of `acquire_lease`."""
+    hold = Hold(store, acquire_lease(store, run_id, wait_s=wait_s, ttl_s=ttl_s))
     try:
-        yield lambda: _renew_now(store, lease)
+        yield hold
     finally:
-        release_lease(store, lease)
+        try:
+            release_lease(store, hold.lease)
+        except StorageError as error:
+            display.say(f"the lease cannot be given back ({error}); it ends by itself in {duration_text(ttl_s)}")
 
 
-def _renew_now(store: Store, lease: Lease) -> None:
-    renew_lease(store, lease, time.time())
+@contextmanager
+def kept(store: Store, run_id: str, *, wait_s: float = 0.0, ttl_s: float = TTL_S) -> Iterator[Hold]:
+    """As `held`, and a thread renews the lease: for work that cannot do so itself."""
+    with held(store, run_id, wait_s=wait_s, ttl_s=ttl_s) as hold:
+        renew, over = storage.bearing_outages(hold, ttl_s), threading.Event()
+
+        def keep() -> None:
+            try:
+                while not over.wait(ttl_s / 4):
+                    renew()
+            except Ds2RayError as error:
+                display.say(str(error))  # what is written from now on is held up by the fence
+
+        thread = threading.Thread(target=keep, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield hold
+        finally:
+            over.set()
+            thread.join()
 
 
-def _read(store: Store) -> Lease | None:
-    try:
-        return Lease(**store.read_json(lease_uri(store)))
-    except FileNotFoundError:
-        return None
-    except TypeError as error:
-        raise ArtifactCorruptError(f"{lease_uri(store)}: not a lease; delete it") from error
+def _find(store: Store) -> Found:
+    return find_lease(lease_uri(store), store.server)
 
 
-def _is_live(lease: Lease, now_s: float) -> bool:
-    if lease.expires_s <= now_s:
+def _write(store: Store, lease: Lease, found: Found) -> bool:
+    """Write the lease where its record still is what was found; the fence, which reads it, has no part in that."""
+    return storage.write_where_seen(lease_uri(store), lease_bytes(lease), found.seen, store.server)
+
+
+def _next_fence(found: Found, clocks: Clocks) -> int:
+    if found.lease is not None:
+        return found.lease.fence + 1
+    # the number that stood in a damaged record was counted from 1 on, and so is less than the seconds since 1970
+    return int(clocks.wall_s()) if found.is_damaged else 1
+
+
+def _wait(store: Store, here: Identity, clocks: Clocks, until_s: float) -> Found:
+    """The record of the lease when nobody holds it any more. Raises InterruptedRunError where that takes too long."""
+    while True:
+        found = _find(store)
+        if _is_over(store, found, here, clocks):
+            return found
+        left_s = until_s - clocks.boot_s()
+        if left_s <= 0:
+            raise InterruptedRunError(_refusal(store, found, clocks))
+        run_id = found.lease.run_id if found.lease else "?"
+        display.doing("waiting for the lease", f"run {run_id} has it", f"{duration_text(left_s)} at most")
+        clocks.sleep(min(POLL_S, left_s))
+
+
+def _take(store: Store, found: Found, new: Lease, clocks: Clocks) -> bool:
+    """Write the lease over what was found, and see whether it stays."""
+    began_s = clocks.boot_s()
+    if not _write(store, new, found):
         return False
-    if lease.host != socket.gethostname():
+    settle_s = 0.0 if storage.is_local(store.root_uri) else SHORT_SETTLE_S
+    if not storage.honours_conditions(lease_uri(store), store.server):
+        # who wrote long after looking may have hidden a lease that was taken meanwhile: its holder sees that when it
+        # renews it, or ends
+        settle_s = SETTLE_S if clocks.boot_s() - began_s < SETTLE_S / 2 else new.ttl_s
+    clocks.sleep(settle_s)
+    return _find(store).is_held_by(new.token)
+
+
+def _is_over(store: Store, found: Found, here: Identity, clocks: Clocks) -> bool:
+    """Whether nobody holds the lease: it was given back, its holder has ended, or was silent for too long."""
+    lease = found.lease
+    if found.seen.data is None or (lease is not None and lease.released):
         return True
+    if lease is not None and is_gone(lease.holder, here):
+        return True
+    ttl_s = lease.ttl_s if lease is not None else TTL_S
+    limit_s = ttl_s + max(_LEAST_MARGIN_S, _MARGIN * ttl_s)
+    if lease is not None and lease.boot and lease.boot == here.boot and lease.renewed_s:
+        by_kernel_s = clocks.boot_s() - lease.renewed_s  # a wall clock that is set has no part in this
+        if 0 <= by_kernel_s < limit_s:
+            return False
     try:
-        os.kill(lease.process_id, 0)  # the lease of a run that died on this machine counts for nothing at once
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
+        age_s = storage.age_s(lease_uri(store), store.server)
+    except FileNotFoundError:
+        return True
+    return age_s >= limit_s if age_s is not None else _stays(store, found, limit_s, clocks)
+
+
+def _stays(store: Store, found: Found, limit_s: float, clocks: Clocks) -> bool:
+    """Whether the record stays the same for so long: nobody renews it."""
+    until_s = clocks.boot_s() + limit_s
+    while clocks.boot_s() < until_s:
+        display.doing("waiting for the lease", "whether its holder renews it")
+        clocks.sleep(min(POLL_S, max(0.0, until_s - clocks.boot_s())))
+        if _find(store).seen.data != found.seen.data:
+            return False
     return True
 
 
-def _refuse_other(lease: Lease | None, now_s: float, token: str) -> None:
-    if lease is None or lease.token == token or not _is_live(lease, now_s):
-        return
-    until = time.strftime("%H:%M:%S", time.localtime(lease.expires_s))
-    raise InterruptedRunError(
+def _require_mine(found: Found, lease: Lease) -> None:
+    """Raise InterruptedRunError where the lease is lost."""
+    if found.is_held_by(lease.token) or found.is_damaged:
+        return  # what is damaged nobody has taken over: it is written anew
+    if found.lease is not None and found.lease.fence < lease.fence:
+        return  # an earlier holder has written late; it has lost its lease, and finds that out
+    raise InterruptedRunError(lost_text(lease.run_id, found))
+
+
+def _refusal(store: Store, found: Found, clocks: Clocks) -> str:
+    lease = found.lease
+    if lease is None:
+        return (
+            f"{lease_uri(store)}: not a lease; a run may be at work on this store. It counts as over when nobody has "
+            f"written there for {duration_text(TTL_S)}: run again then, or break the lease"
+        )
+    until = ""
+    if math.isfinite(lease.expires_s) and 0 <= lease.expires_s - clocks.wall_s() <= lease.ttl_s:
+        until = f" until {time.strftime('%H:%M:%S', time.localtime(lease.expires_s))}"
+    return (
         f"run {lease.run_id} on {lease.host} (process {lease.process_id}) is at work on this store; it holds the "
-        f"lease until {until} and renews it as long as it lives. Run again when it is over"
+        f"lease{until} and renews it as long as it lives. Run again when it is over, or wait for it: "
+        "storage.wait_for_lease_s=600"
     )

@@ -7,8 +7,12 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from ds2ray import storage
+from ds2ray.errors import ArtifactCorruptError, InputError
 from ds2ray.storage import ObjectInfo
 from ds2ray.store.layout import outcomes_part_uri, outcomes_uri
+from ds2ray.store.leases.fence import LateWriteError
+from ds2ray.store.recovery.aside import set_aside
 from ds2ray.store.store import Store
 
 if TYPE_CHECKING:
@@ -48,6 +52,8 @@ def write_part(
 ) -> None:
     """Write a part of a run's outcomes; an earlier part of the same name is replaced.
 
+    A run that had lost its lease when the part was written takes it back.
+
     Args:
         unchanged: columns user_key, fingerprint and num_dropped of unchanged users, who get a row each, too.
     """
@@ -56,31 +62,49 @@ def write_part(
     table = _to_table(outcomes)
     if unchanged is not None:
         table = pa.concat_tables([table, _unchanged_rows(unchanged)])
-    store.write_table(outcomes_part_uri(store, run_id, part_name), table)
+    uri = outcomes_part_uri(store, run_id, part_name)
+    try:
+        store.write_table(uri, table)
+    except LateWriteError:
+        storage.delete(uri, store.server)  # the run that has the lease now has counted these users already
+        raise
 
 
 def read_part(store: Store, run_id: str, part_name: str) -> list[Outcome] | None:
-    """The outcomes of a part; None where no such part was written."""
+    """The outcomes of a part, none where it is damaged and set aside; None where no such part was written."""
+    uri = outcomes_part_uri(store, run_id, part_name)
     try:
-        return _from_table(store.read_table(outcomes_part_uri(store, run_id, part_name)))
+        return _read_part(store, uri)
     except FileNotFoundError:
         return None
+    except (InputError, ArtifactCorruptError) as error:
+        set_aside(store, uri, str(error))
+        return []
 
 
-def read_outcomes(store: Store, run_id: str, *, with_unchanged: bool = True) -> list[Outcome]:
+def read_outcomes(
+    store: Store, run_id: str, *, with_unchanged: bool = True, aside: list[str] | None = None
+) -> list[Outcome]:
     """The outcomes of a run by user key, one per user: that of the last attempt, and of its parts the later one's.
 
     Args:
         with_unchanged: whether the outcomes of unchanged users are wanted, too.
+        aside: damaged parts are set aside, and a line on each is added to it; None: they are errors.
+
+    Raises:
+        InputError, ArtifactCorruptError: a part is damaged.
     """
 
     def read(info: ObjectInfo) -> list[Outcome]:
-        import pyarrow.compute as pc
-
-        table = store.read_table(info.uri)
-        if not with_unchanged:
-            table = table.filter(pc.not_equal(table["status"], Status.unchanged.value))
-        return _from_table(table)
+        try:
+            return _read_part(store, info.uri, with_unchanged)
+        except FileNotFoundError:
+            return []
+        except (InputError, ArtifactCorruptError) as error:
+            if aside is None:
+                raise
+            aside.append(set_aside(store, info.uri, str(error)))
+            return []
 
     last: dict[str, Outcome] = {}
     parts = [info for info in store.list_objects(outcomes_uri(store, run_id)) if _is_part(info)]
@@ -90,6 +114,19 @@ def read_outcomes(store: Store, run_id: str, *, with_unchanged: bool = True) -> 
             if known is None or outcome.attempts >= known.attempts:
                 last[outcome.user_key] = outcome
     return [last[key] for key in sorted(last)]
+
+
+def _read_part(store: Store, uri: str, with_unchanged: bool = True) -> list[Outcome]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = store.read_table(uri)
+    try:
+        if not with_unchanged:
+            table = table.filter(pc.not_equal(table["status"], Status.unchanged.value))
+        return _from_table(table)
+    except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        raise ArtifactCorruptError(f"{uri}: holds no outcomes: {error!r}; restore it or delete it") from error
 
 
 def _is_part(info: ObjectInfo) -> bool:

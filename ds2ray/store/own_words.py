@@ -13,7 +13,8 @@ from typing import Any
 from ds2ray.errors import ArtifactCorruptError, InputError
 from ds2ray.store.adapters import MAX_HISTORY
 from ds2ray.store.layout import OWN_WORDS_PREFIX, own_words_record_uri, own_words_uri, user_uri, words_index_uri
-from ds2ray.store.records import read_record, write_record
+from ds2ray.store.leases.committing import commit, fence_number
+from ds2ray.store.records import read_record
 from ds2ray.store.store import Store
 from ds2ray.store.verify import ID_LENGTH, read_verified, sha256
 
@@ -47,6 +48,7 @@ class OwnWordsRecord:
         version: first hex digits of the sha256 of the file of words.
         seq: number of this publication, from 1.
         history: earlier records, newest first, without their own histories.
+        fence: number of the acquisition of the lease under which it was published; 0 without one.
     """
 
     user_key: str
@@ -56,6 +58,7 @@ class OwnWordsRecord:
     seq: int
     num_words: int
     history: tuple[dict[str, Any], ...] = ()
+    fence: int = 0
 
     @property
     def where(self) -> str:
@@ -85,23 +88,28 @@ def words_version(words: Iterable[OwnWord]) -> str:
 
 def publish_words(store: Store, key: str, words: Iterable[OwnWord]) -> OwnWordsRecord:
     """Make these words, or none, the user's own. The same as the current ones are not written again."""
-    data = words_as_bytes(words)
+    data, uri = words_as_bytes(words), own_words_record_uri(store, key)
     digest = sha256(data)
-    earlier = read_words_record(store, key)
-    if earlier is not None and earlier.sha256 == digest:
-        return earlier
-    record = OwnWordsRecord(
-        user_key=key,
-        version=digest[:ID_LENGTH],
-        sha256=digest,
-        size_bytes=len(data),
-        seq=earlier.seq + 1 if earlier else 1,
-        num_words=len(json.loads(data)),
-        history=_with_history(earlier, digest[:ID_LENGTH]),
-    )
-    store.write_bytes(own_words_uri(store, key, record.version), data)
-    write_record(store, own_words_record_uri(store, key), KIND, record)
-    return record
+
+    def following(earlier: OwnWordsRecord | None) -> OwnWordsRecord:
+        if earlier is not None and earlier.sha256 == digest:
+            return earlier
+        return OwnWordsRecord(
+            user_key=key,
+            version=digest[:ID_LENGTH],
+            sha256=digest,
+            size_bytes=len(data),
+            seq=earlier.seq + 1 if earlier else 1,
+            num_words=len(json.loads(data)),
+            history=_with_history(earlier, digest[:ID_LENGTH]),
+            fence=fence_number(store),
+        )
+
+    def write_file() -> None:
+        store.write_bytes(own_words_uri(store, key, digest[:ID_LENGTH]), data)
+
+    record = commit(store, OwnWordsRecord, uri, KIND, key, following, write_file)
+    return replace(record, history=tuple(record.history))
 
 
 def read_words_record(store: Store, key: str) -> OwnWordsRecord | None:
@@ -147,15 +155,20 @@ def rollback_words(store: Store, key: str, version: str) -> OwnWordsRecord:
         InputError: the user has no such version.
         ArtifactCorruptError: its words are missing or have changed since they were published.
     """
-    current, known = read_words_record(store, key), words_history(store, key)
-    entry = next((entry for entry in known if entry["version"] == version), None)
-    if current is None or entry is None:
-        there = ", ".join(entry["version"] for entry in known) or "none"
-        raise InputError(f"user {key} has no words of version {version!r}; versions there: {there}")
-    record = OwnWordsRecord(**entry | {"seq": current.seq + 1, "history": _with_history(current, version)})
-    read_words(store, record)
-    write_record(store, own_words_record_uri(store, key), KIND, record)
-    return record
+    uri = own_words_record_uri(store, key)
+
+    def following(current: OwnWordsRecord | None) -> OwnWordsRecord:
+        known = [_entry(current), *current.history] if current else []
+        entry = next((entry for entry in known if entry["version"] == version), None)
+        if current is None or entry is None:
+            there = ", ".join(entry["version"] for entry in known) or "none"
+            raise InputError(f"user {key} has no words of version {version!r}; versions there: {there}")
+        changed = {"seq": current.seq + 1, "history": _with_history(current, version), "fence": fence_number(store)}
+        record = OwnWordsRecord(**entry | changed)
+        read_words(store, record)
+        return record
+
+    return commit(store, OwnWordsRecord, uri, KIND, key, following)
 
 
 def erase_words(store: Store, key: str) -> int:

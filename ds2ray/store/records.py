@@ -55,6 +55,7 @@ class AdapterPointer:
         history: earlier pointers, newest first, without their own histories.
         split: code of the rule that divided the user's speech into training and held-out speech; empty in pointers of
             releases that did not record it.
+        fence: number of the acquisition of the lease under which it was published; 0 without one.
     """
 
     user_key: str
@@ -70,6 +71,7 @@ class AdapterPointer:
     error_after: float | None
     history: tuple[dict[str, Any], ...]
     split: str = ""
+    fence: int = 0
 
     @property
     def where(self) -> str:

@@ -1,10 +1,8 @@
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ds2ray.errors import ArtifactCorruptError
 from ds2ray.fleet.attempts import Patience, name_user, named_user
 from ds2ray.store import Store
 from ds2ray.store.outcomes import Status
@@ -74,19 +72,24 @@ class TestNamedUser:
         assert named_user(store, "run", 3, 1) == named_user(store, "run", 3, 3) == named_user(store, "run", 4, 2) == ""
         assert [path.name for path in (tmp_path / "runs" / "run" / "attempts").iterdir()] == ["000003.json"]
 
-    def test_a_damaged_one_is_refused(self, tmp_path: Path) -> None:
-        name_user(Store(str(tmp_path)), "run", 3, 2, "u1")
+    def test_a_damaged_one_is_set_aside_and_names_nobody(self, tmp_path: Path) -> None:
+        store = Store(str(tmp_path))
+        name_user(store, "run", 3, 2, "u1")
         path = tmp_path / "runs" / "run" / "attempts" / "000003.json"
         path.write_text("[]")
-        with pytest.raises(ArtifactCorruptError, match="000003.json: not a record.*delete it"):
-            named_user(Store(str(tmp_path)), "run", 3, 2)
+        assert named_user(store, "run", 3, 2) == ""
+        assert not path.exists()
+        (aside,) = (tmp_path / "aside" / "runs" / "run" / "attempts").iterdir()
+        assert aside.read_text() == "[]"
+        name_user(store, "run", 3, 3, "u2")
+        assert named_user(store, "run", 3, 3) == "u2"
 
-    def test_another_cohort_s_is_refused(self, tmp_path: Path) -> None:
+    def test_another_cohort_s_names_nobody(self, tmp_path: Path) -> None:
         name_user(Store(str(tmp_path)), "run", 3, 2, "u1")
         folder = tmp_path / "runs" / "run" / "attempts"
         (folder / "000003.json").rename(folder / "000004.json")
-        with pytest.raises(ArtifactCorruptError, match="it is of cohort 3 of run run, not of 4 of run; delete it"):
-            named_user(Store(str(tmp_path)), "run", 4, 2)
+        assert named_user(Store(str(tmp_path)), "run", 4, 2) == ""
+        assert list(folder.iterdir()) == []
 
     def test_one_of_an_early_release_is_read(self, tmp_path: Path) -> None:
         store = Store(str(tmp_path))

@@ -81,7 +81,7 @@ def test_a_flipped_byte_never_comes_through(s3_root: str, proxy: FaultyProxy) ->
 def test_tags_that_are_no_md5_are_found_out(s3_root: str, proxy: FaultyProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     connection, _ = storage.connections.connect(s3_root)
     fetched = storage.whole._fetched
-    monkeypatch.setattr(storage.whole, "_fetched", lambda *place: (fetched(*place)[0], "0" * 32))
+    monkeypatch.setattr(storage.whole, "_fetched", lambda *place: (fetched(*place)[0], "0" * 32, True))
     before = len(proxy.requests)
     assert [storage.read_bytes(f"{s3_root}/a.bin") for _ in range(3)] == [CONTENT] * 3
     assert len(proxy.requests) - before == 4

@@ -1,17 +1,41 @@
+import json
 import os
 import signal
-from dataclasses import asdict, replace
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import Process, get_context
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ds2ray import storage
-from ds2ray.errors import ArtifactCorruptError, InterruptedRunError
+from ds2ray.errors import InterruptedRunError, StorageError
 from ds2ray.store import Store, index, lease
+from ds2ray.store.leases.identity import Identity, this_process
+from ds2ray.store.leases.record import TTL_S, find_lease, lease_bytes
 
-NOW_S = 4_000_000_000.0  # in 2096: what expires then is live today
+ELSEWHERE = Identity(boot="another-boot", namespace="pid:[1]", process_id=1, started=1, host="another-machine")
+
+
+@dataclass
+class Time:
+    """Clocks that go on by waiting alone, and do something at each waiting."""
+
+    now_s: float = 1000.0
+    ahead_s: float = 0.0  # of the clock that people read
+    waits: list[Callable[[], object]] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+        if self.waits:
+            self.waits.pop(0)()
+
+    @property
+    def clocks(self) -> lease.Clocks:
+        return lease.Clocks(lambda: time.time() + self.ahead_s, lambda: self.now_s, self.sleep)
 
 
 @pytest.fixture(params=["path", pytest.param("s3", marks=pytest.mark.s3)])
@@ -19,65 +43,225 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return Store(str(tmp_path) if request.param == "path" else request.getfixturevalue("s3_root"))
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Store:
+    return Store(str(tmp_path))
+
+
 def lease_uri(place: Store) -> str:
     return storage.join(place.root_uri, "index", "lease.json")
 
 
-def on_another_machine(place: Store, run_id: str, now_s: float) -> lease.Lease:
-    taken = replace(lease.acquire_lease(place, run_id, now_s), host="another-machine", process_id=1)
-    storage.write_json(lease_uri(place), asdict(taken))
+def stored(place: Store) -> lease.Lease:
+    found = find_lease(lease_uri(place), place.server).lease
+    assert found is not None
+    return found
+
+
+def taken_elsewhere(place: Store, run_id: str = "first", **changed: Any) -> lease.Lease:
+    taken = replace(lease.acquire_lease(place, run_id, here=ELSEWHERE), **changed)
+    storage.write_bytes(lease_uri(place), lease_bytes(taken))
     return taken
 
 
-def test_a_lease_that_is_given_back_can_be_taken(place: Store) -> None:
-    first = lease.acquire_lease(place, "first", NOW_S)
+def grow_older(place: Store, seconds: float) -> None:
+    """Let the lease look as if it had been written so long ago."""
+    written_s = time.time() - seconds
+    os.utime(storage.local_path(lease_uri(place)), (written_s, written_s))
+
+
+def test_a_lease_that_is_given_back_can_be_taken_and_numbers_go_on(place: Store) -> None:
+    first = lease.acquire_lease(place, "first")
     lease.release_lease(place, first)
-    assert lease.acquire_lease(place, "second", NOW_S).run_id == "second"
+    second = lease.acquire_lease(place, "second")
+    assert (second.run_id, second.fence) == ("second", first.fence + 1)
 
 
-def test_another_run_is_refused_until_the_lease_expires(place: Store) -> None:
-    on_another_machine(place, "first", NOW_S)
-    for now_s in (NOW_S, NOW_S + 119):
-        with pytest.raises(InterruptedRunError, match="run first on another-machine") as caught:
-            lease.acquire_lease(place, "second", now_s)
-        assert caught.value.exit_code == 75
-    assert lease.acquire_lease(place, "second", NOW_S + 120).run_id == "second"
+def test_another_run_is_refused(place: Store) -> None:
+    taken_elsewhere(place)
+    with pytest.raises(InterruptedRunError, match=r"run first on another-machine .process 1.*wait_for_lease_s") as told:
+        lease.acquire_lease(place, "first")  # two runs of one name are two
+    assert told.value.exit_code == 75
 
 
-def test_two_runs_of_one_name_are_two(place: Store) -> None:
-    on_another_machine(place, "nightly", NOW_S)
+def test_who_is_silent_for_long_enough_has_lost_it(folder: Store) -> None:
+    lost = taken_elsewhere(folder)
+    grow_older(folder, 119)
     with pytest.raises(InterruptedRunError):
-        lease.acquire_lease(place, "nightly", NOW_S)
+        lease.acquire_lease(folder, "second")
+    grow_older(folder, 130)
+    second = lease.acquire_lease(folder, "second")
+    assert second.fence == lost.fence + 1
+    with pytest.raises(InterruptedRunError, match="run first has lost the lease .*run second"):
+        lease.renew_lease(folder, lost)
+    lease.release_lease(folder, lost)
+    assert stored(folder) == second
 
 
-def test_renewing_keeps_others_out(place: Store) -> None:
-    taken = on_another_machine(place, "first", NOW_S)
-    lease.renew_lease(place, taken, NOW_S + 100)
+def test_renewing_keeps_others_out(folder: Store) -> None:
+    taken = taken_elsewhere(folder)
+    grow_older(folder, 200)
+    lease.renew_lease(folder, taken)
     with pytest.raises(InterruptedRunError):
-        lease.acquire_lease(place, "second", NOW_S + 200)
+        lease.acquire_lease(folder, "second")
 
 
-def test_who_lost_the_lease_is_told_and_does_not_release_it(place: Store) -> None:
-    lost = on_another_machine(place, "first", NOW_S)
-    lease.acquire_lease(place, "second", NOW_S + 500)
-    with pytest.raises(InterruptedRunError, match="run second"):
-        lease.renew_lease(place, lost, NOW_S + 510)
-    lease.release_lease(place, lost)
-    assert storage.read_json(lease_uri(place))["run_id"] == "second"
+@pytest.mark.parametrize("ahead_s", [130.0, 10 * 365 * 86400.0, -3600.0])
+def test_a_clock_that_is_wrong_steals_nothing(folder: Store, ahead_s: float) -> None:
+    taken_elsewhere(folder)
+    with pytest.raises(InterruptedRunError):
+        lease.acquire_lease(folder, "second", clocks=Time(ahead_s=ahead_s).clocks)
+
+
+@pytest.mark.parametrize("expires_s", [4e9, 1e300, 0.0, -1e300])
+def test_a_holder_whose_clock_is_wrong_neither_keeps_it_for_ever_nor_loses_it(folder: Store, expires_s: float) -> None:
+    taken_elsewhere(folder, expires_s=expires_s)
+    with pytest.raises(InterruptedRunError, match="run first"):
+        lease.acquire_lease(folder, "second")
+    grow_older(folder, 130)
+    assert lease.acquire_lease(folder, "second").run_id == "second"
+
+
+def test_setting_the_clock_of_this_machine_steals_nothing(folder: Store) -> None:
+    here, other = this_process(), replace(this_process(), namespace="pid:[1]", process_id=1)
+    lease.acquire_lease(folder, "first", here=other)  # in another container of this machine
+    grow_older(folder, 500)
+    with pytest.raises(InterruptedRunError, match="run first"):
+        lease.acquire_lease(folder, "second", here=here)
+
+
+def test_containers_of_one_name_are_not_one(folder: Store) -> None:
+    """The process of the other one, whose number is nobody's here, lives."""
+    here = this_process()
+    gone = 2**22 + 1
+    for other in (replace(here, namespace="pid:[1]"), replace(here, boot="another-boot"), replace(here, boot="")):
+        taken = lease.acquire_lease(folder, "first", here=replace(other, process_id=gone))
+        with pytest.raises(InterruptedRunError, match="run first"):
+            lease.acquire_lease(folder, "second", here=here)
+        lease.release_lease(folder, taken)
+
+
+@pytest.mark.parametrize("changed", [{"process_id": 2**22 + 1}, {"started": 1}])
+def test_a_process_of_this_machine_that_has_ended_holds_nothing(folder: Store, changed: dict[str, Any]) -> None:
+    """A number may have been given to another process since."""
+    lease.acquire_lease(folder, "first", here=replace(this_process(), **changed))
+    assert lease.held_elsewhere(folder) == ""
+    assert lease.acquire_lease(folder, "second").run_id == "second"
+
+
+def test_it_is_waited_for(folder: Store) -> None:
+    first = taken_elsewhere(folder)
+    waits = Time()
+    renew, release = lambda: lease.renew_lease(folder, first), lambda: lease.release_lease(folder, first)
+    waits.waits = [lambda: None, renew, release]
+    assert lease.acquire_lease(folder, "second", wait_s=60, clocks=waits.clocks).run_id == "second"
+    assert waits.now_s - 1000 == pytest.approx(6)
+
+
+def test_waiting_ends(folder: Store) -> None:
+    taken_elsewhere(folder)
+    waits = Time()
+    with pytest.raises(InterruptedRunError, match="run first"):
+        lease.acquire_lease(folder, "second", wait_s=7, clocks=waits.clocks)
+    assert waits.now_s == pytest.approx(1007)
+
+
+def test_a_storage_without_times_is_watched(folder: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "age_s", lambda *place: None)
+    first, waits = taken_elsewhere(folder), Time()
+    waits.waits = [lambda: None, lambda: lease.renew_lease(folder, first)]
+    with pytest.raises(InterruptedRunError, match="run first"):
+        lease.acquire_lease(folder, "second", clocks=waits.clocks)
+    waits = Time()
+    assert lease.acquire_lease(folder, "second", clocks=waits.clocks).run_id == "second"
+    assert waits.now_s - 1000 >= TTL_S
+
+
+def test_what_is_damaged_counts_as_held_for_a_while_and_then_as_given_back(folder: Store) -> None:
+    for damaged in (b"", b"{", b"[]", b'{"run_id": "x"}', json.dumps(asdict(taken_elsewhere(folder)) | {"ttl_s": "x"})):
+        data = damaged if isinstance(damaged, bytes) else damaged.encode()
+        storage.write_bytes(lease_uri(folder), data)
+        with pytest.raises(InterruptedRunError, match=r"lease\.json: not a lease"):
+            lease.acquire_lease(folder, "second")
+        grow_older(folder, 130)
+        second = lease.acquire_lease(folder, "second")
+        assert second.fence > 1_000_000_000
+        lease.release_lease(folder, second)
+
+
+def test_the_holder_mends_a_damaged_record(folder: Store) -> None:
+    held = lease.acquire_lease(folder, "first")
+    storage.write_bytes(lease_uri(folder), b"\0")
+    assert lease.renew_lease(folder, held).token == stored(folder).token == held.token
+
+
+def test_a_late_renewal_of_an_earlier_holder_is_written_over(folder: Store) -> None:
+    first = taken_elsewhere(folder)
+    grow_older(folder, 130)
+    second = lease.acquire_lease(folder, "second")
+    storage.write_bytes(lease_uri(folder), lease_bytes(first))  # it was stopped between looking and writing
+    assert lease.renew_lease(folder, second).token == stored(folder).token == second.token
+
+
+def test_a_renewal_that_took_too_long_is_none(folder: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "honours_conditions", lambda *place: False)
+    held, late = lease.acquire_lease(folder, "first"), Time()
+    write = storage.write_where_seen
+
+    def stopped(*arguments: Any) -> bool:
+        late.now_s = held.lasts_until_s + 1
+        return write(*arguments)
+
+    monkeypatch.setattr(storage, "write_where_seen", stopped)
+    late.now_s = held.renewed_s
+    with pytest.raises(InterruptedRunError, match="run first has lost the lease"):
+        lease.renew_lease(folder, held, late.clocks)
+
+
+def test_a_lease_of_an_earlier_release_counts(folder: Store) -> None:
+    earlier = {"run_id": "old", "token": "0a", "host": "somewhere", "process_id": 1, "expires_s": time.time() + 100}
+    storage.write_json(lease_uri(folder), earlier)
+    with pytest.raises(InterruptedRunError, match="run old on somewhere"):
+        lease.acquire_lease(folder, "new")
+    grow_older(folder, 130)
+    assert lease.acquire_lease(folder, "new").fence == 1
+
+
+def test_a_lease_is_broken_knowingly(place: Store) -> None:
+    assert lease.break_lease(place) is None
+    first = taken_elsewhere(place)
+    broken = lease.break_lease(place)
+    assert broken is not None
+    assert (broken.run_id, broken.host) == ("first", "another-machine")
+    assert lease.break_lease(place) is None
+    with pytest.raises(InterruptedRunError, match="run first has lost the lease .*broken"):
+        lease.renew_lease(place, first)
+    assert lease.acquire_lease(place, "second").fence > first.fence
 
 
 def test_held(place: Store) -> None:
-    with lease.held(place, "run") as keep_alive:
-        keep_alive()
-        assert storage.read_json(lease_uri(place))["run_id"] == "run"
+    with lease.held(place, "run") as hold:
+        before = hold.lasts_until_s
+        hold()
+        assert hold.lasts_until_s > before
+        assert stored(place) == hold.lease
         assert lease.held_elsewhere(place) == ""
-    assert not storage.exists(lease_uri(place))
+    assert stored(place).released
 
 
 def test_a_lease_is_given_back_after_a_failure(place: Store) -> None:
     with pytest.raises(KeyError), lease.held(place, "run"):
         raise KeyError
-    assert not storage.exists(lease_uri(place))
+    assert stored(place).released
+
+
+def test_a_store_that_is_gone_at_the_end_ends_no_run(folder: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*place: object) -> None:
+        raise StorageError("gone")
+
+    with lease.held(folder, "run"):
+        monkeypatch.setattr(lease, "find_lease", gone)
+    assert not stored(folder).released
 
 
 def _hold(place: Store, holds: Event, over: Event) -> None:
@@ -115,13 +299,8 @@ def test_a_living_run_is_left_alone(place: Store) -> None:
 def test_a_run_that_died_here_is_not_waited_for(place: Store) -> None:
     process, _ = other_run(place)
     os.kill(process.pid or 0, signal.SIGKILL)
-    process.join()
+    os.waitid(os.P_PID, process.pid or 0, os.WEXITED | os.WNOWAIT)  # dead, and still in the table of processes
     assert lease.held_elsewhere(place) == ""
     with lease.held(place, "mine"):
         assert index.recover_runs(place) == ["other"]
-
-
-def test_what_is_no_lease_is_found(place: Store) -> None:
-    storage.write_json(lease_uri(place), {"run_id": "x"})
-    with pytest.raises(ArtifactCorruptError, match=r"lease\.json: not a lease; delete it"):
-        lease.acquire_lease(place, "run", NOW_S)
+    process.join()
