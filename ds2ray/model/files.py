@@ -2,7 +2,6 @@
 file is ever run."""
 
 import io
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 
 from ds2ray import storage
 from ds2ray.config import audio_from_plain, audio_to_plain, model_from_plain, model_to_plain
-from ds2ray.errors import ArtifactCorruptError, ConfigError, InputError, NewerReleaseError
+from ds2ray.errors import ArtifactCorruptError, ConfigError, Ds2RayError, InputError, NewerReleaseError
 from ds2ray.model.weights import Base, build_base
 from ds2ray.naming import named
 from ds2ray.text import Vocabulary
@@ -80,8 +79,11 @@ def read_tensor_file(uri: str, expected_format: str, remedy: str) -> dict[str, A
         content = torch.load(io.BytesIO(storage.read_bytes(uri)), map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"{uri}: no such file; {remedy}") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ArtifactCorruptError(f"{uri}: not a readable file of tensors ({str(error).splitlines()[0]})") from error
+    except Ds2RayError:
+        raise
+    except Exception as error:  # where its bytes are damaged, torch raises errors of any kind
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ArtifactCorruptError(f"{uri}: not a readable file of tensors ({said}); save it again") from error
     if not isinstance(content, dict) or content.get("format") != expected_format:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
         raise InputError(f"{uri}: is {found!r}, not {expected_format!r}; {remedy}")

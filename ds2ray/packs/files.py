@@ -33,12 +33,14 @@ def content_version(utterances: Iterable[Utterance]) -> str:
     Durations are left out, because the audio decides them. The encoding as Parquet has no part in it: the same speech
     packed by another release has the same version.
     """
-    listed = list(utterances)
-    for u in listed:
-        if not isinstance(u.audio, bytes):
-            raise TypeError(f"{u.utterance_id}: a pack holds bytes of audio, not {u.audio!r}")
-    ordered = sorted(listed, key=lambda u: (u.user_id, u.utterance_id))
-    return contents.content_version((u.user_id, u.utterance_id, u.transcript, bytes(u.audio)) for u in ordered)
+    ordered = sorted(utterances, key=lambda u: (u.user_id, u.utterance_id))
+    return contents.content_version((u.user_id, u.utterance_id, u.transcript, _bytes_of(u)) for u in ordered)
+
+
+def _bytes_of(utterance: Utterance) -> bytes:
+    if not isinstance(utterance.audio, bytes):
+        raise TypeError(f"{utterance.utterance_id}: a pack holds bytes of audio, not {utterance.audio!r}")
+    return utterance.audio
 
 
 def encode_pack(utterances: Sequence[Utterance]) -> bytes:

@@ -38,22 +38,26 @@ def read_table(uri: str, columns: list[str] | None = None, server: Server | None
     if columns is None:
         return parse_table(uri, read_bytes(uri, server))
     with open_read(uri, server) as source:
-        return TableFile(source, uri).read(columns)
+        return _read(TableFile(source, uri), columns)
 
 
 def write_table(uri: str, table: "pa.Table", server: Server | None = None) -> None:
     """Write a Parquet table (zstd), sealed."""
-    write_bytes(uri, encode_table(table), server)
+    write_bytes(uri, table_bytes(table), server)
 
 
-def parse_table(uri: str, data: bytes) -> "pa.Table":
-    """The table in the bytes of an object.
+def table_bytes(table: "pa.Table") -> bytes:
+    """The Parquet file of a table (zstd), sealed."""
+    return encode_table(table)
 
-    Raises:
-        InputError: they are none, are damaged, or claim more than the limits of `sealed.tables`.
-    """
-    with io.BytesIO(data) as source:
-        file = TableFile(source, uri)
-        table = file.read(None)
+
+def parse_table(uri: str, data: bytes, columns: list[str] | None = None) -> "pa.Table":
+    """The table in a Parquet file; errors are those of `read_table`."""
+    return _read(TableFile(io.BytesIO(data), uri), columns)
+
+
+def _read(file: TableFile, columns: list[str] | None) -> "pa.Table":
+    table = file.read(columns)
+    if columns is None:
         require_content(file, table)
-        return table
+    return table

@@ -29,7 +29,7 @@ def read_whole(connection: Connection, path: str, max_bytes: int | None = None) 
 
 
 def read_tagged(connection: Connection, path: str, max_bytes: int | None = None) -> tuple[bytes, str]:
-    """The content of an object of an S3 server, and the tag that the server gives it (`max_bytes`: see above)."""
+    """The content of an object of an S3 server, and the tag that the server gives it."""
     return connection.outlast(lambda: _checked(connection, path, max_bytes))
 
 

@@ -73,7 +73,7 @@ def read_known(store: Store) -> "pa.Table":
 
 
 def read_rows(store: Store) -> "pa.Table":
-    """The whole index in columns: user_key, fingerprint, status, version, run_id, pipeline and tried_s; empty for a new store."""
+    """The whole index in columns (see `read_known` for the last two); empty for a new store."""
     return _read(store)
 
 
@@ -181,11 +181,11 @@ def _read_seen(store: Store) -> "tuple[pa.Table, Seen]":
     seen = store.read_seen(index_uri(store))
     if seen.data is None:
         return _schema().empty_table(), seen
-    return _with_all_columns(storage.parse_table(index_uri(store), seen.data)), seen
+    return _with_all_columns(store.parse_table(index_uri(store), seen.data)), seen
 
 
 def _write(store: Store, index: "pa.Table", seen: Seen) -> None:
-    if not store.write_where_seen(index_uri(store), storage.encode_table(index), seen):
+    if not store.write_where_seen(index_uri(store), storage.table_bytes(index), seen):
         raise InterruptedRunError(
             f"{index_uri(store)} was changed by another writer at this moment; nothing is lost, run again"
         )

@@ -1,6 +1,6 @@
 """A store: its root, its server, and the reading and writing of its objects."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -90,14 +90,11 @@ class Store:
         Raises:
             ArtifactCorruptError: the object is none, is damaged, or lacks a column.
         """
-        try:
-            table = storage.read_table(uri, columns, self.server)
-        except InputError as error:
-            raise ArtifactCorruptError(str(error)) from error
-        missing = [name for name in columns or () if name not in table.column_names]
-        if missing:
-            raise ArtifactCorruptError(f"{uri}: lacks {', '.join(missing)}; restore it or make it anew")
-        return table
+        return _whole(uri, columns, lambda: storage.read_table(uri, columns, self.server))
+
+    def parse_table(self, uri: str, data: bytes, columns: list[str] | None = None) -> "pa.Table":
+        """The table in a file that has been read; errors are those of `read_table`."""
+        return _whole(uri, columns, lambda: storage.parse_table(uri, data, columns))
 
     def write_table(self, uri: str, table: "pa.Table") -> None:
         """Write a Parquet table."""
@@ -141,6 +138,18 @@ class Store:
         """Raise InterruptedRunError where the run that works here has lost its lease."""
         if self.fence is not None:
             self.fence.require(now)
+
+
+def _whole(uri: str, columns: list[str] | None, read: Callable[[], "pa.Table"]) -> "pa.Table":
+    """A table of the store that has all of these columns. Raises ArtifactCorruptError for another one."""
+    try:
+        table = read()
+    except InputError as error:
+        raise ArtifactCorruptError(str(error)) from error
+    missing = [name for name in columns or () if name not in table.column_names]
+    if missing:
+        raise ArtifactCorruptError(f"{uri}: lacks {', '.join(missing)}; restore it or make it anew")
+    return table
 
 
 def server_outside(data: DataConfig, storage_config: StorageConfig) -> Server:

@@ -9,7 +9,7 @@ from s3_server import S3Server
 
 from ds2ray import storage
 from ds2ray.config import DataConfig, StorageConfig
-from ds2ray.errors import InputError, InterruptedRunError
+from ds2ray.errors import ArtifactCorruptError, InterruptedRunError
 from ds2ray.storage import Server
 from ds2ray.store import Store, lease, list_bases, publish_adapter, read_adapter, read_pointer, server_outside
 from ds2ray.store.index import close_run, open_run, read_index
@@ -84,5 +84,5 @@ def test_everything_of_a_store_lies_on_its_own_server(s3_profiles: tuple[Server,
         assert storage.list_objects(store.root_uri, recursive=True) == []
         assert read_pointer(Store(store.root_uri, elsewhere), "john") is None
     assert store.exists(store.root_uri)
-    with pytest.raises(InputError, match="not a readable Parquet table"):
+    with pytest.raises(ArtifactCorruptError, match="not a readable Parquet table"):
         store.read_table(store.list_objects(f"{store.root_uri}/users/john")[0].uri)
