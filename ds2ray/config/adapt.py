@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from ds2ray.config.fields import require, setting
 from ds2ray.config.train import ErrorMetric, Precision
 
+FURTHER_TIMES = 2
+"""Further recordings that each utterance is in."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AdaptConfig:

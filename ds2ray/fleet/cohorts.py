@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ds2ray.config import AdaptConfig
+from ds2ray.config.adapt import FURTHER_TIMES
 from ds2ray.shapes.shape import FLOAT32_BYTES, Shape
 
 CPU_USERS = 64
@@ -68,7 +69,7 @@ def speech_bytes_per_s(shape: Shape, after_layer: int, adapt: AdaptConfig) -> fl
 
     Raises ConfigError where the base has no such place for an adapter.
     """
-    times = 2 if adapt.further_share and shape.place(after_layer) < shape.num_stages else 1
+    times = 1 + FURTHER_TIMES if adapt.further_share and shape.place(after_layer) < shape.num_stages else 1
     return times * shape.width(after_layer) * FLOAT32_BYTES / shape.frame_s + 2 * shape.audio.sample_rate_hz
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ds2ray.config import LAST_LAYER, AdaptConfig, AdapterConfig, DataConfig, adapter_to_plain, to_plain
+from ds2ray.config.adapt import FURTHER_TIMES
 from ds2ray.storage import ObjectInfo
 from ds2ray.store.index import PIPELINE_VERSION
 from ds2ray.tables.manifest import Utterance
@@ -30,11 +31,14 @@ _DECIDE_WHAT_IS_USABLE = ("min_duration_s", "max_duration_s", "unknown_character
 def settings_that_matter(adapter: AdapterConfig, adapt: AdaptConfig) -> dict[str, Any]:
     """The settings on which an adapter's weights depend: where one changes, adapters are trained anew.
 
-    `adapt.further_share` is none of them where there are no further recordings, as before there was such a setting.
+    `adapt.further_share` is none of them where there are no further recordings, as before there was such a setting;
+    where there are, how often each utterance is in one matters, too.
     """
     plain = {name: value for name, value in to_plain(adapt).items() if name not in _ONLY_HOW}
     if not adapt.further_share or adapter.after_layer == LAST_LAYER:
         del plain["further_share"]
+    else:
+        plain["further_times"] = FURTHER_TIMES
     return {"adapter": adapter_to_plain(adapter), "adapt": plain}
 
 

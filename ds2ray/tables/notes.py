@@ -47,7 +47,7 @@ def reading_notes(
     lines = [
         f"utterances {_CONVERSIONS[name]}: {conversions[name]}" for name in sorted(conversions.keys() & _CONVERSIONS)
     ]
-    lines += [f"{note}: {conversions[note]} utterances" for note in sorted(conversions.keys() - _CONVERSIONS)]
+    lines += [f"{note} (utterances: {conversions[note]})" for note in sorted(conversions.keys() - _CONVERSIONS)]
     lines += [f"{name}: {count}" for name, count in sorted(notes.items())]
     if characters:
         shown = ", ".join(f"{character!r} {count} times" for character, count in characters.most_common(_MAX_SHOWN))

@@ -85,7 +85,7 @@ class MadeOf:
 def further_recordings(
     utterance_ids: Sequence[str], durations_s: Sequence[float], groups: Sequence[Sequence[int]], seed: int
 ) -> list[FurtherRecording]:
-    """Each utterance of the groups once more, run together in pairs within its group, and half of the pairs clipped.
+    """Each utterance of the groups twice more, run together in pairs within its group, in one of the two clipped.
 
     An utterance that is left over, or too long for a pair, is clipped by itself. Half of the pairs have no pause. The
     utterances and the seed alone decide on all of it, not the order of rows.
@@ -95,17 +95,31 @@ def further_recordings(
         groups: indices of utterances, each in one group at most; no recording is made of two groups' utterances.
         seed: of the user.
     """
-    order = drawn_order(utterance_ids, derive_seed(seed, "further"))
-    place = {row: number for number, row in enumerate(order)}
+    places = [_places(utterance_ids, derive_seed(seed, *name)) for name in (["further"], ["further", "again"])]
+    ordered = [sorted(group, key=places[0].__getitem__) for group in groups if group]
     recordings: list[FurtherRecording] = []
+
+    def make(rows: Sequence[int], clips: bool) -> None:
+        draws = random.Random(derive_seed(seed, "further", *(utterance_ids[row] for row in rows)))
+        pause_s, clip_db = LONGEST_PAUSE_S * max(0.0, draws.uniform(-1, 1)), draws.uniform(*CLIP_DB)
+        recordings.append(FurtherRecording(rows, pause_s, clip_db if clips else 0.0))
+
     is_clipped = itertools.cycle([False, True])
-    for group in sorted((sorted(group, key=place.__getitem__) for group in groups if group), key=lambda g: place[g[0]]):
+    for group in sorted(ordered, key=lambda group: places[0][group[0]]):
+        heard: dict[bool, list[int]] = {False: [], True: []}
         for rows in _pairs(group, durations_s):
-            draws = random.Random(derive_seed(seed, "further", *(utterance_ids[row] for row in rows)))
-            pause_s, clip_db = LONGEST_PAUSE_S * max(0.0, draws.uniform(-1, 1)), draws.uniform(*CLIP_DB)
             clips = len(rows) < JOINED or next(is_clipped)
-            recordings.append(FurtherRecording(rows, pause_s, clip_db if clips else 0.0))
+            heard[clips] += rows
+            make(rows, clips)
+        for clipped, own in heard.items():
+            for rows in _pairs(sorted(own, key=places[1].__getitem__), durations_s):
+                make(rows, len(rows) < JOINED or not clipped)
     return recordings
+
+
+def _places(utterance_ids: Sequence[str], seed: int) -> dict[int, int]:
+    """The place of each utterance in an order that the seed draws."""
+    return {row: number for number, row in enumerate(drawn_order(utterance_ids, seed))}
 
 
 def _pairs(rows: Sequence[int], durations_s: Sequence[float]) -> list[list[int]]:

@@ -42,8 +42,8 @@ class TestSize:
         config = ModelConfig(conv_channels=4, num_rnn_layers=2, rnn_hidden_dim=24, bidirectional=bidirectional)
         audio = AudioConfig(num_mels=num_mels, sample_rate_hz=8000, hop_s=0.01)
         model = DeepSpeech2.from_config(config, num_mels, 10)
-        # fifty frames of four bytes a value, as many of further recordings, and 8000 samples of two
-        times = 2 if further_share and after_layer in (0, 1) else 1
+        # fifty frames of four bytes a value, twice as many of further recordings, and 8000 samples of two
+        times = 3 if further_share and after_layer in (0, 1) else 1
         expected = times * 50 * 4 * model.encoding_dim(after_layer) + 16000
         adapt = AdaptConfig(further_share=further_share)
         assert speech_bytes_per_s(shape_of(config, audio), after_layer, adapt) == expected

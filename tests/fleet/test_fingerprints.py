@@ -19,6 +19,7 @@ from ds2ray.config import (
     ProbeAudio,
     UnknownCharacters,
 )
+from ds2ray.fleet import fingerprints
 from ds2ray.fleet.fingerprints import sealed_fingerprints, settings_that_matter, user_fingerprint, with_segments
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import Utterance
@@ -218,3 +219,13 @@ def test_further_recordings_matter_only_before_layers_with_memory() -> None:
     joined, apart = AdaptConfig(further_share=0.5), AdaptConfig(further_share=0.0)
     assert settings_that_matter(last, joined) == settings_that_matter(last, apart)
     assert settings_that_matter(AdapterConfig(), joined) != settings_that_matter(AdapterConfig(), apart)
+
+
+def test_how_often_an_utterance_is_in_a_further_recording_matters_where_there_are_any(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cases = [(0, AdaptConfig()), (-1, AdaptConfig()), (0, AdaptConfig(further_share=0.0))]
+    before = [settings_that_matter(AdapterConfig(after_layer=place), adapt) for place, adapt in cases]
+    monkeypatch.setattr(fingerprints, "FURTHER_TIMES", 1)
+    after = [settings_that_matter(AdapterConfig(after_layer=place), adapt) for place, adapt in cases]
+    assert [one != other for one, other in zip(before, after, strict=True)] == [True, False, False]

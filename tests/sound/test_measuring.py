@@ -67,7 +67,5 @@ def test_a_plan_tells_it(paths: dict[str, str]) -> None:
     assert len(checked.utterances) == len(rows)
     assert reading_notes([checked]) == [
         "utterances mixed to mono: 4",
-        f"{NOTES['six']}: 1 utterances",
-        f"{NOTES['turned']}: 1 utterances",
-        f"{NOTES['dead']}: 1 utterances",
+        *(f"{NOTES[name]} (utterances: 1)" for name in ("turned", "six", "dead")),
     ]

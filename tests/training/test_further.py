@@ -8,6 +8,7 @@ import pytest
 import torch
 from toy_speech import SAMPLE_RATE_HZ, make_utterances
 
+from ds2ray.config.adapt import FURTHER_TIMES
 from ds2ray.sound.audio import read_waveform
 from ds2ray.training.base.augmenting import LONGEST_JOINED_S, LONGEST_PAUSE_S
 from ds2ray.training.further import CLIP_DB, FurtherRecording, MadeOf, further_recordings
@@ -21,28 +22,38 @@ def made(count: int, groups: list[list[int]], duration_s: float = 2.0, seed: int
     return further_recordings(ids(count), [duration_s] * count, groups, seed)
 
 
-def test_each_utterance_of_a_group_is_heard_once_and_in_no_recording_with_one_of_another() -> None:
+def test_each_utterance_of_a_group_is_heard_twice_and_in_no_recording_with_one_of_another() -> None:
     groups = [[0, 3, 5, 8], [1, 2, 9], [4]]
     recordings = made(12, groups)
-    assert sorted(row for one in recordings for row in one.rows) == [0, 1, 2, 3, 4, 5, 8, 9]
+    rows = sorted(row for one in recordings for row in one.rows)
+    assert rows == [row for row in (0, 1, 2, 3, 4, 5, 8, 9) for _ in range(FURTHER_TIMES)]
     assert all(any(set(one.rows) <= set(group) for group in groups) for one in recordings)
-    assert sorted(len(one.rows) for one in recordings) == [1, 1, 2, 2, 2]
+    assert sum(len(one.rows) == 2 for one in recordings) >= 6
+
+
+def test_each_is_clipped_in_one_of_two_pairs_which_are_others() -> None:
+    recordings = [one for one in made(40, [list(range(40))]) if len(one.rows) == 2]
+    ways = sorted((row, one.clip_db > 0) for one in recordings for row in one.rows)
+    assert ways == [(row, clipped) for row in range(40) for clipped in (False, True)]
+    pairs = [frozenset(one.rows) for one in recordings]
+    assert len(set(pairs)) > 0.9 * len(pairs)
 
 
 def test_half_of_the_pairs_are_clipped_and_half_have_no_pause() -> None:
     recordings = made(200, [list(range(200))])
     clipped = [one.clip_db for one in recordings if one.clip_db]
-    assert len(recordings) == 2 * len(clipped) == 100
+    assert len(recordings) == 2 * len(clipped) == 200
     assert all(CLIP_DB[0] <= clip_db <= CLIP_DB[1] for clip_db in clipped)
-    assert 35 < sum(one.pause_s == 0 for one in recordings) < 65
+    assert 75 < sum(one.pause_s == 0 for one in recordings) < 125
     assert all(0 <= one.pause_s <= LONGEST_PAUSE_S for one in recordings)
 
 
 def test_an_utterance_that_is_left_over_or_too_long_for_a_pair_is_clipped_by_itself() -> None:
     long = made(5, [list(range(5))], LONGEST_JOINED_S / 2)
-    assert [len(one.rows) for one in long] == [1] * 5
-    (left_over,) = (one for one in made(5, [list(range(5))]) if len(one.rows) == 1)
-    assert all(one.clip_db >= CLIP_DB[0] for one in (*long, left_over))
+    assert [len(one.rows) for one in long] == [1] * 10
+    left_over = [one for one in made(5, [list(range(5))]) if len(one.rows) == 1]
+    assert left_over
+    assert all(one.clip_db >= CLIP_DB[0] for one in (*long, *left_over))
 
 
 def test_the_utterances_and_the_seed_alone_decide() -> None:

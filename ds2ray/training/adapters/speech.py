@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ds2ray import storage
 from ds2ray.config import AdaptConfig
+from ds2ray.config.adapt import FURTHER_TIMES
 from ds2ray.errors import InputError, StorageError
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.store import shown_user
@@ -67,12 +68,12 @@ def encode_users(encoder: Encoder, users: Users, adapt: AdaptConfig) -> list[Use
 
 
 def encoding_of_users(encoder: Encoder, users: Users, adapt: AdaptConfig) -> Generator[int, None, list[UserSpeech]]:
-    """As `encode_users`; yields how many utterances are done, of which further recordings are a half."""
+    """As `encode_users`; yields how many utterances are done, of which further recordings are their share of audio."""
     refused: dict[str, Counter[str]] = {}
     if encoder.segment_long:
         users, refused = yield from _with_segments(encoder, users)
-    halves = 2 if has_further(encoder.base.model, encoder.after_layer, adapt) else 1
-    encoded = yield from told(encoder.encoding(*users.values(), room=1 / halves), lambda done: done // halves)
+    times = 1 + FURTHER_TIMES if has_further(encoder.base.model, encoder.after_layer, adapt) else 1
+    encoded = yield from told(encoder.encoding(*users.values(), room=1 / times), lambda done: done // times)
     speeches: list[UserSpeech] = []
     kept: list[list[Utterance]] = []
     first = 0
@@ -82,12 +83,14 @@ def encoding_of_users(encoder: Encoder, users: Users, adapt: AdaptConfig) -> Gen
         speeches.append(replace(speech, dropped=dict(dropped)))
         kept.append(usable)
         first += len(utterances)
-    if halves == 1:
+    if times == 1:
         return speeches
     frame_s = encoder.base.model.shape.frame_s
     made = [further_of(speech, usable, frame_s) for speech, usable in zip(speeches, kept, strict=True)]
     count = sum(map(len, made))
-    further = yield from told(encoder.encoding(*made), lambda done: first // 2 + done * first // (2 * count))
+    further = yield from told(
+        encoder.encoding(*made), lambda done: first // times + done * (first - first // times) // count
+    )
     whose = [speech.user_key for speech, own in zip(speeches, made, strict=True) for _ in own]
     for index, problem in further.problems.items():
         log.warning("a further recording of %s is left out: %s", shown_user(whose[index]), problem)
