@@ -28,6 +28,7 @@ from ds2ray.config import ClusterConfig
 from ds2ray.display.doing import Doing
 from ds2ray.errors import Ds2RayError, StorageError
 from ds2ray.fleet.bandwidth import TELEPHONE_SHARE
+from ds2ray.model.devices import assigned_device
 from ds2ray.model.files import save_model_file
 from ds2ray.model.stored import publish_base
 from ds2ray.model.weights import Base
@@ -186,6 +187,7 @@ def _worker(config: dict[str, Any]) -> FinishedBase:
 
     if rank == 0 and started < wanted:
         tell(f"training with {started} of {wanted} workers: the cluster has no room for more")
+    assigned_device(len(ray.get_gpu_ids()))  # Ray's own choice is the CPU where no GPU can be seen
     with storage.using(outside), asking(exchange) as stopped:
         return _train_and_publish(task, store, get_device(), rank, tell, config["is_live"], stopped)
 

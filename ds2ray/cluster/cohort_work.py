@@ -19,6 +19,7 @@ from ds2ray.fleet.common_cause import causes
 from ds2ray.fleet.plan import UserPlan
 from ds2ray.fleet.sealed import open_sealed
 from ds2ray.fleet.settling import is_unusable
+from ds2ray.model.devices import assigned_device
 from ds2ray.model.stored import base_from_bytes, open_adapter
 from ds2ray.model.weights import to_bytes
 from ds2ray.store import AdapterPointer, outcomes, publish_adapter, read_pointer
@@ -44,7 +45,7 @@ class CohortWork:
     def __init__(self, task: FleetTask) -> None:
         self.task = task
         keep_private(task.private)
-        self.device = torch.device("cuda" if task.gpus_per_trial > 0 and torch.cuda.is_available() else "cpu")
+        self.device = assigned_device(task.gpus_per_trial)
         if self.device.type == "cuda":
             torch.cuda.set_per_process_memory_fraction(min(1.0, task.gpus_per_trial))
         self.base = base_from_bytes(task.base_record, ray.get(task.base_weights).tobytes(), self.device)

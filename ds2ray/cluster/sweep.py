@@ -19,6 +19,7 @@ from ds2ray.config import AdaptConfig, DataConfig, SweepJob
 from ds2ray.errors import InputError, TrainingDivergedError
 from ds2ray.fleet.sweep import SweepPoint, SweepRow
 from ds2ray.metrics import Score
+from ds2ray.model.devices import assigned_device
 from ds2ray.model.weights import Base
 from ds2ray.progress import duration_text
 from ds2ray.storage import Server, current_server, known_to_answer, using
@@ -49,7 +50,7 @@ def _encode(
         base,
         after_layer,
         adapt.encode_batch_s,
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=assigned_device(len(ray.get_gpu_ids())),
         precision=adapt.precision,
         max_duration_s=data.max_duration_s,
         segment_long=data.segment_long,
@@ -130,7 +131,7 @@ def _trial(config: dict[str, Any], shared: tuple[Any, Any, list[SweepPoint], Ada
     # a stack writes to its users' lists of frames, which the next trial of this worker reads again
     speeches: list[UserSpeech] = [replace(speech, frames=[*speech.frames]) for speech in ray.get(speeches_ref)]
     point = points[config["point"]]
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = assigned_device(len(ray.get_gpu_ids()))
     base.model.to(device)
     if not speeches:
         raise InputError("no user of the sample has enough usable speech; the reasons are above")
@@ -152,7 +153,7 @@ def _trial(config: dict[str, Any], shared: tuple[Any, Any, list[SweepPoint], Ada
 
 
 def _fits(
-    base: Base, speeches: Sequence[UserSpeech], point: SweepPoint, adapt: AdaptConfig, device: str
+    base: Base, speeches: Sequence[UserSpeech], point: SweepPoint, adapt: AdaptConfig, device: torch.device
 ) -> Iterator[AdapterFit]:
     """Each user's adapter of this shape. Raises TrainingDivergedError where a user has none."""
     for stack in stacks(speeches, device):

@@ -16,7 +16,7 @@ from ds2ray.cluster.progress import our_error, told
 from ds2ray.cluster.session import end_at_sigterm, room_for_trials
 from ds2ray.config import TranscribeJob
 from ds2ray.errors import ArtifactCorruptError, DeviceLostError, StorageError
-from ds2ray.model.devices import is_device_lost
+from ds2ray.model.devices import assigned_device, is_device_lost
 from ds2ray.recognition.opening import open_transcriber, recognise_part
 from ds2ray.recognition.parts import ManifestPart
 from ds2ray.recognition.transcriber import Transcriber
@@ -54,7 +54,7 @@ class PartWorker:
         self.shared = shared
         self.keys: Mapping[str, str] = {}
         self.transcriber: Transcriber | None = None
-        if shared.gpus > 0 and torch.cuda.is_available():
+        if assigned_device(shared.gpus).type == "cuda":
             torch.cuda.set_per_process_memory_fraction(min(1.0, shared.gpus))
 
     def work(self, part: ManifestPart, utterances: Sequence[Utterance], keys: Mapping[str, str]) -> None:

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from ds2ray.storage.bearing import bearing_outages
 from ds2ray.storage.connections import known_to_answer
 from ds2ray.storage.documents import parse_table, read_json, read_table, table_bytes, write_json, write_table
 from ds2ray.storage.faults import UNREACHED, AddressFault, asked, fault_of
 from ds2ray.storage.listing import ObjectInfo, list_objects, stat_many, why_no_file
 from ds2ray.storage.objects import delete, exists, open_read, read_bytes, write_bytes
+from ds2ray.storage.outages.bearing import bearing_outages
 from ds2ray.storage.reach import root_of, why_refused
 from ds2ray.storage.server import Server, current_server, using
 from ds2ray.storage.walking import Found, remove_empty_folders, walk

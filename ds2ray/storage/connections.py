@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ds2ray.errors import InputError
-from ds2ray.storage.outages import Line
+from ds2ray.storage.outages.line import Line
 from ds2ray.storage.server import Server, current_server, endpoint_of_environment
 from ds2ray.uris import protocol
 

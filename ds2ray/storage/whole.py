@@ -9,8 +9,8 @@ from typing import Any
 
 from ds2ray.storage.connections import Connection
 from ds2ray.storage.errors import too_large
-from ds2ray.storage.outages import Line
-from ds2ray.storage.passing import DamagedOnItsWayError
+from ds2ray.storage.outages.line import Line
+from ds2ray.storage.outages.passing import DamagedOnItsWayError
 
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from ds2ray.model.devices import is_device_lost
+from ds2ray.errors import ConfigError
+from ds2ray.model.devices import assigned_device, is_device_lost
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,15 @@ from ds2ray.model.devices import is_device_lost
 )
 def test_which_errors_leave_a_device_of_no_use(error: Exception, lost: bool) -> None:
     assert is_device_lost(error) is lost
+
+
+def test_work_without_a_gpu_is_done_on_the_cpu() -> None:
+    assert assigned_device(0.0) == torch.device("cpu")
+
+
+def test_a_gpu_that_is_assigned_and_not_seen_is_an_error_and_no_slow_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"assigned 0\.25 GPUs .* sees none: update the node's NVIDIA driver"):
+        assigned_device(0.25)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert assigned_device(0.25) == torch.device("cuda")

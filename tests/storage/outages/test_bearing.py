@@ -2,7 +2,7 @@ import pytest
 
 from ds2ray import storage
 from ds2ray.errors import ArtifactCorruptError, InterruptedRunError, StorageError
-from ds2ray.storage import bearing
+from ds2ray.storage.outages import bearing
 
 
 class Clock:

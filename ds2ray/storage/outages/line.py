@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from ds2ray import display
 from ds2ray.progress import duration_text
-from ds2ray.storage.passing import is_expired, is_passing
+from ds2ray.storage.outages.passing import is_expired, is_passing
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from s3_server import S3Server
 
 from ds2ray import display, storage
 from ds2ray.errors import StorageError
-from ds2ray.storage import outages
-from ds2ray.storage.outages import Line
+from ds2ray.storage.outages import line as outages
+from ds2ray.storage.outages.line import Line
 
 CONTENT = bytes(range(256)) * 40
 LARGE = bytes(range(256)) * 2000
