@@ -15,6 +15,7 @@ from ds2ray.corpora.corpus import Corpus, audio_objects, read_corpus
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.naming import typed
 from ds2ray.packs.dropped import causes_table, dropped_rows, write_dropped
+from ds2ray.packs.grace import packs_in_grace
 from ds2ray.packs.layout import Pack, member_of, packs_by_shard, packs_by_user
 from ds2ray.packs.ledger import Ledger, Packed, superseded
 from ds2ray.packs.making import Made, make_pack, make_packs
@@ -87,7 +88,8 @@ def _prepare(job: PrepareJob) -> int:
         display.say("\n".join(causes_table(dropped_rows(work.problems))) or "  no row left out")
         return 0
     # one run at a time: another would delete packs that this one has stored and not yet published
-    with held(Store(_folder_uri(job, output_uri), storage.current_server()), "prepare") as keep_alive:
+    folder = Store(_folder_uri(job, output_uri), storage.current_server())
+    with held(folder, "prepare", wait_s=job.storage.wait_for_lease_s) as keep_alive:
         _pack(job, output_uri, corpus, work, keep_alive)
     _print_result(work, num_rows, storage.join(output_uri, DROPPED))
     return 0
@@ -248,14 +250,15 @@ def _publish(job: PrepareJob, output_uri: str, work: Packing, ledger: Ledger, be
     Args:
         before: file names of the packs in the table that is there.
     """
-    by = job.prepare.by
+    by, current = job.prepare.by, {packed.file_name for packed in work.packed}
+    in_grace = packs_in_grace(ledger.folder_uri, before, current)
     ledger.close(sorted(work.packed, key=lambda packed: packed.name))
     write_dropped(storage.join(output_uri, DROPPED), work.problems)
     if by is PackBy.user:
         uri = write_users(output_uri, work.packed, {pack.name: pack.user_id for pack in work.packs})
     else:
         uri = write_manifest(output_uri, sorted(work.packed, key=lambda packed: packed.name))
-    old = superseded(ledger.packs, (packed.file_name for packed in work.packed), before)
+    old = superseded(ledger.packs, current, in_grace)
     with ThreadPoolExecutor(job.prepare.threads) as pool:
         list(pool.map(lambda name: storage.delete(storage.join(ledger.folder_uri, name)), old))
     display.say(f"wrote {uri}" + (f"; deleted {len(old)} packs of earlier runs" if old else ""))

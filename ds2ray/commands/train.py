@@ -15,7 +15,7 @@ from ds2ray.errors import ConfigError, InputError
 from ds2ray.shapes.architectures import shape_of
 from ds2ray.shapes.shape import Shape
 from ds2ray.sound.noise import NoiseFolder
-from ds2ray.store import Store, read_base_record, server_outside
+from ds2ray.store import Store, lease, read_base_record, server_outside
 from ds2ray.store.layout import base_uri
 from ds2ray.training.base.sources import TrainingData, read_tables, usable_data
 
@@ -120,13 +120,16 @@ def _train_base(job: TrainJob, store: Store, start: "Base | None", data: Trainin
         initial_state=start.model.base_state() if start else None,
         silence_rows=job.data.silence_rows,
     )
-    finished = find_finished(task, store) if job.train.resume else None
-    if finished:
-        display.say(
-            f"nothing is left to do: {finished} was trained with these settings (train.resume=false trains again)"
-        )
-        return 0
-    display.say(str(train_on_ray(task, store, job.cluster)))
+    # one training at a time: another would write its checkpoints and its model.pt among those of this one
+    folder = Store(output_dir, storage.current_server())
+    with lease.kept(folder, "train", wait_s=job.storage.wait_for_lease_s) as hold:
+        finished = find_finished(task, store) if job.train.resume else None
+        if finished:
+            display.say(
+                f"nothing is left to do: {finished} was trained with these settings (train.resume=false trains again)"
+            )
+            return 0
+        display.say(str(train_on_ray(task, store.fenced(hold.fence), job.cluster)))
     return 0
 
 

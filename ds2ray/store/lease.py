@@ -10,13 +10,14 @@ was the last to write: of many that come at once, the last has the lease.
 
 import math
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from ds2ray import display, storage
-from ds2ray.errors import InterruptedRunError, StorageError
+from ds2ray.errors import Ds2RayError, InterruptedRunError, StorageError
 from ds2ray.progress import duration_text
 from ds2ray.store.layout import lease_uri
 from ds2ray.store.leases.fence import Fence, lost_text
@@ -33,6 +34,7 @@ __all__ = [
     "break_lease",
     "held",
     "held_elsewhere",
+    "kept",
     "read_lease",
     "release_lease",
     "renew_lease",
@@ -197,6 +199,28 @@ def held(store: Store, run_id: str, *, wait_s: float = 0.0, ttl_s: float = TTL_S
             release_lease(store, hold.lease)
         except StorageError as error:
             display.say(f"the lease cannot be given back ({error}); it ends by itself in {duration_text(ttl_s)}")
+
+
+@contextmanager
+def kept(store: Store, run_id: str, *, wait_s: float = 0.0, ttl_s: float = TTL_S) -> Iterator[Hold]:
+    """As `held`, and a thread renews the lease: for work that cannot do so itself."""
+    with held(store, run_id, wait_s=wait_s, ttl_s=ttl_s) as hold:
+        renew, over = storage.bearing_outages(hold, ttl_s), threading.Event()
+
+        def keep() -> None:
+            try:
+                while not over.wait(ttl_s / 4):
+                    renew()
+            except Ds2RayError as error:
+                display.say(str(error))  # what is written from now on is held up by the fence
+
+        thread = threading.Thread(target=keep, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield hold
+        finally:
+            over.set()
+            thread.join()
 
 
 def _find(store: Store) -> Found:

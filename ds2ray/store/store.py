@@ -9,7 +9,7 @@ from ds2ray import storage
 from ds2ray.config import DataConfig, StorageConfig
 from ds2ray.errors import InterruptedRunError
 from ds2ray.storage import ObjectInfo, Seen, Server
-from ds2ray.store.leases.fence import FRESH_S, Fence, LateWriteError
+from ds2ray.store.leases.fence import Fence, LateWriteError
 from ds2ray.store.leases.identity import boot_clock_s
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Store:
         if self.fence is None or storage.honours_conditions(uri, self.server):
             return storage.write_where_seen(uri, data, seen, self.server, self._require_right)
         with self._right():
-            return storage.write_where_seen(uri, data, seen, self.server, lambda: self._require_right(fresh_s=0.0))
+            return storage.write_where_seen(uri, data, seen, self.server, lambda: self._require_right(now=True))
 
     @contextmanager
     def _right(self) -> Iterator[None]:
@@ -119,14 +119,14 @@ class Store:
         yield
         if self.fence is not None and boot_clock_s() - looked_s > LATE_S:
             try:
-                self._require_right(fresh_s=0.0)
+                self._require_right(now=True)
             except InterruptedRunError as error:
                 raise LateWriteError(str(error)) from error
 
-    def _require_right(self, fresh_s: float = FRESH_S) -> None:
+    def _require_right(self, now: bool = False) -> None:
         """Raise InterruptedRunError where the run that works here has lost its lease."""
         if self.fence is not None:
-            self.fence.require(fresh_s)
+            self.fence.require(now)
 
 
 def server_outside(data: DataConfig, storage_config: StorageConfig) -> Server:

@@ -101,7 +101,7 @@ class TestRun:
         assert plan["user_key"].to_pylist() == sorted(small_corpus.user_ids)
         assert set(plan["change"].to_pylist()) == {"new"}
         assert storage.list_objects(f"{first_run.root}/index/pending") == []
-        assert not storage.exists(f"{first_run.root}/index/lease.json")
+        assert lease.read_lease(Store(first_run.root)) is None
 
     @pytest.mark.process
     def test_again_nothing_is_published_and_neither_ray_nor_torch_is_imported(

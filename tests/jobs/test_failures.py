@@ -6,6 +6,7 @@ import pytest
 from fleet_runs import Finished, RandomBase, run_job, run_job_here
 
 from ds2ray.demo.corpus import DemoCorpus
+from ds2ray.store import Store, lease
 
 
 def refused(done: Finished, job_name: str, exit_code: int) -> str:
@@ -115,7 +116,7 @@ class TestWrongSettings:
             done = run_job("adapt_users", small_corpus.users_csv, f"storage.root={root}", f"cluster.address={address}")
             assert refused(done, "adapt_users", 2).startswith(f"no Ray cluster at '{address}'")
         assert no_run(root)
-        assert not (tmp_path / "store/index/lease.json").exists()
+        assert lease.read_lease(Store(root)) is None
 
 
 @pytest.mark.process

@@ -61,7 +61,7 @@ def commit(
         if record is current:
             return record
         if store.fence is not None and current is not None and current.fence > store.fence.number:
-            store.fence.require(fresh_s=0.0)  # a later run has published here
+            store.fence.require(now=True)  # a later run has published here
         if not written:
             write_files()
             written = True

@@ -1,5 +1,6 @@
 """The fence of a run: what it holds before every write, so that a run that has lost its lease writes nothing more."""
 
+import math
 from dataclasses import dataclass, field
 
 from ds2ray.errors import InterruptedRunError
@@ -33,14 +34,14 @@ class Fence:
     run_id: str
     server: Server = field(default_factory=Server)
 
-    def require(self, fresh_s: float = FRESH_S) -> None:
+    def require(self, now: bool = False) -> None:
         """Raise InterruptedRunError where the run has lost its lease.
 
         Args:
-            fresh_s: seconds for which an earlier look of this process counts; 0: look now.
+            now: look, though this process may have looked a moment ago.
         """
         now_s = boot_clock_s()
-        if fresh_s and now_s - _seen_s.get(self, -fresh_s) < fresh_s:
+        if not now and now_s - _seen_s.get(self, -math.inf) < FRESH_S:
             return
         found = find_lease(self.lease_uri, self.server)
         if not found.is_held_by(self.token):
