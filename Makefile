@@ -60,7 +60,7 @@ bench-digits: $(VENV)/installed ## real people saying digits: one is left out an
 bench-robust: $(VENV)/installed ## speech as it is recorded: silence around it, telephones, clipping, ten minutes (10 minutes)
 	@$(BIN)/python -m benchmarks.robust $(BENCH_ARGS)
 
-bench-decode: $(VENV)/installed ## decoders, with a language model and without, on what make demo has made (2 minutes)
+bench-decode: $(VENV)/installed ## decoders, with a language model and without: the demo's speech, digits, people (an hour)
 	@$(BIN)/python -m benchmarks.decode $(BENCH_ARGS)
 
 bench-transcribe: $(VENV)/installed ## users' adapters in recognition: mixed batches, cold ones on S3, a cache (4 minutes)
