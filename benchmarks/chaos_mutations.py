@@ -138,7 +138,7 @@ def _bases(place: Store) -> list[File]:
         metrics={"wer": 0.25},
     )
     folder = store.publish_base(place, weights, record)
-    described = {"unit": "words", "num_ngrams": (3, 2), "num_sentences": 5, "perplexity": 7.5}
+    described: dict[str, Any] = {"unit": "words", "num_ngrams": (3, 2), "num_sentences": 5, "perplexity": 7.5}
     model = store.publish_language_model(place, base_id, b"packed" * 50, **described)
     publish_calibrations(place, base_id, {"greedy": {"slope": 1.5, "intercept": 0.25}})
     return [
