@@ -27,7 +27,7 @@ def gpus_there(cluster: ClusterConfig) -> Iterator[None]:
     Raises:
         InterruptedRunError: they do not come in time.
     """
-    if cluster.wait_for_gpus <= cluster_gpus():
+    if not cluster.wait_for_gpus or cluster.wait_for_gpus <= cluster_gpus():
         yield
         return
     # whole GPUs, as nodes have them; the request holds nodes until it is taken back

@@ -33,14 +33,12 @@ def content_version(utterances: Iterable[Utterance]) -> str:
     Durations are left out, because the audio decides them. The encoding as Parquet has no part in it: the same speech
     packed by another release has the same version.
     """
-    ordered = sorted(utterances, key=lambda u: (u.user_id, u.utterance_id))
-    return contents.content_version((u.user_id, u.utterance_id, u.transcript, _bytes_of(u)) for u in ordered)
-
-
-def _bytes_of(utterance: Utterance) -> bytes:
-    if not isinstance(utterance.audio, bytes):
-        raise TypeError(f"{utterance.utterance_id}: a pack holds bytes of audio, not {utterance.audio!r}")
-    return utterance.audio
+    rows: list[tuple[str, str, str, bytes]] = []
+    for u in sorted(utterances, key=lambda u: (u.user_id, u.utterance_id)):
+        if not isinstance(u.audio, bytes):
+            raise TypeError(f"{u.utterance_id}: a pack holds bytes of audio, not {u.audio!r}")
+        rows.append((u.user_id, u.utterance_id, u.transcript, u.audio))
+    return contents.content_version(rows)
 
 
 def encode_pack(utterances: Sequence[Utterance]) -> bytes:

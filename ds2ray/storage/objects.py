@@ -44,7 +44,9 @@ def read_bytes(uri: str, server: Server | None = None, max_bytes: int | None = N
     with reporting(uri, "read", server):
         if is_local(uri):
             with open(local_path(uri), "rb") as file:
-                data = file.read(None if max_bytes is None else max_bytes + 1)
+                # no more memory is taken than there are bytes, whatever the limit
+                size = os.fstat(file.fileno()).st_size
+                data = file.read(None if max_bytes is None else min(max(0, max_bytes), size) + 1)
         else:
             filesystem, path = connect(uri, server)
             data = read_whole(filesystem, path, max_bytes)

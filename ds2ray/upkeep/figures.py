@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ds2ray import storage
-from ds2ray.errors import ArtifactCorruptError, InputError, NewerReleaseError
+from ds2ray.errors import ArtifactCorruptError, NewerReleaseError
 from ds2ray.progress import Tell, untold
 from ds2ray.storage import Found
 from ds2ray.store import Store, read_pointer
@@ -105,7 +105,7 @@ def _count_bases(store: Store, figures: Figures, current: list[str], deep: bool,
 
     try:
         index = read_rows(store)
-    except InputError:
+    except ArtifactCorruptError:
         figures.statuses = {"index cannot be read": 1}
         return
     counts = pc.value_counts(index["status"]).to_pylist()

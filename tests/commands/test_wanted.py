@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from damage import rewrite_record
 from fleet_runs import AUDIO, ROOT, RandomBase, job_of, spoken
 from fleet_runs import MODEL as SHAPE
 
@@ -25,6 +26,8 @@ from ds2ray.config import (
 )
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.errors import ArtifactCorruptError, ConfigError, Ds2RayError, InputError, NewerReleaseError
+from ds2ray.store import Store
+from ds2ray.store.layout import lease_uri
 
 MODEL = str(ROOT / "tests" / "fixtures" / "stored" / "model.pt")
 NO_PLACE = r"adapter\.after_layer=9 is not possible: the base has \d recurrent layers; use 0 to \d, or -1 for the last"
@@ -41,7 +44,12 @@ def test_no_plan_for_a_place_that_the_base_has_not(
     with pytest.raises(ConfigError, match=NO_PLACE) as caught:
         adapt_users.run(job)
     assert caught.value.exit_code == 2
-    assert storage.list_objects(root, recursive=True) == before
+    assert stored(root) == before
+
+
+def stored(root: str) -> list[storage.ObjectInfo]:
+    """Everything in a store but its lease."""
+    return [info for info in storage.list_objects(root, recursive=True) if info.uri != lease_uri(Store(root))]
 
 
 @pytest.mark.parametrize("base", ["", MODEL])
@@ -74,7 +82,7 @@ def changed_store(random_base: RandomBase, folder: Path, **changed: object) -> s
     root = str(folder / "store")
     shutil.copytree(random_base.root, root)
     uri = f"{root}/bases/{random_base.base.base_id}/base.json"
-    storage.write_json(uri, {**storage.read_json(uri), **changed})
+    rewrite_record(uri, changed)
     return root
 
 
@@ -95,13 +103,13 @@ def jobs_on(root: str, corpus: DemoCorpus, base: str = "") -> list[Callable[[], 
 def check_all_refused(
     jobs: list[Callable[[], int]], root: str, error: type[Ds2RayError], match: str, code: int
 ) -> None:
-    """Each job is refused, and leaves the store as it is."""
-    before = storage.list_objects(root, recursive=True)
+    """Each job is refused, and leaves the store as it is, but for the lease that it took and gave back."""
+    before = stored(root)
     for job in jobs:
         with pytest.raises(error, match=match) as caught:
             job()
         assert caught.value.exit_code == code
-    assert storage.list_objects(root, recursive=True) == before
+    assert stored(root) == before
 
 
 @pytest.mark.parametrize(
@@ -151,12 +159,15 @@ def test_a_damaged_version_is_no_version(
     check_all_refused(jobs_on(root, small_corpus), root, ArtifactCorruptError, rf"base\.json: {told}", 5)
 
 
-@pytest.mark.parametrize("changed", [{"base_id": "0" * 16}, {"fingerprint": "0" * 64}])
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [({"base_id": "0" * 16}, "belongs elsewhere: it has base_id"), ({"fingerprint": "0" * 64}, "describes base")],
+)
 def test_a_record_of_another_base_is_refused(
-    changed: dict[str, object], random_base: RandomBase, small_corpus: DemoCorpus, tmp_path: Path
+    changed: dict[str, object], told: str, random_base: RandomBase, small_corpus: DemoCorpus, tmp_path: Path
 ) -> None:
     root = changed_store(random_base, tmp_path, **changed)
-    check_all_refused(jobs_on(root, small_corpus), root, ArtifactCorruptError, r"base\.json: describes base", 5)
+    check_all_refused(jobs_on(root, small_corpus), root, ArtifactCorruptError, rf"base\.json: {told}", 5)
 
 
 @pytest.mark.parametrize("left", [None, 100])

@@ -128,6 +128,7 @@ OTHER_HOW: dict[str, Any] = {
     "max_failed_ratio": 0.5,
     "max_unusable_ratio": 0.5,
     "retry_unusable_after_h": 20.0,
+    "stop_after_failures": 3,
     "max_attempts": 2,
     "force": True,
 }

@@ -131,3 +131,13 @@ def test_a_newest_base_that_is_gone_is_the_caller_s_to_name(place: Store) -> Non
     write_record(place, f"{place}/bases/current.json", "newest base", {"base_id": "f" * 16})
     with pytest.raises(InputError, match=f"bases there: {FINGERPRINT[:16]}"):
         store.read_base(place)
+
+
+@pytest.mark.parametrize("size_bytes", [10**18, 10**30, -5, 3])
+def test_a_size_that_is_not_the_file_s_is_refused(place: Store, size_bytes: int) -> None:
+    pointer = publish(place, "john")
+    write_record(place, pointer_uri(place, "john"), KIND, replace(pointer, size_bytes=size_bytes))
+    found = store.read_pointer(place, "john")
+    assert found is not None
+    with pytest.raises(ArtifactCorruptError, match=r"\.safetensors: "):
+        store.read_adapter(place, found)

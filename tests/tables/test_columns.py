@@ -113,6 +113,13 @@ def test_a_damaged_gzip_is_refused(tmp_path: Path) -> None:
             read_manifest(str(tmp_path / "m.csv.gz"))
 
 
+def test_what_unpacks_to_any_size_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ds2ray.tables.formats.MAX_BYTES", 5000)
+    (tmp_path / "m.csv.gz").write_bytes(gzip.compress(b"audio,transcript\n" + b"a.wav,x\n" * 10_000))
+    with pytest.raises(InputError, match=r"m\.csv\.gz: is larger than the "):
+        read_manifest(str(tmp_path / "m.csv.gz"))
+
+
 def test_gzip_is_written_where_the_name_says_so(tmp_path: Path) -> None:
     utterances = [Utterance("a", "ann", str(tmp_path / "a.wav"), 1.0, "안녕", 2)]
     write_manifest(str(tmp_path / "m.csv.gz"), utterances)

@@ -43,8 +43,8 @@ def encode_groups(
             writer.write_table(group, row_group_size=max(1, len(group)))
             num_groups += 1
         chunks = b"0" * (CHUNK_DIGITS * num_groups * _num_leaves(schema))
-        said: dict[Any, Any] = {**(described or {}), CHUNKS: chunks, FOOTER: b"0" * FOOTER_DIGITS}
-        writer.add_key_value_metadata(said)
+        said: dict[bytes, bytes] = {key.encode(): text.encode() for key, text in (described or {}).items()}
+        writer.add_key_value_metadata({**said, CHUNKS: chunks, FOOTER: b"0" * FOOTER_DIGITS})
     return _sealed(sink.getbuffer(), len(chunks))
 
 

@@ -91,6 +91,6 @@ def planned_users(store: Store, run_id: str, aside: list[str]) -> set[str]:
         return set(plan.filter(to_train)["user_key"].to_pylist())
     except FileNotFoundError:
         return set()
-    except (InputError, KeyError, pa.ArrowException) as error:
+    except (ArtifactCorruptError, InputError, KeyError, pa.ArrowException) as error:
         aside.append(set_aside(store, uri, f"{uri}: not a plan: {error}"))
         return set()

@@ -4,7 +4,7 @@ for ever, and a user without a row is trained again every night."""
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ds2ray.errors import InputError
+from ds2ray.errors import ArtifactCorruptError
 from ds2ray.store import Store, made_seq
 from ds2ray.store.index import read_rows, write_rows
 from ds2ray.store.layout import index_uri
@@ -65,7 +65,7 @@ def check_index(store: Store, versions: CurrentVersions, found: Checkup) -> set[
 
     try:
         index = read_rows(store)
-    except InputError as error:
+    except ArtifactCorruptError as error:
         # a damaged table is named where files are read
         found.faults.append(Fault(Kind.disagrees, _WHERE, f"no row can be compared: {error}"))
         return set(versions.keys)
@@ -111,7 +111,7 @@ def mend_index(store: Store, versions: CurrentVersions, name: str, found: Checku
     wrong |= versions.retrain
     try:
         index = read_rows(store)
-    except InputError:
+    except ArtifactCorruptError:
         set_aside(store, index_uri(store), "damaged")
         index = read_rows(store)
         wrong = set(versions.keys)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from ds2ray.errors import ArtifactCorruptError, Ds2RayError, InputError
+from ds2ray.errors import ArtifactCorruptError, Ds2RayError
 from ds2ray.storage.sealed import seal, unseal
 from ds2ray.store import Store
 from ds2ray.upkeep.erasing.mentions import KEY_COLUMNS, Mentions
@@ -19,7 +19,7 @@ def clean_table(store: Store, uri: str, mentions: Mentions, dry_run: bool) -> in
     """
     try:
         table = store.read_table(uri)
-    except (FileNotFoundError, InputError):
+    except (FileNotFoundError, ArtifactCorruptError):
         return 0
     if not mentions.in_table(table):
         return 0
