@@ -12,16 +12,16 @@ import math
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ds2ray import display, storage
 from ds2ray.errors import Ds2RayError, InterruptedRunError, StorageError
 from ds2ray.progress import duration_text
 from ds2ray.store.layout import lease_uri
 from ds2ray.store.leases.fence import Fence, lost_text
-from ds2ray.store.leases.identity import Identity, boot_clock_s, is_gone, this_process
+from ds2ray.store.leases.identity import Clocks, Identity, is_gone, this_process
 from ds2ray.store.leases.record import TTL_S, Found, Lease, find_lease, lease_bytes
 from ds2ray.store.store import Store
 
@@ -50,15 +50,6 @@ may not keep what it answered when it was tried. On this machine's own disks nob
 _MARGIN = 0.05  # of its time to live, that a lease is given beyond it …
 _LEAST_MARGIN_S = 1.5  # … and at least so much, as servers tell times in whole seconds
 _MAX_ATTEMPTS = 20
-
-
-@dataclass(frozen=True)
-class Clocks:
-    """What tells the time: a clock that people read (seconds since 1970), the clock of the boot, and waiting."""
-
-    wall_s: Callable[[], float] = time.time
-    boot_s: Callable[[], float] = boot_clock_s
-    sleep: Callable[[float], None] = time.sleep
 
 
 def read_lease(store: Store) -> Lease | None:
