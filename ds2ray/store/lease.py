@@ -12,17 +12,17 @@ import math
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ds2ray import display, storage
 from ds2ray.errors import Ds2RayError, InterruptedRunError, StorageError
 from ds2ray.progress import duration_text
 from ds2ray.store.layout import lease_uri
 from ds2ray.store.leases.fence import Fence, lost_text
-from ds2ray.store.leases.identity import Identity, boot_clock_s, is_gone, this_process
-from ds2ray.store.leases.record import TTL_S, Found, Lease, find_lease, lease_bytes
+from ds2ray.store.leases.identity import Clocks, Identity, is_gone, this_process
+from ds2ray.store.leases.record import TTL_S, Found, Lease, find_lease, lease_bytes, next_fence
 from ds2ray.store.store import Store
 
 __all__ = [
@@ -50,15 +50,6 @@ may not keep what it answered when it was tried. On this machine's own disks nob
 _MARGIN = 0.05  # of its time to live, that a lease is given beyond it …
 _LEAST_MARGIN_S = 1.5  # … and at least so much, as servers tell times in whole seconds
 _MAX_ATTEMPTS = 20
-
-
-@dataclass(frozen=True)
-class Clocks:
-    """What tells the time: a clock that people read (seconds since 1970), the clock of the boot, and waiting."""
-
-    wall_s: Callable[[], float] = time.time
-    boot_s: Callable[[], float] = boot_clock_s
-    sleep: Callable[[float], None] = time.sleep
 
 
 def read_lease(store: Store) -> Lease | None:
@@ -92,7 +83,7 @@ def acquire_lease(
         new = Lease(
             run_id=run_id,
             token=secrets.token_hex(16),
-            fence=_next_fence(found, clocks),
+            fence=next_fence(found, clocks.wall_s()),
             ttl_s=ttl_s,
             expires_s=clocks.wall_s() + ttl_s,
             renewed_s=clocks.boot_s(),
@@ -149,7 +140,7 @@ def break_lease(store: Store) -> Lease | None:
     if found.seen.data is None or (found.lease is not None and found.lease.released):
         return None
     before = found.lease or Lease(run_id="", token="", host="", process_id=0, expires_s=0.0)
-    number = _next_fence(found, Clocks())
+    number = next_fence(found, Clocks().wall_s())
     broken = replace(before, released=True, token=secrets.token_hex(16), fence=number)
     if not _write(store, broken, found):
         raise InterruptedRunError(f"the lease of {store} has changed at this moment; look again at who holds it")
@@ -230,13 +221,6 @@ def _find(store: Store) -> Found:
 def _write(store: Store, lease: Lease, found: Found) -> bool:
     """Write the lease where its record still is what was found; the fence, which reads it, has no part in that."""
     return storage.write_where_seen(lease_uri(store), lease_bytes(lease), found.seen, store.server)
-
-
-def _next_fence(found: Found, clocks: Clocks) -> int:
-    if found.lease is not None:
-        return found.lease.fence + 1
-    # the number that stood in a damaged record was counted from 1 on, and so is less than the seconds since 1970
-    return int(clocks.wall_s()) if found.is_damaged else 1
 
 
 def _wait(store: Store, here: Identity, clocks: Clocks, until_s: float) -> Found:

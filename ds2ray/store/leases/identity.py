@@ -6,6 +6,7 @@ A name of a machine says nothing: containers share theirs, and may have the same
 import os
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -66,6 +67,15 @@ def boot_clock_s() -> float:
     """Seconds of a clock that nobody sets, and that goes on while a process is stopped or the machine sleeps."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """What tells the time: a clock that people read (seconds since 1970), the clock of the boot, and waiting."""
+
+    wall_s: Callable[[], float] = time.time
+    boot_s: Callable[[], float] = boot_clock_s
+    sleep: Callable[[float], None] = time.sleep
 
 
 def _namespace() -> str:

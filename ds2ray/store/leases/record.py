@@ -107,3 +107,11 @@ def _is_possible(lease: Lease) -> bool:
         if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
             return False
     return 0 < lease.ttl_s < math.inf and lease.fence >= 0
+
+
+def next_fence(found: Found, now_s: float) -> int:
+    """The number of the next acquisition, at this time in seconds since 1970."""
+    if found.lease is not None:
+        return found.lease.fence + 1
+    # the number that stood in a damaged record was counted from 1 on, and so is less than the seconds since 1970
+    return int(now_s) if found.is_damaged else 1
