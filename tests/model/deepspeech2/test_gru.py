@@ -70,7 +70,12 @@ def test_small_frames_have_one_thread_and_the_process_its_own_number_again(
     counted = []
     sigmoid = Tensor.sigmoid_
     monkeypatch.setattr(gru_module, "WORTH_THREADS", worth_threads)
-    monkeypatch.setattr(Tensor, "sigmoid_", lambda x: (counted.append(torch.get_num_threads()), sigmoid(x))[1])
+
+    def counting(x: Tensor) -> Tensor:
+        counted.append(torch.get_num_threads())
+        return sigmoid(x)
+
+    monkeypatch.setattr(Tensor, "sigmoid_", counting)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
