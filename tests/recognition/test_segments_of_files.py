@@ -71,7 +71,7 @@ class TestOfABaseThatHasLearned:
         monkeypatch.setattr(transcriber, "batch_s", 15.0)
         talk = join(str(tmp_path / "talk.flac"), commands, PAUSE_S)
         told: list[tuple[float, float]] = []
-        transcriber.transcribe([str(talk.audio)], tell_s=lambda done_s, total_s: told.append((done_s, total_s)))
+        transcriber.transcribe_utterances([talk], tell_s=lambda done_s, total_s: told.append((done_s, total_s)))
         seconds = [done_s for done_s, _ in told]
         assert len(seconds) >= 3
         assert seconds == sorted(seconds)
