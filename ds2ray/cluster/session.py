@@ -26,7 +26,7 @@ from ds2ray.cluster.address import (
     refuse_without_loopback,
     refused,
 )
-from ds2ray.cluster.gpus import cluster_gpus
+from ds2ray.cluster.gpus import cluster_gpus, gpus_there
 from ds2ray.cluster.privacy import (
     close_token,
     private_cluster,
@@ -53,7 +53,7 @@ def connected(cluster: ClusterConfig) -> Iterator[None]:
 
     Raises:
         ConfigError: there is no cluster at `cluster.address`, it refuses this process, or none can be started here.
-        InterruptedRunError: Ray failed while it was in use.
+        InterruptedRunError: Ray failed while it was in use, or the GPUs that are waited for did not come.
     """
     if ray.is_initialized():
         yield
@@ -71,7 +71,8 @@ def connected(cluster: ClusterConfig) -> Iterator[None]:
         else:
             _connect(address)
     try:
-        yield
+        with gpus_there(cluster):
+            yield
     except RayError as error:
         if isinstance(error, RayTaskError):
             raise  # an error of our own code on a worker
