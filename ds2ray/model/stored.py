@@ -73,12 +73,9 @@ def open_base(store: Store, base: str = "", device: torch.device | str = "cpu") 
         ArtifactCorruptError: its files are missing or have changed since they were published.
     """
     if base.endswith(MODEL_FILE_SUFFIX):
-        opened = load_model_file(base, device)
-    else:
-        record, weights = read_base(store, base)
-        opened = base_from_bytes(record, weights, device)
-    opened.model.eval()
-    return opened
+        return load_model_file(base, device)
+    record, weights = read_base(store, base)
+    return base_from_bytes(record, weights, device)
 
 
 def base_from_bytes(record: BaseRecord, weights: bytes, device: torch.device | str = "cpu") -> Base:

@@ -126,8 +126,12 @@ def build_base(
     where: str,
     fingerprint_version: int = FINGERPRINT_VERSION,
 ) -> Base:
-    """A base from configs and weights, strictly checked. Raises NewerReleaseError or ArtifactCorruptError."""
+    """A base from configs and weights, strictly checked and in evaluation mode: training sets its own.
+
+    Raises:
+        NewerReleaseError, ArtifactCorruptError: they do not make up a base.
+    """
     require_known_version(fingerprint_version, where)
     model = build_model(model_config, audio, len(vocabulary))
     load_strictly(model, state, where)
-    return Base.of(model, model_config, audio, vocabulary, fingerprint_version)
+    return Base.of(model.eval(), model_config, audio, vocabulary, fingerprint_version)

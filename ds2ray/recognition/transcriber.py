@@ -76,6 +76,7 @@ class Transcriber:
 
     def __post_init__(self) -> None:
         require(self.max_open >= 1, "max_open", self.max_open, "at least 1")
+        self.base.model.eval()  # a base that has just been trained draws units to leave out
         key_of = partial(stored_key, self.store) if self.key_of is user_key else self.key_of
         self.speakers = Speakers(self.store, self.base, self.max_open, self.fresh_s, key_of)
         self.row_adapters = RowAdapters()

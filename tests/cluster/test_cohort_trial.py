@@ -16,7 +16,7 @@ from ds2ray.store import Store
 
 
 @pytest.mark.parametrize(
-    ("gpus_per_trial", "has_gpu", "fractions"), [(0.25, True, [0.25]), (2.0, True, [1.0]), (0.25, False, [])]
+    ("gpus_per_trial", "has_gpu", "fractions"), [(0.25, True, [0.25]), (2.0, True, [1.0]), (0.0, False, [])]
 )
 def test_a_trial_takes_no_more_of_a_gpu_than_its_share(
     monkeypatch: pytest.MonkeyPatch, gpus_per_trial: float, has_gpu: bool, fractions: list[float]

@@ -85,7 +85,8 @@ class TestMistakes:
             ("trian.seed=3", "did you mean train.seed?"),
             (
                 "model=ds3",
-                "one of brisk, conformer_small, ds2, ds2_large, ds2_small, tiny is wanted (did you mean ds2?)",
+                "one of brisk, brisk_large, conformer_small, ds2, ds2_large, ds2_small, tiny is wanted "
+                "(did you mean ds2?)",
             ),
             ("train.batch_size=abc", "train.batch_size=abc: a whole number is wanted"),
             ("train.batch_size=1.5", "train.batch_size=1.5: a whole number is wanted"),

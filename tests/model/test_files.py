@@ -28,6 +28,7 @@ def test_a_model_file_is_the_same_base_again(tmp_path: Path) -> None:
     assert (opened.audio, opened.model_config, opened.vocabulary) == (AUDIO, MODEL, VOCABULARY)
     for name, tensor in base.model.state_dict().items():
         assert torch.equal(opened.model.state_dict()[name], tensor)
+    assert not any(module.training for module in opened.model.modules())
 
 
 def test_missing_and_foreign_files_are_refused(tmp_path: Path) -> None:

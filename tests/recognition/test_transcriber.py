@@ -4,17 +4,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from fleet_runs import RandomBase, spoken
 from parrot import Parrot
 from recognising import other_base, publish_random_adapter, texts
+from tiny_base import make_base
 
 from ds2ray import Transcriber
 from ds2ray.config import DecodeConfig, DecoderKind
 from ds2ray.demo.corpus import DemoCorpus
+from ds2ray.store import Store
 from ds2ray.tables.manifest import read_manifest
 
 
 class TestTranscriber:
+    def test_a_base_that_has_just_been_trained_leaves_no_units_out(self, store: str) -> None:
+        base = make_base()
+        base.model.train()
+        transcriber = Transcriber(Store(store), base, torch.device("cpu"))
+        assert not any(module.training for module in transcriber.base.model.modules())
+
     def test_files_of_one_user(self, store: str, audio: list[str]) -> None:
         transcriber = Transcriber.open(store)
         alone = transcriber.transcribe(audio)

@@ -95,7 +95,8 @@ def test_what_is_wrong_is_told(place: Store, arguments: list[str], message: str)
     assert message in done.err
 
 
-def test_help_has_a_line_for_every_verb() -> None:
+def test_help_has_a_line_for_every_verb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     page = job_page("store").splitlines()
     assert [verb for verb in VERBS if not any(line.split() == [verb, *VERBS[verb].split()] for line in page)] == []
     assert "  --yes      yes=true" in page
