@@ -10,7 +10,7 @@ from ds2ray.config import StoreJob
 from ds2ray.config.storage import VERBS, refuse_useless
 from ds2ray.errors import ConfigError
 from ds2ray.naming import typed
-from ds2ray.store import Store
+from ds2ray.store import Store, require_salt
 
 Work = Callable[[StoreJob, Store, list[str]], int]
 
@@ -25,6 +25,9 @@ _WORK: dict[str, Work] = {
     "export-user": export,
 }
 
+_OF_USERS = {"history", "rollback", "erase", "export-user"}
+"""Verbs that find users by their ids."""
+
 
 def run(job: StoreJob) -> int:
     """Do what the verb says; returns the exit code.
@@ -32,7 +35,7 @@ def run(job: StoreJob) -> int:
     0: done; 3: done, but not for all users that were named; 4: something is wrong with the store, and is left so.
 
     Raises:
-        ConfigError: no verb, an unknown one, or settings that it has no use for.
+        ConfigError: no verb, an unknown one, settings that it has no use for, or another salt than the store's.
         InputError: a user, run, version or list is unknown.
         InterruptedRunError: a run is at work on the store; run again when it is over.
         StorageError: the store cannot be reached; run again.
@@ -46,4 +49,7 @@ def run(job: StoreJob) -> int:
         hint = f" (did you mean {close[0]}?)" if close else ""
         raise ConfigError(f"unknown verb {verb!r}{hint}: one of {', '.join(VERBS)} is wanted")
     refuse_useless(job, verb)
-    return _WORK[verb](job, Store.of(job.storage), users)
+    store = Store.of(job.storage)
+    if verb in _OF_USERS:
+        require_salt(store)
+    return _WORK[verb](job, store, users)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ds2ray import storage
 from ds2ray.config import Scanned
-from ds2ray.errors import StorageError
+from ds2ray.errors import InputError, StorageError
 from ds2ray.packs.ledger import PACK
 from ds2ray.progress import Tell, untold
 from ds2ray.storage import Found, Server
@@ -86,7 +86,7 @@ def _in_content(found: Found, mentions: Mentions, server: Server) -> bool:
         return names_in(storage.read_bytes(found.uri, server), found.name, mentions)
     except FileNotFoundError:  # a temporary file whose write has ended
         return False
-    except (KeyError, ValueError, StorageError):
+    except (KeyError, ValueError, InputError, StorageError):
         if isinstance(found, Found) and PACK.fullmatch(found.name):
             return mentions.in_bytes(storage.read_bytes(found.uri, server))
         raise

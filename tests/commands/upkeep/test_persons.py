@@ -9,7 +9,8 @@ from kept_store import content, two_nights
 
 from ds2ray.commands.words import publish_table_words
 from ds2ray.config import DataConfig
-from ds2ray.store import Store, read_base_record, read_words_record
+from ds2ray.store import Store, read_base_record, read_words_record, require_salt
+from ds2ray.store.keys import SALT_VARIABLE
 from ds2ray.tables.users import read_fleet
 from ds2ray.upkeep.erasing import read_tombstones
 from ds2ray.upkeep.erasing.fleets import erased_note, without_erased
@@ -72,3 +73,17 @@ def test_own_words_of_an_erased_user_are_refused(place: Store, tmp_path: Path) -
     (tmp_path / "users.csv").write_text("user_id,manifest,words\nalice,a.csv,anna\n")
     publish_table_words(str(tmp_path / "users.csv"), DataConfig(), place, read_base_record(place), dry_run=True)
     assert read_words_record(place, "alice") is None
+
+
+@pytest.mark.parametrize("verb", ["history", "rollback", "erase", "export-user"])
+def test_who_has_not_the_salt_of_a_store_finds_no_user_under_another_name(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = str(tmp_path / "salted")
+    monkeypatch.setenv(SALT_VARIABLE, "pepper")
+    require_salt(Store(root), writing=True)
+    monkeypatch.delenv(SALT_VARIABLE)
+    before = content(root)
+    done = run_job_here("store", verb, "alice", f"storage.root={root}")
+    assert (done.code, content(root)) == (2, before)
+    assert f"its user keys are made with a salt, and there is none in {SALT_VARIABLE}" in done.err
