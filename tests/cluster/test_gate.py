@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from damage import rewrite_record
 from fleet_runs import RandomBase, adapt_users, changed_outcomes, job_of, spoken, write_users
 
-from ds2ray import storage
 from ds2ray.commands import adapt_users as adapt
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.store import AdapterPointer, Store, read_pointer
@@ -65,7 +65,7 @@ def test_a_user_who_grows_is_not_judged_by_what_the_adapter_has_learned_by_heart
     first = publish_good(root, tmp_path, easy[:-1], **few)
     assert first.split == CROSS_VALIDATED
     uri = f"{root}/users/fiona/current.json"
-    storage.write_json(uri, storage.read_json(uri) | {"error_after": first.error_before})
+    rewrite_record(uri, {"error_after": first.error_before})
     users = write_users(str(tmp_path / "grown.csv"), {"fiona": easy})
     code, trained = adapt_users(root, users, "grown", **WEAK, **few)
     assert (code, trained["fiona"].status, trained["fiona"].reason) == (0, Status.adapted, "")
