@@ -1,7 +1,9 @@
 import json
 import random
 import re
+from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -126,10 +128,20 @@ def some_prompts() -> list[Utterance]:
     return [*one_of_each(plain, TEXT)[:26], again, *silent[:2], *lacking[:3], *spelled[:2]]
 
 
+@pytest.fixture
+def own_fork_server(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A fork server that begins with this test's streams: its children write to those that were there at its start."""
+    server = forkserver.ForkServer()
+    for name in ("ensure_running", "connect_to_new_process", "set_forkserver_preload", "get_inherited_fds"):
+        monkeypatch.setattr(forkserver, name, getattr(server, name))
+    yield
+    server._stop()  # type: ignore[attr-defined]
+
+
 @pytest.mark.process
 @pytest.mark.skipif(not real_speech.SPEECH.exists(), reason="../shared/speech/allison-en is not here")
 def test_the_base_is_compared_with_what_is_trained_from_it(
-    ray_cluster: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ray_cluster: str, own_fork_server: None, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     rows = some_prompts()
     random.Random(0).shuffle(rows)
