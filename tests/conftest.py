@@ -40,6 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # a shell that starts pytest in the background has it, and all that it starts, ignore SIGINT, which tests send
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # … and nohup SIGHUP: a handler is not handed down to the jobs that tests start, as ignoring it would be
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda number, frame: None)
     # apart from any other Ray of this machine, which jobs without an address would join; a short name, for sockets
     os.environ["RAY_TMPDIR"] = tempfile.mkdtemp(prefix="ds2ray-", dir="/tmp")
 
