@@ -11,8 +11,6 @@ Bars (what a run of 20 minutes misses is named in `falls_short`): `faults_inject
 """
 
 import argparse
-import importlib
-import importlib.util
 import os
 import random
 import secrets
@@ -20,7 +18,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from faulty_proxy import Fault, faulty_proxy
@@ -28,8 +26,11 @@ from s3_server import S3Server, serve
 from toy_fleet import make_users, silent_base
 from toy_speech import make_utterances
 
-from benchmarks.chaos_findings import Adapters, Findings, leaks, stored_leaks
+from benchmarks.chaos_findings import Adapters, Findings, stored_leaks
 from benchmarks.chaos_jobs import Jobs
+from benchmarks.chaos_leaks import leaks
+from benchmarks.chaos_mutations import mutations
+from benchmarks.chaos_races import races
 from benchmarks.chaos_steps import Steps
 from benchmarks.chaos_storm import RATES, storm
 from benchmarks.common import emit, say
@@ -46,10 +47,7 @@ USERS = {f"planted-person-{number}": 5 for number in range(6)}
 OUTAGE_S = 60.0
 
 SHARES = {"storm": 0.15, "steps": 0.35, "jobs": 0.93}
-"""By which share of the time that is left after the parts elsewhere each part is over."""
-
-ELSEWHERE = {"mutations": "benchmarks.chaos_mutations", "races": "benchmarks.chaos_races"}
-"""Functions of modules that are parts of chaos, too; each takes the seed and a count and returns figures to add."""
+"""By which share of the time that is left after mutations and races each part is over."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -72,10 +70,9 @@ def measure(folder: Path, seed: int, minutes: float = MINUTES) -> dict[str, obje
     """Do all parts in this time; the figures of the line."""
     started_s, scale = time.monotonic(), minutes / MINUTES
     findings, draws = Findings(), random.Random(seed)
-    figures = {}
-    for name, part in _elsewhere().items():
-        say(name)
-        figures[name] = part(seed, max(1, int(MUTATIONS * scale)))
+    say("mutations of stored bytes, and races for a store")
+    count = max(1, int(MUTATIONS * scale))
+    figures = {"mutations": mutations(seed, count), "races": races(seed, count)}
     begun_s = time.monotonic()
     left_s = started_s + 60 * minutes - begun_s
     until = {name: begun_s + share * left_s for name, share in SHARES.items()}
@@ -108,7 +105,7 @@ def measure(folder: Path, seed: int, minutes: float = MINUTES) -> dict[str, obje
         jobs = Jobs(sys.executable, folder, users, environment, proxy, findings, draws)
         roots = _all_jobs(jobs, server, expected, until["jobs"], OUTAGE_S * min(1.0, scale * 2))
         say("looking for what must not be anywhere")
-        hidden = {"secret key": server.secret_key.encode(), "user id": b"planted-person", "salt": _salt(environment)}
+        hidden = {"secret key": server.secret_key, "user id": "planted-person", "salt": environment[SALT_VARIABLE]}
         outside = {name: secret for name, secret in hidden.items() if name != "user id"}
         found = leaks([folder / "ray", folder / "tmp"], outside)
         direct = Server(server.endpoint_url)
@@ -177,15 +174,6 @@ def falls_short(fields: Mapping[str, object]) -> list[str]:
     return missed if fields["stores_equal"] else [*missed, "stores_equal"]
 
 
-def _elsewhere() -> dict[str, Callable[[int, int], Mapping[str, int]]]:
-    """The parts in modules of their own, as far as they are there."""
-    found = {}
-    for name, module in ELSEWHERE.items():
-        if importlib.util.find_spec(module):
-            found[name] = getattr(importlib.import_module(module), name)
-    return found
-
-
 def _environment(server: S3Server, folder: Path) -> dict[str, str]:
     """The environment of all jobs: the server's credentials, a salt, one thread, and a place for Ray's files."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RAY_", "DS2RAY_"))}
@@ -199,10 +187,6 @@ def _environment(server: S3Server, folder: Path) -> dict[str, str]:
         "TMPDIR": str(_made(folder / "tmp")),
         SALT_VARIABLE: secrets.token_hex(16),
     }
-
-
-def _salt(environment: Mapping[str, str]) -> bytes:
-    return environment[SALT_VARIABLE].encode()
 
 
 def _made(folder: Path) -> Path:

@@ -1,7 +1,6 @@
 """What chaos has done, and what it has found afterwards; both are only ever added to."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -91,24 +90,12 @@ def done_twice(store: Store, run_id: str) -> list[str]:
     return [key for key, count in rows.items() if count > 1]
 
 
-def leaks(folders: Iterable[Path], secrets: Mapping[str, bytes]) -> list[str]:
-    """Files in which a secret can be read, each with the name of the secret."""
-    found = []
-    for folder in folders:
-        for path in folder.rglob("*"):
-            if path.is_symlink() or not path.is_file() or not os.access(path, os.R_OK):
-                continue
-            data = path.read_bytes()
-            found += [f"{name} in {path.relative_to(folder)}" for name, secret in secrets.items() if secret in data]
-    return found
-
-
-def stored_leaks(store: Store, secrets: Mapping[str, bytes]) -> list[str]:
+def stored_leaks(store: Store, secrets: Mapping[str, str]) -> list[str]:
     """Objects of a store in which a secret can be read, its tables decoded."""
     found = []
     for info in store.list_objects(store.root_uri, recursive=True):
         data = store.read_bytes(info.uri) + info.uri.removeprefix(store.root_uri).encode()
         if info.uri.endswith(".parquet"):
             data += json.dumps(store.read_table(info.uri).to_pylist(), default=str, ensure_ascii=False).encode()
-        found += [f"{name} in {info.uri}" for name, secret in secrets.items() if secret in data]
+        found += [f"{name} in {info.uri}" for name, secret in secrets.items() if secret.encode() in data]
     return found

@@ -1,168 +1,22 @@
-"""Kills by SIGKILL at every write, and at random moments, of jobs that each run in a fork: a night of adaptation with
-its own driver and workers' code in one process, without Ray; packing; training of a base.
+"""Kills by SIGKILL at every write, and at random moments, of jobs that each run in a fork.
 
 After each kill a reader looks, the job is run again, and the result is compared with that of a job that was left alone.
 """
 
-import importlib.util
 import json
 import math
-import multiprocessing
-import os
 import random
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
-
-from fleet_runs import ADAPT, ADAPTER, TINY_TRAINING
 
 from benchmarks.chaos_findings import Adapters, Findings, adapters_of
+from benchmarks.chaos_forks import Ended, in_fork
+from benchmarks.chaos_works import night, pack, recognise, train, verb
 from ds2ray import storage
-from ds2ray.cluster import cohort_trial, cohort_work, fleet, session
-from ds2ray.commandline import start
-from ds2ray.commands import adapt_users, prepare
-from ds2ray.config import AdaptJob, PrepareJob, StorageConfig
-from ds2ray.errors import Ds2RayError
-from ds2ray.fleet.cohort_task import CohortStart, FleetTask
-from ds2ray.fleet.cohorts import Room
 from ds2ray.store import Store, list_bases, user_key
-
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["benchmarks.chaos_steps"])
-
-
-def night(root: str, users: str, run_id: str, endpoint_url: str = "") -> int:
-    """A run of adapt_users whose trials work in this process, one after the other; returns the exit code."""
-    here = Room(trials=1)
-    session.connected = lambda cluster: nullcontext()  # type: ignore[assignment, return-value]
-    session.room_for_trials = fleet.room_for_trials = lambda cpus, gpus: here
-    fleet.cluster_gpus = lambda: 0.0
-    fleet.ray = SimpleNamespace(put=lambda value: value)  # type: ignore[assignment]
-    cohort_work.ray = SimpleNamespace(get=lambda value: value)  # type: ignore[assignment]
-    fleet.tune = SimpleNamespace(  # type: ignore[assignment]
-        with_parameters=lambda trial, task: task,
-        with_resources=lambda task, resources: task,
-        Tuner=_Here,
-        TuneConfig=SimpleNamespace,
-        RunConfig=SimpleNamespace,
-        CheckpointConfig=SimpleNamespace,
-        FailureConfig=SimpleNamespace,
-    )
-    job = AdaptJob(
-        users=users,
-        run_id=run_id,
-        adapter=ADAPTER,
-        adapt=ADAPT,
-        storage=StorageConfig(root=root, endpoint_url=endpoint_url),
-    )
-    return adapt_users.run(job)
-
-
-class _Here:
-    """Stands for Tune: works off all cohorts in this process."""
-
-    def __init__(self, task: FleetTask, tune_config: Any, run_config: Any) -> None:
-        self.task, self.num_cohorts = task, tune_config.num_samples
-
-    def fit(self) -> None:
-        with storage.using(self.task.outside):
-            work = cohort_trial.CohortTrial.open_work(None, self.task)  # type: ignore[arg-type]
-            for cohort in range(self.num_cohorts):
-                work.take_up(CohortStart(cohort))
-                while not work.go_on()["done"]:
-                    pass
-
-
-def pack(source: str, output: str) -> int:
-    return prepare.run(PrepareJob(source=source, output=output))
-
-
-def train(manifest: str, valid: str, output: str, root: str) -> int:
-    argv = [*TINY_TRAINING, "train.batch_size=4", f"train.manifest={manifest}", f"train.valid_manifest={valid}"]
-    argv += [f"train.output_dir={output}", f"storage.root={root}", "cluster.num_workers=0"]
-    start.run_job("train", argv, command="jobs/train.py")
-
-
-def recognise(manifest: str, root: str, output: str) -> int:
-    start.run_job("transcribe", [manifest, f"storage.root={root}", f"output={output}"], command="jobs/transcribe.py")
-
-
-def verb(*argv: str) -> int:
-    start.run_job("store", list(argv), command="jobs/store.py")
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a fork ended: its exit code, negative for a signal, and its seconds."""
-
-    code: int
-    seconds: float
-
-
-def in_fork(
-    work: Callable[..., int],
-    *arguments: str,
-    log: Path,
-    environment: Mapping[str, str],
-    at_write: int = 0,
-    after_s: float = 0.0,
-) -> Ended:
-    """Do the work in a fork of a process that has everything loaded.
-
-    Args:
-        log: receives what it prints.
-        at_write: the process kills itself before this write or removal of a file, counted from 1; 0: at none.
-        after_s: it is killed after so long; 0: never.
-    """
-    process = CONTEXT.Process(target=_child, args=(work, arguments, str(log), dict(environment), at_write))
-    started_s = time.monotonic()
-    process.start()
-    process.join(after_s or None)
-    if process.is_alive():
-        process.kill()
-        process.join()
-    return Ended(process.exitcode or 0, time.monotonic() - started_s)
-
-
-def _child(
-    work: Callable[..., int], arguments: tuple[str, ...], log: str, environment: dict[str, str], at_write: int
-) -> None:
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.environ.update(environment)
-    if at_write:
-        _die_at(at_write)
-    try:
-        code = work(*arguments)
-    except Ds2RayError as error:
-        print(f"{type(error).__name__}: {error}", flush=True)
-        code = error.exit_code
-    sys.exit(code)
-
-
-def _die_at(number: int) -> None:
-    """Have this process kill itself before its change of a file of this number."""
-    done = 0
-
-    def dying(change: Callable[..., None]) -> Callable[..., None]:
-        def change_or_die(*arguments: Any, **options: Any) -> None:
-            nonlocal done
-            done += 1
-            if done == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-            change(*arguments, **options)
-
-        return change_or_die
-
-    for name in ("replace", "rename", "remove", "unlink"):
-        setattr(os, name, dying(getattr(os, name)))
 
 
 @dataclass
@@ -254,8 +108,6 @@ class Steps:
 
     def verbs(self, deadline_s: float) -> None:
         """Kill the verbs of a store at each of their writes, each on the store of a night, and compare the users."""
-        if importlib.util.find_spec("ds2ray.commands.upkeep") is None:
-            return
         for argv in (
             ["rollback", "run=last"],
             ["erase", self.user_ids[0]],

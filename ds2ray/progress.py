@@ -43,6 +43,17 @@ def paced(tell: Tell, interval_s: float = INTERVAL_S) -> Tell:
     return tell_in_time
 
 
+def size_text(size_bytes: float) -> str:
+    """A size in the unit that suits it: `12 bytes`, `3.4 MB`."""
+    if size_bytes < 1000:
+        return f"{size_bytes:.0f} bytes"
+    for unit in ("KB", "MB"):
+        size_bytes /= 1000
+        if size_bytes < 1000:
+            return f"{size_bytes:.1f} {unit}"
+    return f"{size_bytes / 1000:.1f} GB"
+
+
 def duration_text(seconds: float) -> str:
     """A duration in its one or two largest units: `45s`, `17m`, `2h05m`, `3d04h`."""
     if seconds < 59.5:

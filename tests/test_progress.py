@@ -2,7 +2,7 @@
 
 import pytest
 
-from ds2ray.progress import duration_text, paced
+from ds2ray.progress import duration_text, paced, size_text
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,18 @@ def test_a_line_is_passed_on_only_when_it_is_time() -> None:
     seldom("too early")
     always("now")
     assert told == ["now"]
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1.0 KB"),
+        (3_400_000, "3.4 MB"),
+        (2.5e9, "2.5 GB"),
+        (7e12, "7000.0 GB"),
+    ],
+)
+def test_a_size_in_the_unit_that_suits_it(size_bytes: float, text: str) -> None:
+    assert size_text(size_bytes) == text

@@ -20,7 +20,7 @@ from ds2ray.packs.layout import Pack, member_of, packs_by_shard, packs_by_user
 from ds2ray.packs.ledger import Ledger, Packed, superseded
 from ds2ray.packs.making import Made, make_pack, make_packs
 from ds2ray.packs.tables import FOLDER, named_packs, shard_of_utterance, write_manifest, write_users
-from ds2ray.progress import INTERVAL_S, duration_text
+from ds2ray.progress import INTERVAL_S, duration_text, size_text
 from ds2ray.storage import ObjectInfo
 from ds2ray.store import Store, require_salt, server_outside
 from ds2ray.store.lease import held
@@ -241,7 +241,7 @@ class Progress:
         """`312/1000 packs`, `280 written`, `1.2 GB read`, `4 rows left out`, `eta 17m`."""
         elapsed_s = time.monotonic() - self.started_s
         parts = [f"{self.num_done}/{self.num_packs} packs", f"{self.work.num_written} written"]
-        parts.append(f"{_size(self.read_bytes)} read")
+        parts.append(f"{size_text(self.read_bytes)} read")
         if self.work.problems:
             parts.append(f"{len(dropped_rows(self.work.problems))} rows left out")
         if 0 < self.read_bytes < self.all_bytes:
@@ -271,7 +271,7 @@ def _publish(job: PrepareJob, output_uri: str, work: Packing, ledger: Ledger, be
 
 def _print_plan(job: PrepareJob, work: Packing, to_make: Sequence[Pack]) -> None:
     kind = "users" if job.prepare.by is PackBy.user else "shards"
-    size = _size(sum(pack.size_bytes for pack in to_make))
+    size = size_text(sum(pack.size_bytes for pack in to_make))
     text = f"{work.num_unchanged} unchanged, {len(to_make)} to read and pack ({size} of audio)"
     display.say(f"  {len(work.packs)} {kind}: {text}")
 
@@ -298,11 +298,3 @@ def _print_result(work: Packing, num_rows: int, dropped_uri: str) -> None:
         display.say(line)
     if rows:
         display.say(f"  every row, with its line: {dropped_uri}")
-
-
-def _size(size_bytes: float) -> str:
-    for unit in ("bytes", "KB", "MB"):
-        if size_bytes < 1000:
-            return f"{size_bytes:.0f} {unit}" if unit == "bytes" else f"{size_bytes:.1f} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:.1f} GB"

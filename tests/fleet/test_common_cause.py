@@ -37,10 +37,13 @@ def test_the_first_users_end_the_run_by_their_common_cause() -> None:
 )
 @pytest.mark.parametrize("when", [0, 1])
 def test_another_outcome_among_them_lets_it_go_on(other: tuple[dict[str, int], dict[str, int]], when: int) -> None:
-    first = FirstUsers(3, [100])
+    alike, first = FirstUsers(3, [100]), FirstUsers(3, [100])
     for number in range(50):
+        alike.finished(0, {"failed": 1}, {"a cause": 1})
         first.finished(0, *(other if number == when else ({"failed": 1}, {"a cause": 1})))
         first.require_another_outcome()
+    with pytest.raises(CommonCauseError, match="the first 50 users"):
+        alike.require_another_outcome()
 
 
 @pytest.mark.parametrize("error", [StorageError("s3://a: access denied"), DeviceLostError("CUDA error"), None])

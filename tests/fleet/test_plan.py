@@ -1,98 +1,18 @@
-import itertools
-import math
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from plans import index_of, infos_of, make_plan, problem, user
 
 from ds2ray import storage
 from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig
 from ds2ray.errors import InputError
 from ds2ray.fleet.cohorts import Room, cohort_size
-from ds2ray.fleet.fingerprints import pipeline_state
-from ds2ray.fleet.plan import Change, Plan, plan_run, plan_table
-from ds2ray.storage import ObjectInfo
-from ds2ray.tables.manifest import Manifest, Utterance
-from ds2ray.tables.problems import Problem, ProblemKind, cause
+from ds2ray.fleet.plan import Change, plan_run, plan_table
+from ds2ray.tables.problems import cause
 from ds2ray.tables.users import Fleet
-from ds2ray.tables.users_table import UserTable, no_users
-
-
-def utterance(number: int, user_id: str = "john", duration_s: float = 2.0, **changes: Any) -> Utterance:
-    known = Utterance(f"u{number}", user_id, f"/audio/{user_id}/u{number}.wav", duration_s, f"words {number}", number)
-    return replace(known, **changes)
-
-
-def user(
-    user_id: str, num_utterances: int = 4, duration_s: float = 2.0, problems: list[Problem] | None = None
-) -> Manifest:
-    utterances = [utterance(number, user_id, duration_s) for number in range(num_utterances)]
-    return Manifest("", utterances, problems or [], user_id=user_id)
-
-
-def infos_of(users: list[Manifest]) -> dict[str, ObjectInfo | None]:
-    uris = [str(utterance.audio) for user in users for utterance in user.utterances]
-    return {uri: ObjectInfo(uri, 100, f"tag of {uri}") for uri in uris}
-
-
-def problem(line: int, reason: str = "there is no such file", user_id: str = "john", column: str = "audio") -> Problem:
-    return Problem("/john.csv", line, ProblemKind.audio, column, "'x.wav'", reason, "mend it", user_id=user_id)
-
-
-def sealed_table(versions: dict[str, str], num_utterances: int = 4, speech_s: float = 8.0) -> UserTable:
-    """Rows that say nothing of users but a version."""
-    empty = no_users("/fleet/users.parquet")
-    rows = [
-        {
-            "user_id": user_id,
-            "manifest": f"packed/{user_id}.parquet",
-            "version": version,
-            "speech_s": speech_s,
-            "num_utterances": num_utterances,
-            "line": line,
-        }
-        for line, (user_id, version) in enumerate(versions.items(), start=1)
-    ]
-    return replace(empty, rows=pa.Table.from_pylist(rows, empty.rows.schema))
-
-
-def make_plan(
-    users: Sequence[Manifest] = (),
-    index: dict[str, str] | None = None,
-    adapt: AdaptConfig | None = None,
-    table: UserTable | None = None,
-    min_cohorts: int = 1,
-    **more: Any,
-) -> Plan:
-    """A plan of users whose manifests were read and of sealed ones, with an index `user key → fingerprint`."""
-    arguments: dict[str, Any] = {
-        "base_fingerprint": "b" * 64,
-        "adapter": AdapterConfig(),
-        "adapt": adapt or AdaptConfig(),
-        "data": DataConfig(),
-        "size": cohort_size(adapt or AdaptConfig(), Room(trials=min_cohorts)),
-    } | more
-    known = index or {}
-    columns = [pa.array(column, pa.string()) for column in (known.keys(), known.values())]
-    fleet = Fleet(list(users), table or no_users("users.csv"), [])
-    return plan_run(fleet, pa.table(columns, names=["user_key", "fingerprint"]), infos_of(list(users)), **arguments)
-
-
-def index_of(plan: Plan) -> dict[str, str]:
-    """The index after a run in which every user of the plan was adapted."""
-    columns = plan_table(plan)
-    return dict(zip(columns["user_key"].to_pylist(), columns["fingerprint"].to_pylist(), strict=True))
-
-
-def changes(plan: Plan) -> dict[str, str]:
-    columns = plan_table(plan)
-    return dict(zip(columns["user_key"].to_pylist(), columns["change"].to_pylist(), strict=True))
-
+from ds2ray.tables.users_table import no_users
 
 # Who is trained
 
@@ -171,83 +91,6 @@ def test_causes_leave_particulars_out() -> None:
     assert cause(problem(1, "the line cannot be read (unexpected end)", column="")) == "the line cannot be read"
 
 
-# Sealed users
-
-
-def test_a_sealed_user_is_known_by_the_version() -> None:
-    before = make_plan(table=sealed_table({"ann": "1", "bob": "1", "cy": "1"}))
-    assert changes(before) == {"ann": "new", "bob": "new", "cy": "new"}
-    after = make_plan(table=sealed_table({"cy": "1", "bob": "2", "ann": "1", "dee": "1"}), index=index_of(before))
-    assert changes(after) == {"ann": "unchanged", "bob": "changed", "cy": "unchanged", "dee": "new"}
-    bob = after.users[0]
-    assert (bob.user_id, bob.utterances, bob.num_utterances, bob.speech_s) == ("bob", (), 4, 8.0)
-    assert bob.row is not None
-    assert (bob.row.manifest_uri, bob.row.line) == ("/fleet/packed/bob.parquet", 2)
-    assert after.unchanged.to_pylist()[0] == {
-        "user_key": "ann",
-        "fingerprint": index_of(before)["ann"],
-        "num_utterances": 4,
-        "num_dropped": 0,
-        "speech_s": 8.0,
-        "version": "",
-        "unusable": False,
-    }
-
-
-def test_a_sealed_user_with_few_utterances_is_skipped_unread() -> None:
-    plan = make_plan(table=sealed_table({"ann": "1"}, num_utterances=3))
-    assert (changes(plan), plan.cohorts) == ({"ann": "skipped"}, ())
-
-
-def test_sealed_users_can_be_forced() -> None:
-    table = sealed_table({"ann": "1"})
-    assert changes(make_plan(table=table, index=index_of(make_plan(table=table)), adapt=AdaptConfig(force=True))) == {
-        "ann": "changed"
-    }
-
-
-def test_sealed_and_other_users_share_cohorts() -> None:
-    table = sealed_table({"bob": "1", "dee": "1"}, speech_s=5.0)
-    plan = make_plan([user("cy"), user("ann")], table=table, adapt=AdaptConfig(max_cohort_users=2), min_cohorts=2)
-    assert [(u.user_key, u.row is None, len(u.utterances)) for u in plan.users] == [
-        ("ann", True, 4),
-        ("bob", False, 0),
-        ("cy", True, 4),
-        ("dee", False, 0),
-    ]
-    assert plan.cohorts == ((0, 1), (2, 3))
-
-
-def test_a_sealed_user_shares_no_name_with_another() -> None:
-    with pytest.raises(InputError, match="would share the name %C3%BC"):
-        make_plan([user("\u00fc")], table=sealed_table({"u\u0308": "1"}))
-
-
-VERSIONS = st.dictionaries(st.text("abc.é", min_size=1, max_size=4), st.sampled_from("123"), max_size=12)
-
-
-@given(VERSIONS, VERSIONS, st.randoms(use_true_random=False), st.integers(1, 4))
-def test_the_order_of_rows_changes_nothing(
-    before: dict[str, str], after: dict[str, str], random: Any, max_users: int
-) -> None:
-    index = index_of(make_plan(table=sealed_table(before)))
-    adapt = AdaptConfig(max_cohort_users=max_users)
-    plan = make_plan(table=sealed_table(after), index=index, adapt=adapt)
-    shuffled = random.sample(list(after.items()), len(after))
-    known = dict(random.sample(list(index.items()), len(index)))
-    again = make_plan(table=sealed_table(dict(shuffled)), index=known, adapt=adapt)
-    assert plan_table(plan).equals(plan_table(again))
-
-    # each user is there once, in one cohort or none, and what is to do follows from the versions alone
-    assert {u.user_id: u.change for u in plan.users} == {
-        user_id: Change.changed if user_id in before else Change.new
-        for user_id, version in after.items()
-        if before.get(user_id) != version
-    }
-    assert plan.num_users == len(after) == len(changes(plan))
-    assert sorted(itertools.chain.from_iterable(plan.cohorts)) == list(range(len(plan.users)))
-
-
 def test_cohorts_of_a_plan_follow_the_settings() -> None:
     users = [user(f"u{number}", duration_s=number + 1.0) for number in range(7)]
     plan = make_plan(users, adapt=AdaptConfig(max_cohort_users=3), min_cohorts=2)
@@ -293,68 +136,3 @@ def test_long_recordings_count_as_the_segments_that_may_become_of_them() -> None
     index = {"ann": planned.fingerprint}
     assert make_plan([lecture], index, data=cut).count(Change.unchanged) == 1
     assert make_plan([lecture], index, data=other).count(Change.changed) == 1
-
-
-def test_a_sealed_user_of_few_long_recordings_is_not_skipped() -> None:
-    cut = DataConfig(segment_long=True)
-    for data, speech_s, change in (
-        (cut, 300.0, Change.new),
-        (cut, 20.0, Change.skipped),
-        (DataConfig(), 300.0, Change.skipped),
-    ):
-        table = sealed_table({"ann": "v1"}, num_utterances=1, speech_s=speech_s)
-        (planned,) = make_plan(table=table, data=data).users
-        assert planned.change is change
-
-
-# Who is tried again
-
-
-def index_with(pipeline: str, tried_s: float | None, version: str = "") -> "pa.Table":
-    """The index after a run that left john without usable speech, or with an adapter."""
-    fingerprint = plan_table(make_plan([user("john")]))["fingerprint"].to_pylist()
-    columns = {"user_key": ["john"], "fingerprint": fingerprint, "version": [version], "pipeline": [pipeline]}
-    return pa.table({**columns, "tried_s": pa.array([tried_s], pa.float64())})
-
-
-@pytest.mark.parametrize(
-    ("retry_h", "pipeline", "now_s", "again"),
-    [
-        (0.0, pipeline_state(DataConfig()), 0.0, True),  # whatever the clock says
-        (24.0, pipeline_state(DataConfig()), 1000.0 + 23 * 3600, False),
-        (24.0, pipeline_state(DataConfig()), 1000.0 + 24 * 3600, True),
-        (math.inf, pipeline_state(DataConfig()), 1e12, False),
-        (math.inf, pipeline_state(DataConfig(max_duration_s=20.0)), 0.0, True),
-        (math.inf, "0", 0.0, True),
-    ],
-)
-def test_unusable_speech_is_tried_again_when_it_is_due(
-    retry_h: float, pipeline: str, now_s: float, again: bool
-) -> None:
-    adapt, index = AdaptConfig(retry_unusable_after_h=retry_h), index_with(pipeline, 1000.0)
-    plan = planned_with(index, adapt, now_s)
-    assert [u.change for u in plan.users] == [Change.changed] * again
-    assert plan.unchanged["unusable"].to_pylist() == [True] * (not again)
-
-
-@pytest.mark.parametrize(("version", "have"), [("", 0), ("0123456789abcdef", 1)])
-def test_unchanged_with_and_without_an_adapter_are_told_apart(version: str, have: int) -> None:
-    plan = planned_with(index_with("", None, version), AdaptConfig(), 0.0)
-    assert (plan.count(Change.unchanged), plan.count_unchanged(with_adapter=True)) == (1, have)
-    assert plan.count_unchanged(with_adapter=False) == 1 - have
-    assert plan.unchanged["version"].to_pylist() == [version]
-
-
-def planned_with(index: "pa.Table", adapt: AdaptConfig, now_s: float) -> Plan:
-    users = [user("john")]
-    return plan_run(
-        Fleet(users, no_users("users.csv"), []),
-        index,
-        infos_of(users),
-        base_fingerprint="b" * 64,
-        adapter=AdapterConfig(),
-        adapt=adapt,
-        data=DataConfig(),
-        size=cohort_size(adapt, Room(trials=1)),
-        now_s=now_s,
-    )

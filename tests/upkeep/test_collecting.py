@@ -28,33 +28,6 @@ def aged(root: str, days: float) -> None:
         os.utime(path, (seconds, seconds))
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Store:
-    """Two old nights, one of yesterday, and everything that nothing names, all of it old."""
-    found = two_nights(str(tmp_path / "store"))
-    root = tmp_path / "store"
-    packed(str(root / "packs"), PackBy.user)
-    for name in (
-        f"users/alice/{STRAY}.safetensors",
-        f"users/alice/words-{STRAY}.json",
-        "users/bob/.x.safetensors.12.tmp",
-        "index/.users.parquet.12.tmp",
-        f"packs/users/alice.{2 * STRAY}.parquet",
-        f"bases/{BASE_ID}/lm/{STRAY}.arpa.gz",
-        "outputs/checkpoints/000000001-aaaaaaaa.pt",
-        "outputs/checkpoints/000000002-bbbbbbbb.pt",
-    ):
-        found.write_bytes(f"{root}/{name}", b"left over")
-    found.write_json(f"{root}/outputs/checkpoints/latest.json", {"checkpoints": [{"name": "000000002-bbbbbbbb.pt"}]})
-    store.publish_language_model(
-        found, BASE_ID, b"model", unit="word", num_ngrams=(1,), num_sentences=1, perplexity=None
-    )
-    aged(str(root), 20)
-    night(found, "third", {"alice": b"alice three"})
-    aged(str(root), 1)
-    return found
-
-
 GONE = {
     f"users/alice/{STRAY}.safetensors",
     f"users/alice/words-{STRAY}.json",
@@ -64,6 +37,24 @@ GONE = {
     f"bases/{BASE_ID}/lm/{STRAY}.arpa.gz",
     "outputs/checkpoints/000000001-aaaaaaaa.pt",
 }
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Store:
+    """Two old nights, one of yesterday, and everything that nothing names, all of it old."""
+    found = two_nights(str(tmp_path / "store"))
+    root = tmp_path / "store"
+    packed(str(root / "packs"), PackBy.user)
+    for name in (*GONE, "outputs/checkpoints/000000002-bbbbbbbb.pt"):
+        found.write_bytes(f"{root}/{name}", b"left over")
+    found.write_json(f"{root}/outputs/checkpoints/latest.json", {"checkpoints": [{"name": "000000002-bbbbbbbb.pt"}]})
+    store.publish_language_model(
+        found, BASE_ID, b"model", unit="word", num_ngrams=(1,), num_sentences=1, perplexity=None
+    )
+    aged(str(root), 20)
+    night(found, "third", {"alice": b"alice three"})
+    aged(str(root), 1)
+    return found
 
 
 def test_what_nothing_names_goes_and_all_else_stays(place: Store) -> None:

@@ -11,7 +11,7 @@ from ds2ray.config import StoreJob
 from ds2ray.errors import ConfigError
 from ds2ray.fleet.report import COMPLETE
 from ds2ray.naming import typed
-from ds2ray.progress import Tell, untold
+from ds2ray.progress import Tell, size_text, untold
 from ds2ray.store import Store
 from ds2ray.upkeep.checks import Checkup, Kind, fsck
 from ds2ray.upkeep.collecting import Collected, gc
@@ -58,10 +58,10 @@ def _refuse_users(users: list[str], verb: str) -> None:
 def _say_collected(done: Collected) -> None:
     verb = "would be deleted" if done.dry_run else "deleted"
     total = sum(done.size_bytes.values())
-    display.say(f"{sum(done.objects.values())} objects {verb}, {_size(total)}")
+    display.say(f"{sum(done.objects.values())} objects {verb}, {size_text(total)}")
     for kind, count in done.objects.items():
         named = f": {', '.join(done.runs[:5])}{' …' if len(done.runs) > 5 else ''}" if kind == "runs" else ""
-        display.say(f"  {kind}: {count} objects, {_size(done.size_bytes[kind])}{named}")
+        display.say(f"  {kind}: {count} objects, {size_text(done.size_bytes[kind])}{named}")
     if done.histories_cut:
         display.say(f"  histories cut to keep_versions: {done.histories_cut}")
     for line in done.left[:_MAX_SHOWN]:
@@ -83,7 +83,7 @@ def check(job: StoreJob, store: Store, users: list[str]) -> int:
 
 
 def _say_checked(found: Checkup, job: StoreJob) -> None:
-    display.say(f"{found.users} users checked, {_size(found.size_bytes)} of weights and words read")
+    display.say(f"{found.users} users checked, {size_text(found.size_bytes)} of weights and words read")
     for kind in Kind:
         faults = [fault for fault in found.faults if fault.kind is kind]
         if not faults:
@@ -140,18 +140,10 @@ def _add_section(table: "object", title: str, counts: Mapping[str, int], sizes: 
 
     assert isinstance(table, Table)
     if counts:
-        total = _size(sum(sizes.values())) if sizes else ""
+        total = size_text(sum(sizes.values())) if sizes else ""
         table.add_row(title, f"{sum(counts.values()):,}", total)
     for name, number in counts.items():
-        table.add_row(f"  {name}", f"{number:,}", _size(sizes[name]) if name in sizes else "")
-
-
-def _size(size_bytes: float) -> str:
-    for unit in ("bytes", "KB", "MB"):
-        if size_bytes < 1000:
-            return f"{size_bytes:.0f} {unit}" if unit == "bytes" else f"{size_bytes:.1f} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:.1f} GB"
+        table.add_row(f"  {name}", f"{number:,}", size_text(sizes[name]) if name in sizes else "")
 
 
 def take_lease(job: StoreJob, store: Store, users: list[str]) -> int:

@@ -24,7 +24,7 @@ def age_s(uri: str, server: Server | None = None) -> float | None:
         written_s = _modified_s(uri, server)
         write_bytes(now_uri, b"now\n", server)
         return _modified_s(now_uri, server) - written_s
-    except (NotImplementedError, KeyError):
+    except (NotImplementedError, KeyError):  # so fsspec answers for a storage without times, or an object without one
         return None
     finally:
         with suppress(Ds2RayError):

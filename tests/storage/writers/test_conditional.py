@@ -83,9 +83,7 @@ def test_nothing_is_left_beside_it(uri: str) -> None:
         assert [path.name for path in Path(uri).parent.iterdir()] == ["record.json"]
 
 
-def test_of_many_one_writes(uri: str) -> None:
-    if not storage.honours_conditions(uri):
-        pytest.skip("the JuiceFS gateway takes every write")
+def test_of_many_one_writes_where_conditions_are_honoured_and_who_is_not_told_has_not_written(uri: str) -> None:
     storage.write_bytes(uri, b"before")
     seen, written = storage.read_seen(uri), list[bytes]()
 
@@ -98,7 +96,8 @@ def test_of_many_one_writes(uri: str) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert written == [storage.read_bytes(uri)]
+    assert storage.read_bytes(uri) in written
+    assert len(written) == 1 or not storage.honours_conditions(uri)
 
 
 def test_a_folder_that_a_stopped_process_has_locked_is_not_waited_for_long(

@@ -20,14 +20,13 @@ from ds2ray.compat.adapter_manager import AdapterManager
 from ds2ray.compat.adapter_trainer import AdapterTrainer
 from ds2ray.config import AdaptConfig, AdapterConfig, ErrorMetric
 from ds2ray.errors import DeviceLostError, StorageError
-from ds2ray.metrics import ErrorCount, Score, score_texts
+from ds2ray.metrics import score_texts
 from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.weights import Base, to_bytes
 from ds2ray.tables.manifest import Utterance
 from ds2ray.training.adapters import cohort, stacked
 from ds2ray.training.adapters.cohort import CohortResult, adapt_cohort, results_of
-from ds2ray.training.adapters.gate import CurrentAdapter, gate
-from ds2ray.training.adapters.results import AdapterFit
+from ds2ray.training.adapters.gate import CurrentAdapter
 from ds2ray.training.adapters.speech import UserSpeech
 from ds2ray.training.adapters.split import split_rule
 from ds2ray.training.hold_out import hold_out
@@ -283,30 +282,6 @@ def test_a_current_adapter_of_another_split_is_judged_by_its_record(
     before = result.fit.score_before.words.rate()
     assert before > 0
     assert result.current_error == (before if fair else 0.25 * before)
-
-
-def errors(words: int, characters: int) -> Score:
-    return Score(ErrorCount(words, 0, 0, 100), ErrorCount(characters, 0, 0, 400))
-
-
-@pytest.mark.parametrize(
-    ("loss_after", "after", "current", "metric", "reason"),
-    [
-        (1.0, errors(10, 40), None, ErrorMetric.wer, ""),
-        (1.0, errors(20, 40), None, ErrorMetric.wer, ""),  # no worse is enough
-        (2.0, errors(10, 40), None, ErrorMetric.wer, "training did not lower the held-out loss (2.000)"),
-        (1.0, errors(21, 40), None, ErrorMetric.wer, "held-out WER 21.0% is worse than the base's 20.0%"),
-        (1.0, errors(21, 40), None, ErrorMetric.cer, ""),
-        (1.0, errors(10, 84), None, ErrorMetric.cer, "held-out CER 21.0% is worse than the base's 20.0%"),
-        (1.0, errors(10, 40), errors(10, 40), ErrorMetric.wer, ""),
-        (1.0, errors(10, 40), errors(9, 80), ErrorMetric.wer, "worse than the current adapter's 9.0%"),
-        (1.0, errors(10, 40), errors(9, 80), ErrorMetric.cer, ""),
-    ],
-)  # fmt: skip
-def test_the_gate(loss_after: float, after: Score, current: Score | None, metric: ErrorMetric, reason: str) -> None:
-    fit = AdapterFit({}, 3, 0, 2.0, loss_after, errors(20, 80), after)
-    found = gate(fit, None if current is None else current.rate(metric), metric)
-    assert (found == "") if reason == "" else (reason in found)
 
 
 def test_rows_of_utterances_are_not_changed(base: Base, users: Fleet) -> None:

@@ -48,3 +48,27 @@ def test_the_current_adapter_must_not_be_better() -> None:
 def test_a_loss_that_did_not_fall_is_refused(loss_after: float) -> None:
     said = gate(replace(FIT, loss_after=loss_after), None, ErrorMetric.wer)
     assert said == "training did not lower the held-out loss (2.000)"
+
+
+def errors(words: int, characters: int) -> Score:
+    return Score(ErrorCount(words, 0, 0, 100), ErrorCount(characters, 0, 0, 400))
+
+
+@pytest.mark.parametrize(
+    ("loss_after", "after", "current", "metric", "reason"),
+    [
+        (1.0, errors(10, 40), None, ErrorMetric.wer, ""),
+        (1.0, errors(20, 40), None, ErrorMetric.wer, ""),  # no worse is enough
+        (2.0, errors(10, 40), None, ErrorMetric.wer, "training did not lower the held-out loss (2.000)"),
+        (1.0, errors(21, 40), None, ErrorMetric.wer, "held-out WER 21.0% is worse than the base's 20.0%"),
+        (1.0, errors(21, 40), None, ErrorMetric.cer, ""),
+        (1.0, errors(10, 84), None, ErrorMetric.cer, "held-out CER 21.0% is worse than the base's 20.0%"),
+        (1.0, errors(10, 40), errors(10, 40), ErrorMetric.wer, ""),
+        (1.0, errors(10, 40), errors(9, 80), ErrorMetric.wer, "worse than the current adapter's 9.0%"),
+        (1.0, errors(10, 40), errors(9, 80), ErrorMetric.cer, ""),
+    ],
+)  # fmt: skip
+def test_the_gate(loss_after: float, after: Score, current: Score | None, metric: ErrorMetric, reason: str) -> None:
+    fit = AdapterFit({}, 3, 0, 2.0, loss_after, errors(20, 80), after)
+    found = gate(fit, None if current is None else current.rate(metric), metric)
+    assert (found == "") if reason == "" else (reason in found)
