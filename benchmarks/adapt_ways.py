@@ -23,10 +23,10 @@ from ds2ray.model.weights import Base, to_bytes
 from ds2ray.store import Store
 from ds2ray.tables.manifest import write_manifest
 from ds2ray.training.adapters.cohort import adapt_cohort, results_of
-from ds2ray.training.adapters.results import AdapterFit
+from ds2ray.training.adapters.judging.results import AdapterFit
+from ds2ray.training.adapters.judging.split import Part
 from ds2ray.training.adapters.speech import UserSpeech, tokens_of
-from ds2ray.training.adapters.split import Part
-from ds2ray.training.adapters.stacked import fresh_adapter
+from ds2ray.training.adapters.stack.stacked import fresh_adapter
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary
-from ds2ray.training.adapters.bank import AdapterBank, BankAdamW
+from ds2ray.training.adapters.judging.split import split
 from ds2ray.training.adapters.speech import UserSpeech, tokens_of
-from ds2ray.training.adapters.split import split
-from ds2ray.training.adapters.stacked import StackedTraining
+from ds2ray.training.adapters.stack.bank import AdapterBank, BankAdamW
+from ds2ray.training.adapters.stack.stacked import StackedTraining
 
 VOCABULARY = Vocabulary.from_transcripts(["abcdefghijklmnopqrstuvwxyz '"], TextConfig())
 

@@ -19,7 +19,7 @@ from ds2ray.model.files import load_model_file
 from ds2ray.model.weights import Base
 from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.adapters.speech import UserSpeech, encode_users
-from ds2ray.training.adapters.stacked import StackedTraining, fresh_adapter
+from ds2ray.training.adapters.stack.stacked import StackedTraining, fresh_adapter
 
 MAX_RATIO = 1.1
 RATIO_EPOCHS = 10

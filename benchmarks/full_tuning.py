@@ -29,7 +29,7 @@ from ds2ray.sound.audio import read_waveform
 from ds2ray.sound.features import spec_augment
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
-from ds2ray.training.adapters.learners import WARMUP_FRACTION
+from ds2ray.training.adapters.stack.learners import WARMUP_FRACTION
 from ds2ray.training.optim import build_optimizer, clip_gradients, ctc_losses, learning_rate_at, set_learning_rate
 from ds2ray.training.seeds import derive_seed
 

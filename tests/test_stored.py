@@ -18,7 +18,7 @@ from ds2ray.sound.features import LogMel
 from ds2ray.store import Store
 from ds2ray.store.index import read_fingerprints, read_index, recover_runs
 from ds2ray.store.outcomes import Status, read_outcomes
-from ds2ray.training.adapters.split import split_rule
+from ds2ray.training.adapters.judging.split import split_rule
 
 FOLDER = Path(__file__).resolve().parent / "fixtures" / "stored"
 ROOT = str(FOLDER / "store")

@@ -27,9 +27,9 @@ from ds2ray.store.keys import keep_private, private
 from ds2ray.store.outcomes import Outcome, Status
 from ds2ray.tables.problems import listed
 from ds2ray.training.adapters.cohort import CohortResult, adapt_cohort
-from ds2ray.training.adapters.gate import CurrentAdapter
+from ds2ray.training.adapters.judging.gate import CurrentAdapter
+from ds2ray.training.adapters.judging.split import split_rule
 from ds2ray.training.adapters.progress import CohortProgress, Stage
-from ds2ray.training.adapters.split import split_rule
 
 log = logging.getLogger(__name__)
 

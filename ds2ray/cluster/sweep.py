@@ -27,9 +27,9 @@ from ds2ray.store import user_key
 from ds2ray.store.keys import is_private, keep_private
 from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.training.adapters.encode import Encoder
-from ds2ray.training.adapters.results import AdapterFit
+from ds2ray.training.adapters.judging.results import AdapterFit
 from ds2ray.training.adapters.speech import UserSpeech, encode_users
-from ds2ray.training.adapters.stacked import StackedTraining, fresh_adapter, stacks
+from ds2ray.training.adapters.stack.stacked import StackedTraining, fresh_adapter, stacks
 
 log = logging.getLogger(__name__)
 

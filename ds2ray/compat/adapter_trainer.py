@@ -20,9 +20,9 @@ from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.sound.audio import probe
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
-from ds2ray.training.adapters.bank import AdapterBank
+from ds2ray.training.adapters.judging.results import AdapterFit
+from ds2ray.training.adapters.judging.split import Part
 from ds2ray.training.adapters.memory import CPU_BATCH_S
-from ds2ray.training.adapters.results import AdapterFit
 from ds2ray.training.adapters.speech import (
     UserSpeech,
     further_of,
@@ -31,8 +31,8 @@ from ds2ray.training.adapters.speech import (
     user_seed,
     with_recordings,
 )
-from ds2ray.training.adapters.split import Part
-from ds2ray.training.adapters.stacked import StackedTraining, StackOptimizer, train_one
+from ds2ray.training.adapters.stack.bank import AdapterBank
+from ds2ray.training.adapters.stack.stacked import StackedTraining, StackOptimizer, train_one
 from ds2ray.training.optim import Criterion, ctc_losses
 
 Model = TypeVar("Model", bound=AcousticModel)

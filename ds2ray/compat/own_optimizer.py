@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ds2ray.model.adapters.adapter import Adapter
-from ds2ray.training.adapters.bank import AdapterBank
+from ds2ray.training.adapters.stack.bank import AdapterBank
 from ds2ray.training.optim import clip_gradients, set_learning_rate
 
 

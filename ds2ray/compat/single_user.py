@@ -10,9 +10,9 @@ from ds2ray.fleet.fingerprints import user_fingerprint
 from ds2ray.model.stored import ensure_base
 from ds2ray.model.weights import Base, to_bytes
 from ds2ray.store import Store, publish_adapter, require_salt, shown_user, user_key
-from ds2ray.training.adapters.gate import gate
-from ds2ray.training.adapters.results import AdapterFit
-from ds2ray.training.adapters.split import OWN_MANIFEST
+from ds2ray.training.adapters.judging.gate import gate
+from ds2ray.training.adapters.judging.results import AdapterFit
+from ds2ray.training.adapters.judging.split import OWN_MANIFEST
 from ds2ray.training.base.sources import TrainingData
 from ds2ray.training.optim import build_optimizer
 from ds2ray.training.seeds import derive_seed

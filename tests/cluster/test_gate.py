@@ -14,7 +14,7 @@ from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.store import AdapterPointer, Store, read_pointer
 from ds2ray.store.outcomes import Status
 from ds2ray.tables.manifest import Utterance
-from ds2ray.training.adapters.split import CROSS_VALIDATED, split_rule
+from ds2ray.training.adapters.judging.split import CROSS_VALIDATED, split_rule
 
 GOOD: dict[str, Any] = {"num_epochs": 10, "learning_rate": 0.02}
 """Enough to learn an easy user by heart."""

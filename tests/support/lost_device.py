@@ -5,7 +5,7 @@ import torch
 from ds2ray.cluster.cohort_trial import CohortTrial
 from ds2ray.cluster.cohort_work import CohortWork
 from ds2ray.fleet.cohort_task import FleetTask
-from ds2ray.training.adapters.gate import CurrentAdapter
+from ds2ray.training.adapters.judging.gate import CurrentAdapter
 
 GUILTY = "guilty"
 

@@ -19,10 +19,10 @@ from ds2ray.metrics import Score
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.text import Vocabulary
-from ds2ray.training.adapters.learners import WARMUP_FRACTION
-from ds2ray.training.adapters.results import AdapterFit, Evaluation
+from ds2ray.training.adapters.judging.results import AdapterFit, Evaluation
+from ds2ray.training.adapters.judging.split import Part, part_seed
 from ds2ray.training.adapters.speech import UserSpeech
-from ds2ray.training.adapters.split import Part, part_seed
+from ds2ray.training.adapters.stack.learners import WARMUP_FRACTION
 from ds2ray.training.optim import (
     build_optimizer,
     clip_gradients,

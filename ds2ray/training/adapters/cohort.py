@@ -19,8 +19,10 @@ from ds2ray.model.devices import is_device_lost
 from ds2ray.model.weights import Base
 from ds2ray.store.keys import is_private
 from ds2ray.training.adapters.encode import Encoder
-from ds2ray.training.adapters.gate import CurrentAdapter, gate
-from ds2ray.training.adapters.held_out import evaluate_adapter
+from ds2ray.training.adapters.judging.gate import CurrentAdapter, gate
+from ds2ray.training.adapters.judging.held_out import evaluate_adapter
+from ds2ray.training.adapters.judging.results import AdapterFit
+from ds2ray.training.adapters.judging.split import CROSS_VALIDATED, split_rule
 from ds2ray.training.adapters.progress import (
     CohortProgress,
     Stage,
@@ -29,10 +31,8 @@ from ds2ray.training.adapters.progress import (
     told,
     training_progress,
 )
-from ds2ray.training.adapters.results import AdapterFit
 from ds2ray.training.adapters.speech import Users, UserSpeech, encoding_of_users
-from ds2ray.training.adapters.split import CROSS_VALIDATED, split_rule
-from ds2ray.training.adapters.stacked import StackedTraining, fresh_adapter, stacks
+from ds2ray.training.adapters.stack.stacked import StackedTraining, fresh_adapter, stacks
 
 log = logging.getLogger(__name__)
 

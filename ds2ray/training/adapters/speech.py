@@ -22,8 +22,8 @@ from ds2ray.tables.manifest import Utterance
 from ds2ray.tables.problems import named
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.encode import Encoded, Encoder, drained
+from ds2ray.training.adapters.judging.split import Part, split, undivided, with_further
 from ds2ray.training.adapters.progress import told
-from ds2ray.training.adapters.split import Part, split, undivided, with_further
 from ds2ray.training.further import FurtherRecording, MadeOf, further_recordings
 from ds2ray.training.long_recordings import NOT_CREDIBLE, cut_recording, is_long
 from ds2ray.training.seeds import derive_seed

@@ -19,7 +19,7 @@ from ds2ray.errors import ConfigError
 from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.adapters.kinds import KINDS, build_adapter
 from ds2ray.model.weights import from_bytes, load_strictly, to_bytes
-from ds2ray.training.adapters.bank import AdapterBank
+from ds2ray.training.adapters.stack.bank import AdapterBank
 
 WIDTH = 6
 EVERY_KIND = pytest.mark.parametrize("config", ADAPTERS.values(), ids=ADAPTERS)

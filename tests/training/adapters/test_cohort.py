@@ -24,11 +24,12 @@ from ds2ray.metrics import score_texts
 from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.weights import Base, to_bytes
 from ds2ray.tables.manifest import Utterance
-from ds2ray.training.adapters import cohort, stacked
+from ds2ray.training.adapters import cohort
 from ds2ray.training.adapters.cohort import CohortResult, adapt_cohort, results_of
-from ds2ray.training.adapters.gate import CurrentAdapter
+from ds2ray.training.adapters.judging.gate import CurrentAdapter
+from ds2ray.training.adapters.judging.split import split_rule
 from ds2ray.training.adapters.speech import UserSpeech
-from ds2ray.training.adapters.split import split_rule
+from ds2ray.training.adapters.stack import stacked
 from ds2ray.training.hold_out import hold_out
 from ds2ray.training.seeds import derive_seed
 

@@ -14,10 +14,10 @@ from ds2ray.config import LAST_LAYER, AdaptConfig, AdapterConfig
 from ds2ray.errors import TrainingDivergedError
 from ds2ray.model.weights import Base
 from ds2ray.training.adapters.encode import Encoder
-from ds2ray.training.adapters.held_out import evaluate_adapter
-from ds2ray.training.adapters.results import AdapterFit
+from ds2ray.training.adapters.judging.held_out import evaluate_adapter
+from ds2ray.training.adapters.judging.results import AdapterFit
 from ds2ray.training.adapters.speech import UserSpeech, encode_users
-from ds2ray.training.adapters.stacked import StackedTraining, fresh_adapter, train_one
+from ds2ray.training.adapters.stack.stacked import StackedTraining, fresh_adapter, train_one
 from ds2ray.training.optim import Criterion, ctc_losses
 
 ADAPTER = AdapterConfig(hidden_dims=[16], after_layer=-1)

@@ -10,10 +10,11 @@ from toy_speech import make_utterances
 from ds2ray.config import AdaptConfig, AdapterConfig
 from ds2ray.model.weights import Base
 from ds2ray.tables.manifest import Utterance
-from ds2ray.training.adapters import cohort, stacked
+from ds2ray.training.adapters import cohort
 from ds2ray.training.adapters.cohort import TOO_LARGE, CohortResult, adapt_cohort, results_of
-from ds2ray.training.adapters.results import AdapterFit
-from ds2ray.training.adapters.stacked import StackedTraining
+from ds2ray.training.adapters.judging.results import AdapterFit
+from ds2ray.training.adapters.stack import stacked
+from ds2ray.training.adapters.stack.stacked import StackedTraining
 
 ADAPTER = AdapterConfig(hidden_dims=[16], after_layer=-1)
 ADAPT = AdaptConfig(num_epochs=2, batch_size=4, held_out_fraction=0.3, cross_validate_below=0)

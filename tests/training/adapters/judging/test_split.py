@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ds2ray.config import AdaptConfig
-from ds2ray.training.adapters.split import Part, part_seed, split, split_rule, undivided, with_further
+from ds2ray.training.adapters.judging.split import Part, part_seed, split, split_rule, undivided, with_further
 from ds2ray.training.hold_out import hold_out
 
 

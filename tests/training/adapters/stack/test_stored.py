@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ds2ray.training.adapters.judging.split import Part
 from ds2ray.training.adapters.speech import UserSpeech
-from ds2ray.training.adapters.split import Part
-from ds2ray.training.adapters.stored import SpeechTable
+from ds2ray.training.adapters.stack.stored import SpeechTable
 
 
 def speeches() -> list[UserSpeech]:

@@ -19,12 +19,12 @@ from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.building import build_model
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.text import Vocabulary
-from ds2ray.training.adapters.bank import AdapterBank, BankAdamW
-from ds2ray.training.adapters.learners import Learner
-from ds2ray.training.adapters.results import AdapterFit
+from ds2ray.training.adapters.judging.results import AdapterFit
+from ds2ray.training.adapters.judging.split import Part, split, undivided
 from ds2ray.training.adapters.speech import UserSpeech, tokens_of, with_recordings
-from ds2ray.training.adapters.split import Part, split, undivided
-from ds2ray.training.adapters.stacked import StackedTraining, fresh_adapter
+from ds2ray.training.adapters.stack.bank import AdapterBank, BankAdamW
+from ds2ray.training.adapters.stack.learners import Learner
+from ds2ray.training.adapters.stack.stacked import StackedTraining, fresh_adapter
 from ds2ray.training.further import further_recordings
 from ds2ray.training.seeds import derive_seed
 

@@ -23,13 +23,13 @@ from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.adapters.adapter import Adapter, dropout_scale
 from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.text import Vocabulary
-from ds2ray.training.adapters.bank import AdapterBank, BankAdamW
-from ds2ray.training.adapters.held_out import Judge, Judgement, head_log_probs
-from ds2ray.training.adapters.learners import Learner, Member
-from ds2ray.training.adapters.results import AdapterFit
+from ds2ray.training.adapters.judging.held_out import Judge, Judgement, head_log_probs
+from ds2ray.training.adapters.judging.results import AdapterFit
+from ds2ray.training.adapters.judging.split import part_seed
 from ds2ray.training.adapters.speech import UserSpeech
-from ds2ray.training.adapters.split import part_seed
-from ds2ray.training.adapters.stored import Rows, SpeechTable
+from ds2ray.training.adapters.stack.bank import AdapterBank, BankAdamW
+from ds2ray.training.adapters.stack.learners import Learner, Member
+from ds2ray.training.adapters.stack.stored import Rows, SpeechTable
 from ds2ray.training.optim import Criterion, ctc_losses, kl_divergences
 from ds2ray.training.precision import products_in
 from ds2ray.training.seeds import derive_seed

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ds2ray.batching.batches import epoch_batches
 from ds2ray.config import AdaptConfig, Schedule
-from ds2ray.training.adapters.results import Evaluation
-from ds2ray.training.adapters.split import Part
+from ds2ray.training.adapters.judging.results import Evaluation
+from ds2ray.training.adapters.judging.split import Part
 from ds2ray.training.further import JOINED
 from ds2ray.training.optim import learning_rate_at
 from ds2ray.training.seeds import derive_seed

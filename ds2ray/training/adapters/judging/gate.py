@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ds2ray.config import ErrorMetric
 from ds2ray.model.adapters.adapter import Adapter
-from ds2ray.training.adapters.results import AdapterFit
+from ds2ray.training.adapters.judging.results import AdapterFit
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from ds2ray.metrics import Score
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.text import Vocabulary
-from ds2ray.training.adapters.bank import AdapterBank
-from ds2ray.training.adapters.results import Evaluation
+from ds2ray.training.adapters.judging.results import Evaluation
 from ds2ray.training.adapters.speech import UserSpeech
-from ds2ray.training.adapters.stored import Rows, SpeechTable
+from ds2ray.training.adapters.stack.bank import AdapterBank
+from ds2ray.training.adapters.stack.stored import Rows, SpeechTable
 from ds2ray.training.optim import Criterion, ctc_losses
 from ds2ray.training.precision import products_in
 

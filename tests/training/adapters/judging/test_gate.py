@@ -6,8 +6,8 @@ import pytest
 
 from ds2ray.config import ErrorMetric
 from ds2ray.metrics import ErrorCount, Score
-from ds2ray.training.adapters.gate import gate
-from ds2ray.training.adapters.results import AdapterFit
+from ds2ray.training.adapters.judging.gate import gate
+from ds2ray.training.adapters.judging.results import AdapterFit
 
 
 def score(word_errors: int, character_errors: int) -> Score:
