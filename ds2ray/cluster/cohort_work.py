@@ -173,7 +173,7 @@ class CohortWork:
         layer_index = self.base.model.layer_index
         if layer_index(pointer.adapter["after_layer"]) != layer_index(self.task.adapter.after_layer):
             return None
-        return CurrentAdapter(adapter, _error_ratio(pointer), pointer.split)
+        return CurrentAdapter(adapter, _error_ratio(pointer), pointer.split, pointer.num_utterances)
 
     def _settle(self, result: CohortResult, user: UserPlan) -> Outcome:
         """The user's outcome; an adapter that passed the gate is published."""
@@ -194,6 +194,7 @@ class CohortWork:
                     error_before=before,
                     error_after=after,
                     split=split_rule(result.utterances_used, task.adapt),
+                    num_utterances=result.utterances_used,
                 )
                 version, sha256 = pointer.version, pointer.sha256
             except ArtifactCorruptError as error:

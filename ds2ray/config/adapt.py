@@ -33,6 +33,15 @@ class AdaptConfig:
         "share of the steps on further recordings of the utterances, two in one breath and clipped ones, where layers "
         "with memory follow the adapter",
     )
+    warm_start: bool = setting(
+        True,
+        "a user whose speech has grown goes on from the adapter that there is, if it is of this base, kind and shape …",
+    )
+    warm_epochs: int = setting(2, "… for so many epochs …")
+    warm_learning_rate: float = setting(1e-3, "… at this rate at the highest …")
+    warm_growth: float = setting(
+        0.5, "… where there is more speech than then, and at most so much more: 0.5 is half as many utterances again"
+    )
     kl_weight: float = setting(0.0, "pull towards the base's own posteriors, per frame; 0: none")
     encode_batch_s: float = setting(
         0.0, "seconds of padded audio per call of the frozen trunk; 0: 60 on CPUs, more on GPUs"
@@ -65,7 +74,7 @@ class AdaptConfig:
     seed: int = setting(0, "seeds, with the user's key, the adapter, its data order and dropout")
 
     def __post_init__(self) -> None:
-        for name in ("num_epochs", "batch_size", "patience_epochs", "max_attempts"):
+        for name in ("num_epochs", "batch_size", "patience_epochs", "max_attempts", "warm_epochs"):
             require(getattr(self, name) >= 1, f"adapt.{name}", getattr(self, name), "at least 1")
         require(self.stop_after_failures >= 0, "adapt.stop_after_failures", self.stop_after_failures, "0 or more")
         require(self.min_utterances >= 2, "adapt.min_utterances", self.min_utterances, "at least 2: one is held out")
@@ -86,4 +95,6 @@ class AdaptConfig:
         require(self.encode_batch_s >= 0, "adapt.encode_batch_s", self.encode_batch_s, "0 (by the device) or more")
         require(self.num_folds >= 2, "adapt.num_folds", self.num_folds, "at least 2")
         require(0 <= self.further_share <= 1, "adapt.further_share", self.further_share, "0 to 1")
+        require(self.warm_learning_rate > 0, "adapt.warm_learning_rate", self.warm_learning_rate, "above 0")
+        require(self.warm_growth >= 0, "adapt.warm_growth", self.warm_growth, "at least 0")
         require(self.kl_weight >= 0, "adapt.kl_weight", self.kl_weight, "at least 0")

@@ -57,6 +57,8 @@ class AdapterPointer:
             releases that did not record it.
         restored_seq: number of the publication of this version, where a rollback has made it current again; else 0.
         fence: number of the acquisition of the lease under which it was published; 0 without one.
+        num_utterances: of the speech that it was trained and judged on; None in pointers of releases that did not
+            record it.
     """
 
     user_key: str
@@ -74,6 +76,7 @@ class AdapterPointer:
     split: str = ""
     restored_seq: int = 0
     fence: int = 0
+    num_utterances: int | None = None
 
     @property
     def where(self) -> str:

@@ -72,3 +72,4 @@ def test_a_user_who_grows_is_not_judged_by_what_the_adapter_has_learned_by_heart
     second = read_pointer(Store(root), "fiona")
     assert second is not None
     assert second.split == split_rule(len(easy), job_of(root, users, **few).adapt)
+    assert (first.num_utterances, second.num_utterances) == (len(easy) - 1, len(easy))

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from ds2ray.config import AdaptConfig, AdapterConfig
+from ds2ray.config import AdaptConfig, AdapterConfig, adapter_to_plain
 from ds2ray.decoding.decoder import Decoder
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import DeviceLostError, InterruptedRunError, StorageError
+from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.devices import is_device_lost
 from ds2ray.model.weights import Base
 from ds2ray.store.keys import is_private
@@ -159,10 +160,10 @@ class _CohortTraining:
                 if isinstance(event, float):
                     yield event
                     continue
-                speech, fit = event
+                speech, fit, current = event
                 seconds = (time.perf_counter() - started_s) / len(speeches)
                 with self.stages("gate"):
-                    result = replace(self._result(speech, fit), seconds=seconds)
+                    result = replace(self._result(speech, fit, current), seconds=seconds)
                 yield result
                 del waiting[speech.user_key]
         except (StorageError, InterruptedRunError, GeneratorExit):
@@ -188,11 +189,23 @@ class _CohortTraining:
         for start in range(0, len(rest), size):
             yield from self.adapt(rest[start : start + size])
 
-    def _fit(self, speeches: Sequence[UserSpeech]) -> Iterator[tuple[UserSpeech, AdapterFit | str] | float]:
-        """The steps of a stack, with the time that they take charged to training."""
+    def _fit(
+        self, speeches: Sequence[UserSpeech]
+    ) -> Iterator[tuple[UserSpeech, AdapterFit | str, CurrentAdapter | None] | float]:
+        """The steps of a stack, with the time that they take charged to training; each user's result with the adapter
+        that the user has."""
+        with self.stages("gate"):
+            currents = [self.open_current(speech.user_key) for speech in speeches]
         with self.stages("train"):
             model, after_layer = self.base.model, self.config.after_layer
-            adapters = [fresh_adapter(model, self.config, speech.seed, self.device) for speech in speeches]
+            adapters: list[Adapter] = []
+            returning: list[int] = []
+            for user, (speech, current) in enumerate(zip(speeches, currents, strict=True)):
+                fresh = fresh_adapter(model, self.config, speech.seed, self.device)
+                if current is not None and goes_on(current, fresh, speech, self.adapt_config):
+                    fresh.load_state_dict(current.adapter.state_dict())
+                    returning.append(user)
+                adapters.append(fresh)
             steps = StackedTraining(
                 model,
                 adapters,
@@ -201,29 +214,31 @@ class _CohortTraining:
                 self.adapt_config,
                 after_layer,
                 decoder=self.decoder,
+                returning=returning,
             ).steps()
         while True:
             with self.stages("train"):
                 done = next(steps, None)
             if done is None:
                 return
-            yield done if isinstance(done, float) else (speeches[done[0]], done[1])
+            yield done if isinstance(done, float) else (speeches[done[0]], done[1], currents[done[0]])
 
-    def _result(self, speech: UserSpeech, fit: AdapterFit | str) -> CohortResult:
+    def _result(self, speech: UserSpeech, fit: AdapterFit | str, current: CurrentAdapter | None = None) -> CohortResult:
         result = CohortResult(speech.user_key, 0.0, len(speech.transcripts), speech.dropped)
         if isinstance(fit, str):
             return replace(result, failed=True, reason=fit)
         metric = self.adapt_config.gate_metric
-        current_error = self._current_error(speech, fit)
+        current_error = self._current_error(speech, fit, current)
         reason = gate(fit, current_error, metric)
         return replace(result, fit=fit, better=not reason, reason=reason, current_error=current_error)
 
-    def _current_error(self, speech: UserSpeech, fit: AdapterFit) -> float | None:
+    def _current_error(self, speech: UserSpeech, fit: AdapterFit, current: CurrentAdapter | None) -> float | None:
         """The held-out error of the adapter that the user has; None without one."""
-        current = self.open_current(speech.user_key)
         if current is None:
             return None
         metric = self.adapt_config.gate_metric
+        if fit.score_start is not None:
+            return fit.score_start.rate(metric)
         rule = split_rule(len(speech.transcripts), self.adapt_config)
         if rule == CROSS_VALIDATED or current.split not in ("", rule):
             # it may have learned from tonight's held-out speech, so the error ratio of its own gate counts
@@ -238,6 +253,25 @@ class _CohortTraining:
             self.decoder,
         )
         return evaluation.score.rate(metric)
+
+
+def goes_on(current: CurrentAdapter, fresh: Adapter, speech: UserSpeech, adapt: AdaptConfig) -> bool:
+    """Whether training goes on from the adapter that the user has, see `adapt.warm_start`.
+
+    Not where it may have learned from what is held out now, nor where speech has gone or been exchanged: what an
+    adapter has learned from that must be forgotten.
+    """
+    rule, now = split_rule(len(speech.transcripts), adapt), len(speech.transcripts)
+    return (
+        adapt.warm_start
+        and not adapt.force
+        and rule != CROSS_VALIDATED
+        and current.split == rule
+        and current.num_utterances is not None
+        and current.num_utterances < now <= current.num_utterances * (1 + adapt.warm_growth)
+        and adapter_to_plain(replace(current.adapter.config, dropout=fresh.config.dropout))
+        == adapter_to_plain(fresh.config)
+    )
 
 
 def _is_too_large(error: Exception) -> bool:

@@ -14,11 +14,13 @@ class CurrentAdapter:
     Attributes:
         error_ratio: its held-out error over the base's, when it was judged.
         split: the rule by which its speech was split (`split_rule`); empty where it is not known.
+        num_utterances: of the speech that it was trained and judged on; None where that is not known.
     """
 
     adapter: Adapter
     error_ratio: float = 1.0
     split: str = ""
+    num_utterances: int | None = None
 
 
 def gate(fit: AdapterFit, current_error: float | None, metric: ErrorMetric) -> str:
@@ -28,6 +30,8 @@ def gate(fit: AdapterFit, current_error: float | None, metric: ErrorMetric) -> s
     """
     name = metric.name.upper()
     after = fit.score_after.rate(metric)
+    if not fit.trained and fit.score_start is not None:
+        return "training did not lower the held-out loss of the current adapter"
     if not fit.loss_after < fit.loss_before:
         return f"training did not lower the held-out loss ({fit.loss_before:.3f})"
     if after > fit.score_before.rate(metric):

@@ -17,7 +17,12 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class AdapterFit:
-    """A trained adapter with its loss and errors on the held-out utterances, and those of the base alone."""
+    """A trained adapter with its loss and errors on the held-out utterances, and those of the base alone.
+
+    Attributes:
+        score_start: errors of the adapter that training started from, where that was trained before.
+        trained: whether any epoch lowered the held-out loss; the adapter is else the one that training started from.
+    """
 
     state: dict[str, Tensor]
     epochs: int
@@ -26,3 +31,5 @@ class AdapterFit:
     loss_after: float
     score_before: Score
     score_after: Score
+    score_start: Score | None = None
+    trained: bool = True

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
 from ds2ray.batching.batches import epoch_batches
 from ds2ray.config import AdaptConfig, Schedule
+from ds2ray.metrics import Score
 from ds2ray.training.adapters.judging.results import Evaluation
 from ds2ray.training.adapters.judging.split import Part
 from ds2ray.training.further import JOINED
@@ -84,9 +85,15 @@ class Learner:
     def step(self) -> int:
         return self.epoch * self.steps_per_epoch + self.position
 
+    @property
+    def num_steps(self) -> int:
+        """Steps of all epochs, if it does not stop early."""
+        return self.steps_per_epoch * self.config.num_epochs
+
     def learning_rate(self) -> float:
-        total = self.steps_per_epoch * self.config.num_epochs
-        return learning_rate_at(self.step, total, self.config.learning_rate, Schedule.one_cycle, WARMUP_FRACTION)
+        return learning_rate_at(
+            self.step, self.num_steps, self.config.learning_rate, Schedule.one_cycle, WARMUP_FRACTION
+        )
 
     def rows(self) -> list[int]:
         """The rows of the step: utterances or, in a share of the steps, further recordings.
@@ -97,6 +104,11 @@ class Learner:
         if further_steps(self.step + 1, self.share) > num_further:
             return self.further.batch(num_further)
         return self.plain.batch(self.step - num_further)
+
+
+def warm_config(config: AdaptConfig) -> AdaptConfig:
+    """The settings of a user whose training goes on from an adapter that is trained already."""
+    return replace(config, num_epochs=config.warm_epochs, learning_rate=config.warm_learning_rate)
 
 
 def further_steps(step: int, share: float) -> int:
@@ -111,11 +123,19 @@ def further_batch_size(batch_size: int) -> int:
 
 @dataclass
 class Member:
-    """A user's progress; `learners` belong to the parts of the speech."""
+    """A user's progress.
+
+    Attributes:
+        before: of the base alone.
+        learners: of the parts of the speech.
+        start: errors of the adapter that training started from, where that was trained before.
+    """
 
     before: Evaluation
     learners: list[Learner]
+    config: AdaptConfig
     best_loss: float
+    start: Score | None = None
     best_epoch: int = -1
     epoch: int = 0
     bad_steps: int = 0

@@ -8,7 +8,7 @@ judge it by cross-validation.
 Shapes: R rows (utterances) of a step, T frames of the longest, N frames of all rows, V size of the vocabulary.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -24,11 +24,11 @@ from ds2ray.model.adapters.adapter import Adapter, dropout_scale
 from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.judging.held_out import Judge, Judgement, head_log_probs
-from ds2ray.training.adapters.judging.results import AdapterFit
+from ds2ray.training.adapters.judging.results import AdapterFit, Evaluation
 from ds2ray.training.adapters.judging.split import part_seed
 from ds2ray.training.adapters.speech import UserSpeech
 from ds2ray.training.adapters.stack.bank import AdapterBank, BankAdamW
-from ds2ray.training.adapters.stack.learners import Learner, Member
+from ds2ray.training.adapters.stack.learners import Learner, Member, warm_config
 from ds2ray.training.adapters.stack.stored import Rows, SpeechTable
 from ds2ray.training.optim import Criterion, ctc_losses, kl_divergences
 from ds2ray.training.precision import products_in
@@ -72,13 +72,16 @@ class StackedTraining:
         optimizer: Callable[[AdapterBank], StackOptimizer] | None = None,
         criterion: Criterion = ctc_losses,
         max_steps_per_epoch: int = 0,
+        returning: Collection[int] = (),
     ) -> None:
         """
         Args:
-            adapters: each user's fresh one, on the training device.
+            adapters: of each user the one that training starts from, on the training device.
             decoder: of the judge, which counts errors.
             optimizer: makes the stack's; None: AdamW as `config` says.
             max_steps_per_epoch: 0: all.
+            returning: places of the users, of one part each, whose adapters are trained ones: these train for
+                `config.warm_epochs`, and better than they were or not at all.
 
         Raises:
             ValueError: a user has nothing to train on, or nothing held out.
@@ -103,17 +106,29 @@ class StackedTraining:
         )
         self.learners: list[Learner] = []  # in the order of their places
         self.members: dict[int, Member] = {}
+        warm = warm_config(config)
         for user, speech in enumerate(speeches):
-            learners = [self._learner(user, number) for number in range(len(speech.parts))]
-            self.members[user] = Member(befores[user], learners, befores[user].loss)
+            own = warm if user in returning else config
+            learners = [self._learner(user, number, own) for number in range(len(speech.parts))]
+            self.members[user] = Member(befores[user], learners, own, befores[user].loss)
+        for user, start in self._starts(returning).items():
+            member = self.members[user]
+            member.start, member.best_loss = start.score, start.loss
 
-    def _learner(self, user: int, number: int) -> Learner:
+    def _starts(self, returning: Collection[int]) -> dict[int, Evaluation]:
+        """The evaluation of the adapters that are trained already."""
+        judges = [self.members[user].learners[0] for user in sorted(returning)]
+        return self.judge.evaluate(
+            [Judgement(one.user, one.part.held_out, one.place) for one in judges], self.bank, True
+        )
+
+    def _learner(self, user: int, number: int, config: AdaptConfig) -> Learner:
         speech = self.speeches[user]
         part = speech.parts[number]
         place = len(self.learners)
         seed = part_seed(speech.seed, number)
         best, length = self.bank.state_of(place), partial(self.table.length, user)
-        learner = Learner(user, place, part, seed, self.config, length, best, self.max_steps_per_epoch)
+        learner = Learner(user, place, part, seed, config, length, best, self.max_steps_per_epoch)
         self.learners.append(learner)
         return learner
 
@@ -179,7 +194,7 @@ class StackedTraining:
                     learner.best = self.bank.state_of(learner.place)
             waited = member.epoch - member.best_epoch
             member.epoch, member.bad_in_epoch = member.epoch + 1, 0
-            if waited >= self.config.patience_epochs or member.epoch == self.config.num_epochs:
+            if waited >= member.config.patience_epochs or member.epoch == member.config.num_epochs:
                 finished[user] = self.members.pop(user)
                 continue
             for learner in member.learners:
@@ -202,14 +217,15 @@ class StackedTraining:
                 loss_after=afters[user].loss,
                 score_before=member.before.score,
                 score_after=afters[user].score,
+                score_start=member.start,
+                trained=member.best_epoch >= 0,
             )
             yield user, fit
 
     def _share_done(self) -> float:
         done = len(self.speeches) - len(self.members)
         under_way = (member.learners[0] for member in self.members.values())
-        steps = self.config.num_epochs
-        return (done + sum(one.step / (one.steps_per_epoch * steps) for one in under_way)) / len(self.speeches)
+        return (done + sum(one.step / one.num_steps for one in under_way)) / len(self.speeches)
 
     def _compact(self) -> None:
         """Finished users leave the stack; done when half of it is idle, since it copies the others."""
