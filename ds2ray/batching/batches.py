@@ -3,7 +3,9 @@
 Shapes: B utterances of a batch, S samples of the longest, L tokens of the longest.
 """
 
+import math
 import random
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -162,6 +164,29 @@ def epoch_batches(
     if not in_order:
         draws.shuffle(batches)
     return batches
+
+
+GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+
+
+def spread_order(count: int, first: int) -> list[int]:
+    """An order of `count` things of rising length, in which lengths at a step hardly depend on how many there are.
+
+    Step s takes the thing nearest to the share s · φ mod 1 of all, φ the golden ratio, so that short and long ones are
+    spread evenly over any stretch of steps, and who steps together has like lengths, whatever each one's count.
+
+    Args:
+        first: the number of the first step, counted from the start of the training.
+    """
+    left = list(range(count))
+    order = []
+    for step in range(first, first + count):
+        wanted = step * GOLDEN_RATIO % 1 * count - 0.5
+        place = bisect_left(left, wanted)
+        if place == len(left) or (place > 0 and wanted - left[place - 1] <= left[place] - wanted):
+            place -= 1
+        order.append(left.pop(place))
+    return order
 
 
 MAX_PADDING = 0.08

@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_speech import AUDIO, VOCABULARY, make_utterances, speak
 
-from ds2ray.batching.batches import FEW_ROWS, SpeechDataset, batches_by_seconds, collate, epoch_batches, prefetched
+from ds2ray.batching.batches import (
+    FEW_ROWS,
+    SpeechDataset,
+    batches_by_seconds,
+    collate,
+    epoch_batches,
+    prefetched,
+    spread_order,
+)
 
 DURATIONS = st.lists(st.floats(0.1, 30), min_size=1, max_size=120)
 
@@ -142,3 +150,20 @@ def test_speeds_are_drawn_by_utterance_and_epoch(tmp_path: Path) -> None:
     for epoch in (0, 1):  # batches are planned with what they will hold
         expected_s = [length / 16000 for length in lengths(epoch, own).values()]
         assert dataset.durations_s() == pytest.approx(expected_s, abs=1e-3)
+
+
+@given(count=st.integers(1, 200), first=st.integers(0, 10_000))
+def test_a_spread_order_takes_each_once(count: int, first: int) -> None:
+    assert sorted(spread_order(count, first)) == list(range(count))
+
+
+def test_who_steps_together_has_like_lengths_whatever_each_ones_count() -> None:
+    steps = range(60)
+    shares = []
+    for count in (20, 30, 60):
+        ranks = [rank for first in range(0, 60, count) for rank in spread_order(count, first)]
+        shares.append([(rank + 0.5) / count for rank in ranks])
+    apart = [max(of_step) - min(of_step) for of_step in zip(*shares, strict=True)]
+    assert sum(apart) / len(steps) < 0.08  # drawn at random it would be 0.5
+    # short and long ones come evenly: any ten steps have about as many of each half
+    assert all(3 <= sum(share < 0.5 for share in shares[2][start : start + 10]) <= 7 for start in range(50))

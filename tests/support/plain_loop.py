@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ds2ray.batching.batches import epoch_batches
+from ds2ray.batching.batches import epoch_batches, spread_order
 from ds2ray.config import AdaptConfig, OptimizerType, Schedule
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.decoding.scoring import score_decoded
@@ -124,8 +124,11 @@ class _Learner:
 
     def _batch(self, rows: Sequence[int], size: int, seed: int, number: int) -> list[int]:
         lengths = [len(self.loop.speech.frames[row]) for row in rows]
-        epoch, place = divmod(number, math.ceil(len(rows) / size))
-        return [rows[index] for index in epoch_batches(lengths, size, 1, seed, epoch)[place]]
+        count = math.ceil(len(rows) / size)
+        epoch, place = divmod(number, count)
+        batches = epoch_batches(lengths, size, 1, seed, epoch)
+        batches.sort(key=lambda batch: max(lengths[index] for index in batch))
+        return [rows[index] for index in batches[spread_order(count, epoch * count)[place]]]
 
 
 class _Loop:

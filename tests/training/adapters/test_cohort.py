@@ -74,12 +74,12 @@ def assert_close(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
 
 
 @pytest.mark.parametrize("cross_validate_below", [0, 16])
-@pytest.mark.parametrize(("after_layer", "num_epochs"), [(-1, 6), (0, 4)])
+@pytest.mark.parametrize(("after_layer", "num_epochs", "batch_size"), [(-1, 6, 4), (0, 4, 4), (0, 2, 1)])
 def test_an_adapter_has_the_same_bytes_in_any_company(
-    base: Base, users: Fleet, after_layer: int, num_epochs: int, cross_validate_below: int
+    base: Base, users: Fleet, after_layer: int, num_epochs: int, batch_size: int, cross_validate_below: int
 ) -> None:
     adapter = replace(ADAPTER, after_layer=after_layer)
-    adapt = replace(ADAPT, num_epochs=num_epochs, cross_validate_below=cross_validate_below)
+    adapt = replace(ADAPT, num_epochs=num_epochs, batch_size=batch_size, cross_validate_below=cross_validate_below)
     together = adapted(base, users, adapter=adapter, adapt=adapt)
     backwards = adapted(base, dict(reversed(users.items())), adapter=adapter, adapt=adapt)
     some = [{"bob": users["bob"]}, {"홍길동": users["홍길동"], "bob": users["bob"]}, {"ann": users["ann"]}]
@@ -96,7 +96,7 @@ def test_a_stack_of_all_users_gives_each_the_same_adapter(
 ) -> None:
     options = {"adapter": replace(ADAPTER, after_layer=after_layer), "adapt": replace(ADAPT, num_epochs=num_epochs)}
     apart = adapted(base, users, **options)
-    monkeypatch.setattr(stacked, "STACK_USERS", {})  # as on a GPU
+    monkeypatch.setattr(stacked, "STACK_ROWS", {})  # as on a GPU
     together = adapted(base, users, **options)
     for name in users:
         assert_close(state_of(together[name]), state_of(apart[name]))
@@ -169,6 +169,7 @@ def test_speech_of_finished_users_takes_no_memory(base: Base, users: Fleet, monk
         return encoded
 
     monkeypatch.setattr(cohort, "encoding_of_users", noted)
+    monkeypatch.setattr(stacked, "STACK_ROWS", {"cpu": 1})  # stacks of one user
     results = results_of(adapt_cohort(base, users, ADAPTER, replace(ADAPT, num_epochs=1)))
     for number, _ in enumerate(results):
         assert [len(speech.frames) > 0 for speech in encoded] == [place >= number for place in range(3)]

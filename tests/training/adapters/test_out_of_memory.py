@@ -49,7 +49,7 @@ def put_in_small_memory(
                 raise torch.OutOfMemoryError("out of memory")
             yield from super().steps()
 
-    monkeypatch.setattr(stacked, "STACK_USERS", {})
+    monkeypatch.setattr(stacked, "STACK_ROWS", {})
     monkeypatch.setattr(cohort, "StackedTraining", InSmallMemory)
     return tried
 

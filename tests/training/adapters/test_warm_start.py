@@ -132,7 +132,7 @@ def test_a_returning_user_has_the_same_adapter_in_any_company(
     together = adapted(base, fleet, open_current=open_current)
     for name, result in together.items():
         assert to_bytes(fit_of(result).state) == to_bytes(fit_of(alone[name]).state)
-    monkeypatch.setattr(stacked, "STACK_USERS", {})  # as on a GPU
+    monkeypatch.setattr(stacked, "STACK_ROWS", {})  # as on a GPU
     for name, result in adapted(base, fleet, open_current=open_current).items():
         assert fit_of(result).epochs == fit_of(alone[name]).epochs
         assert fit_of(result).loss_after == pytest.approx(fit_of(alone[name]).loss_after, rel=1e-3)

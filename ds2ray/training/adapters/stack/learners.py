@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from ds2ray.batching.batches import epoch_batches
+from ds2ray.batching.batches import epoch_batches, spread_order
 from ds2ray.config import AdaptConfig, Schedule
 from ds2ray.metrics import Score
 from ds2ray.training.adapters.judging.results import Evaluation
@@ -22,6 +22,9 @@ WARMUP_FRACTION = 0.1
 @dataclass
 class Passes:
     """The batches of rows over and over, in another order in each pass.
+
+    Users of a stack step together, which takes as long as the longest row: so all have their short and their long rows
+    at the same steps (`spread_order`).
 
     Attributes:
         lengths: frames of the rows.
@@ -41,7 +44,9 @@ class Passes:
         number_of_pass, place = divmod(number, self.num_batches)
         if number_of_pass != self._pass:
             self._pass = number_of_pass
-            self._batches = epoch_batches(self.lengths, self.batch_size, 1, self.seed, number_of_pass)
+            batches = epoch_batches(self.lengths, self.batch_size, 1, self.seed, number_of_pass)
+            batches.sort(key=lambda batch: max(self.lengths[index] for index in batch))
+            self._batches = [batches[rank] for rank in spread_order(len(batches), number - place)]
         return [self.rows[index] for index in self._batches[place]]
 
 
