@@ -156,7 +156,7 @@ def _fits(
     base: Base, speeches: Sequence[UserSpeech], point: SweepPoint, adapt: AdaptConfig, device: torch.device
 ) -> Iterator[AdapterFit]:
     """Each user's adapter of this shape. Raises TrainingDivergedError where a user has none."""
-    for stack in stacks(speeches, device, adapt.batch_size):
+    for stack in stacks(base.model, speeches, device, adapt.batch_size):
         adapters = [fresh_adapter(base.model, point.adapter, speech.seed, device) for speech in stack]
         training = StackedTraining(base.model, adapters, stack, base.vocabulary, adapt, point.adapter.after_layer)
         for place, fit in training.run():

@@ -37,9 +37,12 @@ class AcousticModel(nn.Module, ABC):
         adapter_enabled: whether `forward` uses the adapter.
         adapter_layer: place of the adapter: the number of stages before it.
         bfloat16_in: classes of modules that may compute in bfloat16 while frozen; see `in_bfloat16`.
+        same_in_any_batch: whether a CPU rounds a row of the stages alike, forward and backward, in batches of any size
+            that is a multiple of 4.
     """
 
     bfloat16_in: ClassVar[tuple[type[nn.Module], ...]] = ()
+    same_in_any_batch: ClassVar[bool] = False
 
     def __init__(self, shape: Shape, num_classes: int) -> None:
         super().__init__()

@@ -30,6 +30,7 @@ class DeepSpeech2(AcousticModel):
     """
 
     bfloat16_in = (nn.Conv2d, nn.RNNBase)
+    same_in_any_batch = True
 
     def __init__(
         self,

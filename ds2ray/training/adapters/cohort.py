@@ -109,7 +109,7 @@ def adapt_cohort(
         if not speech.parts:
             yield replace(_too_few(speech, adapt.min_utterances), seconds=share_s)
     done = 0
-    for stack in stacks(enough, device, adapt.batch_size):
+    for stack in stacks(base.model, enough, device, adapt.batch_size):
         for event in training.adapt(stack):
             if isinstance(event, CohortResult):
                 yield replace(event, seconds=share_s + event.seconds)

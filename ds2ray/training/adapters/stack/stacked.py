@@ -8,6 +8,7 @@ judge it by cross-validation.
 Shapes: R rows (utterances) of a step, T frames of the longest, N frames of all rows, V size of the vocabulary.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Protocol
@@ -43,7 +44,8 @@ STACK_ROWS = {"cpu": 16}
 """Rows of a step, about so many, by type of device; on other types all users train in one stack.
 
 A frame of a recurrence costs a CPU nearly as much for one row as for eight. More than these bring little, and take
-memory.
+memory. Models that round a row otherwise in other batches (`AcousticModel.same_in_any_batch`) train a user at a time
+there.
 """
 
 
@@ -258,18 +260,16 @@ class StackedTraining:
 
 
 def stacks(
-    speeches: Sequence[UserSpeech], device: torch.device | str, batch_size: int
+    model: AcousticModel, speeches: Sequence[UserSpeech], device: torch.device | str, batch_size: int
 ) -> Iterator[Sequence[UserSpeech]]:
     """Divide users into stacks of the size that suits the device; in one are those with about as much speech."""
-    room = STACK_ROWS.get(torch.device(device).type)
-    if room is None:
-        if speeches:
-            yield speeches
-        return
+    rows = STACK_ROWS.get(torch.device(device).type, math.inf)
+    if rows < math.inf and not model.same_in_any_batch:
+        rows = 1
     stack: list[UserSpeech] = []
     for speech in sorted(speeches, key=lambda speech: len(speech.parts[0].train)):
         stack.append(speech)
-        if sum(len(one.parts) for one in stack) * batch_size >= room:
+        if sum(len(one.parts) for one in stack) * batch_size >= rows:
             yield stack
             stack = []
     if stack:
