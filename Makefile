@@ -9,7 +9,7 @@ COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hash
 # Of images: what jobs need, without tests and tools. The one for CPUs leaves torch out, which comes from torch's own index.
 RUNTIME := $(COMPILE) pyproject.toml --no-annotate --extra av --extra text --constraint requirements.lock
 
-.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-real-speech bench-people bench-digits bench-robust bench-decode bench-transcribe bench-words \
+.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-nights bench-real-speech bench-people bench-digits bench-robust bench-decode bench-transcribe bench-words \
 	bench-scale bench-gpu chaos \
 	bench-plan bench-train bench-scale-train bench-epoch browser fix lock clean
 .DEFAULT_GOAL := help
@@ -47,6 +47,9 @@ bench-company: $(VENV)/installed ## the price of adapters that have the same byt
 
 bench-quality: $(VENV)/installed ## adapters against full fine-tuning of a copy per user (25 minutes)
 	@$(BIN)/python -m benchmarks.quality $(BENCH_ARGS)
+
+bench-nights: $(VENV)/installed ## a user's first night, and one with a tenth more speech: CPU time and WER by recipe (20 minutes)
+	@$(BIN)/python -m benchmarks.nights $(BENCH_ARGS)
 
 bench-real-speech: $(VENV)/installed ## a real speaker at 8 kHz: the base, all weights tuned, an adapter (10 minutes)
 	@$(BIN)/python -m benchmarks.real_speech $(BENCH_ARGS)

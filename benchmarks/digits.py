@@ -27,7 +27,7 @@ from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
 
 TAKES = Path(__file__).resolve().parents[2] / "shared" / "speech" / "digits" / "takes.csv"
 RATE_HZ = 8000
-RECIPES = ("default", "last=after_layer=-1,num_epochs=40,learning_rate=0.002")
+RECIPES = ("default", "last=after_layer=-1,num_epochs=20,learning_rate=0.002")
 DIGITS, PAUSE_S, AROUND_S = (3, 7), (0.05, 0.4), (0.1, 0.5)
 QUIET_S = 0.02
 """The quietest stretch of so many seconds in a take is taken for its background."""

@@ -2,8 +2,8 @@
 
 Each recipe trains the same users twice in one process and thread, as cohorts do: first on nine tenths of their speech,
 then on all of it, with the adapter of the first night as the one that they have. CPU seconds are per user, those of
-reading and encoding apart; WER is the mean over users on sentences that nobody has trained on, with the adapter where
-the gate lets it pass. `new_cost` and `returning_cost` are CPU seconds of the first and of the second night over those
+reading and encoding apart; WER is that of sentences that nobody has trained on, with the adapter where the gate lets it
+pass: as they are, two by two without a pause, and clipped. `new_cost` and `returning_cost` are CPU seconds of the first and of the second night over those
 that the first recipe took for the first and for the second, and `gain_share` is the share of the first recipe's gain
 (from the base's WER, second night).
 
@@ -12,28 +12,30 @@ Bars of the last recipe: new_cost <= 0.25, returning_cost <= 0.1, gain_share >= 
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from benchmarks.adapt import base_named
 from benchmarks.common import CACHE, emit, say
-from benchmarks.full_tuning import Heard, hear, scores_of
+from benchmarks.full_tuning import Heard, scores_of
 from benchmarks.recipes import Recipe, mean, parse_recipe
 from benchmarks.speech import Speaker, base_corpus, speakers
 from ds2ray.metrics import Score
 from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.files import load_model_file
 from ds2ray.model.weights import Base
+from ds2ray.sound.audio import read_waveform
 from ds2ray.training.adapters.cohort import CohortResult, adapt_cohort, results_of
 from ds2ray.training.adapters.judging.gate import CurrentAdapter
 from ds2ray.training.adapters.judging.split import split_rule
 from ds2ray.training.adapters.progress import StageClock
 
 RECIPES = (
-    "before=batch_size=8,num_epochs=20,learning_rate=0.004,warm_start=false",
+    "before=batch_size=8,num_epochs=20,warm_start=false",
     "now=",
 )
 NEW_SHARE = 0.9
@@ -50,11 +52,11 @@ class Night:
     encode_s: float
     epochs: float
     published: float
-    wers: list[float]
+    wers: dict[str, float]
 
     def described(self, name: str) -> dict[str, float]:
         values = {"s": self.seconds, "encode_s": self.encode_s, "epochs": self.epochs, "published": self.published}
-        return {f"{name}_{key}": value for key, value in values.items()} | {f"{name}_wer": mean(self.wers)}
+        return {f"{name}_{key}": value for key, value in (values | self.wers).items()}
 
 
 @dataclass(frozen=True)
@@ -63,18 +65,21 @@ class Fleet:
 
     base: Base
     users: Sequence[Speaker]
-    tests: Sequence[Heard]
+    tests: Sequence[Mapping[str, Heard]]
 
-    def wer(self, place: int, state: dict[str, Any] | None, recipe: Recipe) -> float:
-        """A user's WER on test sentences, by the base with an adapter of these weights; None: by the base alone."""
+    def wers(self, states: Sequence[dict[str, Any] | None], recipe: Recipe) -> dict[str, float]:
+        """The WER of all users' test sentences, by kind, with adapters of these weights; None: by the base alone."""
         model = self.base.model
-        if state is not None:
-            model.add_adapter(recipe.adapter)
-            assert model.adapter is not None
-            model.adapter.load_state_dict(state)
-        score = sum(scores_of(model, self.tests[place], self.base.vocabulary), Score())
-        model.adapter = None
-        return 100 * score.words.rate()
+        scores: dict[str, Score] = {}
+        for state, tests in zip(states, self.tests, strict=True):
+            if state is not None:
+                model.add_adapter(recipe.adapter)
+                assert model.adapter is not None
+                model.adapter.load_state_dict(state)
+            for kind, heard in tests.items():
+                scores[kind] = sum(scores_of(model, heard, self.base.vocabulary), scores.get(kind, Score()))
+            model.adapter = None
+        return {kind: 100 * score.words.rate() for kind, score in scores.items()}
 
     def night(self, recipe: Recipe, share: float, currents: dict[str, CurrentAdapter]) -> Night:
         """Adapt all users to a share of their speech; the adapters that pass the gate become their current ones."""
@@ -114,7 +119,7 @@ class Fleet:
             encode_s=sum(spent.seconds[stage] for stage in ("read", "mel", "encode")) / len(self.users),
             epochs=mean([float(fit.epochs) for fit in fits]),
             published=float(sum(result.better for result in results.values())),
-            wers=[self.wer(place, state, recipe) for place, state in enumerate(states)],
+            wers=self.wers(states, recipe),
         )
 
 
@@ -136,21 +141,45 @@ def main(argv: Sequence[str] | None = None) -> None:
     users = speakers(args.cache, args.users, args.minutes, args.test_sentences, ordinary)
     users = [user.with_minutes(args.minutes) for user in users]
     base = load_model_file(base_named(args.base, args.model, args.cache, ordinary, users, ""))
-    fleet = Fleet(base, users, [hear(base, user.test) for user in users])
-    base_wers = [fleet.wer(place, None, recipes[0]) for place in range(len(users))]
+    fleet = Fleet(base, users, [tests_of(base, user) for user in users])
+    of_base = fleet.wers([None] * len(users), recipes[0])
     rows = [row(fleet, recipe, seed) for recipe in recipes for seed in range(args.seeds)]
     table = [averaged(recipe, [one for one in rows if one["recipe"] == recipe.name]) for recipe in recipes]
     words = sum(len(u.transcript.split()) for user in users for u in user.test)
     fields = {"users": args.users, "minutes": args.minutes, "seeds": args.seeds, "base": args.base, "words": words}
-    figures = against(table, mean(base_wers))
+    figures = against(table, of_base["wer"])
     short = [
         name for name, bar in BARS.items() if (figures[name] < bar if name == "gain_share" else figures[name] > bar)
     ]
     emit(
         "nights",
-        {**fields, "wer_base": mean(base_wers), **figures, "recipes": table, "falls_short": short},
+        {**fields, "base_alone": of_base, **figures, "recipes": table, "falls_short": short},
         args.save,
     )
+
+
+def tests_of(base: Base, user: Speaker) -> dict[str, Heard]:
+    """A user's test sentences as they are, two by two without a pause, and clipped 12 dB below their peaks."""
+    spoken = [read_waveform(utterance.audio, base.audio.sample_rate_hz) for utterance in user.test]
+    texts = [utterance.transcript for utterance in user.test]
+    pairs = range(0, len(spoken) - 1, 2)
+    joined = [np.concatenate(spoken[first : first + 2]) for first in pairs]
+    clipped = [np.clip(4 * waveform, -np.abs(waveform).max(), np.abs(waveform).max()) for waveform in spoken]
+    return {
+        "wer": heard_of(base, spoken, texts),
+        "wer_joined": heard_of(base, joined, [" ".join(texts[first : first + 2]) for first in pairs]),
+        "wer_clipped": heard_of(base, clipped, texts),
+    }
+
+
+@torch.no_grad()
+def heard_of(base: Base, waveforms: Sequence[np.ndarray], transcripts: list[str]) -> Heard:
+    """Waveforms as the model hears them."""
+    features = []
+    for waveform in waveforms:
+        samples = torch.from_numpy(np.ascontiguousarray(waveform, dtype=np.float32)).unsqueeze(0)
+        features.append(base.model.features(samples, torch.tensor([samples.shape[1]]))[0].squeeze(0))
+    return Heard(features, [torch.tensor(base.vocabulary.encode_known(text)) for text in transcripts], transcripts)
 
 
 def row(fleet: Fleet, recipe: Recipe, seed: int) -> dict[str, Any]:

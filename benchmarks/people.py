@@ -32,7 +32,7 @@ from ds2ray.tables.manifest import Utterance
 from ds2ray.tables.users import read_users
 
 SPEECH = Path(__file__).resolve().parents[2] / "shared" / "speech" / "so762"
-RECIPES = ("default", "last=after_layer=-1,num_epochs=40,learning_rate=0.002")
+RECIPES = ("default", "last=after_layer=-1,num_epochs=20,learning_rate=0.002")
 NUM_FOLDS, VALID_PEOPLE, OTHERS = 5, 5, 40
 CHILD_YEARS = 13
 MIN_RECOVERED, MAX_CER = 0.9, 38.0

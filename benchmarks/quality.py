@@ -31,11 +31,11 @@ from ds2ray.model.files import load_model_file
 from ds2ray.tables.manifest import read_manifest
 
 OTHER_RECIPES = (
-    "epochs10=num_epochs=10",
+    "epochs4=num_epochs=4",
     "rate2=learning_rate=0.002",
     "middle=after_layer=1",
-    "last=after_layer=-1,num_epochs=40,learning_rate=0.002",
-    "last15=after_layer=-1,num_epochs=15,learning_rate=0.002",
+    "last=after_layer=-1,num_epochs=20,learning_rate=0.002",
+    "last8=after_layer=-1,num_epochs=8,learning_rate=0.002",
 )
 
 

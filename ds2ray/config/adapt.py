@@ -13,8 +13,8 @@ FURTHER_TIMES = 2
 class AdaptConfig:
     """Training of many users' adapters against one frozen base."""
 
-    num_epochs: int = setting(20, "passes over a user's speech at most")
-    batch_size: int = setting(8, "utterances per step and user")
+    num_epochs: int = setting(8, "passes over a user's speech at most")
+    batch_size: int = setting(2, "utterances per step and user")
     learning_rate: float = setting(4e-3, "the highest of a one-cycle schedule")
     weight_decay: float = setting(1e-4, "of AdamW")
     max_grad_norm: float = setting(5.0, "each user's gradients are clipped to this norm")
@@ -37,8 +37,8 @@ class AdaptConfig:
         True,
         "a user whose speech has grown goes on from the adapter that there is, if it is of this base, kind and shape …",
     )
-    warm_epochs: int = setting(2, "… for so many epochs …")
-    warm_learning_rate: float = setting(1e-3, "… at this rate at the highest …")
+    warm_epochs: int = setting(1, "… for so many epochs …")
+    warm_learning_rate: float = setting(2e-3, "… at this rate at the highest …")
     warm_growth: float = setting(
         0.5, "… where there is more speech than then, and at most so much more: 0.5 is half as many utterances again"
     )

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.process
 
 
 def test_apart_is_compared_with_together_at_both_places(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sizes = ["--users", "2", "--minutes", "0.15", "--epochs", "1", "--stack", "2", "--repeats", "1", "--model", "tiny"]
+    sizes = ["--users", "2", "--minutes", "0.15", "--epochs", "1", "--repeats", "1", "--model", "tiny"]
     company.main([*sizes, "--cache", str(tmp_path)])
     line = json.loads(capsys.readouterr().out)
     assert line["benchmark"] == "company"

@@ -147,7 +147,7 @@ class TestPresets:
     def test_adapters_after_the_last_layer_bring_their_training(self, schema: type[Any]) -> None:
         job = composed(schema, "adapter=last")
         assert job.adapter == AdapterConfig(after_layer=-1)
-        assert job.adapt == AdaptConfig(num_epochs=40, learning_rate=0.002)
+        assert job.adapt == AdaptConfig(num_epochs=20, learning_rate=0.002)
         assert composed(schema).adapt == AdaptConfig()
 
     def test_what_an_adapter_s_preset_brings_can_be_changed(self) -> None:

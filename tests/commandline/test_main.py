@@ -53,7 +53,7 @@ def test_a_job_s_own_help_shows_what_to_type(capsys: pytest.CaptureFixture[str],
     code, out, err = answer(capsys, typed, "--help")
     assert (code, err) == (0, "")
     assert "usage: ds2ray adapt-users [users.csv] [key=value …]" in out
-    assert "  adapt.num_epochs=20 " in out
+    assert "  adapt.num_epochs=8 " in out
 
 
 def test_mistakes_name_the_command_that_was_typed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.process, pytest.mark.ray]
 
 COLOUR = re.compile(r"\x1b\[(?:3[0-7]|9[0-7]|38)[;m0-9]*")
 
-WATCHED = ("adapt.num_epochs=200", "adapt.patience_epochs=200")
+WATCHED = ("adapt.num_epochs=80", "adapt.patience_epochs=200")
 """Settings that train all users together, for some seconds: long enough to be drawn."""
 
 LONG = ("adapt.max_cohort_users=1", "adapt.num_epochs=60", "adapt.patience_epochs=60")
@@ -131,7 +131,7 @@ def test_help_and_mistakes(columns: int, tmp_path: Path) -> None:
     with terminal(job("adapt_users", "--help"), tmp_path, columns=columns) as window:
         assert window.finish() == 0
         check_left_alone(window)
-        assert "adapt.num_epochs=20" in window.text()
+        assert "adapt.num_epochs=8" in window.text()
         assert DRAWING.search(window.text()) is None
     with terminal(job("adapt_users", "users.csv", "adapt.num_epoch=3"), tmp_path, columns=columns) as window:
         assert window.finish() == 2

@@ -22,7 +22,7 @@ from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.judging.results import AdapterFit, Evaluation
 from ds2ray.training.adapters.judging.split import Part, part_seed
 from ds2ray.training.adapters.speech import UserSpeech
-from ds2ray.training.adapters.stack.learners import WARMUP_FRACTION
+from ds2ray.training.adapters.stack.learners import WARMUP_FRACTION, is_judged
 from ds2ray.training.optim import (
     build_optimizer,
     clip_gradients,
@@ -74,7 +74,7 @@ def fit_plainly(
             learner.run_epoch(epoch)
         if learners[0].bad_in_epoch == learners[0].steps_per_epoch:
             raise TrainingDivergedError(f"no step of epoch {epoch + 1} had a finite loss and gradient")
-        loss = loop.held_out(judges, decode=False).loss
+        loss = loop.held_out(judges, decode=False).loss if is_judged(epoch, config) else math.inf
         if loss < best_loss:
             best_loss, best_epoch = loss, epoch
             for learner in learners:

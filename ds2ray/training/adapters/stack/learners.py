@@ -116,6 +116,15 @@ def warm_config(config: AdaptConfig) -> AdaptConfig:
     return replace(config, num_epochs=config.warm_epochs, learning_rate=config.warm_learning_rate)
 
 
+def is_judged(epoch: int, config: AdaptConfig) -> bool:
+    """Whether held-out speech is heard after this epoch, counted from 0.
+
+    After each where training may stop early; else in the second half alone, as the held-out loss is lowest where the
+    rate has fallen.
+    """
+    return config.patience_epochs < config.num_epochs or epoch >= config.num_epochs // 2
+
+
 def further_steps(step: int, share: float) -> int:
     """How many of the steps before this one were on further recordings: a share, evenly spread."""
     return math.floor(step * share)
@@ -134,6 +143,7 @@ class Member:
         before: of the base alone.
         learners: of the parts of the speech.
         start: errors of the adapter that training started from, where that was trained before.
+        after: of the best weights, where they were decoded already.
     """
 
     before: Evaluation
@@ -141,6 +151,7 @@ class Member:
     config: AdaptConfig
     best_loss: float
     start: Score | None = None
+    after: Evaluation | None = None
     best_epoch: int = -1
     epoch: int = 0
     bad_steps: int = 0

@@ -29,7 +29,7 @@ from ds2ray.training.adapters.judging.results import AdapterFit, Evaluation
 from ds2ray.training.adapters.judging.split import part_seed
 from ds2ray.training.adapters.speech import UserSpeech
 from ds2ray.training.adapters.stack.bank import AdapterBank, BankAdamW
-from ds2ray.training.adapters.stack.learners import Learner, Member, warm_config
+from ds2ray.training.adapters.stack.learners import Learner, Member, is_judged, warm_config
 from ds2ray.training.adapters.stack.stored import Rows, SpeechTable
 from ds2ray.training.optim import Criterion, ctc_losses, kl_divergences
 from ds2ray.training.precision import products_in
@@ -182,17 +182,20 @@ class StackedTraining:
             yield from self._end_epoch(ended)
 
     def _end_epoch(self, ended: dict[int, Member]) -> Iterator[tuple[int, AdapterFit | str]]:
-        judges = [one for member in ended.values() for one in member.learners if one.part.held_out]
+        judged = [member for member in ended.values() if is_judged(member.epoch, member.config)]
+        judges = [one for member in judged for one in member.learners if one.part.held_out]
         judgements = [Judgement(one.user, one.part.held_out, one.place) for one in judges]
-        evaluations = self.judge.evaluate(judgements, self.bank, decode=False)
+        last = any(member.epoch + 1 == member.config.num_epochs for member in ended.values())
+        evaluations = self.judge.evaluate(judgements, self.bank, decode=last)
         finished = {}
         for user, member in ended.items():
             if member.bad_in_epoch == member.learners[0].steps_per_epoch:
                 del self.members[user]
                 yield user, DIVERGED.format(epoch=member.epoch + 1, rate=self.config.learning_rate)
                 continue
-            if evaluations[user].loss < member.best_loss:
+            if user in evaluations and evaluations[user].loss < member.best_loss:
                 member.best_loss, member.best_epoch = evaluations[user].loss, member.epoch
+                member.after = evaluations[user] if last else None
                 for learner in member.learners:
                     learner.best = self.bank.state_of(learner.place)
             waited = member.epoch - member.best_epoch
@@ -207,10 +210,13 @@ class StackedTraining:
 
     def _results(self, finished: dict[int, Member]) -> Iterator[tuple[int, AdapterFit]]:
         """The best weights of users that are done, with their errors."""
-        judges = [one for member in finished.values() for one in member.learners if one.part.held_out]
-        best = AdapterBank.of_states([one.best for one in judges], self.bank)
-        judgements = [Judgement(one.user, one.part.held_out, place) for place, one in enumerate(judges)]
-        afters = self.judge.evaluate(judgements, best, decode=True)
+        afters = {user: member.after for user, member in finished.items() if member.after}
+        unjudged = [member for user, member in finished.items() if user not in afters]
+        judges = [one for member in unjudged for one in member.learners if one.part.held_out]
+        if judges:
+            best = AdapterBank.of_states([one.best for one in judges], self.bank)
+            judgements = [Judgement(one.user, one.part.held_out, place) for place, one in enumerate(judges)]
+            afters |= self.judge.evaluate(judgements, best, decode=True)
         for user, member in finished.items():
             fit = AdapterFit(
                 state=member.learners[0].best,

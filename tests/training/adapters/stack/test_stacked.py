@@ -23,7 +23,7 @@ from ds2ray.training.adapters.judging.results import AdapterFit
 from ds2ray.training.adapters.judging.split import Part, split, undivided
 from ds2ray.training.adapters.speech import UserSpeech, tokens_of, with_recordings
 from ds2ray.training.adapters.stack.bank import AdapterBank, BankAdamW
-from ds2ray.training.adapters.stack.learners import Learner
+from ds2ray.training.adapters.stack.learners import Learner, is_judged
 from ds2ray.training.adapters.stack.stacked import StackedTraining, fresh_adapter
 from ds2ray.training.further import further_recordings
 from ds2ray.training.seeds import derive_seed
@@ -261,3 +261,14 @@ def test_the_optimizer_is_torchs_for_each_user(at_once: bool) -> None:
     for user, adapter in enumerate(adapters):
         for name, tensor in adapter.state_dict().items():
             torch.testing.assert_close(bank.state_of(user)[name], tensor, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("num_epochs", "patience_epochs", "judged"),
+    [(6, 10, [3, 4, 5]), (6, 6, [3, 4, 5]), (6, 5, [0, 1, 2, 3, 4, 5]), (1, 10, [0]), (3, 10, [1, 2])],
+)
+def test_held_out_speech_is_heard_where_training_may_end(
+    num_epochs: int, patience_epochs: int, judged: list[int]
+) -> None:
+    config = dataclasses.replace(CONFIG, num_epochs=num_epochs, patience_epochs=patience_epochs)
+    assert [epoch for epoch in range(num_epochs) if is_judged(epoch, config)] == judged
