@@ -1,11 +1,11 @@
 """Two nights of a fleet: a user's first, and one in which there is a tenth more speech.
 
-Each recipe trains the same users twice in one process and thread, as cohorts do: first on nine tenths of their speech,
-then on all of it, with the adapter of the first night as the one that they have. CPU seconds are per user, those of
-reading and encoding apart; WER is that of sentences that nobody has trained on, with the adapter where the gate lets it
-pass: as they are, two by two without a pause, and clipped. `new_cost` and `returning_cost` are CPU seconds of the first and of the second night over those
-that the first recipe took for the first and for the second, and `gain_share` is the share of the first recipe's gain
-(from the base's WER, second night).
+Each recipe trains the same users twice in one process and thread, as cohorts do: first on nine tenths of their
+speech, then on all of it, with the adapter of the first night as the one that they have. CPU seconds are per user,
+those of reading and encoding apart; WER is that of sentences that nobody has trained on, with the adapter where the
+gate lets it pass: as they are, two by two without a pause, and clipped. `new_cost` and `returning_cost` are CPU
+seconds of the first and of the second night over those that the first recipe took for the first and for the second,
+and `gain_share` is the share of the first recipe's gain (from the base's WER, second night).
 
 Bars of the last recipe: new_cost <= 0.25, returning_cost <= 0.1, gain_share >= 0.95.
 """
