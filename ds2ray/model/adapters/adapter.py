@@ -32,6 +32,10 @@ def padded_by_user(flat: Tensor, counts: Sequence[int]) -> tuple[Tensor, Tensor]
     return flat.new_zeros(*present.shape, flat.shape[1]).masked_scatter(present.unsqueeze(2), flat), present
 
 
+ALIGNMENT = 64
+"""Bytes; where torch begins a tensor of its own on a CPU."""
+
+
 class Adapter(nn.Module, ABC):
     """An adapter at one place of a base: frames in, frames of the same width out.
 
@@ -104,14 +108,30 @@ class Adapter(nn.Module, ABC):
             return adapted[present]
         # unbound once, since each indexing of a stack would cost a gradient of the stack's size
         each = {name: stack.unbind() for name, stack in weights.items()}
-        outputs = [
-            functional_call(self, {name: stack[user] for name, stack in each.items()}, (x, own_scales))
-            for user, x, own_scales in zip(users, frames.split(list(counts)), _by_user(scales, counts), strict=True)
-        ]
+        outputs = []
+        for user, x, own_scales in zip(users, frames.split(list(counts)), _by_user(scales, counts), strict=True):
+            own = {name: aligned(stack[user]) for name, stack in each.items()}
+            outputs.append(with_aligned_gradient(functional_call(self, own, (aligned(x), own_scales))))
         return torch.cat(outputs)
+
+
+def aligned(part: Tensor) -> Tensor:
+    """The part of a larger tensor, copied where it does not begin at a multiple of `ALIGNMENT`.
+
+    MKL rounds a product otherwise where its factors begin elsewhere, and where a user's part begins depends on the
+    users before it.
+    """
+    return part if part.data_ptr() % ALIGNMENT == 0 else part.clone()
+
+
+def with_aligned_gradient(output: Tensor) -> Tensor:
+    """The same tensor, whose gradient is `aligned` before it is passed on."""
+    if output.requires_grad:
+        output.register_hook(aligned)
+    return output
 
 
 def _by_user(scales: Sequence[Tensor], counts: Sequence[int]) -> list[list[Tensor]]:
     """The factors of each user's frames."""
     pieces = [scale.split(list(counts)) for scale in scales]
-    return [[piece[place] for piece in pieces] for place in range(len(counts))]
+    return [[aligned(piece[place]) for piece in pieces] for place in range(len(counts))]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ds2ray.config import Activation, AdapterConfig
-from ds2ray.model.adapters.adapter import Adapter, padded_by_user
+from ds2ray.model.adapters.adapter import Adapter, aligned, padded_by_user, with_aligned_gradient
 
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     Activation.relu: nn.ReLU,
@@ -89,8 +89,9 @@ class MLPAdapter(Adapter):
         parts = zip(*(tensor.split(list(counts)) for tensor in (_normalised(frames), *scales)), strict=True)
         outputs = []
         for user, (part, *own_scales) in zip(users, parts, strict=True):
-            layers = self._folded({name: stack[user] for name, stack in own.items()})
-            outputs.append(self._through(layers, part, own_scales, functional.linear))
+            layers = self._folded({name: aligned(stack[user]) for name, stack in own.items()})
+            output = self._through(layers, aligned(part), [aligned(scale) for scale in own_scales], functional.linear)
+            outputs.append(with_aligned_gradient(output))
         return frames + torch.cat(outputs)
 
     def by_padded_product(

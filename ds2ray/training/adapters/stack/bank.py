@@ -111,13 +111,21 @@ class BankAdamW:
         """
         gradients = {name: self.bank.stacked(name).grad for name in self.bank.names}
         present = {name: gradient for name, gradient in gradients.items() if gradient is not None}
-        norms = torch.stack([g.flatten(1).square().sum(1) for g in present.values()]).sum(0).sqrt()
+        norms = self.norms(list(present.values()))
         stepped = active & norms.isfinite()
         clip = (self.max_grad_norm / (norms + CLIP_EPS)).clamp(max=1.0)
         self.steps += stepped
         update = self.update_together if self.bank.at_once else self.update_each
         update(present, rates, stepped, clip)
         return stepped
+
+    def norms(self, gradients: Sequence[Tensor]) -> Tensor:
+        """Each user's gradient norm [U], of the parameters' gradients [U, P]."""
+        if self.bank.at_once:
+            return torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).sqrt()
+        # one user's sum by itself: torch adds in another order where there are several
+        each = [[g[user].flatten().square().sum() for g in gradients] for user in range(len(self.bank))]
+        return torch.stack([torch.stack(own).sum() for own in each]).sqrt()
 
     def update_each(self, gradients: Mapping[str, Tensor], rates: Tensor, stepped: Tensor, clip: Tensor) -> None:
         """Update the users that step one by one, with torch's fused kernel."""
