@@ -98,7 +98,7 @@ def _adapt(job: AdaptJob, store: Store) -> int:
         publish_table_words(job.users, job.data, store, record, dry_run=True)
         return 0
     started_s = time.monotonic()
-    with lease.held(store, run_id, wait_s=job.storage.wait_for_lease_s) as hold:
+    with lease.held(store, run_id) as hold:
         run = _Run(job, hold.store, run_id, record, storage.bearing_outages(hold, lease.TTL_S), started_s)
         take_base(job, hold.store)
         trained = _train(run, _prepare(run))

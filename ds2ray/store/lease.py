@@ -62,7 +62,7 @@ def acquire_lease(
     store: Store,
     run_id: str,
     *,
-    wait_s: float = 0.0,
+    wait_s: float | None = None,
     ttl_s: float = TTL_S,
     here: Identity | None = None,
     clocks: Clocks | None = None,
@@ -70,14 +70,14 @@ def acquire_lease(
     """Take the store's lease.
 
     Args:
-        wait_s: seconds for which a run that has it is waited for.
+        wait_s: seconds for which a run that has it is waited for; None: those of the store.
         here, clocks: this process's own.
 
     Raises:
         InterruptedRunError: another run holds it.
     """
     here, clocks = here or this_process(), clocks or Clocks()
-    until_s = clocks.boot_s() + wait_s
+    until_s = clocks.boot_s() + (store.wait_for_lease_s if wait_s is None else wait_s)
     for _ in range(_MAX_ATTEMPTS):
         found = _wait(store, here, clocks, until_s)
         new = Lease(
@@ -180,7 +180,7 @@ class Hold:
 
 
 @contextmanager
-def held(store: Store, run_id: str, *, wait_s: float = 0.0, ttl_s: float = TTL_S) -> Iterator[Hold]:
+def held(store: Store, run_id: str, *, wait_s: float | None = None, ttl_s: float = TTL_S) -> Iterator[Hold]:
     """A context that holds the lease; its arguments and errors are those of `acquire_lease`."""
     hold = Hold(store, acquire_lease(store, run_id, wait_s=wait_s, ttl_s=ttl_s))
     try:
@@ -193,7 +193,7 @@ def held(store: Store, run_id: str, *, wait_s: float = 0.0, ttl_s: float = TTL_S
 
 
 @contextmanager
-def kept(store: Store, run_id: str, *, wait_s: float = 0.0, ttl_s: float = TTL_S) -> Iterator[Hold]:
+def kept(store: Store, run_id: str, *, wait_s: float | None = None, ttl_s: float = TTL_S) -> Iterator[Hold]:
     """As `held`, and a thread renews the lease: for work that cannot do so itself."""
     with held(store, run_id, wait_s=wait_s, ttl_s=ttl_s) as hold:
         renew, over = storage.bearing_outages(hold, ttl_s), threading.Event()
