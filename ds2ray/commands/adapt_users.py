@@ -22,7 +22,7 @@ from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, speech_bytes_per
 from ds2ray.fleet.fingerprints import pipeline_state
 from ds2ray.fleet.plan import Plan, cohorts_of, plan_run, plan_table
 from ds2ray.fleet.report import outcome_table, plan_text, repacked_text, summarise, unchanged_text
-from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle
+from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle, unsettled
 from ds2ray.naming import typed
 from ds2ray.progress import Tell, duration_text, paced, untold
 from ds2ray.store import BaseRecord, Store, lease, read_base, require_salt, server_outside
@@ -33,6 +33,7 @@ from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
 from ds2ray.store.records import SUMMARY, write_record
 from ds2ray.store.recovery.agreement import heal_index
 from ds2ray.store.recovery.marks import why_no_run_id
+from ds2ray.store.recovery.published import write_published
 from ds2ray.tables.problems import ProblemKind
 from ds2ray.tables.users import read_fleet, stat_audio, usable_users
 from ds2ray.tables.validation import refuse
@@ -123,12 +124,12 @@ def _new_run_id(job: AdaptJob, store: Store) -> str:
 
 def _prepare(run: _Run) -> Plan:
     """Take over what crashed runs have left, look whether the index is right, and plan."""
-    for recovered in recover_runs(run.store, run.aside):
+    stay_alive = paced(lambda line: run.keep_alive())  # recovery and planning may take longer than a lease lasts
+    for recovered in recover_runs(run.store, run.aside, lambda: stay_alive("")):
         display.say(f"took over the outcomes of run {recovered}, which had not come to its end")
     run.aside.extend(f"{why}; the user is planned again" for why in heal_index(run.store).values())
     for line in run.aside:
         display.say(f"damaged: {line}")
-    stay_alive = paced(lambda line: run.keep_alive())  # planning may take longer than a lease lasts
 
     def tell(line: str) -> None:
         display.doing("planning", line)
@@ -205,11 +206,15 @@ def _finish(run: _Run, trained: _Trained) -> int:
     plan, store = trained.plan, run.store
     rows: list[Outcome] = []
     try:
+        finished = trained.stopped is None
+        outcomes = read_outcomes(store, run.run_id, aside=run.aside)
+        left = unsettled(plan, outcomes, finished=finished)
+        outcomes += write_published(store, run.run_id, left, run.keep_alive)
         rows = settle(
             plan,
-            read_outcomes(store, run.run_id, aside=run.aside),
+            outcomes,
             trained.starts,
-            finished=trained.stopped is None,
+            finished=finished,
             min_utterances=run.job.adapt.min_utterances,
         )
         rows = [replace(row, reason=private(row.reason)) for row in rows]

@@ -10,7 +10,7 @@ the outcomes that the crashed run had written over into the index, and so does o
 """
 
 import time
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from ds2ray.store.layout import index_uri, run_mark_uri
 from ds2ray.store.outcomes import Outcome, Status, read_outcomes
 from ds2ray.store.recovery.aside import set_aside
 from ds2ray.store.recovery.marks import mark_run, planned_users, run_marks
+from ds2ray.store.recovery.published import write_published
 from ds2ray.store.store import Store
 
 if TYPE_CHECKING:
@@ -107,16 +108,18 @@ def close_run(store: Store, run_id: str, outcomes: Iterable[Outcome], pipeline: 
     store.delete(run_mark_uri(store, run_id))
 
 
-def recover_runs(store: Store, aside: list[str] | None = None) -> list[str]:
+def recover_runs(store: Store, aside: list[str] | None = None, stay: Callable[[], None] = lambda: None) -> list[str]:
     """Close the runs that a crash has left open, but not the run of another process that holds the lease.
 
-    What is damaged of what they left is set aside and stops nobody. Users whom such a run was to train, and of whom no
-    outcome is left, are planned again, whatever the index says of them: the run may have published for them.
+    What is damaged of what they left is set aside and stops nobody. Of users whom such a run was to train, and of whom
+    no outcome is left, the pointer is read: where the run has published for them, they are done, and get an outcome.
+    The others are planned again, whatever the index says of them.
 
     To be called with the lease held: then no other process works on the store.
 
     Args:
         aside: a line on each damaged file is added to it.
+        stay: called now and then, for the lease.
 
     Returns:
         the ids of the closed runs.
@@ -128,8 +131,12 @@ def recover_runs(store: Store, aside: list[str] | None = None) -> list[str]:
         if mark.damage:
             aside.append(set_aside(store, mark.uri, mark.damage))
         found = read_outcomes(store, mark.run_id, with_unchanged=False, aside=aside)
-        _merge(store, mark.run_id, found, _UNKNOWN_PIPELINE)
-        forget_users(store, planned_users(store, mark.run_id, aside) - {outcome.user_key for outcome in found})
+        left = planned_users(store, mark.run_id, aside)
+        for outcome in found:
+            left.pop(outcome.user_key, None)
+        published = write_published(store, mark.run_id, left, stay)
+        _merge(store, mark.run_id, [*found, *published], _UNKNOWN_PIPELINE)
+        forget_users(store, left.keys() - {outcome.user_key for outcome in published})
         store.delete(mark.uri)
     return [mark.run_id for mark in marks]
 

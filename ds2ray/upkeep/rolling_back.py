@@ -108,7 +108,8 @@ def _in_turn(
         if same:
             return RolledBack([], finished, True)
         if not dry_run:
-            recover_runs(store)  # else the next run would put a killed one's outcomes over what is written here
+            # else the next run would put a killed one's outcomes over what is written here
+            recover_runs(store, stay=stay)
         moves = []
         for number, (_, found) in enumerate(at_once(move, keys), 1):
             stay()
