@@ -26,12 +26,12 @@ from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle, unsettled
 from ds2ray.naming import typed
 from ds2ray.progress import Tell, duration_text, paced, untold
 from ds2ray.store import BaseRecord, Store, lease, read_base, require_salt, server_outside
-from ds2ray.store.index import close_run, open_run, read_fingerprints, read_known, recover_runs
+from ds2ray.store.index import close_run, open_run, read_rows, recover_runs
 from ds2ray.store.keys import private, refuse_case_pairs
 from ds2ray.store.layout import plan_uri, run_uri, summary_uri
 from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
 from ds2ray.store.records import SUMMARY, write_record
-from ds2ray.store.recovery.agreement import heal_index
+from ds2ray.store.recovery.agreement import healed_rows
 from ds2ray.store.recovery.marks import why_no_run_id
 from ds2ray.store.recovery.published import write_published
 from ds2ray.tables.problems import ProblemKind
@@ -127,7 +127,7 @@ def _prepare(run: _Run) -> Plan:
     stay_alive = paced(lambda line: run.keep_alive())  # recovery and planning may take longer than a lease lasts
     for recovered in recover_runs(run.store, run.aside, lambda: stay_alive("")):
         display.say(f"took over the outcomes of run {recovered}, which had not come to its end")
-    run.aside.extend(f"{why}; the user is planned again" for why in heal_index(run.store).values())
+    index = healed_rows(run.store, run.aside)
     for line in run.aside:
         display.say(f"damaged: {line}")
 
@@ -136,17 +136,11 @@ def _prepare(run: _Run) -> Plan:
         stay_alive(line)
 
     require_salt(run.store, writing=True)
-    plan = make_plan(run.job, run.store, run.record, tell)
-    refuse_case_pairs(run.store, partial(_all_keys, run.store, plan))
+    plan = make_plan(run.job, run.store, run.record, tell, index)
+    refuse_case_pairs(run.store, lambda: {*plan.user_keys, *index["user_key"].to_pylist()})
     display.say(plan_text(plan, run.job.users, run.store.root_uri))
     publish_table_words(run.job.users, run.job.data, run.store, run.record, dry_run=False)
     return plan
-
-
-def _all_keys(store: Store, plan: Plan) -> set[str]:
-    """The keys of tonight's users, and of those whom the index knows from other nights."""
-    tonight = (*(user.user_key for user in plan.users), *plan.unchanged["user_key"].to_pylist())
-    return {*tonight, *read_fingerprints(store)["user_key"].to_pylist()}
 
 
 def _train(run: _Run, plan: Plan) -> _Trained:
@@ -253,10 +247,13 @@ def _keep_summary_here(run: _Run, summary: dict[str, Any]) -> None:
     display.say(f"the store does not take the summary, which is kept in {path}; the next run goes on from what is done")
 
 
-def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = untold) -> Plan:
+def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = untold, index: Any = None) -> Plan:
     """Read and check the users and compare them with the index.
 
     Of a sealed user only the row is read: a plan costs a few requests, however many sealed users there are.
+
+    Args:
+        index: its rows, where they have been read already.
     """
     fleet, num_erased = without_erased(read_fleet(job.users, job.data, tell), read_tombstones(store))
     objects = stat_audio(fleet.users, tell, job.data)
@@ -274,7 +271,7 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
     refuse((p for user in users for p in user.problems if p.kind is not ProblemKind.row), job.data, job.users)
     plan = plan_run(
         replace(fleet, users=users),
-        read_known(store),
+        read_rows(store) if index is None else index,
         objects,
         base_fingerprint=record.fingerprint,
         adapter=job.adapter,
