@@ -17,7 +17,7 @@ from benchmarks.chaos_findings import Adapters, Findings
 from benchmarks.common import say
 from ds2ray.store import Store
 
-VICTIMS = ("worker", "driver", "raylet")
+VICTIMS = ("raylet", "worker", "driver")
 MAX_RUNS, WAIT_S = 40, 4.0
 """Runs of a job until it comes to its end, and seconds between two: a lease may have to run out."""
 
