@@ -1,5 +1,6 @@
 """Users of a table who were erased from the store: no plan and no pack holds them, and their audio is not looked at."""
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -39,8 +40,9 @@ def corpus_without_erased(corpus: Corpus, store: Store) -> Corpus:
     if not len(tombstones):
         return corpus
     require_salt(store)  # without its own nobody can say who was erased
-    rows = (row for each in corpus.manifests for row in (*each.utterances, *each.problems))
-    erased = _erased_ids((row.user_id for row in rows), tombstones)
+    of_speech = (utterance.user_id for each in corpus.manifests for utterance in each.utterances)
+    of_problems = (problem.user_id for each in corpus.manifests for problem in each.problems)
+    erased = _erased_ids(itertools.chain(of_speech, of_problems), tombstones)
     if not erased:
         return corpus
     manifests = [
