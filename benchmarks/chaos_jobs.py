@@ -97,7 +97,8 @@ class Jobs:
         find: dict[str, Callable[[], list[int]]] = {
             "driver": lambda: [process.pid],
             "worker": lambda: ray_pids(process.pid, TRIAL_TITLES),
-            "raylet": lambda: _raylets(process.pid),
+            # at work: one that is killed while it starts ends the job before there is anything to lose
+            "raylet": lambda: _raylets(process.pid) if ray_pids(process.pid, TRIAL_TITLES) else [],
         }
         for pid in find[victim]()[:1]:
             with suppress(ProcessLookupError):
