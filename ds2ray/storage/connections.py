@@ -78,9 +78,28 @@ def _connection(scheme: str, server: Server, process_id: int, credentials: int) 
 
     if scheme not in S3_SCHEMES:
         return Connection(fsspec.filesystem(scheme, use_listings_cache=False), scheme, server)
-    filesystem = fsspec.filesystem(scheme, **_s3_options(server))
+    filesystem = _s3_filesystem()(**_s3_options(server))
     filesystem.retries = 1
     return Connection(filesystem, scheme, server)
+
+
+@functools.cache
+def _s3_filesystem() -> Any:
+    """s3fs's class, which sends what it writes at once.
+
+    botocore first asks with `Expect: 100-continue` whether it may, and aiohttp waits for that answer without a limit:
+    a server that takes connections and has stopped would hold a write up for ever.
+    """
+    import s3fs
+    from botocore.handlers import add_expect_header
+
+    class AtOnce(s3fs.S3FileSystem):  # type: ignore[misc]
+        async def set_session(self, *arguments: Any, **options: Any) -> Any:
+            client = await super().set_session(*arguments, **options)
+            client.meta.events.unregister("before-call.s3", add_expect_header)
+            return client
+
+    return AtOnce
 
 
 def _s3_options(server: Server) -> dict[str, Any]:
