@@ -91,9 +91,9 @@ def _s3_filesystem() -> Any:
     a server that takes connections and has stopped would hold a write up for ever.
     """
     import s3fs
-    from botocore.handlers import add_expect_header
+    from botocore.handlers import add_expect_header  # type: ignore[import-untyped]
 
-    class AtOnce(s3fs.S3FileSystem):  # type: ignore[misc]
+    class AtOnce(s3fs.S3FileSystem):
         async def set_session(self, *arguments: Any, **options: Any) -> Any:
             client = await super().set_session(*arguments, **options)
             client.meta.events.unregister("before-call.s3", add_expect_header)
