@@ -46,6 +46,9 @@ ZERO = ("users_lost", "users_done_twice", "half_visible", "silent_corruptions", 
 USERS = {f"planted-person-{number}": 5 for number in range(6)}
 OUTAGE_S = 60.0
 
+RACES = 0.2
+"""Share of all time for races at most; on a machine with other work each takes a minute."""
+
 SHARES = {"storm": 0.15, "steps": 0.35, "jobs": 0.93}
 """By which share of the time that is left after mutations and races each part is over."""
 
@@ -72,7 +75,7 @@ def measure(folder: Path, seed: int, minutes: float = MINUTES) -> dict[str, obje
     findings, draws = Findings(), random.Random(seed)
     say("mutations of stored bytes, and races for a store")
     count = max(1, int(MUTATIONS * scale))
-    figures = {"mutations": mutations(seed, count), "races": races(seed, count)}
+    figures = {"mutations": mutations(seed, count), "races": races(seed, count, RACES * 60 * minutes)}
     begun_s = time.monotonic()
     left_s = started_s + 60 * minutes - begun_s
     until = {name: begun_s + share * left_s for name, share in SHARES.items()}

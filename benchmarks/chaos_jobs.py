@@ -17,7 +17,7 @@ from benchmarks.chaos_findings import Adapters, Findings
 from benchmarks.common import say
 from ds2ray.store import Store
 
-VICTIMS = ("worker", "driver", "raylet")
+VICTIMS = ("raylet", "worker", "driver")
 MAX_RUNS, WAIT_S = 40, 4.0
 """Runs of a job until it comes to its end, and seconds between two: a lease may have to run out."""
 
@@ -97,7 +97,8 @@ class Jobs:
         find: dict[str, Callable[[], list[int]]] = {
             "driver": lambda: [process.pid],
             "worker": lambda: ray_pids(process.pid, TRIAL_TITLES),
-            "raylet": lambda: _raylets(process.pid),
+            # at work: one that is killed while it starts ends the job before there is anything to lose
+            "raylet": lambda: _raylets(process.pid) if ray_pids(process.pid, TRIAL_TITLES) else [],
         }
         for pid in find[victim]()[:1]:
             with suppress(ProcessLookupError):

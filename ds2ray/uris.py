@@ -18,6 +18,9 @@ _LOCAL = ("file", "local")
 _FILE = "file://"  # after which names are percent-encoded (RFC 8089)
 _THIS_MACHINE = "localhost"
 _SAFE = "/!$&'()*+,;=:@~"  # may stand in the path of a URI as they are
+ARCHIVES = ("zip", "tar", "libarchive")
+"""Schemes of members of archives, which are addressed by chains alone."""
+_WRAPPER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*").fullmatch
 _SECONDS = r"\d+(?:\.\d+)?"
 _EXCERPT = re.compile(rf"(.+)#t=({_SECONDS}),({_SECONDS})?", re.DOTALL)
 
@@ -61,6 +64,16 @@ def protocol(uri: str) -> str:
     """The scheme of a URI; `file` for a plain path."""
     scheme, separator, _ = uri.partition("://")
     return scheme if separator else "file"
+
+
+def links_of(uri: str) -> list[str]:
+    """The links of a chained address, as fsspec has them: `zip://a.wav::s3://b/c.zip` is a member of an archive, and
+    `simplecache::s3://b/a.wav` is read through a cache. The last one says where it lies. One link for any other.
+    """
+    head, chained, rest = uri.partition("::")
+    if not chained or not (_WRAPPER(head) or (protocol(head) in ARCHIVES and "://" in head)):
+        return [uri]
+    return [head, *links_of(rest)]
 
 
 def is_local(uri: str) -> bool:

@@ -25,6 +25,8 @@ from ds2ray.model.weights import to_bytes
 from ds2ray.store import AdapterPointer, outcomes, publish_adapter, read_pointer
 from ds2ray.store.keys import keep_private, private
 from ds2ray.store.outcomes import Outcome, Status
+from ds2ray.store.recovery.marks import PlannedUser
+from ds2ray.store.recovery.published import published_outcome
 from ds2ray.tables.problems import listed
 from ds2ray.training.adapters.cohort import CohortResult, adapt_cohort
 from ds2ray.training.adapters.judging.gate import CurrentAdapter
@@ -138,7 +140,8 @@ class CohortWork:
             except ArtifactCorruptError:
                 continue  # publishing finds the damage again, and reports it
             if pointer is not None and pointer.run_id == self.task.run_id:
-                yield _published_already(users.pop(user.user_key), pointer)
+                user = users.pop(user.user_key)
+                yield published_outcome(pointer, PlannedUser(user.num_utterances, user.num_dropped))
 
     def _work_on(self, users: Sequence[UserPlan]) -> Iterator[Outcome | CohortProgress]:
         user_of = {user.user_key: user for user in users}
@@ -237,21 +240,6 @@ def _ended_its_worker(user: UserPlan, start: CohortStart) -> Outcome:
         status=Status.failed,
         reason=reason,
         utterances_dropped=user.num_dropped,
-        fingerprint=user.fingerprint,
-    )
-
-
-def _published_already(user: UserPlan, pointer: AdapterPointer) -> Outcome:
-    return Outcome(
-        user_key=user.user_key,
-        status=Status.adapted,
-        reason="published by a worker that died before it could write its report",
-        utterances_used=user.num_utterances,
-        utterances_dropped=user.num_dropped,
-        error_before=pointer.error_before,
-        error_after=pointer.error_after,
-        version=pointer.version,
-        sha256=pointer.sha256,
         fingerprint=user.fingerprint,
     )
 

@@ -22,17 +22,18 @@ from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, speech_bytes_per
 from ds2ray.fleet.fingerprints import pipeline_state
 from ds2ray.fleet.plan import Plan, cohorts_of, plan_run, plan_table
 from ds2ray.fleet.report import outcome_table, plan_text, repacked_text, summarise, unchanged_text
-from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle
+from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle, unsettled
 from ds2ray.naming import typed
 from ds2ray.progress import Tell, duration_text, paced, untold
 from ds2ray.store import BaseRecord, Store, lease, read_base, require_salt, server_outside
-from ds2ray.store.index import close_run, open_run, read_fingerprints, read_known, recover_runs
+from ds2ray.store.index import close_run, open_run, read_rows, recover_runs
 from ds2ray.store.keys import private, refuse_case_pairs
 from ds2ray.store.layout import plan_uri, run_uri, summary_uri
 from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
 from ds2ray.store.records import SUMMARY, write_record
-from ds2ray.store.recovery.agreement import heal_index
+from ds2ray.store.recovery.agreement import healed_rows
 from ds2ray.store.recovery.marks import why_no_run_id
+from ds2ray.store.recovery.published import write_published
 from ds2ray.tables.problems import ProblemKind
 from ds2ray.tables.users import read_fleet, stat_audio, usable_users
 from ds2ray.tables.validation import refuse
@@ -98,7 +99,7 @@ def _adapt(job: AdaptJob, store: Store) -> int:
         publish_table_words(job.users, job.data, store, record, dry_run=True)
         return 0
     started_s = time.monotonic()
-    with lease.held(store, run_id, wait_s=job.storage.wait_for_lease_s) as hold:
+    with lease.held(store, run_id) as hold:
         run = _Run(job, hold.store, run_id, record, storage.bearing_outages(hold, lease.TTL_S), started_s)
         take_base(job, hold.store)
         trained = _train(run, _prepare(run))
@@ -123,29 +124,23 @@ def _new_run_id(job: AdaptJob, store: Store) -> str:
 
 def _prepare(run: _Run) -> Plan:
     """Take over what crashed runs have left, look whether the index is right, and plan."""
-    for recovered in recover_runs(run.store, run.aside):
+    stay_alive = paced(lambda line: run.keep_alive())  # recovery and planning may take longer than a lease lasts
+    for recovered in recover_runs(run.store, run.aside, lambda: stay_alive("")):
         display.say(f"took over the outcomes of run {recovered}, which had not come to its end")
-    run.aside.extend(f"{why}; the user is planned again" for why in heal_index(run.store).values())
+    index = healed_rows(run.store, run.aside)
     for line in run.aside:
         display.say(f"damaged: {line}")
-    stay_alive = paced(lambda line: run.keep_alive())  # planning may take longer than a lease lasts
 
     def tell(line: str) -> None:
         display.doing("planning", line)
         stay_alive(line)
 
     require_salt(run.store, writing=True)
-    plan = make_plan(run.job, run.store, run.record, tell)
-    refuse_case_pairs(run.store, partial(_all_keys, run.store, plan))
+    plan = make_plan(run.job, run.store, run.record, tell, index)
+    refuse_case_pairs(run.store, lambda: {*plan.user_keys, *index["user_key"].to_pylist()})
     display.say(plan_text(plan, run.job.users, run.store.root_uri))
     publish_table_words(run.job.users, run.job.data, run.store, run.record, dry_run=False)
     return plan
-
-
-def _all_keys(store: Store, plan: Plan) -> set[str]:
-    """The keys of tonight's users, and of those whom the index knows from other nights."""
-    tonight = (*(user.user_key for user in plan.users), *plan.unchanged["user_key"].to_pylist())
-    return {*tonight, *read_fingerprints(store)["user_key"].to_pylist()}
 
 
 def _train(run: _Run, plan: Plan) -> _Trained:
@@ -205,11 +200,15 @@ def _finish(run: _Run, trained: _Trained) -> int:
     plan, store = trained.plan, run.store
     rows: list[Outcome] = []
     try:
+        finished = trained.stopped is None
+        outcomes = read_outcomes(store, run.run_id, aside=run.aside)
+        left = unsettled(plan, outcomes, finished=finished)
+        outcomes += write_published(store, run.run_id, left, run.keep_alive)
         rows = settle(
             plan,
-            read_outcomes(store, run.run_id, aside=run.aside),
+            outcomes,
             trained.starts,
-            finished=trained.stopped is None,
+            finished=finished,
             min_utterances=run.job.adapt.min_utterances,
         )
         rows = [replace(row, reason=private(row.reason)) for row in rows]
@@ -248,10 +247,13 @@ def _keep_summary_here(run: _Run, summary: dict[str, Any]) -> None:
     display.say(f"the store does not take the summary, which is kept in {path}; the next run goes on from what is done")
 
 
-def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = untold) -> Plan:
+def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = untold, index: Any = None) -> Plan:
     """Read and check the users and compare them with the index.
 
     Of a sealed user only the row is read: a plan costs a few requests, however many sealed users there are.
+
+    Args:
+        index: its rows, where they have been read already.
     """
     fleet, num_erased = without_erased(read_fleet(job.users, job.data, tell), read_tombstones(store))
     objects = stat_audio(fleet.users, tell, job.data)
@@ -269,7 +271,7 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
     refuse((p for user in users for p in user.problems if p.kind is not ProblemKind.row), job.data, job.users)
     plan = plan_run(
         replace(fleet, users=users),
-        read_known(store),
+        read_rows(store) if index is None else index,
         objects,
         base_fingerprint=record.fingerprint,
         adapter=job.adapter,

@@ -28,6 +28,7 @@ from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.notes import reading_notes
 from ds2ray.tables.problems import Problem, require_rows
 from ds2ray.tables.validation import DURATION_CORRECTED, refuse, validate_many
+from ds2ray.upkeep.erasing.fleets import corpus_without_erased
 
 DROPPED = "dropped.csv"
 _MB = 2**20
@@ -71,16 +72,17 @@ def run(job: PrepareJob) -> int:
 def _prepare(job: PrepareJob) -> int:
     output_uri = _output_uri(job)
     corpus = read_corpus(job.source, job.prepare, job.data, display.telling("reading"))
+    corpus = corpus_without_erased(corpus, Store.of(job.storage))
     num_rows = sum(len(m.utterances) for m in corpus.manifests) + len(
         dropped_rows(problem for m in corpus.manifests for problem in m.problems)
     )
     display.say(f"{corpus.uri}: {corpus.format.value}, {num_rows} rows")
+    for note in [*reading_notes(corpus.manifests), *corpus.notes]:
+        display.say(f"  {note}")
     if not num_rows:
         require_rows(0, [], job.data, corpus.uri)
         display.say("  nothing to pack; what was packed before stays as it is")
         return 0
-    for note in [*reading_notes(corpus.manifests), *corpus.notes]:
-        display.say(f"  {note}")
     display.doing("checking every row")
     work = _plan(job, output_uri, corpus)
     folder = Store(_folder_uri(job, output_uri), storage.current_server())

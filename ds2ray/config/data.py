@@ -58,7 +58,8 @@ class DataConfig:
     allowed_schemes: list[str] = setting(
         ["file", "memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"],
         "schemes of the audio and manifests that tables name, beside the scheme of the table itself; others, as http "
-        "and chained addresses, are refused row by row",
+        "and archives, are refused row by row; a chained address as zip://a.wav::s3://b/c.zip needs the scheme of each "
+        "link",
     )
     allowed_roots: list[str] = setting(
         [],

@@ -26,7 +26,9 @@ class StorageConfig:
     )
 
     wait_for_lease_s: float = setting(
-        0.0, "seconds for which a run waits for another one that is at work on the store; 0: it ends at once, with 75"
+        0.0,
+        "seconds for which a run, or a verb of jobs/store.py, waits for another one that is at work on the store; 0: "
+        "it ends at once, with 75",
     )
 
     def __post_init__(self) -> None:

@@ -89,6 +89,11 @@ class Plan:
         return len(self.users) + int(self.unchanged.num_rows)
 
     @property
+    def user_keys(self) -> list[str]:
+        """Of all users."""
+        return [*(user.user_key for user in self.users), *self.unchanged["user_key"].to_pylist()]
+
+    @property
     def speech_s(self) -> float:
         """Speech of all users in seconds, as far as it is known."""
         import pyarrow.compute as pc

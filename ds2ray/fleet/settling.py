@@ -1,15 +1,20 @@
 """The outcome of each user of a run whose trials have ended or were stopped. Pure."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ds2ray.fleet.plan import Change, Plan
 from ds2ray.store.outcomes import Outcome, Status
+from ds2ray.store.recovery.marks import PlannedUser
 from ds2ray.tables.problems import is_unreadable, listed
 
 OUT_OF_MEMORY = "its worker died, perhaps for lack of memory (adapt.max_concurrent_trials=1 needs the least)"
 SETTLED_PART = "settled"
 """The part with the outcomes of all users of a run. Its name sorts last, so that it replaces the trials' parts."""
+
+MAX_LOOKED_AT = 10_000
+"""Users whose pointers are read at the end of a run that was stopped."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,19 @@ def is_unusable(num_usable: int, num_dropped: int, reasons: Mapping[str, int], m
     There would be enough if none of the others had to be left out, or the manifest as a whole cannot be read.
     """
     return num_usable < min_utterances and (num_usable + num_dropped >= min_utterances or is_unreadable(reasons))
+
+
+def unsettled(plan: Plan, trained: Sequence[Outcome], *, finished: bool) -> dict[str, PlannedUser]:
+    """The users of cohorts without an outcome, by key, in the order in which trials begin.
+
+    A worker may have published for them before it ended. Where the trials were stopped, these are the first
+    MAX_LOOKED_AT: trials begin with the first cohorts, and whoever has stopped a run does not want to wait.
+    """
+    known = {outcome.user_key for outcome in trained}
+    users = (plan.users[number] for cohort in plan.cohorts for number in cohort)
+    left = (user for user in users if user.user_key not in known)
+    looked_at = left if finished else itertools.islice(left, MAX_LOOKED_AT)
+    return {user.user_key: PlannedUser(user.num_utterances, user.num_dropped) for user in looked_at}
 
 
 def settle(

@@ -2,14 +2,16 @@
 
 import functools
 import os
+import tarfile
 import threading
+import zipfile
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ds2ray.errors import InputError
 from ds2ray.storage.outages.line import Line
 from ds2ray.storage.server import Server, current_server, endpoint_of_environment
-from ds2ray.uris import protocol
+from ds2ray.uris import ARCHIVES, is_local, links_of, local_path, protocol
 
 T = TypeVar("T")
 
@@ -76,22 +78,44 @@ def _connection(scheme: str, server: Server, process_id: int, credentials: int) 
 
     if scheme not in S3_SCHEMES:
         return Connection(fsspec.filesystem(scheme, use_listings_cache=False), scheme, server)
-    filesystem = fsspec.filesystem(
-        scheme,
-        endpoint_url=server.endpoint_url or None,
-        profile=server.profile or None,
-        skip_instance_cache=True,  # fsspec's cache does not see that credentials have changed
-        use_listings_cache=False,
-        max_concurrency=1,  # one GET reads an object; otherwise a HEAD comes first
-        config_kwargs={
+    filesystem = _s3_filesystem()(**_s3_options(server))
+    filesystem.retries = 1
+    return Connection(filesystem, scheme, server)
+
+
+@functools.cache
+def _s3_filesystem() -> Any:
+    """s3fs's class, which sends what it writes at once.
+
+    botocore first asks with `Expect: 100-continue` whether it may, and aiohttp waits for that answer without a limit:
+    a server that takes connections and has stopped would hold a write up for ever.
+    """
+    import s3fs
+    from botocore.handlers import add_expect_header  # type: ignore[import-untyped]
+
+    class AtOnce(s3fs.S3FileSystem):
+        async def set_session(self, *arguments: Any, **options: Any) -> Any:
+            client = await super().set_session(*arguments, **options)
+            client.meta.events.unregister("before-call.s3", add_expect_header)
+            return client
+
+    return AtOnce
+
+
+def _s3_options(server: Server) -> dict[str, Any]:
+    return {
+        "endpoint_url": server.endpoint_url or None,
+        "profile": server.profile or None,
+        "skip_instance_cache": True,  # fsspec's cache does not see that credentials have changed
+        "use_listings_cache": False,
+        "max_concurrency": 1,  # one GET reads an object; otherwise a HEAD comes first
+        "config_kwargs": {
             "connect_timeout": min(CONNECT_TIMEOUT_S, server.outage_s / 3),
             "read_timeout": min(READ_TIMEOUT_S, server.outage_s / 3),
             "max_pool_connections": MAX_REQUESTS,
             "retries": {"total_max_attempts": 1},  # neither botocore nor s3fs repeats a request: `Line` does
         },
-    )
-    filesystem.retries = 1
-    return Connection(filesystem, scheme, server)
+    }
 
 
 _known_addresses: set[str] = set()
@@ -127,10 +151,37 @@ def connect(uri: str, server: Server | None = None) -> tuple[Connection, str]:
         server: of `s3://` URIs; None: the process's current one.
     """
     try:
+        if len(links_of(uri)) > 1:
+            return _chained(uri, server or current_server())
+        if protocol(uri) in ARCHIVES:
+            raise ValueError(f"which archive? `{uri}::<its address>` names a member of one")
         connection = _connected(protocol(uri), server or current_server())
     except (ValueError, ImportError) as error:
         raise InputError(f"{uri}: cannot open {protocol(uri)}:// URIs: {error}") from error
     return connection, connection._strip_protocol(uri)
+
+
+def _chained(uri: str, server: Server) -> tuple[Connection, str]:
+    """The connection for a chained address, opened anew for each request, and the path in it.
+
+    Raises:
+        FileNotFoundError: there is no such archive.
+        ValueError: it is none, or names no member.
+    """
+    from fsspec.core import url_to_fs
+
+    place = links_of(uri)[-1]
+    if is_local(place) and os.path.exists(local_path(place)) and not os.path.isfile(local_path(place)):
+        raise ValueError(f"{place} is no file")  # to open a pipe would wait for ever
+    schemes = {protocol(link) if "://" in link else link for link in links_of(uri)}
+    options = {scheme: _s3_options(server) for scheme in schemes & set(S3_SCHEMES)}
+    try:
+        filesystem, path = url_to_fs(uri, **options)
+    except (zipfile.BadZipFile, tarfile.TarError, NotImplementedError, TypeError) as error:
+        raise ValueError(f"its archive cannot be read: {error}") from error
+    if hasattr(filesystem, "fo") and path == "":
+        raise ValueError("it names no member of the archive")
+    return Connection(filesystem, protocol(uri), server), path
 
 
 def _connected(scheme: str, server: Server) -> Connection:

@@ -10,18 +10,18 @@ the outcomes that the crashed run had written over into the index, and so does o
 """
 
 import time
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ds2ray import storage
 from ds2ray.errors import InterruptedRunError
-from ds2ray.storage import Seen
 from ds2ray.store import lease
 from ds2ray.store.layout import index_uri, run_mark_uri
 from ds2ray.store.outcomes import Outcome, Status, read_outcomes
 from ds2ray.store.recovery.aside import set_aside
 from ds2ray.store.recovery.marks import mark_run, planned_users, run_marks
+from ds2ray.store.recovery.published import write_published
 from ds2ray.store.store import Store
 
 if TYPE_CHECKING:
@@ -77,16 +77,40 @@ def read_rows(store: Store) -> "pa.Table":
     return _read(store)
 
 
-def write_rows(store: Store, rows: "pa.Table") -> None:
-    """Write the whole index, with the columns of `read_rows`; to be called with the lease held."""
-    store.write_table(index_uri(store), rows.select(list(_COLUMNS)).sort_by("user_key"))
+def edit_rows(store: Store, change: "Callable[[pa.Table], pa.Table]") -> None:
+    """Write the index as `change` makes it of the rows that are there; the same rows are not written again.
+
+    All that writes the index does it here, with the lease held, and where it still holds what was read.
+
+    Args:
+        change: from the rows, with the columns of `read_rows`, to the new ones.
+
+    Raises:
+        ArtifactCorruptError: the index is damaged.
+        InterruptedRunError: another writer was at it, or the lease is lost.
+    """
+    uri = index_uri(store)
+    seen = store.read_seen(uri)
+    rows = _schema().empty_table() if seen.data is None else _with_all_columns(store.parse_table(uri, seen.data))
+    changed = change(rows).select(list(_COLUMNS)).sort_by("user_key")
+    if changed.equals(rows):
+        return
+    if not store.write_where_seen(uri, storage.table_bytes(changed), seen):
+        raise InterruptedRunError(f"{uri} was changed by another writer at this moment; nothing is lost, run again")
 
 
-def read_versions(store: Store) -> "pa.Table":
+def with_rows(index: "pa.Table", keys: "pa.Array", rows: "pa.Table") -> "pa.Table":
+    """The index with these rows in place of those of the users with these keys."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pa.concat_tables([index.filter(pc.invert(pc.is_in(index["user_key"], value_set=keys))), rows])
+
+
+def versions_in(index: "pa.Table") -> "pa.Table":
     """The columns user_key and version of the users whom a plan may take for unchanged, and who have an adapter."""
     import pyarrow.compute as pc
 
-    index = _read(store)
     wanted = pc.and_(pc.not_equal(index["version"], ""), pc.not_equal(index["fingerprint"], ""))
     return index.filter(wanted).select(["user_key", "version"])
 
@@ -107,16 +131,18 @@ def close_run(store: Store, run_id: str, outcomes: Iterable[Outcome], pipeline: 
     store.delete(run_mark_uri(store, run_id))
 
 
-def recover_runs(store: Store, aside: list[str] | None = None) -> list[str]:
+def recover_runs(store: Store, aside: list[str] | None = None, stay: Callable[[], None] = lambda: None) -> list[str]:
     """Close the runs that a crash has left open, but not the run of another process that holds the lease.
 
-    What is damaged of what they left is set aside and stops nobody. Users whom such a run was to train, and of whom no
-    outcome is left, are planned again, whatever the index says of them: the run may have published for them.
+    What is damaged of what they left is set aside and stops nobody. Of users whom such a run was to train, and of whom
+    no outcome is left, the pointer is read: where the run has published for them, they are done, and get an outcome.
+    The others are planned again, whatever the index says of them.
 
     To be called with the lease held: then no other process works on the store.
 
     Args:
         aside: a line on each damaged file is added to it.
+        stay: called now and then, for the lease.
 
     Returns:
         the ids of the closed runs.
@@ -128,8 +154,12 @@ def recover_runs(store: Store, aside: list[str] | None = None) -> list[str]:
         if mark.damage:
             aside.append(set_aside(store, mark.uri, mark.damage))
         found = read_outcomes(store, mark.run_id, with_unchanged=False, aside=aside)
-        _merge(store, mark.run_id, found, _UNKNOWN_PIPELINE)
-        forget_users(store, planned_users(store, mark.run_id, aside) - {outcome.user_key for outcome in found})
+        left = planned_users(store, mark.run_id, aside)
+        for outcome in found:
+            left.pop(outcome.user_key, None)
+        published = write_published(store, mark.run_id, left, stay)
+        _merge(store, mark.run_id, [*found, *published], _UNKNOWN_PIPELINE)
+        forget_users(store, left.keys() - {outcome.user_key for outcome in published})
         store.delete(mark.uri)
     return [mark.run_id for mark in marks]
 
@@ -141,15 +171,13 @@ def forget_users(store: Store, keys: Set[str]) -> None:
 
     if not keys:
         return
-    index, seen = _read_seen(store)
-    known = pc.and_(
-        pc.is_in(index["user_key"], value_set=pa.array(sorted(keys))), pc.not_equal(index["fingerprint"], "")
-    )
-    if not pc.any(known).as_py():
-        return
-    place = index.schema.get_field_index("fingerprint")
-    forgotten = pc.if_else(known, "", index["fingerprint"])
-    _write(store, index.set_column(place, "fingerprint", forgotten), seen)
+
+    def forgotten(index: "pa.Table") -> "pa.Table":
+        known = pc.is_in(index["user_key"], value_set=pa.array(sorted(keys), pa.string()))
+        place = index.schema.get_field_index("fingerprint")
+        return index.set_column(place, "fingerprint", pc.if_else(known, "", index["fingerprint"]))
+
+    edit_rows(store, forgotten)
 
 
 def _merge(store: Store, run_id: str, outcomes: Iterable[Outcome], pipeline: str) -> None:
@@ -159,36 +187,22 @@ def _merge(store: Store, run_id: str, outcomes: Iterable[Outcome], pipeline: str
     touched = {outcome.user_key: outcome for outcome in outcomes if outcome.status is not Status.unchanged}
     if not touched:
         return
-    index, seen = _read_seen(store)
-    keys = pa.array(touched, pa.string())
-    known = index["version"].combine_chunks().take(pc.index_in(keys, value_set=index["user_key"].combine_chunks()))
-    before = zip(touched.values(), known.to_pylist(), strict=True)
-    versions = [outcome.version or version or "" for outcome, version in before]
-    # without a fingerprint the next plan takes a failed user for changed
-    fingerprints = ["" if row.status is Status.failed else row.fingerprint for row in touched.values()]
-    statuses = [outcome.status.value for outcome in touched.values()]
-    pipelines = [pipeline if row.unusable else "" for row in touched.values()]
-    tried_s = [time.time() if row.unusable else None for row in touched.values()]
-    columns = [keys, fingerprints, statuses, versions, [run_id] * len(touched), pipelines, tried_s]
-    schema = _schema()
-    rows = pa.table([pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema)
-    others = index.filter(pc.invert(pc.is_in(index["user_key"], value_set=keys)))
-    _write(store, pa.concat_tables([others, rows]).sort_by("user_key"), seen)
+    keys, schema = pa.array(touched, pa.string()), _schema()
 
+    def merged(index: "pa.Table") -> "pa.Table":
+        known = index["version"].combine_chunks().take(pc.index_in(keys, value_set=index["user_key"].combine_chunks()))
+        before = zip(touched.values(), known.to_pylist(), strict=True)
+        versions = [outcome.version or version or "" for outcome, version in before]
+        # without a fingerprint the next plan takes a failed user for changed
+        fingerprints = ["" if row.status is Status.failed else row.fingerprint for row in touched.values()]
+        statuses = [outcome.status.value for outcome in touched.values()]
+        pipelines = [pipeline if row.unusable else "" for row in touched.values()]
+        tried_s = [time.time() if row.unusable else None for row in touched.values()]
+        columns = [keys, fingerprints, statuses, versions, [run_id] * len(touched), pipelines, tried_s]
+        rows = pa.table([pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema)
+        return with_rows(index, keys, rows)
 
-def _read_seen(store: Store) -> "tuple[pa.Table, Seen]":
-    """The whole index, and what was seen, for the write that depends on it."""
-    seen = store.read_seen(index_uri(store))
-    if seen.data is None:
-        return _schema().empty_table(), seen
-    return _with_all_columns(store.parse_table(index_uri(store), seen.data)), seen
-
-
-def _write(store: Store, index: "pa.Table", seen: Seen) -> None:
-    if not store.write_where_seen(index_uri(store), storage.table_bytes(index), seen):
-        raise InterruptedRunError(
-            f"{index_uri(store)} was changed by another writer at this moment; nothing is lost, run again"
-        )
+    edit_rows(store, merged)
 
 
 def _schema() -> "pa.Schema":

@@ -8,11 +8,9 @@ Taking and renewing are conditional writes. Where the storage has none, whoever 
 was the last to write: of many that come at once, the last has the lease.
 """
 
-import math
 import secrets
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -22,7 +20,7 @@ from ds2ray.progress import duration_text
 from ds2ray.store.layout import lease_uri
 from ds2ray.store.leases.fence import Fence, lost_text
 from ds2ray.store.leases.identity import Clocks, Identity, is_gone, this_process
-from ds2ray.store.leases.record import TTL_S, Found, Lease, find_lease, lease_bytes, next_fence
+from ds2ray.store.leases.record import TTL_S, Found, Lease, find_lease, lease_bytes, next_fence, refusal_text
 from ds2ray.store.store import Store
 
 __all__ = [
@@ -50,6 +48,8 @@ may not keep what it answered when it was tried. On this machine's own disks nob
 _MARGIN = 0.05  # of its time to live, that a lease is given beyond it …
 _LEAST_MARGIN_S = 1.5  # … and at least so much, as servers tell times in whole seconds
 _MAX_ATTEMPTS = 20
+_MAX_HASTY = 10
+"""Attempts that are given up, with nothing written, where a look at the record takes long."""
 
 
 def read_lease(store: Store) -> Lease | None:
@@ -62,7 +62,7 @@ def acquire_lease(
     store: Store,
     run_id: str,
     *,
-    wait_s: float = 0.0,
+    wait_s: float | None = None,
     ttl_s: float = TTL_S,
     here: Identity | None = None,
     clocks: Clocks | None = None,
@@ -70,15 +70,15 @@ def acquire_lease(
     """Take the store's lease.
 
     Args:
-        wait_s: seconds for which a run that has it is waited for.
+        wait_s: seconds for which a run that has it is waited for; None: those of the store.
         here, clocks: this process's own.
 
     Raises:
         InterruptedRunError: another run holds it.
     """
     here, clocks = here or this_process(), clocks or Clocks()
-    until_s = clocks.boot_s() + wait_s
-    for _ in range(_MAX_ATTEMPTS):
+    until_s = clocks.boot_s() + (store.wait_for_lease_s if wait_s is None else wait_s)
+    for attempt in range(_MAX_ATTEMPTS):
         found = _wait(store, here, clocks, until_s)
         new = Lease(
             run_id=run_id,
@@ -93,7 +93,7 @@ def acquire_lease(
             process_started=here.started,
             host=here.host,
         )
-        if _take(store, found, new, clocks):
+        if _take(store, found, new, clocks, hasty=attempt < _MAX_HASTY):
             return new
     raise StorageError(f"{lease_uri(store)}: does not stay as it is written; look at who writes there, and run again")
 
@@ -180,7 +180,7 @@ class Hold:
 
 
 @contextmanager
-def held(store: Store, run_id: str, *, wait_s: float = 0.0, ttl_s: float = TTL_S) -> Iterator[Hold]:
+def held(store: Store, run_id: str, *, wait_s: float | None = None, ttl_s: float = TTL_S) -> Iterator[Hold]:
     """A context that holds the lease; its arguments and errors are those of `acquire_lease`."""
     hold = Hold(store, acquire_lease(store, run_id, wait_s=wait_s, ttl_s=ttl_s))
     try:
@@ -193,7 +193,7 @@ def held(store: Store, run_id: str, *, wait_s: float = 0.0, ttl_s: float = TTL_S
 
 
 @contextmanager
-def kept(store: Store, run_id: str, *, wait_s: float = 0.0, ttl_s: float = TTL_S) -> Iterator[Hold]:
+def kept(store: Store, run_id: str, *, wait_s: float | None = None, ttl_s: float = TTL_S) -> Iterator[Hold]:
     """As `held`, and a thread renews the lease: for work that cannot do so itself."""
     with held(store, run_id, wait_s=wait_s, ttl_s=ttl_s) as hold:
         renew, over = storage.bearing_outages(hold, ttl_s), threading.Event()
@@ -218,9 +218,9 @@ def _find(store: Store) -> Found:
     return find_lease(lease_uri(store), store.server)
 
 
-def _write(store: Store, lease: Lease, found: Found) -> bool:
+def _write(store: Store, lease: Lease, found: Found, last_look: Callable[[], None] = lambda: None) -> bool:
     """Write the lease where its record still is what was found; the fence, which reads it, has no part in that."""
-    return storage.write_where_seen(lease_uri(store), lease_bytes(lease), found.seen, store.server)
+    return storage.write_where_seen(lease_uri(store), lease_bytes(lease), found.seen, store.server, last_look)
 
 
 def _wait(store: Store, here: Identity, clocks: Clocks, until_s: float) -> Found:
@@ -231,22 +231,41 @@ def _wait(store: Store, here: Identity, clocks: Clocks, until_s: float) -> Found
             return found
         left_s = until_s - clocks.boot_s()
         if left_s <= 0:
-            raise InterruptedRunError(_refusal(store, found, clocks))
+            raise InterruptedRunError(refusal_text(lease_uri(store), found, clocks.wall_s()))
         run_id = found.lease.run_id if found.lease else "?"
         display.doing("waiting for the lease", f"run {run_id} has it", f"{duration_text(left_s)} at most")
         clocks.sleep(min(POLL_S, left_s))
 
 
-def _take(store: Store, found: Found, new: Lease, clocks: Clocks) -> bool:
-    """Write the lease over what was found, and see whether it stays."""
-    began_s = clocks.boot_s()
-    if not _write(store, new, found):
+class _TooSlowError(Ds2RayError):
+    """The look at the record took so long that another may have written since."""
+
+
+def _take(store: Store, found: Found, new: Lease, clocks: Clocks, hasty: bool) -> bool:
+    """Write the lease over what was found, and see whether it stays.
+
+    Args:
+        hasty: whether nothing is written, and False returned, where that could only be believed after a long wait.
+    """
+    began_s, has_conditions = clocks.boot_s(), storage.honours_conditions(lease_uri(store), store.server)
+
+    def last_look() -> None:
+        if hasty and not has_conditions and clocks.boot_s() - began_s >= SETTLE_S / 4:
+            raise _TooSlowError
+
+    try:
+        if not _write(store, new, found, last_look):
+            return False
+    except _TooSlowError:
         return False
     settle_s = 0.0 if storage.is_local(store.root_uri) else SHORT_SETTLE_S
-    if not storage.honours_conditions(lease_uri(store), store.server):
+    if not has_conditions:
         # who wrote long after looking may have hidden a lease that was taken meanwhile: its holder sees that when it
         # renews it, or ends
         settle_s = SETTLE_S if clocks.boot_s() - began_s < SETTLE_S / 2 else new.ttl_s
+    if settle_s > SETTLE_S:
+        why = "the store was slow to take it: whether another run has it shows by then"
+        display.doing("waiting for the lease", why, duration_text(settle_s))
     clocks.sleep(settle_s)
     return _find(store).is_held_by(new.token)
 
@@ -289,20 +308,3 @@ def _require_mine(found: Found, lease: Lease) -> None:
     if found.lease is not None and found.lease.fence < lease.fence:
         return  # an earlier holder has written late; it has lost its lease, and finds that out
     raise InterruptedRunError(lost_text(lease.run_id, found))
-
-
-def _refusal(store: Store, found: Found, clocks: Clocks) -> str:
-    lease = found.lease
-    if lease is None:
-        return (
-            f"{lease_uri(store)}: not a lease; a run may be at work on this store. It counts as over when nobody has "
-            f"written there for {duration_text(TTL_S)}: run again then, or break the lease"
-        )
-    until = ""
-    if math.isfinite(lease.expires_s) and 0 <= lease.expires_s - clocks.wall_s() <= lease.ttl_s:
-        until = f" until {time.strftime('%H:%M:%S', time.localtime(lease.expires_s))}"
-    return (
-        f"run {lease.run_id} on {lease.host} (process {lease.process_id}) is at work on this store; it holds the "
-        f"lease{until} and renews it as long as it lives. Run again when it is over, or wait for it: "
-        "storage.wait_for_lease_s=600"
-    )

@@ -33,11 +33,13 @@ class Store:
         root_uri: any fsspec URI; a relative path is made absolute.
         server: of `s3://` roots; by default that of this process's environment.
         fence: of the run that works on it, which then writes only as long as it holds its lease; None: anybody's.
+        wait_for_lease_s: seconds for which whoever wants its lease waits for a run that has it.
     """
 
     root_uri: str
     server: Server = field(default_factory=Server.here)
     fence: Fence | None = None
+    wait_for_lease_s: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "root_uri", storage.absolute(self.root_uri))
@@ -48,11 +50,16 @@ class Store:
     @classmethod
     def of(cls, config: StorageConfig) -> "Store":
         """The store that the settings name."""
-        return cls(config.root, Server.here(config.endpoint_url, config.profile, config.outage_s))
+        server = Server.here(config.endpoint_url, config.profile, config.outage_s)
+        return cls(config.root, server, wait_for_lease_s=config.wait_for_lease_s)
 
     def hurried(self) -> "Store":
         """The same store, whose outages are not waited for, as there is something to fall back on."""
         return replace(self, server=self.server.hurried())
+
+    def beside(self, root_uri: str) -> "Store":
+        """Another folder on the same server, which is worked on under a lease of its own."""
+        return replace(self, root_uri=root_uri, fence=None)
 
     def fenced(self, fence: Fence) -> "Store":
         """The same store, for a run that holds a lease: writing raises InterruptedRunError once it has lost it."""

@@ -212,7 +212,7 @@ def _packs(
     by_uri = {found.uri: found for found in others}
     for folder in pack_folders(by_uri):
         stay()
-        with storage.using(store.server), leased(Store(folder.folder_uri, store.server), "gc", collected.dry_run):
+        with storage.using(store.server), leased(store.beside(folder.folder_uri), "gc", collected.dry_run):
             if not storage.exists(table_uri(folder.output_uri, folder.by)):
                 continue
             named = named_packs(folder.output_uri, folder.by)

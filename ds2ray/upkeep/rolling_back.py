@@ -11,18 +11,21 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ds2ray.errors import ArtifactCorruptError, InputError, NewerReleaseError
 from ds2ray.progress import Tell, untold
 from ds2ray.store import AdapterPointer, Store, made_seq, read_adapter, rollback, withdraw
-from ds2ray.store.index import read_rows, recover_runs, write_rows
+from ds2ray.store.index import edit_rows, recover_runs, with_rows
 from ds2ray.store.outcomes import Status
 from ds2ray.store.records import known_fields
 from ds2ray.upkeep.history import LastPointer, last_pointer
 from ds2ray.upkeep.moves import Intent, Move, Moved, RolledBack, forget_intent, read_intent, write_intent
 from ds2ray.upkeep.runs import published_by
 from ds2ray.upkeep.working import at_once, leased, new_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _NOBODY = "no adapter was ever published for this user"
 
@@ -108,7 +111,8 @@ def _in_turn(
         if same:
             return RolledBack([], finished, True)
         if not dry_run:
-            recover_runs(store)  # else the next run would put a killed one's outcomes over what is written here
+            # else the next run would put a killed one's outcomes over what is written here
+            recover_runs(store, stay=stay)
         moves = []
         for number, (_, found) in enumerate(at_once(move, keys), 1):
             stay()
@@ -205,29 +209,29 @@ def _write_index(store: Store, todo: Sequence[Move], name: str, retrain: bool) -
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    index = read_rows(store)
     keys = pa.array([move.user_key for move in todo], pa.string())
-    known = index.take(pc.drop_null(pc.index_in(keys, value_set=index["user_key"].combine_chunks())))
-    row_of = {row["user_key"]: row for row in known.to_pylist()}
 
-    def fingerprint(move: Move) -> str:
-        row = row_of.get(move.user_key)
+    def fingerprint(move: Move, row: Mapping[str, Any] | None) -> str:
         if retrain:
             return ""
         return str(row["fingerprint"]) if row and row["version"] in (move.version, move.target) else move.fingerprint
 
-    rows = [
-        {
-            "user_key": move.user_key,
-            "fingerprint": fingerprint(move),
-            "status": Status.kept_previous.value,
-            "version": move.target,
-            "run_id": name,
-        }
-        for move in todo
-    ]
-    others = index.filter(pc.invert(pc.is_in(index["user_key"], value_set=keys)))
-    write_rows(store, pa.concat_tables([others, pa.Table.from_pylist(rows, schema=others.schema)]))
+    def moved(index: "pa.Table") -> "pa.Table":
+        known = index.take(pc.drop_null(pc.index_in(keys, value_set=index["user_key"].combine_chunks())))
+        row_of = {row["user_key"]: row for row in known.to_pylist()}
+        rows = [
+            {
+                "user_key": move.user_key,
+                "fingerprint": fingerprint(move, row_of.get(move.user_key)),
+                "status": Status.kept_previous.value,
+                "version": move.target,
+                "run_id": name,
+            }
+            for move in todo
+        ]
+        return with_rows(index, keys, pa.Table.from_pylist(rows, schema=index.schema))
+
+    edit_rows(store, moved)
 
 
 def _finish_interrupted(

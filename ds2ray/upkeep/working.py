@@ -27,7 +27,8 @@ def leased(store: Store, name: str, dry_run: bool = False) -> Iterator[tuple[Sto
     any more once the lease is lost, and what is to be called for every item, so that the lease is renewed in time.
 
     Raises:
-        InterruptedRunError: a run, or another verb, is at work on the store.
+        InterruptedRunError: a run, or another verb, is at work on the store, for longer than the store's
+            `wait_for_lease_s`.
     """
     if dry_run:
         yield store, lambda: None

@@ -2,9 +2,11 @@
 
 import pytest
 
+from ds2ray.fleet import settling
 from ds2ray.fleet.plan import Change, Plan, UserPlan
-from ds2ray.fleet.settling import CohortStarts, settle
+from ds2ray.fleet.settling import CohortStarts, settle, unsettled
 from ds2ray.store.outcomes import Outcome, Status
+from ds2ray.store.recovery.marks import PlannedUser
 from ds2ray.tables.users_table import no_users
 
 
@@ -98,3 +100,16 @@ def test_too_little_speech_is_told_from_speech_that_cannot_be_used(
 ) -> None:
     few = user("ann", Change.skipped, num_usable, num_dropped=num_dropped, reasons=reasons)
     assert settled(plan(few))["ann"].unusable == unusable
+
+
+def test_pointers_are_read_of_users_without_an_outcome_whom_a_trial_had() -> None:
+    made = plan(*map(user, ("ann", "bob", "cat", "dan")), user("eve", Change.skipped), cohorts=((2, 1), (0, 3)))
+    left = unsettled(made, [adapted("bob")], finished=True)
+    assert list(left) == ["cat", "ann", "dan"]
+    assert left["cat"] == PlannedUser(num_utterances=10)
+
+
+def test_a_run_that_was_stopped_reads_a_bounded_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settling, "MAX_LOOKED_AT", 2)
+    made = plan(*map(user, ("ann", "bob", "cat", "dan")), cohorts=((2, 1), (0, 3)))
+    assert list(unsettled(made, [adapted("bob")], finished=False)) == ["cat", "ann"]

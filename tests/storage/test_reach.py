@@ -39,6 +39,40 @@ def test_others_are_refused(uri: str, reason: str) -> None:
     assert why_refused(uri, TABLE, DataConfig()).startswith(reason)
 
 
+@pytest.mark.parametrize(
+    ("uri", "schemes"),
+    [
+        ("zip://a.wav::/data/b.zip", ["zip", "file"]),
+        ("zip://a.wav::s3://b/c.zip", ["zip", "s3"]),
+        ("simplecache::s3://b/a.wav", ["simplecache", "s3"]),
+        ("filecache::zip://a.wav::s3://b/c.zip", ["filecache", "zip", "s3"]),
+    ],
+)
+def test_a_chained_address_needs_the_scheme_of_each_link(uri: str, schemes: list[str]) -> None:
+    assert why_refused(uri, TABLE, DataConfig(allowed_schemes=schemes)) == ""
+    for scheme in schemes:
+        others = [each for each in schemes if each != scheme]
+        refused = why_refused(uri, "hdfs://n/m.csv", DataConfig(allowed_schemes=others))
+        assert scheme in refused
+        assert "data.allowed_schemes" in refused
+    # what lies beside the table is not allowed by that within an archive
+    assert why_refused(uri, uri, DataConfig(allowed_schemes=["gs"])) != ""
+
+
+def test_what_a_chain_names_lies_in_the_root() -> None:
+    data = DataConfig(allowed_schemes=["zip", "simplecache", "s3", "file"], allowed_roots=["/data", "s3://b/ann"])
+    inside = ["zip://../a.wav::/data/b.zip", "simplecache::s3://b/ann/a.wav", "zip://a::zip://b.zip::/data/c.zip"]
+    assert [why_refused(uri, "/m.csv", data) for uri in inside] == [""] * len(inside)
+    outside = [
+        "zip://data/a.wav::/b.zip",
+        "zip:///data/a.wav::/data/../b.zip",
+        "simplecache::s3://b/bob/a.wav",
+        "zip://a::zip:///data/b.zip::/c.zip",
+        "zip://a.wav::s3://b/ann/../bob/c.zip",
+    ]
+    assert all("lies outside" in why_refused(uri, "/m.csv", data) for uri in outside)
+
+
 def test_what_lies_beside_its_table_reaches_nothing_new() -> None:
     data = DataConfig(allowed_schemes=["s3"])
     assert why_refused("hdfs://n/a.wav", "hdfs://n/m.csv", data) == ""

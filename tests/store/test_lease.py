@@ -218,6 +218,25 @@ def test_a_renewal_that_took_too_long_is_none(folder: Store, monkeypatch: pytest
         lease.renew_lease(folder, held, late.clocks)
 
 
+@pytest.mark.parametrize(("num_slow", "least_s", "most_s"), [(3, 0.0, 10.0), (1000, lease.TTL_S, lease.TTL_S + 20.0)])
+def test_a_look_that_took_long_is_taken_again_before_a_whole_lease_is_waited_for(
+    folder: Store, monkeypatch: pytest.MonkeyPatch, num_slow: int, least_s: float, most_s: float
+) -> None:
+    """Without conditional writes: a server that is slow now and then costs no two minutes, one that always is does."""
+    monkeypatch.setattr(storage, "honours_conditions", lambda *place: False)
+    clock, write, slow = Time(), storage.write_where_seen, iter(range(num_slow))
+
+    def slowly(*arguments: Any) -> bool:
+        clock.now_s += 0.6 if next(slow, None) is not None else 0.01
+        return write(*arguments)
+
+    monkeypatch.setattr(storage, "write_where_seen", slowly)
+    began_s = clock.now_s
+    taken = lease.acquire_lease(folder, "run", clocks=clock.clocks)
+    assert stored(folder).token == taken.token
+    assert least_s <= clock.now_s - began_s < most_s
+
+
 def test_a_lease_of_an_earlier_release_counts(folder: Store) -> None:
     earlier = {"run_id": "old", "token": "0a", "host": "somewhere", "process_id": 1, "expires_s": time.time() + 100}
     storage.write_json(lease_uri(folder), earlier)

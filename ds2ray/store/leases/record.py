@@ -1,11 +1,13 @@
 """The record of a store's lease, lease.json: who holds it, or held it last, and the number of the acquisition."""
 
 import math
+import time
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ds2ray import storage
 from ds2ray.errors import ArtifactCorruptError
+from ds2ray.progress import duration_text
 from ds2ray.storage import Seen, Server
 from ds2ray.storage.sealed import seal, unseal
 from ds2ray.store.leases.identity import Identity
@@ -115,3 +117,21 @@ def next_fence(found: Found, now_s: float) -> int:
         return found.lease.fence + 1
     # the number that stood in a damaged record was counted from 1 on, and so is less than the seconds since 1970
     return int(now_s) if found.is_damaged else 1
+
+
+def refusal_text(uri: str, found: Found, now_s: float) -> str:
+    """Why a run that wants the lease at this URI is refused, and what it may do; `now_s` in seconds since 1970."""
+    lease = found.lease
+    if lease is None:
+        return (
+            f"{uri}: not a lease; a run may be at work on this store. It counts as over when nobody has "
+            f"written there for {duration_text(TTL_S)}: run again then, or break the lease"
+        )
+    until = ""
+    if math.isfinite(lease.expires_s) and 0 <= lease.expires_s - now_s <= lease.ttl_s:
+        until = f" until {time.strftime('%H:%M:%S', time.localtime(lease.expires_s))}"
+    return (
+        f"run {lease.run_id} on {lease.host} (process {lease.process_id}) is at work on this store; it holds the "
+        f"lease{until} and renews it as long as it lives. Run again when it is over, or wait for it: "
+        "storage.wait_for_lease_s=600"
+    )

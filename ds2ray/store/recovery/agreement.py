@@ -7,12 +7,16 @@ newer version is in the history, and both agree.
 import random
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from ds2ray.errors import ArtifactCorruptError
 from ds2ray.store.adapters import read_pointer
-from ds2ray.store.index import forget_users, read_versions
+from ds2ray.store.index import forget_users, read_rows, versions_in
 from ds2ray.store.layout import late_marks_uri
 from ds2ray.store.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SAMPLE = 16
 """Users whose pointers are looked at in a night."""
@@ -34,7 +38,7 @@ def disagreements(store: Store, versions: Mapping[str, str]) -> dict[str, str]:
         return {key: why for key, why in zip(versions, pool.map(look, versions), strict=True) if why}
 
 
-def heal_index(store: Store, sample: int | None = SAMPLE) -> dict[str, str]:
+def heal_index(store: Store, sample: int | None = SAMPLE, index: "pa.Table | None" = None) -> dict[str, str]:
     """Let the next plan train users again whose pointer does not know the version that the index names.
 
     Looked at are the users whom a run that had lost its lease has marked, and a sample of the others, drawn by chance.
@@ -42,13 +46,14 @@ def heal_index(store: Store, sample: int | None = SAMPLE) -> dict[str, str]:
 
     Args:
         sample: number of users in it; None: everybody.
+        index: its rows, where they have been read already.
 
     Returns:
         the reason, by user key.
     """
     marks = store.list_objects(late_marks_uri(store))
     late = {info.uri.rpartition("/")[2].removesuffix(".json") for info in marks}
-    table = read_versions(store)
+    table = versions_in(read_rows(store) if index is None else index)
     keys, versions = table["user_key"], table["version"]
     num_users = table.num_rows
     drawn = range(num_users) if sample is None else random.sample(range(num_users), min(sample, num_users))
@@ -61,6 +66,18 @@ def heal_index(store: Store, sample: int | None = SAMPLE) -> dict[str, str]:
     for info in marks:
         store.delete(info.uri)
     return found
+
+
+def healed_rows(store: Store, aside: list[str]) -> "pa.Table":
+    """The rows of the index, after `heal_index`; where nothing is to be healed, it is read once.
+
+    Args:
+        aside: a line on each user who is planned again is added to it.
+    """
+    index = read_rows(store)
+    healed = heal_index(store, index=index)
+    aside.extend(f"{why}; the user is planned again" for why in healed.values())
+    return read_rows(store) if healed else index
 
 
 def _disagreement(store: Store, key: str, version: str) -> str:

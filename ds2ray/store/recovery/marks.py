@@ -75,8 +75,16 @@ def run_marks(store: Store) -> list[RunMark]:
     return marks
 
 
-def planned_users(store: Store, run_id: str, aside: list[str]) -> set[str]:
-    """The keys of the users whom a run was to train; none where it has no plan.
+@dataclass(frozen=True)
+class PlannedUser:
+    """A user whom a run was to train, with the usable utterances that the plan knew of, and those left out."""
+
+    num_utterances: int = 0
+    num_dropped: int = 0
+
+
+def planned_users(store: Store, run_id: str, aside: list[str]) -> dict[str, PlannedUser]:
+    """The users whom a run was to train, by key; none where it has no plan.
 
     Args:
         aside: a line on a plan that is damaged and set aside is added to it.
@@ -88,9 +96,12 @@ def planned_users(store: Store, run_id: str, aside: list[str]) -> set[str]:
     try:
         plan = store.read_table(uri)
         to_train = pc.is_in(plan["change"], value_set=pa.array(_TO_TRAIN))
-        return set(plan.filter(to_train)["user_key"].to_pylist())
+        rows = plan.filter(to_train).to_pylist()
+        return {
+            row["user_key"]: PlannedUser(row.get("num_utterances") or 0, row.get("num_dropped") or 0) for row in rows
+        }
     except FileNotFoundError:
-        return set()
+        return {}
     except (ArtifactCorruptError, InputError, KeyError, pa.ArrowException) as error:
         aside.append(set_aside(store, uri, f"{uri}: not a plan: {error}"))
-        return set()
+        return {}

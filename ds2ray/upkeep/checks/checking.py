@@ -51,7 +51,7 @@ def fsck(
     name = new_name("fsck")
     with leased(store, name, not mend) as (store, stay):
         if mend:
-            recover_runs(store)
+            recover_runs(store, stay=stay)
         bases = check_bases(store, check, found)
         others: list[Found] = []
         versions = CurrentVersions()

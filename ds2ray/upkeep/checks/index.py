@@ -1,12 +1,13 @@
 """The check of the index against pointers: a row that names another version than the pointer keeps its user unchanged
 for ever, and a user without a row is trained again every night."""
 
+from collections.abc import Set
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ds2ray.errors import ArtifactCorruptError
 from ds2ray.store import Store, made_seq
-from ds2ray.store.index import read_rows, write_rows
+from ds2ray.store.index import edit_rows, read_rows, with_rows
 from ds2ray.store.layout import index_uri
 from ds2ray.store.outcomes import Status
 from ds2ray.store.recovery.aside import set_aside
@@ -110,16 +111,34 @@ def mend_index(store: Store, versions: CurrentVersions, name: str, found: Checku
     wrong = {fault.where.removeprefix(f"{_WHERE} user ") for fault in found.faults if fault.where.startswith(_WHERE)}
     wrong |= versions.retrain
     try:
-        index = read_rows(store)
+        read_rows(store)
     except ArtifactCorruptError:
         set_aside(store, index_uri(store), "damaged")
-        index = read_rows(store)
         wrong = set(versions.keys)
-    row_of = {row["user_key"]: row for row in _rows(index, wrong)}
+    keys = pa.array(sorted(wrong), pa.string())
+
+    def mended(index: "pa.Table") -> "pa.Table":
+        known = set(index.filter(pc.is_in(index["user_key"], value_set=keys))["user_key"].to_pylist())
+        rows = _rows_of(versions, wrong, known, name)
+        return with_rows(index, keys, pa.Table.from_pylist(rows, schema=index.schema))
+
+    edit_rows(store, mended)
+    found.faults = [
+        replace(fault, mended=MENDED) if fault.where.startswith(_WHERE) else fault for fault in found.faults
+    ]
+
+
+def _rows_of(versions: CurrentVersions, wrong: Set[str], known: Set[str], name: str) -> list[dict[str, str]]:
+    """Rows of the users whose rows are wrong, from the pointers.
+
+    Args:
+        known: those of them who have a row: without an adapter, the others need none.
+        name: of the check, as the run that leaves a user to be trained again.
+    """
     rows = []
     columns = (versions.keys, versions.versions, versions.fingerprints, versions.run_ids)
     for key, version, fingerprint, run_id in zip(*columns, strict=True):
-        if key in wrong and (version or key in row_of):
+        if key in wrong and (version or key in known):
             again = key in versions.retrain or not fingerprint
             status = Status.kept_previous if key in versions.taken_back else Status.adapted
             rows.append(
@@ -131,17 +150,4 @@ def mend_index(store: Store, versions: CurrentVersions, name: str, found: Checku
                     "run_id": name if again else run_id,
                 }
             )
-    others = index.filter(pc.invert(pc.is_in(index["user_key"], value_set=pa.array(sorted(wrong), pa.string()))))
-    write_rows(store, pa.concat_tables([others, pa.Table.from_pylist(rows, schema=others.schema)]))
-    found.faults = [
-        replace(fault, mended=MENDED) if fault.where.startswith(_WHERE) else fault for fault in found.faults
-    ]
-
-
-def _rows(index: "pa.Table", keys: set[str]) -> list[dict[str, str]]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    wanted = pc.is_in(index["user_key"], value_set=pa.array(sorted(keys), pa.string()))
-    rows: list[dict[str, str]] = index.filter(wanted).to_pylist()
     return rows

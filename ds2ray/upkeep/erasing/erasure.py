@@ -277,7 +277,7 @@ def _clean_elsewhere(
                 store.delete(found.uri)
     for folder in pack_folders(found.uri for found in others if not found.is_leftover):
         # as packing does: one at a time in such a folder
-        with leased(Store(folder.folder_uri, store.server), "erase", dry_run) as (_, keep):
+        with leased(store.beside(folder.folder_uri), "erase", dry_run) as (_, keep):
             keep()
             packs, rows = clean_packs(folder, mentions, store.server, dry_run)
             halves = [found for found in others if found.is_leftover and storage.parent(found.uri) == folder.folder_uri]

@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from ds2ray.errors import ArtifactCorruptError, Ds2RayError
+from ds2ray import storage
+from ds2ray.errors import ArtifactCorruptError, Ds2RayError, InterruptedRunError
 from ds2ray.storage.sealed import seal, unseal
 from ds2ray.store import Store
 from ds2ray.upkeep.erasing.mentions import KEY_COLUMNS, Mentions
@@ -18,14 +19,19 @@ def clean_table(store: Store, uri: str, mentions: Mentions, dry_run: bool) -> in
     The table is written again, whole, before anybody sees a change; one that nobody can read is left for the search.
     """
     try:
-        table = store.read_table(uri)
+        seen = store.read_seen(uri)
+        if seen.data is None:
+            return 0
+        table = store.parse_table(uri, seen.data)
     except (FileNotFoundError, ArtifactCorruptError):
         return 0
     if not mentions.in_table(table):
         return 0
     kept, num_gone = mentions.table_without(table)
-    if not kept.equals(table) and not dry_run:
-        store.write_table(uri, kept)
+    if kept.equals(table) or dry_run:
+        return num_gone
+    if not store.write_where_seen(uri, storage.table_bytes(kept), seen):
+        raise InterruptedRunError(f"{uri} was changed by another writer at this moment; erase again")
     return num_gone
 
 

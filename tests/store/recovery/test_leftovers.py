@@ -1,6 +1,6 @@
 """Damaged leftovers of killed runs are set aside, and their users planned again; index and pointers are compared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ def adapted(key: str, version: str = "v", fingerprint: str = "f") -> Outcome:
     return Outcome(user_key=key, status=Status.adapted, version=version, fingerprint=fingerprint)
 
 
-def killed(place: Store, run_id: str, *parts: list[Outcome], planned: str = "") -> None:
+def killed(place: Store, run_id: str, *parts: list[Outcome], planned: Sequence[str] = "") -> None:
     """A run that wrote its mark, its plan and these parts."""
     import pyarrow as pa
 
@@ -129,9 +129,9 @@ def test_what_is_a_run_id(run_id: str) -> None:
     assert why_no_run_id(run_id) == ""
 
 
-def publish(place: Store, key: str, weights: bytes) -> str:
+def publish(place: Store, key: str, weights: bytes, run_id: str = "run") -> str:
     pointer = publish_adapter(
-        place, key, weights, base_fingerprint="base", data_fingerprint="data", adapter={}, run_id="run",
+        place, key, weights, base_fingerprint="base", data_fingerprint="data", adapter={}, run_id=run_id,
         error_before=0.5, error_after=0.25,
     )  # fmt: skip
     return pointer.version
@@ -191,3 +191,48 @@ def _counting(read: list[str]) -> Callable[..., bytes]:
         return plain(uri, *rest)  # type: ignore[arg-type]
 
     return read_bytes
+
+
+def test_a_user_published_without_an_outcome_is_done(place: Store) -> None:
+    """Killed between publishing and the part: the pointer tells, and nobody is trained a second time."""
+    close_run(place, "before", [adapted("a", "old", "f-old"), adapted("b", "old", "f-old")])
+    killed(place, "run", [adapted("c", "new")], planned="abcd")
+    version = publish(place, "a", b"of this run")
+    publish(place, "b", b"of another run", run_id="before")
+    publish(place, "d", b"damaged")
+    damage(place, pointer_uri(place, "d"))
+    assert recover_runs(place) == ["run"]
+    assert fingerprints(place) == {"a": "data", "b": "", "c": "f"}
+    assert read_index(place)["a"].version == version
+    outcomes = {outcome.user_key: outcome for outcome in read_outcomes(place, "run")}
+    assert sorted(outcomes) == ["a", "c"]
+    assert (outcomes["a"].status, outcomes["a"].version, outcomes["a"].error_after) == (Status.adapted, version, 0.25)
+    assert recover_runs(place) == []
+
+
+def test_a_recovery_that_was_killed_finds_the_same_again(place: Store) -> None:
+    killed(place, "run", planned="ab")
+    publish(place, "a", b"of this run")
+    mark = place.read_bytes(run_mark_uri(place, "run"))
+    recover_runs(place)
+    before = read_index(place)
+    place.write_bytes(run_mark_uri(place, "run"), mark)  # killed before the mark was removed
+    assert recover_runs(place) == ["run"]
+    assert read_index(place) == before
+    assert [outcome.user_key for outcome in read_outcomes(place, "run")] == ["a"]
+
+
+def test_a_version_that_a_rollback_brought_back_is_no_work_of_the_killed_run(place: Store) -> None:
+    first = publish(place, "kim", b"first")
+    publish(place, "kim", b"second", run_id="later")
+    rollback(place, "kim", first)
+    killed(place, "run", planned=["kim"])
+    recover_runs(place)
+    assert read_outcomes(place, "run") == []
+
+
+def test_the_lease_is_renewed_while_pointers_are_read(place: Store) -> None:
+    killed(place, "run", planned="ab")
+    calls = list[int]()
+    recover_runs(place, stay=lambda: calls.append(1))
+    assert calls

@@ -13,7 +13,7 @@ from ds2ray import store
 from ds2ray.config import Checked
 from ds2ray.errors import ArtifactCorruptError
 from ds2ray.store import Store
-from ds2ray.store.index import IndexRow, open_run, read_index, read_rows, write_rows
+from ds2ray.store.index import IndexRow, edit_rows, open_run, read_index, read_rows
 from ds2ray.store.layout import adapter_weights_uri, index_uri, own_words_uri, pointer_uri
 from ds2ray.store.outcomes import Status
 from ds2ray.upkeep import rollback_users, versions
@@ -104,14 +104,17 @@ def test_own_words_that_are_damaged_give_way_to_earlier_ones(place: Store) -> No
 
 def changed(place: Store, key: str, **cells: str) -> None:
     rows = [row | (cells if row["user_key"] == key else {}) for row in read_rows(place).to_pylist()]
-    write_rows(place, pa.Table.from_pylist(rows, schema=read_rows(place).schema))
+    edit_rows(place, lambda index: pa.Table.from_pylist(rows, schema=index.schema))
 
 
 def test_rows_of_the_index_follow_pointers(place: Store) -> None:
     good = read_index(place)
     changed(place, "alice", version="0" * 16)
-    rows = read_rows(place)
-    write_rows(place, pa.concat_tables([rows.filter(pa.compute.not_equal(rows["user_key"], "bob")), rows.slice(2, 1)]))
+
+    def broken(rows: pa.Table) -> pa.Table:
+        return pa.concat_tables([rows.filter(pa.compute.not_equal(rows["user_key"], "bob")), rows.slice(2, 1)])
+
+    edit_rows(place, broken)
     found = fsck(place)
     assert set(told(found).values()) == {Kind.disagrees}
     assert sorted(told(found)) == [f"index/users.parquet user {key}" for key in ("alice", "bob", "carol")]
