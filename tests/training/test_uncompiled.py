@@ -1,6 +1,7 @@
 """torch's optimizers without its compiler."""
 
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ def without_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_same_steps_without_the_compiler(kind: OptimizerType, monkeypatch: pytest.MonkeyPatch) -> None:
     start = torch.tensor([0.3, -1.2, 2.0])
     first, second = nn.Parameter(start.clone()), nn.Parameter(start.clone())
-    more = {"momentum": 0.9, "nesterov": True} if kind is OptimizerType.sgd else {}
+    more: dict[str, Any] = {"momentum": 0.9, "nesterov": True} if kind is OptimizerType.sgd else {}
     of_torch = OF_TORCH[kind]([first], lr=0.1, weight_decay=0.01, **more)  # type: ignore[call-arg]
     expected = steps(of_torch, first)
     without_compiler(monkeypatch)
