@@ -20,12 +20,13 @@ help: ## list the targets
 demo: $(VENV)/installed ## train a base and eight users' adapters on synthetic speech (DEMO_ARGS="key=value …")
 	@$(BIN)/python jobs/demo.py $(DEMO_ARGS)
 
-# Two processes, each with the files of tests that it takes, and with a Ray and an S3 server of its own.
+# Two processes, each with a Ray and an S3 server of its own; they take a file of tests after another, dear ones first
+# (tests/support/sharing.py), so that neither waits for the other in the end.
 test: $(VENV)/installed ## run the tests (PYTEST_ARGS="tests/test_text.py -k jamo")
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-fast: $(VENV)/installed ## run the tests that start no Ray, no server and no other process (2 minutes)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not ray and not s3 and not process" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not ray and not s3 and not process" $(PYTEST_ARGS)
 
 lint: $(VENV)/installed ## check style (ruff) and types (mypy)
 	@$(BIN)/ruff check .

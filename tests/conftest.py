@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 from printed import Untimed
 from s3_server import S3Server, serve
+from sharing import DearFilesFirst
 from starting import StartGuard
 
 from ds2ray import display
@@ -36,8 +37,12 @@ WORKERS_CREDENTIALS = "aws-credentials"
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(StartGuard())
+    if hasattr(config, "workerinput"):  # one of several processes, which take a file of tests after another
+        config.pluginmanager.register(DearFilesFirst())
     # several threads for tensors as small as those of tests spend most of their time in waiting for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # clusters that tests start themselves: no workers for which there is no work yet, as in those that jobs start
+    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     # a shell that starts pytest in the background has it, and all that it starts, ignore SIGINT, which tests send
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # … and nohup SIGHUP: a handler is not handed down to the jobs that tests start, as ignoring it would be

@@ -10,12 +10,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import ray._private.ray_constants
+import ray._private.utils
 from ray._private.authentication.authentication_utils import is_token_auth_enabled
 
 log = logging.getLogger(__name__)
 
 UMASK_VARIABLE = "DS2RAY_UMASK"
 """By which the processes of a cluster that a job starts know with which rights the job itself writes files."""
+
+PRESTART_VARIABLE = "RAY_prestart_worker_first_driver"
+"""Ray's setting for workers that are started as soon as the first driver connects, one for each CPU."""
 
 PRIVATE_UMASK = 0o077
 _SECRET = re.compile(r"^AWS_|SECRET|TOKEN|PASSW|CREDENTIAL|_KEY|SALT")
@@ -40,15 +44,20 @@ def without_credentials() -> Iterator[None]:
 
 @contextmanager
 def private_cluster() -> Iterator[None]:
-    """A context in which a cluster is started for this user of this machine alone.
+    """A context in which a cluster is started for this user of this machine alone, without what only others would use.
 
-    Its processes make files that nobody else may read, and listen on the loopback network.
+    Its processes make files that nobody else may read, and listen on the loopback network. Its agent is that of a Ray
+    installed without its dashboard, and no worker is started before it is known what it is for: Tune's and Train's
+    workers have runtime environments, for which those that Ray starts beforehand do not do.
     """
     constants = ray._private.ray_constants
     before, clusters = os.umask(PRIVATE_UMASK), constants.ENABLE_RAY_CLUSTER
     # as Ray does it on laptops, without which it replaces 127.0.0.1 by the machine's address in its network
     constants.ENABLE_RAY_CLUSTER = False
-    variables = {UMASK_VARIABLE: oct(before), constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}
+    utils = ray._private.utils
+    dependency_error = utils.get_dashboard_dependency_error
+    utils.get_dashboard_dependency_error = lambda: ImportError("local clusters go without the dashboard")
+    variables = {UMASK_VARIABLE: oct(before), constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0", PRESTART_VARIABLE: "0"}
     variables_before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -56,6 +65,7 @@ def private_cluster() -> Iterator[None]:
     finally:
         os.umask(before)
         constants.ENABLE_RAY_CLUSTER = clusters
+        utils.get_dashboard_dependency_error = dependency_error
         for name, value in variables_before.items():
             os.environ.pop(name)
             if value is not None:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ds2ray.config import OptimizerType, Schedule
 from ds2ray.padding import frame_mask
+from ds2ray.training.uncompiled import SGD, Adam, AdamW
 
 Criterion = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """(log-probabilities [B, T, V], lengths [B], tokens [B, L], number of tokens [B]) → losses of the rows [B]."""
@@ -63,8 +64,8 @@ def build_optimizer(
     """An optimizer over `parameters`; the schedule sets its rate before every step."""
     trainable = list(parameters)
     if kind is OptimizerType.sgd:
-        return torch.optim.SGD(trainable, lr=learning_rate, momentum=0.9, nesterov=True, weight_decay=weight_decay)
-    optimizer_class = torch.optim.AdamW if kind is OptimizerType.adamw else torch.optim.Adam
+        return SGD(trainable, lr=learning_rate, momentum=0.9, nesterov=True, weight_decay=weight_decay)
+    optimizer_class = AdamW if kind is OptimizerType.adamw else Adam
     return optimizer_class(trainable, lr=learning_rate, weight_decay=weight_decay)
 
 

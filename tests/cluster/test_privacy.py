@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from ray._private import ray_constants
+from ray._private import ray_constants, utils
 
 from ds2ray.cluster import privacy
 from ds2ray.cluster.privacy import close_token, private_cluster, private_folder, write_as_the_job
@@ -60,3 +60,15 @@ def test_a_cluster_without_a_token_is_warned_of(
     monkeypatch.setattr(privacy, "is_token_auth_enabled", lambda: asks)
     privacy.warn_without_token("10.0.0.1:6379")
     assert ["asks for no token" in record.message for record in caplog.records] == [True] * (not asks)
+
+
+def test_a_local_cluster_goes_without_what_nobody_uses_and_leaves_other_clusters_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(privacy.PRESTART_VARIABLE, "1")
+    dependency_error = utils.get_dashboard_dependency_error
+    with private_cluster():
+        assert os.environ[privacy.PRESTART_VARIABLE] == "0"
+        assert utils.get_dashboard_dependency_error() is not None
+    assert os.environ[privacy.PRESTART_VARIABLE] == "1"
+    assert utils.get_dashboard_dependency_error is dependency_error

@@ -8,7 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from fleet_runs import SETTINGS, TINY_TRAINING, RandomBase, changed_outcomes, run_job_here, spoken, write_users
+from fleet_runs import (
+    SETTINGS,
+    TINY_TRAINING,
+    RandomBase,
+    changed_outcomes,
+    run_job,
+    run_job_here,
+    run_warm_job,
+    spoken,
+    write_users,
+)
 from terminals import DRAWING, INTERRUPT, SUSPEND, check_left_alone, job, terminal
 
 from ds2ray.demo.corpus import DemoCorpus
@@ -43,7 +53,7 @@ def test_adapting_users_in_windows_of_any_size(
     fleet: list[str], columns: int, environment: dict[str, str], tmp_path: Path
 ) -> None:
     argv = job("adapt_users", *fleet, *WATCHED, "run_id=one")
-    with terminal(argv, tmp_path, columns=columns, lines=60, environment=environment) as window:
+    with terminal(argv, tmp_path, columns=columns, lines=60, environment=environment, warm=True) as window:
         window.wait_for_text("starting workers")
         window.wait_for_text("encoded")
         assert window.finish() == 0
@@ -67,7 +77,7 @@ SOME_STREAMS = [streams for count in range(3) for streams in itertools.combinati
 
 @pytest.mark.parametrize("streams", SOME_STREAMS)
 def test_any_of_the_streams_may_be_the_terminal(fleet: list[str], streams: Sequence[int], tmp_path: Path) -> None:
-    with terminal(job("adapt_users", *fleet, "run_id=one"), tmp_path, streams=streams) as window:
+    with terminal(job("adapt_users", *fleet, "run_id=one"), tmp_path, streams=streams, warm=True) as window:
         assert window.finish() == 0
         check_left_alone(window)
         said = window.text() if 1 in streams else window.file(1)
@@ -82,7 +92,7 @@ def test_any_of_the_streams_may_be_the_terminal(fleet: list[str], streams: Seque
 
 @pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"CI": "true"}])
 def test_what_the_environment_asks_for(fleet: list[str], environment: dict[str, str], tmp_path: Path) -> None:
-    with terminal(job("adapt_users", *fleet), tmp_path, environment=environment) as window:
+    with terminal(job("adapt_users", *fleet), tmp_path, environment=environment, warm=True) as window:
         assert window.finish() == 0
         check_left_alone(window)
         assert COLOUR.search(window.text()) is None
@@ -94,7 +104,7 @@ def test_training_a_base(ray_cluster: str, small_corpus: DemoCorpus, num_workers
     manifests = (f"train.manifest={small_corpus.train_manifest}", f"train.valid_manifest={small_corpus.valid_manifest}")
     where = (f"train.output_dir={tmp_path}/outputs", f"storage.root={tmp_path}/store", f"cluster.address={ray_cluster}")
     argv = job("train", *manifests, *where, *TINY_TRAINING, f"cluster.num_workers={num_workers}", "train.num_epochs=3")
-    with terminal(argv, tmp_path, columns=160) as window:
+    with terminal(argv, tmp_path, columns=160, warm=num_workers > 0) as window:
         window.wait_for_text("epoch 1/3" if num_workers == 0 else "starting workers")
         assert window.finish() == 0
         check_left_alone(window)
@@ -106,7 +116,7 @@ def test_training_a_base(ray_cluster: str, small_corpus: DemoCorpus, num_workers
 def test_a_sweep(fleet: list[str], tmp_path: Path) -> None:
     points = ("sweep.hidden_dims=[[4],[8]]", f"sweep.output_dir={tmp_path}/sweep", "sweep.num_users=2")
     settings = [argument for argument in fleet if not argument.startswith("adapter.hidden_dims")]
-    with terminal(job("sweep_adapters", *settings, *points), tmp_path, columns=100) as window:
+    with terminal(job("sweep_adapters", *settings, *points), tmp_path, columns=100, warm=True) as window:
         window.wait_for_text("0/2 trials")
         assert window.finish() == 0
         check_left_alone(window)
@@ -140,12 +150,17 @@ def test_help_and_mistakes(columns: int, tmp_path: Path) -> None:
         assert "didyoumeanadapt.num_epochs?" in "".join(window.shown().split())
 
 
+@pytest.mark.parametrize("argv", [["--help"], ["users.csv", "adapt.num_epoch=3"], ["users.csv", "storage.root=none"]])
+def test_a_job_that_begins_warm_is_as_a_fresh_one(argv: list[str]) -> None:
+    assert run_warm_job("adapt_users", *argv) == run_job("adapt_users", *argv)
+
+
 class TestKeys:
     @pytest.mark.parametrize("times", [1, 2])
     def test_control_c(self, fleet: list[str], times: int, tmp_path: Path) -> None:
         root = fleet[1].partition("=")[2]
         told = tmp_path / "store" / "runs" / "one" / "outcomes"
-        with terminal(job("adapt_users", *fleet, *LONG, "run_id=one"), tmp_path) as window:
+        with terminal(job("adapt_users", *fleet, *LONG, "run_id=one"), tmp_path, warm=True) as window:
             window.wait_for(lambda: any(told.glob("*.parquet")))
             for _ in range(times):
                 window.type(INTERRUPT)
@@ -170,7 +185,8 @@ class TestKeys:
         where = (f"train.output_dir={tmp_path}/outputs", f"storage.root={tmp_path}/store")
         more = (f"cluster.address={ray_cluster}", f"cluster.num_workers={num_workers}", "train.num_epochs=100000")
         never = ("train.checkpoint_every_epochs=100000", "train.checkpoint_every_s=0")
-        with terminal(job("train", *manifests, *where, *TINY_TRAINING, *more, *never), tmp_path, columns=200) as window:
+        argv = job("train", *manifests, *where, *TINY_TRAINING, *more, *never)
+        with terminal(argv, tmp_path, columns=200, warm=True) as window:
             window.wait_for(lambda: "epoch 2/100000 · loss" in window.text())
             window.type(INTERRUPT)
             assert window.finish() == 75
@@ -197,7 +213,7 @@ class TestKeys:
             window.finish()
 
     def test_a_window_that_is_closed_ends_the_job(self, fleet: list[str], tmp_path: Path) -> None:
-        with terminal(job("adapt_users", *fleet, *ENDLESS, "run_id=one"), tmp_path) as window:
+        with terminal(job("adapt_users", *fleet, *ENDLESS, "run_id=one"), tmp_path, warm=True) as window:
             window.wait_for_text("encoded")
             window.hang_up()
             assert window.process.wait(60) == 75

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from warm_jobs import WarmJob
 
 from ds2ray import storage
 from ds2ray.commandline import start
@@ -120,13 +121,21 @@ def changed_outcomes(root_uri: str, run_id: str) -> dict[str, Outcome]:
 
 def start_job(name: str, *argv: str, **environment: str) -> "subprocess.Popen[str]":
     """Start jobs/<name>.py on its own."""
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "jobs" / f"{name}.py"), *argv],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
+    return subprocess.Popen(_command(name, *argv), **_pipes(environment))
+
+
+def start_warm_job(name: str, *argv: str, **environment: str) -> "subprocess.Popen[str]":
+    """The same in a process that begins with the heavy libraries imported; see `WarmJob`."""
+    return WarmJob(_command(name, *argv), **_pipes(environment))
+
+
+def _command(name: str, *argv: str) -> list[str]:
+    return [sys.executable, str(ROOT / "jobs" / f"{name}.py"), *argv]
+
+
+def _pipes(environment: Mapping[str, str]) -> dict[str, Any]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return {**pipes, "env": {**os.environ, **environment}}
 
 
 @dataclass(frozen=True)
@@ -149,6 +158,11 @@ def finish(process: "subprocess.Popen[str]") -> Finished:
 def run_job(name: str, *argv: str, **environment: str) -> Finished:
     """Run jobs/<name>.py on its own, to its end."""
     return finish(start_job(name, *argv, **environment))
+
+
+def run_warm_job(name: str, *argv: str, **environment: str) -> Finished:
+    """The same in a process that begins with the heavy libraries imported."""
+    return finish(start_warm_job(name, *argv, **environment))
 
 
 def run_job_here(name: str, *argv: str) -> Finished:

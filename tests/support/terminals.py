@@ -1,6 +1,7 @@
 """Jobs on a real pseudo-terminal, and what a person would see on its screen."""
 
 import fcntl
+import functools
 import os
 import pty
 import re
@@ -14,8 +15,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyte
+from warm_jobs import WarmJob
 
 ROOT = Path(__file__).resolve().parents[2]
 INTERRUPT, SUSPEND = "\x03", "\x1a"
@@ -32,6 +35,7 @@ class Terminal:
         argv: the program; it leads a session and a foreground process group, as a shell's job does.
         streams: of stdin, stdout and stderr those that are the terminal; the others are empty or go to files.
         folder: for those files, and the program's working directory.
+        warm: whether the program is a job that begins with the heavy libraries imported; see `WarmJob`.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class Terminal:
         lines: int = 24,
         streams: Sequence[int] = (0, 1, 2),
         environment: Mapping[str, str] | None = None,
+        warm: bool = False,
     ) -> None:
         self.screen = pyte.Screen(columns, lines)
         self.stream = pyte.ByteStream(self.screen)
@@ -54,16 +59,13 @@ class Terminal:
         chosen = [slave if number in streams else files[number] for number in range(3)]
         plain = {"TERM": "xterm-256color", "CI": "", "NO_COLOR": "", "COLUMNS": "", "LINES": "", "PAGER": ""}
         inherited = {name: value for name, value in os.environ.items() if name not in plain}
-        self.process = subprocess.Popen(
-            argv,
-            stdin=chosen[0],
-            stdout=chosen[1],
-            stderr=chosen[2],
-            env={**inherited, "TERM": "xterm-256color", **(environment or {})},
-            cwd=folder,
-            start_new_session=True,
-            preexec_fn=lambda: _take_over(slave),
-        )
+        options: dict[str, Any] = dict(zip(("stdin", "stdout", "stderr"), chosen, strict=True))
+        options |= {"env": {**inherited, "TERM": "xterm-256color", **(environment or {})}, "cwd": folder}
+        if warm:
+            self.process: subprocess.Popen[Any] = WarmJob(argv, terminal=slave, **options)
+        else:
+            take_over = functools.partial(_take_over, slave)
+            self.process = subprocess.Popen(argv, start_new_session=True, preexec_fn=take_over, **options)
         for descriptor in (slave, *files):
             os.close(descriptor)
 
