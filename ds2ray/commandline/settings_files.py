@@ -38,7 +38,7 @@ def from_files(arguments: Arguments, files: list[str], given: list[str]) -> tupl
             continue
         for key, value in values.items():
             try:
-                overrides[key] = arguments.override(key, _text(value))
+                overrides[key] = _override(arguments, key, value)
             except ConfigError as error:
                 problems.append(f"{uri}: {error}")
     chosen = {split_override(override)[0]: override for override in given}
@@ -64,8 +64,6 @@ def _read(uri: str) -> Any:
         raise ConfigError(
             f"{uri}: there is no such file of settings; {CONFIG} takes YAML, as --cfg prints it"
         ) from error
-    except (IsADirectoryError, PermissionError) as error:
-        raise ConfigError(f"{uri}: it cannot be read as a file of settings ({error.strerror})") from error
     try:
         return OmegaConf.to_container(OmegaConf.create(data.decode()))
     except Ds2RayError:
@@ -84,6 +82,19 @@ def _flat(values: Any, uri: str, prefix: str = "") -> dict[str, Any]:
     for name, value in values.items():
         flat |= _flat(value, uri, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
+
+
+def _override(arguments: Arguments, key: str, value: Any) -> str:
+    """The override for Hydra that gives a setting this value. Raises ConfigError for a mistake."""
+    setting = arguments.settings.get(key)
+    texts = value if isinstance(value, list) else [value]
+    if setting is not None and all(isinstance(text, str) for text in texts):
+        # text is taken as it stands, as on the command line
+        if setting.type is str and texts is not value:
+            return f"{key}={quoted(value)}"
+        if setting.type == list[str] and texts is value:
+            return f"{key}=[{','.join(map(quoted, value))}]"
+    return arguments.override(key, _text(value))
 
 
 def _text(value: Any) -> str:

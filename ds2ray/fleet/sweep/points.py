@@ -98,9 +98,9 @@ def _adapters(sweep: SweepConfig, adapter: AdapterConfig, kind: AdapterKind, pla
 
 
 def varied(points: Sequence[SweepPoint]) -> list[str]:
-    """The settings in which these points differ, in the order of TRIED."""
+    """The settings in which those of these points differ that have them, in the order of TRIED."""
     seen = [point.settings() for point in points]
-    return [name for name in TRIED if len({json.dumps(settings.get(name)) for settings in seen}) > 1]
+    return [name for name in TRIED if len({json.dumps(settings[name]) for settings in seen if name in settings}) > 1]
 
 
 def named(settings: Mapping[str, Any], names: Sequence[str]) -> str:
