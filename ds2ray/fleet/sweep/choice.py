@@ -100,11 +100,11 @@ def _judged(whole: Sequence[tuple[Trial, TrialResult]], metric: ErrorMetric) -> 
     if not whole:
         return []
     counts = np.array([[user.counts(metric) for user in result.of_users] for _, result in whole], dtype=np.float64)
-    errors, totals = counts[:, :, 1].T, counts[0, :, 2]  # [users, trials], [users]
+    errors, totals = counts[:, :, 1].T, counts[:, :, 2].T  # [users, trials] each
     judged = [replace(_alone(trial, result, metric), same=True) for trial, result in whole]
     if len(totals) >= LEAST_USERS:
         drawn = drawn_sums(np.column_stack([errors, totals]))
-        rates = drawn[:, :-1] / np.maximum(1.0, drawn[:, -1:])
+        rates = drawn[:, : len(whole)] / np.maximum(1.0, drawn[:, len(whole) :])
         judged = [_within(one, rates[:, place], rates[:, 0]) for place, one in enumerate(judged)]
     return [replace(one, unbeaten=_unbeaten(one, judged)) for one in judged]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ds2ray.config import ErrorMetric
 from ds2ray.fleet.sweep.choice import Decision, Judged
-from ds2ray.fleet.sweep.points import named
+from ds2ray.fleet.sweep.points import shown
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -42,9 +42,9 @@ def plot_bytes(decision: Decision, names: Sequence[str], metric: ErrorMetric, fi
                 axes.axhline(before, linestyle="--", color="0.5", zorder=1)
         left.set_ylim(0, 1.1 * max(top, before if before <= 2 * top else 0.0, 0.1))
         figure.legend(*_legend(), loc="outside upper center", ncols=4, frameon=False)
-        figure.supxlabel(
-            f"the base alone: {before:.1f} %; bars hold 95 % of what other users of the kind would show", fontsize=9
-        )
+        tried = " · ".join(name.partition(".")[2].replace("_", " ") for name in names)
+        said = f"the base alone: {before:.1f} %; bars hold 95 % of what other users of the kind would show"
+        figure.supxlabel(f"{said}{'; beside points: ' if tried else ''}{tried}", fontsize=9)
         buffer = io.BytesIO()
         figure.savefig(buffer, format=file_format, dpi=130, metadata={"Date": None} if file_format == "svg" else None)
     return buffer.getvalue()
@@ -52,6 +52,8 @@ def plot_bytes(decision: Decision, names: Sequence[str], metric: ErrorMetric, fi
 
 def _panel(axes: "Axes", decision: Decision, names: Sequence[str], cost: Callable[[Judged], float]) -> None:
     """All trials by one cost, with the steps of those that nothing beats."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     for one in decision.ranked:
         x, y = cost(one), 100 * one.error
         colour = _CHOSEN if one is decision.chosen else _SAME if one.same else _OTHER
@@ -70,7 +72,7 @@ def _panel(axes: "Axes", decision: Decision, names: Sequence[str], cost: Callabl
     for number, one in enumerate(front[-MAX_NAMED:]):
         above = number % 2 == 0
         axes.annotate(
-            named(one.result.settings, names),
+            " · ".join(shown(one.result.settings.get(name, "-")) for name in names),
             (cost(one), 100 * one.error),
             xytext=(5, 7 if above else -11),
             textcoords="offset points",
@@ -79,9 +81,9 @@ def _panel(axes: "Axes", decision: Decision, names: Sequence[str], cost: Callabl
     costs = [cost(one) for one in decision.ranked]
     if max(costs) > 5 * min(costs) > 0:
         axes.set_xscale("log")
-        for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-            set_formatter(lambda value, _: f"{value:g}")
-        axes.tick_params(axis="x", which="minor", labelsize=7)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(x=0.2)
     axes.grid(alpha=0.3)
 

@@ -14,7 +14,8 @@ BYTES_EACH = 4
 class UserResult:
     """One user of a trial: losses and counts of errors on held-out speech, of the base and with the adapter.
 
-    A user whose training failed keeps the base, so that the counts after are those before, and `reason` says why.
+    A user whose training failed keeps the base, so that the counts after are those before, and `reason` says why. Who
+    cannot even be judged has no counts.
     """
 
     loss_before: float
@@ -92,6 +93,6 @@ class TrialResult:
 
     @property
     def loss(self) -> float:
-        """The mean held-out loss of the users' adapters."""
-        users = self.of_users
-        return sum(user.loss_after for user in users) / len(users)
+        """The mean held-out loss of the users' adapters; of the base, where a user has none."""
+        losses = [user.loss_after for user in self.of_users if user.words or user.characters]
+        return sum(losses) / max(1, len(losses))

@@ -10,6 +10,7 @@ import torch
 from ds2ray.errors import DeviceLostError
 from ds2ray.fleet.sweep.points import SweepPoint
 from ds2ray.fleet.sweep.results import TrialResult, UserResult
+from ds2ray.metrics import Score
 from ds2ray.model.devices import is_device_lost
 from ds2ray.model.weights import Base
 from ds2ray.store.keys import is_private
@@ -56,7 +57,7 @@ def _fits(base: Base, stack: Sequence[UserSpeech], point: SweepPoint, device: to
         fits.update(training.run())
     except Exception as error:
         if is_device_lost(error):
-            raise DeviceLostError(f"the device is lost: {type(error).__name__}: {error}") from error
+            raise _lost(error) from error
         if len(stack) == 1:
             # a text of torch's may hold anything, a transcript, too
             return [type(error).__name__ if is_private() else f"{type(error).__name__}: {error}".partition("\n")[0]]
@@ -72,8 +73,18 @@ def _user_result(
         return _counted(before, after, fit.epochs, "")
     # with a fresh adapter the base is the base alone
     place, fresh = point.adapter.after_layer, fresh_adapter(base.model, point.adapter, speech.seed, device)
-    alone = evaluate_adapter(base.model, fresh, speech, base.vocabulary, point.adapt, place)
+    alone = Evaluation(0.0, Score())
+    try:
+        alone = evaluate_adapter(base.model, fresh, speech, base.vocabulary, point.adapt, place)
+    except Exception as error:
+        if is_device_lost(error):
+            raise _lost(error) from error
+        log.warning("a user who could not be trained cannot be judged either (%s)", type(error).__name__)
     return _counted(alone, alone, 0, fit)
+
+
+def _lost(error: Exception) -> DeviceLostError:
+    return DeviceLostError(f"the device is lost: {type(error).__name__}: {error}")
 
 
 def _counted(before: Evaluation, after: Evaluation, epochs: int, reason: str) -> UserResult:
