@@ -64,7 +64,7 @@ def test_text_is_taken_as_it_stands(tmp_path: Path) -> None:
     text = "users: '${oc.env:HOME}/a b''s.csv'\nstorage:\n  root: \"it's ${x} \\\\ [1]\"\nrun_id: ''\n"
     job = composed(AdaptJob, "--config", written(tmp_path, text))
     assert (job.users, job.storage.root, job.run_id) == ("${oc.env:HOME}/a b's.csv", "it's ${x} \\ [1]", "")
-    audio = composed(TranscribeJob, "--config", written(tmp_path, 'audio: [a.wav, "b\'c.wav"]\nfresh_s: .inf'))
+    audio = composed(TranscribeJob, "--config", written(tmp_path, 'audio: [a.wav, "b\'c${d}.wav"]\nfresh_s: .inf'))
     assert (audio.audio, audio.fresh_s) == (["a.wav", "b'c${d}.wav"], float("inf"))
 
 
