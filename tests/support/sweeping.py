@@ -47,12 +47,12 @@ class Bench:
         self.kept: dict[str, TrialResult] = {}
 
     def run(self, points: Mapping[str, SweepPoint]) -> Iterator[TrialResult]:
-        for name, point in reversed(points.items()):  # in any order
+        for name, point in reversed(list(points.items())):  # in any order
             (width,), epochs = point.adapter.hidden_dims, point.adapt.num_epochs
             self.ran.append((width, epochs))
             errors = abs(width - self.best_width) + 20 - epochs
-            more = {"reason": "diverged"} if width in self.failing else {}
-            yield result(point, [errors] * 3, name, **more)
+            reason = "diverged" if width in self.failing else ""
+            yield result(point, [errors] * 3, name, reason=reason)
 
     def keep(self, one: TrialResult) -> None:
         self.kept[one.trial_id] = one

@@ -28,8 +28,8 @@ def test_each_list_is_tried_and_what_is_not_listed_keeps_its_value(name: str) ->
     adapter = AdapterConfig(dropout=0.3, activation=Activation.silu, after_layer=1)
     adapt = AdaptConfig(learning_rate=0.5, kl_weight=0.7)
     setting, values = LISTS[name]
-    sweep = SweepConfig(**{"hidden_dims": [[7]], name: values})
-    points = sweep_points(sweep, adapter, adapt)
+    lists: dict[str, Any] = {"hidden_dims": [[7]], name: values}
+    points = sweep_points(SweepConfig(**lists), adapter, adapt)
     unchanged = SweepPoint(replace(adapter, hidden_dims=[7]), adapt).settings()
     plain = [getattr(value, "value", value) for value in values]
     assert [point.settings() for point in points] == [{**unchanged, setting: value} for value in plain]
@@ -37,8 +37,8 @@ def test_each_list_is_tried_and_what_is_not_listed_keeps_its_value(name: str) ->
 
 
 def test_every_combination_is_a_point_once() -> None:
-    sweep = SweepConfig(**{name: [*values, values[0]] for name, (_, values) in LISTS.items()})
-    points = sweep_points(sweep, AdapterConfig(), AdaptConfig())
+    lists: dict[str, Any] = {name: [*values, values[0]] for name, (_, values) in LISTS.items()}
+    points = sweep_points(SweepConfig(**lists), AdapterConfig(), AdaptConfig())
     assert len(points) == 2 ** len(LISTS)
     expected = set(itertools.product(*(map(repr, values) for _, values in LISTS.values())))
     found = {
