@@ -10,7 +10,7 @@ COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hash
 RUNTIME := $(COMPILE) pyproject.toml --no-annotate --extra av --extra text --constraint requirements.lock
 
 .PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-nights bench-real-speech bench-people bench-digits bench-robust bench-decode bench-transcribe bench-words \
-	bench-scale bench-gpu chaos \
+	bench-scale bench-gpu bench-sweep chaos \
 	bench-plan bench-train bench-scale-train bench-epoch browser fix lock clean
 .DEFAULT_GOAL := help
 
@@ -69,6 +69,9 @@ bench-decode: $(VENV)/installed ## decoders, with a language model and without: 
 
 bench-transcribe: $(VENV)/installed ## users' adapters in recognition: mixed batches, cold ones on S3, a cache (4 minutes)
 	@$(BIN)/python -m benchmarks.transcribe $(BENCH_ARGS)
+
+bench-sweep: $(VENV)/installed ## a sweep of 24 adapters on 8 users against a process each (10 minutes)
+	@$(BIN)/python -m benchmarks.sweep $(BENCH_ARGS)
 
 bench-words: $(VENV)/installed ## users' own words: names that the base has never heard, before and after (5 minutes)
 	@$(BIN)/python -m benchmarks.words $(BENCH_ARGS)

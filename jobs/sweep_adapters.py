@@ -1,4 +1,4 @@
-"""Compare adapter shapes on a few users: `python jobs/sweep_adapters.py --help`."""
+"""Compare adapters on a few users: `python jobs/sweep_adapters.py --help`."""
 
 from ds2ray.commandline.start import run_job
 

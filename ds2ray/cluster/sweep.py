@@ -1,37 +1,94 @@
-"""The trials of a sweep. The users' speech is encoded once; all trials share the encodings in Ray's object store."""
+"""The trials of a sweep. The users' speech is encoded once for each place of an adapter; the trials share the encodings
+in Ray's object store, and the processes that are running already: none is started for a trial."""
 
 import logging
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import ray
-import torch
-from ray import tune
+from ray.exceptions import RayError
 
-from ds2ray import display
 from ds2ray.cluster.gpus import cluster_gpus
-from ds2ray.cluster.session import quiet_tune
+from ds2ray.cluster.progress import our_error, told
 from ds2ray.config import AdaptConfig, DataConfig, SweepJob
-from ds2ray.errors import InputError, TrainingDivergedError
-from ds2ray.fleet.sweep import SweepPoint, SweepRow
-from ds2ray.metrics import Score
+from ds2ray.errors import InputError, InterruptedRunError, StorageError
+from ds2ray.fleet.sweep.points import SweepPoint
+from ds2ray.fleet.sweep.results import TrialResult
 from ds2ray.model.devices import assigned_device
 from ds2ray.model.weights import Base
-from ds2ray.progress import duration_text
 from ds2ray.storage import Server, current_server, known_to_answer, using
 from ds2ray.store import user_key
-from ds2ray.store.keys import is_private, keep_private
+from ds2ray.store.keys import is_private, keep_private, private
 from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.training.adapters.encode import Encoder
-from ds2ray.training.adapters.judging.results import AdapterFit
 from ds2ray.training.adapters.speech import UserSpeech, encode_users
-from ds2ray.training.adapters.stack.stacked import StackedTraining, fresh_adapter, stacks
+from ds2ray.training.adapters.sweep_trial import try_point
 
 log = logging.getLogger(__name__)
+
+Named = Mapping[str, SweepPoint]
+"""Points with the epochs of their trials, by the trials' ids."""
+
+
+class SweepTrials:
+    """Runs trials of a sweep on the connected cluster."""
+
+    def __init__(self, job: SweepJob, base: Base, users: Sequence[Manifest]) -> None:
+        gpus = job.adapt.gpus_per_trial if cluster_gpus() > 0 else 0.0
+        # Ray would end a process after each task with a GPU, and start another one, which takes seconds
+        size: dict[str, Any] = {"num_cpus": job.adapt.cpus_per_trial, "num_gpus": gpus, "max_calls": 0}
+        size["max_retries"] = job.adapt.max_attempts - 1  # of a trial whose process dies
+        self._encode = ray.remote(**size)(_encode)
+        self._try = ray.remote(**size)(_try)
+        self.job, self.base_ref = job, ray.put(base)
+        # the keys are made here: a worker needs no salt
+        self.speech = {user_key(user.user_id): user.utterances for user in users}
+        self.encoded: dict[int, Any] = {}  # the users' encoded speech by place
+
+    def results(self, trials: Named) -> Iterator[TrialResult]:
+        """Run trials; yields the result of each when it is done, which may be that it failed.
+
+        Raises:
+            InputError: no user has enough usable speech.
+            StorageError: the users' speech cannot be read.
+        """
+        most = self.job.adapt.max_concurrent_trials or len(trials)
+        # those that take longest come first, so that none of them is left when all others are done
+        waiting = sorted(trials, key=lambda name: -trials[name].adapt.num_epochs)
+        running: dict[Any, str] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < most:
+                    name = waiting.pop(0)
+                    running[self._start(name, trials[name])] = name
+                (done, *_), _ = ray.wait(list(running), num_returns=1)
+                name = running.pop(done)
+                yield self._result(done, name, trials[name])
+        finally:
+            for ref in running:
+                ray.cancel(ref, force=True)
+
+    def _start(self, trial_id: str, point: SweepPoint) -> Any:
+        place, adapt = point.adapter.after_layer, self.job.adapt
+        if place not in self.encoded:
+            self.encoded[place] = self._encode.remote(
+                self.base_ref, self.speech, place, adapt, self.job.data, current_server(), is_private()
+            )
+        return self._try.remote(self.base_ref, self.encoded[place], point, trial_id, is_private())
+
+    def _result(self, ref: Any, trial_id: str, point: SweepPoint) -> TrialResult:
+        try:
+            result: TrialResult = ray.get(ref)
+        except RayError as error:
+            cause = our_error(error)
+            if isinstance(cause, StorageError | InterruptedRunError | InputError):
+                raise cause from None
+            reason = private(told(error))
+            result = TrialResult(
+                trial_id=trial_id, settings=point.settings(), num_parameters=0, seconds=0.0, users=(), reason=reason
+            )
+        return result
 
 
 def _encode(
@@ -41,11 +98,11 @@ def _encode(
     adapt: AdaptConfig,
     data: DataConfig,
     outside: Server,
-    private: bool,
+    is_private_job: bool,
 ) -> list[UserSpeech]:
-    """The encoded speech of these users, by their keys."""
+    """The encoded speech of these users, by their keys. Raises InputError where none has enough."""
     known_to_answer(outside)
-    keep_private(private)
+    keep_private(is_private_job)
     encoder = Encoder(
         base,
         after_layer,
@@ -60,106 +117,16 @@ def _encode(
     for speech in speeches:
         if not speech.parts:
             log.warning("%s is left out: too few usable utterances", speech.user_key)
-    # on the CPU, so that trials on any device can read them from shared memory
-    return [replace(speech, frames=[rows.cpu() for rows in speech.frames]) for speech in speeches if speech.parts]
-
-
-def try_points(job: SweepJob, base: Base, users: Sequence[Manifest], points: Sequence[SweepPoint]) -> list[SweepRow]:
-    """Try all points on these users, on the connected cluster. Raises InputError where every trial failed."""
-    gpus = job.adapt.gpus_per_trial if cluster_gpus() > 0 else 0.0
-    encode = ray.remote(num_cpus=job.adapt.cpus_per_trial, num_gpus=gpus)(_encode)
-    base_ref = ray.put(base)
-    # the keys are made here: a worker needs no salt
-    speech = {user_key(user.user_id): user.utterances for user in users}
-    place = job.adapter.after_layer
-    encoded_ref = encode.remote(base_ref, speech, place, job.adapt, job.data, current_server(), is_private())
-    trainable = tune.with_resources(
-        tune.with_parameters(_trial, shared=(base_ref, encoded_ref, list(points), job.adapt)),
-        {"cpu": job.adapt.cpus_per_trial, "gpu": gpus},
-    )
-    tune_state_dir = tempfile.mkdtemp(prefix="ds2ray-sweep-")
-    try:
-        with quiet_tune(keep_results=True):
-            grid = tune.Tuner(
-                trainable,
-                param_space={"point": tune.grid_search(list(range(len(points))))},
-                tune_config=tune.TuneConfig(max_concurrent_trials=job.adapt.max_concurrent_trials or None),
-                run_config=tune.RunConfig(
-                    name="sweep", storage_path=tune_state_dir, verbose=0, callbacks=[SweepProgress(len(points))]
-                ),
-            ).fit()
-    finally:
-        shutil.rmtree(tune_state_dir, ignore_errors=True)
-    rows = []
-    for result in (grid[index] for index in range(len(grid))):
-        if result.error or result.metrics is None:
-            point = points[(result.config or {})["point"]]
-            logging.error("trial %s failed: %s", point.overrides(), result.error)
-            continue
-        metrics = {name: result.metrics[name] for name in SweepRow.__dataclass_fields__}
-        rows.append(SweepRow(**metrics))
-    if not rows:
-        raise InputError("every trial of the sweep failed; the reasons are above")
-    return rows
-
-
-class SweepProgress(tune.Callback):
-    """Shows how many trials of a sweep are done."""
-
-    def __init__(self, num_trials: int) -> None:
-        self.num_trials, self.done, self.started_s = num_trials, 0, time.monotonic()
-
-    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        facts = [f"{self.done}/{self.num_trials} trials"]
-        if 0 < self.done < self.num_trials:
-            left_s = (time.monotonic() - self.started_s) * (self.num_trials / self.done - 1)
-            facts.append(f"eta {duration_text(left_s)}")
-        phase = "training" if self.done else "encoding speech and training"
-        display.doing(phase, *facts, share=self.done / self.num_trials)
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.done += 1
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.done += 1
-
-
-def _trial(config: dict[str, Any], shared: tuple[Any, Any, list[SweepPoint], AdaptConfig]) -> None:
-    """A trial: train an adapter of one shape for every user of the sample, on the shared encodings."""
-    base_ref, speeches_ref, points, adapt = shared
-    base: Base = ray.get(base_ref)
-    # a stack writes to its users' lists of frames, which the next trial of this worker reads again
-    speeches: list[UserSpeech] = [replace(speech, frames=[*speech.frames]) for speech in ray.get(speeches_ref)]
-    point = points[config["point"]]
-    device = assigned_device(len(ray.get_gpu_ids()))
-    base.model.to(device)
-    if not speeches:
+    enough = [speech for speech in speeches if speech.parts]
+    if not enough:
         raise InputError("no user of the sample has enough usable speech; the reasons are above")
-    fits = list(_fits(base, speeches, point, replace(adapt, learning_rate=point.learning_rate), device))
-    before = sum((fit.score_before for fit in fits), Score())
-    after = sum((fit.score_after for fit in fits), Score())
-    num_parameters = sum(tensor.numel() for tensor in fits[0].state.values())
-    row = SweepRow(
-        overrides=point.overrides(),
-        hidden_dims="-".join(str(width) for width in point.adapter.hidden_dims),
-        num_parameters=num_parameters,
-        size_bytes=4 * num_parameters,
-        held_out_loss=sum(fit.loss_after for fit in fits) / len(fits),
-        wer_before=before.words.rate(),
-        wer_after=after.words.rate(),
-        cer_after=after.characters.rate(),
-    )
-    tune.report(dict(vars(row)))
+    # on the CPU, so that trials on any device can read them from shared memory
+    return [replace(speech, frames=[rows.cpu() for rows in speech.frames]) for speech in enough]
 
 
-def _fits(
-    base: Base, speeches: Sequence[UserSpeech], point: SweepPoint, adapt: AdaptConfig, device: torch.device
-) -> Iterator[AdapterFit]:
-    """Each user's adapter of this shape. Raises TrainingDivergedError where a user has none."""
-    for stack in stacks(base.model, speeches, device, adapt.batch_size):
-        adapters = [fresh_adapter(base.model, point.adapter, speech.seed, device) for speech in stack]
-        training = StackedTraining(base.model, adapters, stack, base.vocabulary, adapt, point.adapter.after_layer)
-        for place, fit in training.run():
-            if isinstance(fit, str):
-                raise TrainingDivergedError(f"{stack[place].user_key}: {fit}")
-            yield fit
+def _try(
+    base: Base, speeches: Sequence[UserSpeech], point: SweepPoint, trial_id: str, is_private_job: bool
+) -> TrialResult:
+    """A trial, on the shared encodings."""
+    keep_private(is_private_job)
+    return try_point(base, speeches, point, trial_id, assigned_device(len(ray.get_gpu_ids())))

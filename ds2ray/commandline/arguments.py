@@ -24,7 +24,9 @@ FLAGS = {
     "--dry-run": "check everything and print the plan: dry_run=true",
 }
 FROM_FILE = "--from-file"
-"""The one option with a value, as other programs have it: `--from-file LIST` is from_file=LIST."""
+"""An option with a value, as other programs have it: `--from-file LIST` is from_file=LIST."""
+CONFIG = "--config"
+"""The option that names a file of settings: `--config best.yaml`."""
 SWITCHES = ("--yes", "--json")
 """Settings that are typed as other programs have them, where a job has them."""
 STDIN = "-"
@@ -62,13 +64,15 @@ class Arguments:
         overrides: list[str] = []
         problems: list[str] = []
         positionals: list[str] = []
-        for argument in _joined(argv):
+        for argument in joined(argv):
             match = self._OVERRIDE.fullmatch(argument)
             try:
                 if match and self._is_path(argument, match["key"], match["value"]):
                     positionals.append(argument)
                 elif match:
-                    overrides.append(self._override(match["sign"], match["key"], match["value"]))
+                    if match["sign"] == "+":
+                        raise ConfigError(f"+{match['key']}: there are no settings to add; change one with key=value")
+                    overrides.append(self.override(match["key"], match["value"]))
                 elif argument.startswith("-") and argument != STDIN:
                     overrides += self._flag(argument)
                 elif self._DELETION.fullmatch(argument):
@@ -122,15 +126,15 @@ class Arguments:
         if any(override.startswith(f"{key}=") for override in overrides):
             raise ConfigError(f"{key} is given twice: as {key}=… and as {values[0]!r}")
         if self.settings[key].type is not str:
-            return [f"{key}=[{','.join(map(_quoted, values))}]"]
+            return [f"{key}=[{','.join(map(quoted, values))}]"]
         if len(values) > 1:
             raise ConfigError(f"{key} is one path, and {len(values)} were given: {', '.join(values)}")
-        return [f"{key}={_quoted(values[0])}"]
+        return [f"{key}={quoted(values[0])}"]
 
-    def _override(self, sign: str, key: str, value: str) -> str:
-        if sign == "+":
-            raise ConfigError(f"+{key}: there are no settings to add; change one with key=value")
+    def override(self, key: str, value: str) -> str:
+        """The override for Hydra that gives a setting or a group this value. Raises ConfigError for a mistake."""
         if key in self.groups:
+            value = value[1:-1] if value[:1] == value[-1:] == "'" else value
             if value not in self.groups[key]:
                 options = ", ".join(self.groups[key])
                 raise ConfigError(f"{key}={value}: one of {options} is wanted{_did_you_mean(value, self.groups[key])}")
@@ -144,16 +148,16 @@ class Arguments:
     def _typed_override(self, setting: Setting, value: str) -> str:
         key = setting.key
         if setting.type is str and value[:1] not in ("'", '"'):
-            return f"{key}={_quoted(value)}"  # text is taken as it stands: 007, true, a,b and ${x} are user names
+            return f"{key}={quoted(value)}"  # text is taken as it stands: 007, true, a,b and ${x} are user names
         try:
             parsed = self.parser.parse_override(f"{key}={value}")
             if parsed.is_sweep_override():
                 raise ConfigError(f"{key}={value}: {setting.wanted} is wanted")
             text = parsed.value()
             if setting.type is str and isinstance(text, str):
-                return f"{key}={_quoted(text)}"
+                return f"{key}={quoted(text)}"
             if setting.type == list[str] and isinstance(text, list):
-                return f"{key}=[{','.join(_quoted(str(each)) for each in text)}]"
+                return f"{key}=[{','.join(quoted(str(each)) for each in text)}]"
             OmegaConf.update(self.typed, key, text)
         except (HydraException, OmegaConfBaseException) as error:
             hint = _did_you_mean(value, setting.choices)
@@ -177,11 +181,17 @@ def names_a_file(argument: str) -> bool:
     return argument.lower().endswith(FILE_SUFFIXES)
 
 
-def _joined(argv: Iterable[str]) -> Iterator[str]:
-    """The arguments, `--from-file LIST` as one of them: `--from-file=LIST`."""
+def joined(argv: Iterable[str]) -> Iterator[str]:
+    """The arguments, an option and its value as one of them: `--from-file LIST` as `--from-file=LIST`."""
     rest = iter(argv)
     for argument in rest:
-        yield f"{FROM_FILE}={next(rest, '')}" if argument == FROM_FILE else argument
+        yield f"{argument}={next(rest, '')}" if argument in (FROM_FILE, CONFIG) else argument
+
+
+def split_override(override: str) -> tuple[str, str]:
+    """The key of an override for Hydra, and its value."""
+    key, _, value = override.partition("=")
+    return key, value
 
 
 _SECRET = r"(?:secret|passwo?r?d|token|credential|(?:access|account|api|private)_?key)s?"
@@ -213,7 +223,7 @@ def refuse_secrets(arguments: Iterable[str]) -> None:
             )
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Text as Hydra and OmegaConf read it back unchanged: nothing in it is replaced by other settings."""
     escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
     return str(QuotedString(text=escaped, quote=Quote.single).with_quotes())

@@ -16,6 +16,7 @@ from ds2ray.commandline.arguments import Arguments, raise_all, refuse_secrets
 from ds2ray.commandline.ignored import ignored_settings
 from ds2ray.commandline.jobs import JOBS
 from ds2ray.commandline.presets import CONF_DIR
+from ds2ray.commandline.settings_files import from_files, settings_files
 from ds2ray.errors import ConfigError
 from ds2ray.reference import settings
 
@@ -31,11 +32,14 @@ def compose_job(job_name: str, argv: list[str]) -> object:
 def composed(job_name: str, argv: list[str]) -> DictConfig:
     """The settings of `argv` over the presets, not yet resolved. Raises ConfigError for mistakes in them."""
     refuse_secrets(argv)
-    overrides, problems = Arguments(job_name).read(argv)
-    raise_all(problems)
+    files, rest = settings_files(argv)
+    arguments = Arguments(job_name)
+    overrides, problems = arguments.read(rest)
+    in_files, mistaken = from_files(arguments, files, overrides)
+    raise_all([*problems, *mistaken])
     try:
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            config = _with_required(compose(job_name, overrides, return_hydra_config=True))
+            config = _with_required(compose(job_name, [*in_files, *overrides], return_hydra_config=True))
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_plain_message(error)) from error
     given = {override.partition("=")[0] for override in overrides}

@@ -5,7 +5,7 @@ import shutil
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from ds2ray.commandline.arguments import FLAGS, FROM_FILE, SWITCHES
+from ds2ray.commandline.arguments import CONFIG, FLAGS, FROM_FILE, SWITCHES
 from ds2ray.commandline.composing import flatten
 from ds2ray.commandline.jobs import JOBS
 from ds2ray.commandline.presets import CONF_DIR, groups
@@ -33,6 +33,7 @@ def job_page(job_name: str) -> str:
 
 def _options(has_dry_run: bool, reads_lists: bool) -> dict[str, str]:
     options = {flag: text for flag, text in FLAGS.items() if flag != "--dry-run" or has_dry_run}
+    options[f"{CONFIG} FILE"] = "take the settings of a YAML file, as --cfg prints them; those given beside it count"
     return (
         {**options, f"{FROM_FILE} LIST": "read the names of files from a list: from_file=LIST"}
         if reads_lists

@@ -85,10 +85,11 @@ JOBS = {
     "sweep_adapters": JobSpec(
         schema=SweepJob,
         module="ds2ray.commands.sweep_adapters",
-        summary="compare adapter shapes on a few users",
+        summary="compare adapters and ways to train them on a few users",
         description=(
-            "Train adapters of several shapes for a few users of the table, and show the held-out error of each shape "
-            "beside its size."
+            "Train adapters of several kinds, places and shapes, in several ways, for a few users of the table, and "
+            "show the held-out error of each beside its size and its time. The best is written as best.yaml, which "
+            "adapt_users takes with --config. Run it again to do what is unfinished."
         ),
         positional="users",
         example="[users.csv]",

@@ -34,7 +34,7 @@ from ds2ray.config.jobs import (
 from ds2ray.config.model import Architecture, ConformerConfig, ModelConfig, RnnType, model_from_plain, model_to_plain
 from ds2ray.config.prepare import CorpusFormat, PackBy, PrepareConfig
 from ds2ray.config.storage import Checked, Scanned, StorageConfig, StoreJob
-from ds2ray.config.sweep import SweepConfig
+from ds2ray.config.sweep import Best, Search, SweepConfig
 from ds2ray.config.text import (
     DecodeConfig,
     DecoderKind,
@@ -57,6 +57,7 @@ __all__ = [
     "AudioConfig",
     "AugmentConfig",
     "BadRows",
+    "Best",
     "CalibrateJob",
     "Checked",
     "Choice",
@@ -83,6 +84,7 @@ __all__ = [
     "RnnType",
     "Scanned",
     "Schedule",
+    "Search",
     "ShownTextConfig",
     "SpreadConfig",
     "Statistics",

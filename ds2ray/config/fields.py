@@ -75,10 +75,15 @@ def refuse_foreign(config: Any, section: str, own: Collection[str], chosen: str)
 
 
 def to_plain(config: Any) -> dict[str, Any]:
-    """A config dataclass as JSON-ready values: enums by their value."""
+    """A config dataclass as JSON-ready values: enums by their value, in lists, too."""
+
+    def plain_value(value: Any) -> Any:
+        if isinstance(value, list):
+            return [plain_value(each) for each in value]
+        return value.value if isinstance(value, Enum) else value
 
     def plain(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        return {name: value.value if isinstance(value, Enum) else value for name, value in pairs}
+        return {name: plain_value(value) for name, value in pairs}
 
     return asdict(config, dict_factory=plain)
 

@@ -71,13 +71,18 @@ class SweepJob:
 
     users: str = setting("", "as for adapt_users")
     base: str = setting("", "as for adapt_users")
+    sweep_id: str = setting(
+        "",
+        "name of this sweep in storage.root/sweeps; empty: a digest of settings, users and base; finished trials of "
+        "the same name are not run again",
+    )
     sweep: SweepConfig = field(default_factory=SweepConfig)
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
     adapt: AdaptConfig = field(default_factory=AdaptConfig)
     data: DataConfig = field(default_factory=DataConfig)
     storage: StorageConfig = field(default_factory=StorageConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
-    dry_run: bool = setting(False, "print the trials; start no Ray")
+    dry_run: bool = setting(False, "print the trials, and which of them are finished; start no Ray")
 
     def __post_init__(self) -> None:
         require_finite(self)

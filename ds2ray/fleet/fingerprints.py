@@ -15,7 +15,7 @@ from ds2ray.uris import excerpt_of, recording_of
 FINGERPRINT_LENGTH = 32
 """Hex digits of a user's fingerprint: enough for any fleet, and half the size of the index."""
 
-_ONLY_HOW = frozenset(
+ONLY_HOW = frozenset(
     {
         *("encode_batch_s", "max_cohort_users", "max_cohort_s", "gpus_per_trial", "cpus_per_trial"),
         *("max_concurrent_trials", "max_failed_ratio", "max_unusable_ratio", "max_attempts", "force"),
@@ -34,7 +34,7 @@ def settings_that_matter(adapter: AdapterConfig, adapt: AdaptConfig) -> dict[str
     `adapt.further_share` is none of them where there are no further recordings, as before there was such a setting;
     where there are, how often each utterance is in one matters, too.
     """
-    plain = {name: value for name, value in to_plain(adapt).items() if name not in _ONLY_HOW}
+    plain = {name: value for name, value in to_plain(adapt).items() if name not in ONLY_HOW}
     if not adapt.further_share or adapter.after_layer == LAST_LAYER:
         del plain["further_share"]
     else:

@@ -8,6 +8,8 @@
 <root>/users/<user key>/withdrawn.json                     the last pointer of a user who went back to the base
 <root>/users/<user key>/words-<version>.json, words.json   the user's own words, words.json last
 <root>/runs/<run id>/plan.parquet, summary.json            and outcomes/<part>.parquet, attempts/<cohort>.json
+<root>/sweeps/<sweep id>/trials/<trial id>.json            a record of every trial; table.csv, table.md, pareto.svg,
+                                                           pareto.png, best.yaml, and summary.json last
 <root>/index/users.parquet, words.parquet, lease.json      and pending/<run id>.json while a run goes on
 <root>/index/erased.parquet                                tombstones of erased users, without their ids
 <root>/index/rollback.parquet                              what a rollback moves, while it is at work
@@ -125,6 +127,16 @@ def outcomes_part_uri(store: Store, run_id: str, part_name: str) -> str:
 
 def attempt_uri(store: Store, run_id: str, cohort: int) -> str:
     return storage.join(run_uri(store, run_id), "attempts", f"{cohort:06d}.json")
+
+
+def sweep_uri(store: Store, sweep_id: str) -> str:
+    """The folder of a sweep."""
+    return storage.join(store.root_uri, "sweeps", sweep_id)
+
+
+def sweep_trial_uri(store: Store, sweep_id: str, trial_id: str) -> str:
+    """The record of a trial of a sweep."""
+    return storage.join(sweep_uri(store, sweep_id), "trials", f"{trial_id}.json")
 
 
 def index_folder_uri(store: Store) -> str:

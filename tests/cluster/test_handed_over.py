@@ -16,8 +16,7 @@ from train_jobs import make_job
 
 from ds2ray import display
 from ds2ray.cluster import base_training
-from ds2ray.commands import adapt_users, sweep_adapters, train
-from ds2ray.config import AdaptConfig, AdapterConfig, ClusterConfig, StorageConfig, SweepConfig, SweepJob
+from ds2ray.commands import adapt_users, train
 from ds2ray.demo.corpus import DemoCorpus
 
 pytestmark = pytest.mark.filterwarnings("ignore:::ray.data.context")  # Ray Train loads Ray Data's settings
@@ -88,26 +87,6 @@ def test_of_a_fleet_run(
     assert on_terminal(terminal_streams, lambda: adapt_users.run(job_of(root, users, "one"))) == 0
     assert len(handed_over) == 1
     assert len(handed_over[0]["run_config"].callbacks) == 2
-
-
-def test_of_a_sweep(
-    ray_cluster: str,
-    random_base: RandomBase,
-    small_corpus: DemoCorpus,
-    handed_over: list[dict[str, Any]],
-    terminal_streams: Any,
-    tmp_path: Path,
-) -> None:
-    job = SweepJob(
-        users=small_corpus.users_csv,
-        sweep=SweepConfig(num_users=1, hidden_dims=[[4]], output_dir=str(tmp_path / "sweep")),
-        adapter=AdapterConfig(after_layer=-1),
-        adapt=AdaptConfig(num_epochs=1, cross_validate_below=0),
-        storage=StorageConfig(root=random_base.root),
-        cluster=ClusterConfig(address="local"),
-    )
-    assert on_terminal(terminal_streams, lambda: sweep_adapters.run(job)) == 0
-    assert len(handed_over) == 1
 
 
 def test_of_base_training(

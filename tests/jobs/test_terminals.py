@@ -120,7 +120,7 @@ def test_a_sweep(fleet: list[str], tmp_path: Path) -> None:
         window.wait_for_text("0/2 trials")
         assert window.finish() == 0
         check_left_alone(window)
-        assert "held-out error by adapter shape" in window.shown()
+        assert "held-out error by adapter, best first" in window.shown()
         assert "best: python jobs/adapt_users.py" in window.text()
 
 

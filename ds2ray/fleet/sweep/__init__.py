@@ -1,0 +1,1 @@
+"""A sweep: what is tried, in which order, with which result, and which of it is the best."""
