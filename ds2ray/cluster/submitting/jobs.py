@@ -26,6 +26,9 @@ OUTAGE_S = 600.0
 """Seconds without an answer of the dashboard after which nobody waits any longer."""
 
 _STOP_WAIT = "RAY_JOB_STOP_WAIT_TIME_S"
+_SERVERS_OWN = "status code 5"
+"""How Ray tells an error of the cluster's own, which may pass."""
+
 _SHOWN_CHARACTERS = 300
 
 
@@ -77,15 +80,22 @@ class Jobs:
         environment: dict[str, object] = {"env_vars": {_STOP_WAIT: f"{stop_wait_s:.0f}"}}
         if working_dir:
             environment["working_dir"] = working_dir
+        return self._answered(lambda: self._submit(submission_id, entrypoint, environment, metadata))
+
+    def _submit(
+        self, submission_id: str, entrypoint: str, environment: dict[str, object], metadata: dict[str, str]
+    ) -> bool:
         try:
             self.client.submit_job(
                 entrypoint=entrypoint, submission_id=submission_id, runtime_env=environment, metadata=metadata
             )
-        except AuthenticationError as error:
-            raise _refused(error) from error
-        except (OSError, RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError) as error:
+            if isinstance(error, AuthenticationError):
+                raise
             if self.find(submission_id) is not None:  # also where the answer to our own request was lost
                 return False
+            if _SERVERS_OWN in str(error):  # a cluster that has just started has no agent yet
+                raise
             raise ConfigError(f"the cluster does not take the job {submission_id}: {_short(error)}") from error
         return True
 
