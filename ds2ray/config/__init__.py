@@ -4,7 +4,7 @@
 dataclasses; nothing below the jobs sees a Hydra object.
 """
 
-from ds2ray.config.adapt import AdaptConfig
+from ds2ray.config.adapt import AdaptConfig, Retry
 from ds2ray.config.adapter import (
     LAST_LAYER,
     Activation,
@@ -80,6 +80,7 @@ __all__ = [
     "PrepareConfig",
     "PrepareJob",
     "ProbeAudio",
+    "Retry",
     "RnnType",
     "Scanned",
     "Schedule",
