@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ds2ray.commandline.jobs import JOBS
+from ds2ray.commandline.jobs import JOBS, JobSpec
 from ds2ray.commandline.presets import groups
 from ds2ray.commandline.schemas import open_schema
 from ds2ray.errors import ConfigError
@@ -23,12 +23,15 @@ FLAGS = {
     "--cfg": "print the composed settings as YAML",
     "--dry-run": "check everything and print the plan: dry_run=true",
 }
-FROM_FILE = "--from-file"
-"""An option with a value, as other programs have it: `--from-file LIST` is from_file=LIST."""
 CONFIG = "--config"
 """The option that names a file of settings: `--config best.yaml`."""
-SWITCHES = ("--yes", "--json")
+VALUED = {"--from-file": ("from_file", "LIST", "list of files"), "--timeout": ("timeout_s", "SECONDS", "seconds")}
+"""The options with a value, as other programs have them, `--from-file LIST`: each with its setting, the word that
+stands for the value, and what it names."""
+SWITCHES = {"--yes": "yes=true", "--json": "json=true", "--no-follow": "follow=false"}
 """Settings that are typed as other programs have them, where a job has them."""
+COMMAND = "--"
+"""What stands before the words of another command."""
 STDIN = "-"
 """How stdin is named: a path like others."""
 
@@ -64,7 +67,8 @@ class Arguments:
         overrides: list[str] = []
         problems: list[str] = []
         positionals: list[str] = []
-        for argument in joined(argv):
+        own, words = parted(self.spec, argv)
+        for argument in joined(own):
             match = self._OVERRIDE.fullmatch(argument)
             try:
                 if match and self._is_path(argument, match["key"], match["value"]):
@@ -85,6 +89,8 @@ class Arguments:
             overrides += self._positional(positionals, overrides)
         except ConfigError as error:
             problems.append(str(error))
+        if words:
+            overrides.append(f"{self.spec.command}=[{','.join(map(quoted, words))}]")
         return overrides, problems
 
     def _is_path(self, argument: str, key: str, value: str) -> bool:
@@ -98,18 +104,19 @@ class Arguments:
     def _flag(self, argument: str) -> list[str]:
         flag, _, value = argument.partition("=")
         name = flag.lstrip("-").replace("-", "_")
-        if flag == FROM_FILE and name in self.settings:
+        setting, shown, named = VALUED.get(flag, ("", "", ""))
+        if setting in self.settings:
             if not value:
-                raise ConfigError(f"{FROM_FILE} names no list of files: {FROM_FILE} LIST")
-            return [self._typed_override(self.settings[name], value)]
+                raise ConfigError(f"{flag} names no {named}: {flag} {shown}")
+            return [self._typed_override(self.settings[setting], value)]
         if argument == "--dry-run":
             if "dry_run" not in self.settings:
                 raise ConfigError(f"{argument}: this job has no dry run")
             return ["dry_run=true"]
         if argument in FLAGS:
             return []
-        if argument in SWITCHES and name in self.settings:
-            return [f"{name}=true"]
+        if SWITCHES.get(argument, "").partition("=")[0] in self.settings:
+            return [SWITCHES[argument]]
         if name in self.settings or name in self.groups:
             raise ConfigError(f"{argument}: settings are given without dashes: {name}=…")
         raise ConfigError(f"unknown option {argument}{_did_you_mean(argument, FLAGS)}: settings are given as key=value")
@@ -176,6 +183,14 @@ class Arguments:
         return _did_you_mean(key, [*self.settings, *self.groups])
 
 
+def parted(spec: JobSpec, argv: list[str]) -> tuple[list[str], list[str]]:
+    """The arguments of a job itself, and the words of the command behind `--`, where the job takes one."""
+    if spec.command is None or COMMAND not in argv:
+        return argv, []
+    place = argv.index(COMMAND)
+    return argv[:place], argv[place + 1 :]
+
+
 def names_a_file(argument: str) -> bool:
     """Whether an argument ends as the name of a table, of a list of files or of audio does."""
     return argument.lower().endswith(FILE_SUFFIXES)
@@ -185,7 +200,7 @@ def joined(argv: Iterable[str]) -> Iterator[str]:
     """The arguments, an option and its value as one of them: `--from-file LIST` as `--from-file=LIST`."""
     rest = iter(argv)
     for argument in rest:
-        yield f"{argument}={next(rest, '')}" if argument in (FROM_FILE, CONFIG) else argument
+        yield f"{argument}={next(rest, '')}" if argument in (CONFIG, *VALUED) else argument
 
 
 def split_override(override: str) -> tuple[str, str]:

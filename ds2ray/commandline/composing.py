@@ -32,7 +32,7 @@ def compose_job(job_name: str, argv: list[str]) -> object:
 def composed(job_name: str, argv: list[str]) -> DictConfig:
     """The settings of `argv` over the presets, not yet resolved. Raises ConfigError for mistakes in them."""
     refuse_secrets(argv)
-    files, rest = settings_files(argv)
+    files, rest = settings_files(JOBS[job_name], argv)
     arguments = Arguments(job_name)
     overrides, problems = arguments.read(rest)
     in_files, mistaken = from_files(arguments, files, overrides)

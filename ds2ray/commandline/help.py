@@ -1,11 +1,12 @@
 """The pages of `--help`: all commands, and one job with its settings."""
 
 import shutil
+from collections.abc import Collection
 
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from ds2ray.commandline.arguments import CONFIG, FLAGS, FROM_FILE, SWITCHES
+from ds2ray.commandline.arguments import CONFIG, FLAGS, SWITCHES, VALUED
 from ds2ray.commandline.composing import flatten
 from ds2ray.commandline.jobs import JOBS
 from ds2ray.commandline.presets import CONF_DIR, groups
@@ -20,10 +21,9 @@ def job_page(job_name: str) -> str:
         config = compose(job_name, return_hydra_config=True)
     return help_page(
         spec.schema,
-        usage=" ".join(filter(None, [typed(job_name), spec.example, "[key=value …]"])),
+        usage=" ".join(filter(None, [typed(job_name), spec.example, "" if spec.command else "[key=value …]"])),
         description=spec.description,
-        options=_options(hasattr(config, "dry_run"), hasattr(config, "from_file"))
-        | {switch: f"{switch[2:]}=true" for switch in SWITCHES if hasattr(config, switch[2:])},
+        options=_options(set(config)),
         groups=groups(job_name),
         chosen=dict(config.hydra.runtime.choices),
         defaults=flatten(OmegaConf.to_container(config)),
@@ -31,11 +31,11 @@ def job_page(job_name: str) -> str:
     )
 
 
-def _options(has_dry_run: bool, reads_lists: bool) -> dict[str, str]:
-    options = {flag: text for flag, text in FLAGS.items() if flag != "--dry-run" or has_dry_run}
+def _options(names: Collection[str]) -> dict[str, str]:
+    """The options of a job whose settings and sections have these names, each with its line."""
+    options = {flag: text for flag, text in FLAGS.items() if flag != "--dry-run" or "dry_run" in names}
     options[f"{CONFIG} FILE"] = "take the settings of a YAML file, as --cfg prints them; those given beside it count"
-    return (
-        {**options, f"{FROM_FILE} LIST": "read the names of files from a list: from_file=LIST"}
-        if reads_lists
-        else options
-    )
+    for flag, (setting, shown, _) in VALUED.items():
+        if setting in names:
+            options[f"{flag} {shown}"] = f"{setting}={shown}"
+    return options | {switch: text for switch, text in SWITCHES.items() if text.partition("=")[0] in names}

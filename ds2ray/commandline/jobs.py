@@ -15,6 +15,7 @@ from ds2ray.config import (
     LanguageModelJob,
     PrepareJob,
     StoreJob,
+    SubmitJob,
     SweepJob,
     TrainJob,
     TranscribeJob,
@@ -34,6 +35,7 @@ class JobSpec:
         description: the first lines of its help page.
         positional: the setting that takes arguments without a key; None: such arguments are refused.
         example: such an argument, as the usage line shows it.
+        command: the setting that takes all words behind `--`; None: there are none.
     """
 
     schema: type
@@ -42,6 +44,7 @@ class JobSpec:
     description: str
     positional: str | None = None
     example: str = ""
+    command: str | None = None
 
     def run(self, job: object) -> int:
         """Do the job with these settings; returns the exit code."""
@@ -174,6 +177,18 @@ JOBS = {
         ),
         positional="manifest",
         example="[manifest.csv]",
+    ),
+    "submit": JobSpec(
+        schema=SubmitJob,
+        module="ds2ray.commands.submitting.job",
+        summary="run a job on a Ray cluster from afar, once a night, and end as it ends",
+        description=(
+            "Submit a command to a Ray cluster, show its log, and end with its exit code. A job is known by its name "
+            "and the date: where it runs already, its log is shown from the beginning; where it has come to its end, "
+            "that is told; where it was interrupted, or storage failed, it is run again."
+        ),
+        example="[key=value …] -- python jobs/adapt_users.py [arguments …]",
+        command="command",
     ),
     "demo": JobSpec(
         schema=DemoJob,

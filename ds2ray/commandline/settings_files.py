@@ -4,22 +4,24 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from ds2ray.commandline.arguments import CONFIG, Arguments, joined, quoted, split_override
+from ds2ray.commandline.arguments import CONFIG, Arguments, joined, parted, quoted, split_override
+from ds2ray.commandline.jobs import JobSpec
 from ds2ray.errors import ConfigError, Ds2RayError
 
 MAX_FILE_BYTES = 2**20
 
 
-def settings_files(argv: list[str]) -> tuple[list[str], list[str]]:
-    """The files of settings that are named in arguments, and the other arguments."""
+def settings_files(spec: JobSpec, argv: list[str]) -> tuple[list[str], list[str]]:
+    """The files of settings that are named in a job's own arguments, and the other arguments."""
     files, rest = [], []
-    for argument in joined(argv):
+    own, _ = parted(spec, argv)
+    for argument in joined(own):
         name, equals, uri = argument.partition("=")
         if name == CONFIG and equals:
             files.append(uri)
         else:
             rest.append(argument)
-    return files, rest
+    return files, [*rest, *argv[len(own) :]]
 
 
 def from_files(arguments: Arguments, files: list[str], given: list[str]) -> tuple[list[str], list[str]]:

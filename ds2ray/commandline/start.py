@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from omegaconf import OmegaConf
 
 from ds2ray import display
+from ds2ray.commandline.arguments import parted
 from ds2ray.commandline.composing import composed, to_dataclass
 from ds2ray.commandline.help import job_page
 from ds2ray.commandline.jobs import JOBS
@@ -92,12 +93,13 @@ def _interrupt_of(open_terminals: list[int]) -> Callable[[int, FrameType | None]
 
 
 def _run(job_name: str, work: Callable[[Any], int], argv: list[str]) -> int:
-    if {"--help", "-h"} & set(argv):
+    own, _ = parted(JOBS[job_name], argv)
+    if {"--help", "-h"} & set(own):
         display.page(job_page(job_name))
         return 0
     config = composed(job_name, argv)
     job = to_dataclass(job_name, config)
-    if "--cfg" in argv:
+    if "--cfg" in own:
         display.page(OmegaConf.to_yaml(config, resolve=True).rstrip("\n"))
         return 0
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=[_AboveDisplay()])

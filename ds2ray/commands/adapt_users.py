@@ -18,6 +18,8 @@ from ds2ray.commands.words import publish_table_words
 from ds2ray.config import AdaptJob
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError, StorageError
 from ds2ray.fleet.bandwidth import bandwidth_notes
+from ds2ray.fleet.choosing.limit import require_few_changed
+from ds2ray.fleet.choosing.users import chosen_users
 from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, speech_bytes_per_s
 from ds2ray.fleet.fingerprints import pipeline_state
 from ds2ray.fleet.plan import Plan, cohorts_of, plan_run, plan_table
@@ -139,6 +141,7 @@ def _prepare(run: _Run) -> Plan:
     plan = make_plan(run.job, run.store, run.record, tell, index)
     refuse_case_pairs(run.store, lambda: {*plan.user_keys, *index["user_key"].to_pylist()})
     display.say(plan_text(plan, run.job.users, run.store.root_uri))
+    require_few_changed(plan, run.job.adapt, display.ask)
     publish_table_words(run.job.users, run.job.data, run.store, run.record, dry_run=False)
     return plan
 
@@ -256,6 +259,7 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
         index: its rows, where they have been read already.
     """
     fleet, num_erased = without_erased(read_fleet(job.users, job.data, tell), read_tombstones(store))
+    fleet, adapt, choice = chosen_users(fleet, job.adapt, store)
     objects = stat_audio(fleet.users, tell, job.data)
     base = BaseSettings.of(record)
     require_words(base.vocabulary.config)
@@ -275,14 +279,14 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
         objects,
         base_fingerprint=record.fingerprint,
         adapter=job.adapter,
-        adapt=job.adapt,
+        adapt=adapt,
         data=job.data,
         size=size_of_cohorts(job, record, Room(trials=os.cpu_count() or 1)),
         now_s=time.time(),
     )
     notes = bandwidth_notes(users, base.audio.sample_rate_hz, record.metrics)
     refused = [erased_note(num_erased)] if num_erased else []
-    return replace(plan, notes=(*plan.notes, *notes, *refused), num_erased=num_erased)
+    return replace(plan, notes=(*choice, *plan.notes, *notes, *refused), num_erased=num_erased)
 
 
 def size_of_cohorts(job: AdaptJob, record: BaseRecord, room: Room) -> CohortSize:

@@ -4,7 +4,7 @@
 dataclasses; nothing below the jobs sees a Hydra object.
 """
 
-from ds2ray.config.adapt import AdaptConfig
+from ds2ray.config.adapt import AdaptConfig, Retry
 from ds2ray.config.adapter import (
     LAST_LAYER,
     Activation,
@@ -14,7 +14,7 @@ from ds2ray.config.adapter import (
     adapter_to_plain,
 )
 from ds2ray.config.audio import AudioConfig, Statistics, audio_from_plain, audio_to_plain
-from ds2ray.config.cluster import ClusterConfig, SpreadConfig
+from ds2ray.config.cluster import ClusterConfig, SpreadConfig, SubmitJob
 from ds2ray.config.data import BadRows, DataConfig, ProbeAudio, UnknownCharacters
 from ds2ray.config.fields import Choice, from_plain, require, setting, to_plain
 from ds2ray.config.jobs import (
@@ -81,6 +81,7 @@ __all__ = [
     "PrepareConfig",
     "PrepareJob",
     "ProbeAudio",
+    "Retry",
     "RnnType",
     "Scanned",
     "Schedule",
@@ -90,6 +91,7 @@ __all__ = [
     "Statistics",
     "StorageConfig",
     "StoreJob",
+    "SubmitJob",
     "SweepConfig",
     "SweepJob",
     "TextConfig",

@@ -2,11 +2,20 @@
 
 from dataclasses import dataclass
 
-from ds2ray.config.fields import require, setting
+from ds2ray.config.fields import Choice, require, setting
 from ds2ray.config.train import ErrorMetric, Precision
 
 FURTHER_TIMES = 2
 """Further recordings that each utterance is in."""
+
+
+class Retry(Choice):
+    """The users of the last run who are trained again, and nobody else, whether anything has changed or not."""
+
+    none = "none", "whoever is new or has changed"
+    failed = "failed", "those who failed in the last run"
+    skipped = "skipped", "those who had too little speech in the last run"
+    kept = "kept", "those whose new adapter was not published in the last run"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +80,11 @@ class AdaptConfig:
     )
     max_attempts: int = setting(3, "attempts at a cohort whose worker dies, in a row without any user being done")
     force: bool = setting(False, "train unchanged users, too")
+    only: str = setting("", "the users whom the run is about: an id, a pattern as `team-*`, or @ and the URI of a list")
+    retry: Retry = setting(Retry.none, "users whom the run is about, by their outcome in the last one")
+    max_changed_ratio: float = setting(
+        1.0, "a run that would train more than this share of the known users again asks, or ends with exit code 2"
+    )
     seed: int = setting(0, "seeds, with the user's key, the adapter, its data order and dropout")
 
     def __post_init__(self) -> None:
@@ -90,6 +104,7 @@ class AdaptConfig:
         require(trials >= 0, "adapt.max_concurrent_trials", trials, "0 (as many as fit) or more")
         require(0 <= self.max_failed_ratio <= 1, "adapt.max_failed_ratio", self.max_failed_ratio, "0 to 1")
         require(0 <= self.max_unusable_ratio <= 1, "adapt.max_unusable_ratio", self.max_unusable_ratio, "0 to 1")
+        require(0 <= self.max_changed_ratio <= 1, "adapt.max_changed_ratio", self.max_changed_ratio, "0 to 1")
         retry_h = self.retry_unusable_after_h
         require(retry_h >= 0, "adapt.retry_unusable_after_h", retry_h, "0 (in every run) or more")
         require(self.encode_batch_s >= 0, "adapt.encode_batch_s", self.encode_batch_s, "0 (by the device) or more")

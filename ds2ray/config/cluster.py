@@ -1,8 +1,11 @@
-"""Ray: its address, base training on it, and the recognition of large manifests on it."""
+"""Ray: its address, base training on it, the recognition of large manifests on it, and jobs submitted to it."""
 
+import re
 from dataclasses import dataclass
 
-from ds2ray.config.fields import require, setting
+from ds2ray.config.fields import require, require_finite, setting
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}|")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,3 +60,30 @@ class SpreadConfig:
         require(self.cpus_per_worker > 0, "spread.cpus_per_worker", self.cpus_per_worker, "above 0")
         require(self.gpus_per_worker >= 0, "spread.gpus_per_worker", self.gpus_per_worker, "at least 0")
         require(self.max_attempts >= 1, "spread.max_attempts", self.max_attempts, "at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitJob:
+    """jobs/submit.py"""
+
+    command: list[str] = setting([], "what runs on the cluster: all words behind `--`")
+    name: str = setting("", "the job's name, with the date the key by which it is run once; empty: the command's")
+    date: str = setting("", "the night that the job is for; empty: today, 20261231")
+    address: str = setting(
+        "", "address of the cluster's dashboard, http://head:8265; empty: RAY_ADDRESS, else this machine's"
+    )
+    working_dir: str = setting("", "folder or .zip that the cluster's nodes receive; empty: they have the code already")
+    follow: bool = setting(True, "show the job's log until its end, and end with its exit code")
+    timeout_s: float = setting(0.0, "seconds after which a followed job is stopped; 0: never")
+    stop_wait_s: float = setting(
+        600.0, "seconds that a stopped job has to publish what is done, before it is killed; Ray's own are 3"
+    )
+    stop: str = setting("", "stop this job, by its submission id, and wait for its end; no command is given then")
+
+    def __post_init__(self) -> None:
+        require_finite(self)
+        for name in ("name", "date"):
+            allowed = "up to 100 letters, digits and _.-, a letter or digit first"
+            require(_NAME.fullmatch(getattr(self, name)) is not None, name, getattr(self, name), allowed)
+        require(self.timeout_s >= 0, "timeout_s", self.timeout_s, "0 (never) or more")
+        require(self.stop_wait_s >= 1, "stop_wait_s", self.stop_wait_s, "at least 1 second")

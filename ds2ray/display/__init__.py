@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from ds2ray.display.doing import Display, Doing, Drawn
 from ds2ray.display.log import LogDisplay
-from ds2ray.display.streams import live_stream
+from ds2ray.display.streams import is_terminal, live_stream
 from ds2ray.progress import INTERVAL_S, Tell
 
 _display: Display = LogDisplay()
@@ -61,6 +61,15 @@ def idle() -> None:
 def telling(phase: str) -> Tell:
     """A function that takes a line of progress and tells it as the facts of this phase."""
     return lambda fact: doing(phase, fact)
+
+
+def ask(question: str) -> bool:
+    """Whether the person at the terminal says yes; no where there is none."""
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
+        return False
+    idle()
+    say(f"{question} [y/N]")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def is_live() -> bool:

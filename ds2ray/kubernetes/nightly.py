@@ -8,24 +8,20 @@ there: nothing is started twice. A RayJob that ended for a cause that can pass i
 
 import argparse
 import os
-import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ds2ray import display
 from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
+from ds2ray.following import CAN_PASS, Look, attempt_name, exit_code_in, follow, last_attempt, of_a_job
 from ds2ray.kubernetes.api import KubernetesApi
 
 POLL_S = 10.0
 
 _ENDED = {"Complete", "Failed", "ValidationFailed"}
-_CAN_PASS = {5, InterruptedRunError.exit_code}
-"""Exit codes after which running again helps: storage, and interruptions."""
-
-_EXIT_CODE = re.compile(r"exit code (-?\d+)")
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ class Night:
     queue: str = ""
 
     def ray_job_name(self, number: int) -> str:
-        return f"{self.job_name}-{number}"
+        return attempt_name(self.job_name, number)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,8 +73,8 @@ def run_night(api: KubernetesApi, night: Night, wait: Callable[[], None]) -> int
         ConfigError: there is no such template, or Kubernetes refuses the RayJob.
         InterruptedRunError: the API server does not answer.
     """
-    number, last = _last_ray_job(api, night)
-    if last is None or (_has_ended(last) and exit_code(last) in _CAN_PASS):
+    number, last = last_attempt(api.ray_job, night.job_name)
+    if last is None or (_has_ended(last) and exit_code(last) in CAN_PASS):
         number += 1
         template = api.ray_job(night.template)
         if template is None:
@@ -87,15 +83,7 @@ def run_night(api: KubernetesApi, night: Night, wait: Callable[[], None]) -> int
         display.say(f"created RayJob {night.ray_job_name(number)}")
     else:
         display.say(f"going on with RayJob {night.ray_job_name(number)}, which is there already")
-    return _watch(api, night.ray_job_name(number), wait)
-
-
-def _last_ray_job(api: KubernetesApi, night: Night) -> tuple[int, dict[str, Any] | None]:
-    """The newest RayJob of the night and its number, counted from 1; 0 and None before the first."""
-    number, last = 0, None
-    while (found := api.ray_job(night.ray_job_name(number + 1))) is not None:
-        number, last = number + 1, found
-    return number, last
+    return follow(_RayJob(api, night.ray_job_name(number)), wait)
 
 
 def ray_job_of(template: dict[str, Any], night: Night, number: int) -> dict[str, Any]:
@@ -109,25 +97,24 @@ def ray_job_of(template: dict[str, Any], night: Night, number: int) -> dict[str,
     return {"apiVersion": template["apiVersion"], "kind": "RayJob", "metadata": metadata, "spec": spec}
 
 
-def _watch(api: KubernetesApi, name: str, wait: Callable[[], None]) -> int:
-    """Show state and log of a RayJob until it has ended; returns its exit code."""
-    shown_state, shown_until = "", ""
-    while True:
-        ray_job = api.ray_job(name)
+class _RayJob:
+    """A RayJob that is followed."""
+
+    def __init__(self, api: KubernetesApi, ray_job_name: str) -> None:
+        self.api, self.ray_job_name, self.name = api, ray_job_name, f"RayJob {ray_job_name}"
+        self.shown_until = ""  # time of the last line of the log
+
+    def look(self) -> Look:
+        ray_job = self.api.ray_job(self.ray_job_name)
         if ray_job is None:
-            raise InterruptedRunError(f"RayJob {name} was deleted while it was watched; run again")
-        for pod in api.pods_of_job(name):
-            for time_of_line, line in api.log_lines(pod, after=shown_until):
-                display.say(line)
-                shown_until = time_of_line
-        if (state := _state(ray_job)) != shown_state:
-            display.say(f"RayJob {name}: {state}")
-            shown_state = state
-        if _has_ended(ray_job):
-            code = exit_code(ray_job)
-            display.say(f"RayJob {name} has ended with exit code {code}")
-            return code
-        wait()
+            raise InterruptedRunError(f"{self.name} was deleted while it was watched; run again")
+        return Look(_state(ray_job), exit_code(ray_job) if _has_ended(ray_job) else None)
+
+    def lines(self) -> Iterator[str]:
+        for pod in self.api.pods_of_job(self.ray_job_name):
+            for time_of_line, line in self.api.log_lines(pod, after=self.shown_until):
+                self.shown_until = time_of_line
+                yield line
 
 
 def _state(ray_job: dict[str, Any]) -> str:
@@ -151,9 +138,8 @@ def exit_code(ray_job: dict[str, Any]) -> int:
         return 0
     if status.get("jobDeploymentStatus") == "ValidationFailed":
         return ConfigError.exit_code
-    told = _EXIT_CODE.search(status.get("message") or "") if status.get("jobStatus") == "FAILED" else None
-    code = int(told[1]) if told else InterruptedRunError.exit_code
-    return code if code > 0 else InterruptedRunError.exit_code
+    told = exit_code_in(status.get("message") or "") if status.get("jobStatus") == "FAILED" else None
+    return of_a_job(told or None)
 
 
 if __name__ == "__main__":

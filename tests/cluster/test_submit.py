@@ -137,6 +137,54 @@ def test_a_submitted_fleet_run_publishes_adapters(
         assert pointer.version == row.version
 
 
+STOPPABLE = """
+import signal, sys, time
+from ds2ray.store import Store
+from ds2ray.store.layout import summary_uri
+from ds2ray.store.records import SUMMARY, write_record
+settings = dict(word.split("=", 1) for word in sys.argv[1:])
+def end(*_):
+    time.sleep(4)  # longer than Ray waits by itself
+    store = Store(settings["storage.root"])
+    summary = {"run_id": settings["run_id"], "exit_code": 3}
+    write_record(store, summary_uri(store, settings["run_id"]), SUMMARY, summary)
+    print("published", flush=True)
+    sys.exit(3)
+signal.signal(signal.SIGTERM, end)
+print("at work", flush=True)
+time.sleep(600)
+"""
+"""A job that needs some seconds to come to its end, as one that publishes what is done."""
+
+
+def submit(head: HeadNode, *argv: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(ROOT / "jobs" / "submit.py"), *argv]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=head.environment(head.token))
+
+
+def test_a_job_is_run_once_and_ends_with_its_own_exit_code(head: HeadNode) -> None:
+    argv = ("name=three", "date=monday", "--", sys.executable, "-c", "print('of the job'); raise SystemExit(3)")
+    done = submit(head, *argv)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "of the job" in done.stdout.splitlines()
+    assert "job three-monday-1 has ended with exit code 3" in done.stdout
+    again = submit(head, *argv)
+    assert again.returncode == 3
+    assert "has ended already, with exit code 3" in again.stdout
+    other = submit(head, *argv[:-1], "print()")
+    assert (other.returncode, "another command" in other.stderr) == (2, True)
+
+
+def test_a_stopped_job_has_time_to_publish_and_its_exit_code_is_that_of_its_run(head: HeadNode, tmp_path: Path) -> None:
+    script = tmp_path / "adapt_users.py"
+    script.write_text(STOPPABLE)
+    command = ("--", "env", f"PYTHONPATH={ROOT}", sys.executable, str(script), f"storage.root={tmp_path}/store")
+    done = submit(head, "name=long", "--timeout=8", *command)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert {"at work", "published"} <= set(done.stdout.splitlines())
+    assert "has not ended after 8 s: it is stopped" in done.stdout
+
+
 @pytest.mark.parametrize("token", ["", "0" * 64])
 def test_without_the_token_nothing_is_accepted(head: HeadNode, token: str) -> None:
     assert head.get("/api/jobs/", token)[0] in (401, 403)

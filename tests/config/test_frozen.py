@@ -28,6 +28,7 @@ ARGUMENTS = {
     "words": ("user=a",),
     "store": ("keep_runs=9",),
     "calibrate": ("batch_s=9",),
+    "submit": ("name=night",),
 }
 """Overrides of a job's own settings and of sections; the others have one of the adapter's."""
 

@@ -29,6 +29,7 @@ from ds2ray.config import (
     LanguageModelJob,
     PrepareJob,
     StoreJob,
+    SubmitJob,
     SweepJob,
     TrainJob,
     TranscribeJob,
@@ -50,6 +51,7 @@ SCHEMAS = {
     "words": WordsJob,
     "store": StoreJob,
     "calibrate": CalibrateJob,
+    "submit": SubmitJob,
     "demo": DemoJob,
 }
 ADAPTING_IN_FULL = re.compile(r"^(?!.*(s3://|--dry-run)).*(adapt_users|sweep_adapters)", re.MULTILINE)

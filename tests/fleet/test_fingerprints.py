@@ -17,6 +17,7 @@ from ds2ray.config import (
     ErrorMetric,
     Precision,
     ProbeAudio,
+    Retry,
     UnknownCharacters,
 )
 from ds2ray.fleet import fingerprints
@@ -119,6 +120,9 @@ OTHER_ADAPT: dict[str, Any] = {
     "seed": 3,
 }
 OTHER_HOW: dict[str, Any] = {
+    "only": "john",
+    "retry": Retry.failed,
+    "max_changed_ratio": 0.5,
     "encode_batch_s": 3.0,
     "max_cohort_users": 3,
     "max_cohort_s": 3.0,

@@ -134,7 +134,14 @@ def run_block(block: Block, folder: Path, names: dict[str, Any], patch: pytest.M
 
 def run_command(words: list[str], patch: pytest.MonkeyPatch) -> None:
     """Run a command of a page, or check it in the way that stands here. Anything else is an AssertionError."""
-    if words[0] == "python" and words[1].startswith("jobs/"):
+    if words[:2] == ["python", "jobs/submit.py"]:
+        # tests/cluster/test_submit.py submits one to a cluster; here the settings of both are composed
+        place = words.index("--") if "--" in words else len(words)
+        run_script(words[1], [*words[2:place], "--cfg", *words[place:]], patch)
+        job = words[place + 1 :]
+        if job:
+            run_script(job[1], [*job[2:], "--cfg"], patch)
+    elif words[0] == "python" and words[1].startswith("jobs/"):
         run_script(words[1], [*words[2:], *_appended(words)], patch)
     elif words[:3] == ["ray", "job", "submit"]:
         # tests/cluster/test_submit.py submits one to a cluster; here the settings are composed

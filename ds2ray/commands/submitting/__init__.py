@@ -1,0 +1,1 @@
+"""What jobs/submit.py does: a job of a cluster, submitted once, followed and stopped."""
