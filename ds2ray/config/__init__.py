@@ -33,6 +33,7 @@ from ds2ray.config.jobs import (
 )
 from ds2ray.config.model import Architecture, ConformerConfig, ModelConfig, RnnType, model_from_plain, model_to_plain
 from ds2ray.config.prepare import CorpusFormat, PackBy, PrepareConfig
+from ds2ray.config.reporting.report import ReportConfig, ReportJob
 from ds2ray.config.storage import Checked, Scanned, StorageConfig, StoreJob
 from ds2ray.config.sweep import SweepConfig
 from ds2ray.config.text import (
@@ -80,6 +81,8 @@ __all__ = [
     "PrepareConfig",
     "PrepareJob",
     "ProbeAudio",
+    "ReportConfig",
+    "ReportJob",
     "RnnType",
     "Scanned",
     "Schedule",

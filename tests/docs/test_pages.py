@@ -28,6 +28,7 @@ from ds2ray.config import (
     EvaluateJob,
     LanguageModelJob,
     PrepareJob,
+    ReportJob,
     StoreJob,
     SweepJob,
     TrainJob,
@@ -49,6 +50,7 @@ SCHEMAS = {
     "language_model": LanguageModelJob,
     "words": WordsJob,
     "store": StoreJob,
+    "report": ReportJob,
     "calibrate": CalibrateJob,
     "demo": DemoJob,
 }

@@ -15,6 +15,7 @@ from ds2ray.progress import Tell, untold
 from ds2ray.storage import Found
 from ds2ray.store import Store
 from ds2ray.store.layout import (
+    REPORT,
     aside_folder_uri,
     index_folder_uri,
     lease_uri,
@@ -227,7 +228,7 @@ def _clean_users(
 def _clean_runs(
     store: Store, mentions: Mentions, erased: Erased, dry_run: bool, stay: Callable[[], None], tell: Tell
 ) -> None:
-    """Plans, outcomes, attempts and summaries of all runs."""
+    """Plans, outcomes, attempts, summaries and pages of all runs."""
 
     def clean(found: Found) -> tuple[int, bool]:
         if found.is_leftover:
@@ -236,6 +237,10 @@ def _clean_runs(
             return clean_table(store, found.uri, mentions, dry_run), False
         if found.name.endswith(".json"):
             return 0, clean_document(store, found.uri, mentions, dry_run)
+        if found.name == REPORT and mentions.in_html(store.read_bytes(found.uri)):
+            if not dry_run:
+                store.delete(found.uri)  # it can be made again from the outcomes that stay
+            return 0, True
         return 0, False
 
     objects = (found for page in storage.walk(runs_uri(store), store.server) for found in page)
