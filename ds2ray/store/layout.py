@@ -22,8 +22,6 @@ from ds2ray import storage
 from ds2ray.store.store import Store
 
 _BASE_RECORD = "base.json"
-REPORT = "report.html"
-"""The name of a run's page."""
 OWN_WORDS_PREFIX = "words-"
 """How the names of files with users' own words begin."""
 
@@ -120,7 +118,7 @@ def summary_uri(store: Store, run_id: str) -> str:
 
 def report_uri(store: Store, run_id: str) -> str:
     """The page of a run."""
-    return storage.join(run_uri(store, run_id), REPORT)
+    return storage.join(run_uri(store, run_id), "report.html")
 
 
 def outcomes_uri(store: Store, run_id: str) -> str:

@@ -15,7 +15,6 @@ from ds2ray.progress import Tell, untold
 from ds2ray.storage import Found
 from ds2ray.store import Store
 from ds2ray.store.layout import (
-    REPORT,
     aside_folder_uri,
     index_folder_uri,
     lease_uri,
@@ -235,12 +234,8 @@ def _clean_runs(
             return 0, False
         if found.name.endswith(".parquet"):
             return clean_table(store, found.uri, mentions, dry_run), False
-        if found.name.endswith(".json"):
+        if found.name.endswith((".json", ".html")):
             return 0, clean_document(store, found.uri, mentions, dry_run)
-        if found.name == REPORT and mentions.in_html(store.read_bytes(found.uri)):
-            if not dry_run:
-                store.delete(found.uri)  # it can be made again from the outcomes that stay
-            return 0, True
         return 0, False
 
     objects = (found for page in storage.walk(runs_uri(store), store.server) for found in page)
