@@ -32,7 +32,8 @@ def clean_table(store: Store, uri: str, mentions: Mentions, dry_run: bool) -> in
 def clean_document(store: Store, uri: str, mentions: Mentions, dry_run: bool) -> bool:
     """Take the users out of a JSON document or a page of a run; returns whether it named one of them.
 
-    A page is deleted, as it can be made again from the outcomes that stay. So is a document that is about such a user alone, as the attempt that found whose speech ends workers.
+    A page is deleted, as it can be made again from the outcomes that stay. So is a document that is about such a user
+    alone, as the attempt that found whose speech ends workers.
     """
     if uri.endswith(".html"):
         return _clean_page(store, uri, mentions, dry_run)
