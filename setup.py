@@ -5,5 +5,10 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["ds2ray*"]), "ds2ray.conf"],
     package_dir={"ds2ray.conf": "conf"},
-    package_data={"ds2ray": ["py.typed"], "ds2ray.evaluation": ["page.html"], "ds2ray.conf": ["**/*.yaml"]},
+    package_data={
+        "ds2ray": ["py.typed"],
+        "ds2ray.evaluation": ["page.html"],
+        "ds2ray.nights": ["page.html"],
+        "ds2ray.conf": ["**/*.yaml"],
+    },
 )

@@ -25,7 +25,10 @@ LAYERS = (
     # packs among them: sound is read out of shards as well as out of files
     {"ds2ray.sound", "ds2ray.shapes", "ds2ray.tables", "ds2ray.corpora", "ds2ray.store", "ds2ray.packs"},
     {"ds2ray.decoding", "ds2ray.model", "ds2ray.batching", "ds2ray.demo", "ds2ray.upkeep"},
-    {"ds2ray.recognition", "ds2ray.training", "ds2ray.fleet", "ds2ray.evaluation", "ds2ray.compat", "ds2ray.outputs"},
+    {
+        *("ds2ray.recognition", "ds2ray.training", "ds2ray.fleet", "ds2ray.evaluation", "ds2ray.nights"),
+        *("ds2ray.compat", "ds2ray.outputs"),
+    },
     {"ds2ray.cluster"},
     {"ds2ray.commands"},
     {"ds2ray.commandline", "ds2ray.kubernetes"},
@@ -59,6 +62,7 @@ NO_TORCH = (
     "ds2ray/following.py",
     "ds2ray/kubernetes/",
     "ds2ray/metrics.py",
+    "ds2ray/nights/",
     "ds2ray/packs/",
     "ds2ray/progress.py",
     "ds2ray/reference.py",

@@ -14,6 +14,7 @@ from ds2ray.config import (
     ExportJob,
     LanguageModelJob,
     PrepareJob,
+    ReportJob,
     StoreJob,
     SubmitJob,
     SweepJob,
@@ -166,6 +167,17 @@ JOBS = {
         ),
         positional="verb",
         example=f"{{{','.join(VERBS)}}} [users …]",
+    ),
+    "report": JobSpec(
+        schema=ReportJob,
+        module="ds2ray.commands.reporting.job",
+        summary="list the runs of a store, and compare any two",
+        description=(
+            "List the runs of a store, the newest first; compare one run with the one before it, or any two, in the "
+            "terminal and, with output=, as a page for a browser."
+        ),
+        positional="runs",
+        example="[run …]",
     ),
     "calibrate": JobSpec(
         schema=CalibrateJob,

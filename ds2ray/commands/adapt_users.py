@@ -4,15 +4,14 @@ Ray and torch are imported only when there is something to train: a plan, or a n
 """
 
 import os
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from ds2ray import display, storage
+from ds2ray.commands.reporting.ending import keep_summary_here, previous_run, print_outcomes, told_of, write_report
 from ds2ray.commands.wanted import BaseSettings, take_base, wanted_base
 from ds2ray.commands.words import publish_table_words
 from ds2ray.config import AdaptJob
@@ -23,10 +22,11 @@ from ds2ray.fleet.choosing.users import chosen_users
 from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, speech_bytes_per_s
 from ds2ray.fleet.fingerprints import pipeline_state
 from ds2ray.fleet.plan import Plan, cohorts_of, plan_run, plan_table
-from ds2ray.fleet.report import outcome_table, plan_text, repacked_text, summarise, unchanged_text
+from ds2ray.fleet.report import plan_text, repacked_text, summarise
 from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle, unsettled
 from ds2ray.naming import typed
-from ds2ray.progress import Tell, duration_text, paced, untold
+from ds2ray.nights.spent import TRAINING, Spent
+from ds2ray.progress import Tell, paced, untold
 from ds2ray.store import BaseRecord, Store, lease, read_base, require_salt, server_outside
 from ds2ray.store.index import close_run, open_run, read_rows, recover_runs
 from ds2ray.store.keys import private, refuse_case_pairs
@@ -65,6 +65,7 @@ class _Run:
         store: fenced: nothing is written there once the lease is lost.
         keep_alive: renews the lease.
         aside: lines on damaged leftovers of other runs that were set aside, and on what was healed.
+        spent: its seconds by stage.
     """
 
     job: AdaptJob
@@ -74,6 +75,7 @@ class _Run:
     keep_alive: Callable[[], None]
     started_s: float
     aside: list[str] = field(default_factory=list)
+    spent: Spent = field(default_factory=Spent)
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def _new_run_id(job: AdaptJob, store: Store) -> str:
 
 def _prepare(run: _Run) -> Plan:
     """Take over what crashed runs have left, look whether the index is right, and plan."""
+    run.spent.begin("planning")
     stay_alive = paced(lambda line: run.keep_alive())  # recovery and planning may take longer than a lease lasts
     for recovered in recover_runs(run.store, run.aside, lambda: stay_alive("")):
         display.say(f"took over the outcomes of run {recovered}, which had not come to its end")
@@ -151,6 +154,7 @@ def _train(run: _Run, plan: Plan) -> _Trained:
     if not plan.cohorts:
         _begin(run, plan)
         return _Trained(plan)
+    run.spent.begin("starting")
     weights = _checked_weights(run)
     from ds2ray.cluster.session import connected  # imports Ray
 
@@ -158,10 +162,13 @@ def _train(run: _Run, plan: Plan) -> _Trained:
     try:
         with connected(run.job.cluster):
             from ds2ray.cluster.fleet import train_cohorts  # imports torch
+            from ds2ray.cluster.gpus import cluster_gpus
 
             plan = _packed_for_cluster(run, plan)
             _begin(run, plan)
             begun = plan
+            run.spent.gpus = cluster_gpus()
+            run.spent.begin(TRAINING)
             starts = train_cohorts(run.job, run.store, plan, run.run_id, run.record, weights, run.keep_alive)
     except BaseException as error:
         if begun is None:
@@ -200,6 +207,7 @@ def _begin(run: _Run, plan: Plan) -> None:
 def _finish(run: _Run, trained: _Trained) -> int:
     """Settle every user's outcome, write outcomes and summary, and show them; returns the exit code."""
     display.doing("writing outcomes")
+    run.spent.begin("settling")
     plan, store = trained.plan, run.store
     rows: list[Outcome] = []
     try:
@@ -218,11 +226,13 @@ def _finish(run: _Run, trained: _Trained) -> int:
         write_part(store, run.run_id, SETTLED_PART, rows, plan.unchanged)
         close_run(store, run.run_id, rows, pipeline_state(run.job.data))
         summary = _summary(run, trained, rows)
+        summary |= previous_run(store)
         write_record(store, summary_uri(store, run.run_id), SUMMARY, summary)
     except (StorageError, InterruptedRunError) as error:  # the store is gone, or the lease
-        _keep_summary_here(run, _summary(run, replace(trained, stopped=trained.stopped or error), rows))
+        keep_summary_here(run.run_id, _summary(run, replace(trained, stopped=trained.stopped or error), rows))
         raise
-    _print_outcomes(rows, plan, run_uri(store, run.run_id), summary["seconds"])
+    write_report(run.job, store, summary, plan, rows)
+    print_outcomes(rows, plan, run_uri(store, run.run_id), summary["seconds"])
     return int(summary["exit_code"])
 
 
@@ -240,14 +250,8 @@ def _summary(run: _Run, trained: _Trained, rows: Sequence[Outcome]) -> dict[str,
         num_erased=trained.plan.num_erased,
     )
     code = _exit_code_of(stopped) if stopped else summary["exit_code"]
-    return {**summary, "exit_code": code, "set_aside": run.aside}
-
-
-def _keep_summary_here(run: _Run, summary: dict[str, Any]) -> None:
-    """Keep the summary of a run on this machine, as the store cannot be written to."""
-    path = os.path.join(tempfile.gettempdir(), f"ds2ray-{run.run_id.replace('/', '-')}-summary.json")
-    storage.write_json(path, summary)
-    display.say(f"the store does not take the summary, which is kept in {path}; the next run goes on from what is done")
+    ended = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    return {**summary, "exit_code": code, "set_aside": run.aside, **told_of(run.job, run.spent, ended)}
 
 
 def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = untold, index: Any = None) -> Plan:
@@ -299,13 +303,3 @@ def _exit_code_of(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         return InterruptedRunError.exit_code
     return error.exit_code if isinstance(error, Ds2RayError) else 1
-
-
-def _print_outcomes(rows: Sequence[Outcome], plan: Plan, run_folder: str, seconds: float) -> None:
-    if rows:
-        display.show(partial(outcome_table, rows))
-    elif not plan.users:
-        display.say(f"all {plan.num_users} users unchanged: nothing to do ({unchanged_text(plan)})")
-    left = len(plan.users) - len(rows)
-    word = f"stopped with {left} of {plan.num_users} users to do, run again;" if left else "done in"
-    display.say(f"{word} {duration_text(seconds)}: {run_folder}")

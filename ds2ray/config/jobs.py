@@ -11,6 +11,7 @@ from ds2ray.config.data import LEAST_SEGMENT_S, DataConfig
 from ds2ray.config.fields import Choice, require, require_finite, setting
 from ds2ray.config.model import ModelConfig
 from ds2ray.config.prepare import PrepareConfig
+from ds2ray.config.reporting.report import ReportConfig
 from ds2ray.config.storage import StorageConfig
 from ds2ray.config.sweep import SweepConfig
 from ds2ray.config.text import DecodeConfig, LanguageModelConfig, ShownTextConfig, TextConfig
@@ -59,6 +60,7 @@ class AdaptJob:
     data: DataConfig = field(default_factory=DataConfig)
     storage: StorageConfig = field(default_factory=StorageConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
     dry_run: bool = setting(False, "print the plan; start no Ray and write nothing")
 
     def __post_init__(self) -> None:

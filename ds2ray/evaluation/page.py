@@ -25,9 +25,9 @@ def page(evaluation: Evaluation) -> str:
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         evaluation=evaluation,
         breakdowns=breakdowns,
-        users_plot=_as_image(users_svg(evaluation)),
-        gains_plot=_as_image(gains_svg(evaluation)),
-        reliability_plot=_as_image(reliability_svg(evaluation)),
+        users_plot=as_image(users_svg(evaluation)),
+        gains_plot=as_image(gains_svg(evaluation)),
+        reliability_plot=as_image(reliability_svg(evaluation)),
         notes=evaluation.notes[:MAX_NOTES],
         num_more_notes=max(0, len(evaluation.notes) - MAX_NOTES),
     )
@@ -41,7 +41,7 @@ def _most_wrong(breakdown: tables.Breakdown, system: str) -> tables.Breakdown:
     return tables.Breakdown(breakdown.column, groups[:MAX_GROUPS])
 
 
-def _as_image(svg: str) -> str:
+def as_image(svg: str) -> str:
     """The address of a picture that holds it; empty for none. A picture runs no script and has ids of its own."""
     data = base64.b64encode(svg.encode("utf-8", "replace")).decode()
     return f"data:image/svg+xml;base64,{data}" if svg else ""

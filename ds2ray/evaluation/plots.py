@@ -27,10 +27,10 @@ def users_svg(evaluation: Evaluation) -> str:
     if not groups:
         return ""
     if not evaluation.pairs:
-        return _drawn(lambda figure: _one_system(figure, groups[:MAX_NAMED], evaluation.shown), min(len(groups), 40))
+        return drawn(lambda figure: _one_system(figure, groups[:MAX_NAMED], evaluation.shown), min(len(groups), 40))
     if len(groups) <= MAX_NAMED:
-        return _drawn(lambda figure: _named_users(figure, groups), len(groups))
-    return _drawn(lambda figure: _many_users(figure, groups), 12)
+        return drawn(lambda figure: _named_users(figure, groups), len(groups))
+    return drawn(lambda figure: _many_users(figure, groups), 12)
 
 
 def gains_svg(evaluation: Evaluation) -> str:
@@ -39,14 +39,14 @@ def gains_svg(evaluation: Evaluation) -> str:
     groups = [group for group in _users(evaluation) if group.name in evaluation.minutes]
     if not groups or not evaluation.pairs:
         return ""
-    return _drawn(lambda figure: _gains(figure, groups, evaluation.minutes), 12)
+    return drawn(lambda figure: _gains(figure, groups, evaluation.minutes), 12)
 
 
 def reliability_svg(evaluation: Evaluation) -> str:
     """The share of words that were said, by confidence, for every system; empty where words have no confidence."""
     if not evaluation.reliability:
         return ""
-    return _drawn(lambda figure: _reliability(figure, evaluation.reliability), 14)
+    return drawn(lambda figure: _reliability(figure, evaluation.reliability), 14)
 
 
 def _users(evaluation: Evaluation) -> list[Group]:
@@ -56,8 +56,8 @@ def _users(evaluation: Evaluation) -> list[Group]:
     return sorted(groups, key=lambda group: (-group.figures[system].score.words.rate(), group.name))
 
 
-def _drawn(draw: "Callable[[Figure], None]", num_lines: int) -> str:
-    """What `draw` makes of a figure with room for so many lines."""
+def drawn(draw: "Callable[[Figure], None]", num_lines: int, width_in: float = 8.0) -> str:
+    """What `draw` makes of a figure with room for so many lines, so many inches wide, as SVG."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -67,7 +67,7 @@ def _drawn(draw: "Callable[[Figure], None]", num_lines: int) -> str:
     with settings, warnings.catch_warnings():
         # letters that matplotlib's own font lacks are measured wrongly; the browser draws them
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure = Figure(figsize=(8, 1.1 + 0.3 * num_lines), layout="constrained")
+        figure = Figure(figsize=(width_in, 1.1 + 0.3 * num_lines), layout="constrained")
         FigureCanvasSVG(figure)
         draw(figure)
         buffer = io.StringIO()

@@ -8,6 +8,8 @@
 <root>/users/<user key>/withdrawn.json                     the last pointer of a user who went back to the base
 <root>/users/<user key>/words-<version>.json, words.json   the user's own words, words.json last
 <root>/runs/<run id>/plan.parquet, summary.json            and outcomes/<part>.parquet, attempts/<cohort>.json
+<root>/runs/<run id>/report.html                           the same for people
+<root>/index/last_run.json                                 the run that came to its end last
 <root>/sweeps/<sweep id>/trials/<trial id>.json            a record of every trial; table.csv, table.md, pareto.svg,
                                                            pareto.png, best.yaml, and summary.json last
 <root>/index/users.parquet, words.parquet, lease.json      and pending/<run id>.json while a run goes on
@@ -116,6 +118,11 @@ def summary_uri(store: Store, run_id: str) -> str:
     return storage.join(run_uri(store, run_id), "summary.json")
 
 
+def report_uri(store: Store, run_id: str) -> str:
+    """The page of a run."""
+    return storage.join(run_uri(store, run_id), "report.html")
+
+
 def outcomes_uri(store: Store, run_id: str) -> str:
     """The folder of the parts of a run's outcomes."""
     return storage.join(run_uri(store, run_id), "outcomes")
@@ -142,6 +149,11 @@ def sweep_trial_uri(store: Store, sweep_id: str, trial_id: str) -> str:
 def index_folder_uri(store: Store) -> str:
     """The folder of the tables and records of the whole store."""
     return storage.join(store.root_uri, "index")
+
+
+def last_run_uri(store: Store) -> str:
+    """The record that names the last run that came to its end."""
+    return storage.join(index_folder_uri(store), "last_run.json")
 
 
 def index_uri(store: Store) -> str:

@@ -56,7 +56,7 @@ def test_of_two_files_the_last_counts(tmp_path: Path) -> None:
 def test_a_preset_may_stand_in_it(tmp_path: Path) -> None:
     job = composed(AdaptJob, "--config", written(tmp_path, "adapter: last\nrun_id: '007'"))
     assert job.adapter.after_layer == -1
-    assert job.adapt.num_epochs == 40  # which the preset brings
+    assert job.adapt.num_epochs == 20  # which the preset brings
     assert job.run_id == "007"
 
 

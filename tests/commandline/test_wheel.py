@@ -75,6 +75,7 @@ def test_the_wheel_holds_every_preset_of_the_checkout_and_the_page(wheel: Path, 
     assert {path.relative_to(tmp_path / "ds2ray/conf") for path in tmp_path.rglob("*.yaml")} == ours
     assert (tmp_path / "ds2ray" / "py.typed").exists()
     assert (tmp_path / "ds2ray" / "evaluation" / "page.html").exists()
+    assert (tmp_path / "ds2ray" / "nights" / "page.html").exists()
 
 
 def test_help(installed: Path, tmp_path: Path) -> None:

@@ -97,6 +97,8 @@ class TestRun:
         assert (summary["users"], summary["trained"], summary["statuses"]["adapted"]) == (8, 8, 8)
         assert (summary["exit_code"], summary["interrupted"]) == (0, False)
         assert summary["base_fingerprint"] == random_base.base.fingerprint
+        assert list(summary["stages"]) == ["planning", "starting", "training", "settling"]
+        assert summary["gpus"] == 0.0
         plan = storage.read_table(f"{first_run.root}/runs/first/plan.parquet")
         assert plan["user_key"].to_pylist() == sorted(small_corpus.user_ids)
         assert set(plan["change"].to_pylist()) == {"new"}

@@ -29,6 +29,7 @@ ARGUMENTS = {
     "store": ("keep_runs=9",),
     "calibrate": ("batch_s=9",),
     "submit": ("name=night",),
+    "report": ("report.num_nights=3",),
 }
 """Overrides of a job's own settings and of sections; the others have one of the adapter's."""
 

@@ -26,8 +26,9 @@ class Opened:
         return float((np.abs(self.pixels - wanted).max(2) < 1 / 255).mean())
 
 
-def open_page(page: Path, folder: Path, width: int = 1100, height: int = 4000) -> Opened:
-    """Open a page in a window of so many pixels; skips the test where there is no browser."""
+def open_page(page: Path, folder: Path, width: int = 1100, height: int = 4000, *, dark: bool = False) -> Opened:
+    """Open a page in a window of so many pixels, in the dark theme or the light one; skips the test where there is no
+    browser."""
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip(f"none of {', '.join(NAMES)} is installed: `make browser` installs one")
@@ -35,6 +36,7 @@ def open_page(page: Path, folder: Path, width: int = 1100, height: int = 4000) -
     command = [
         *(program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"),
         *("--no-first-run", f"--user-data-dir={folder / 'profile'}", f"--window-size={width},{height}"),
+        *(["--blink-settings=preferredColorScheme=0"] if dark else []),
         *("--enable-logging=stderr", f"--screenshot={picture}", "--dump-dom", page.as_uri()),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -51,6 +51,7 @@ SMALL: Mapping[str, tuple[str, ...]] = {
     "words": (),
     "calibrate": (),
     "store": (),
+    "report": (),
 }
 """Settings that are appended to the commands of each job, so that they take seconds."""
 

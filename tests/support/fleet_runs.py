@@ -26,6 +26,7 @@ from ds2ray.config import (
     AudioConfig,
     ClusterConfig,
     ModelConfig,
+    ReportConfig,
     StorageConfig,
     TextConfig,
 )
@@ -95,7 +96,7 @@ def write_users(uri: str, users: Mapping[str, Sequence[Utterance]]) -> str:
 
 
 def job_of(root_uri: str, users_uri: str, run_id: str = "", dry_run: bool = False, **changed: Any) -> AdaptJob:
-    """A run on the connected cluster; `changed` are fields of AdaptConfig."""
+    """A run on the connected cluster, which writes no page; `changed` are fields of AdaptConfig."""
     return AdaptJob(
         users=users_uri,
         run_id=run_id,
@@ -103,6 +104,7 @@ def job_of(root_uri: str, users_uri: str, run_id: str = "", dry_run: bool = Fals
         adapt=replace(ADAPT, **changed),
         storage=StorageConfig(root=root_uri),
         cluster=ClusterConfig(address="local"),
+        report=ReportConfig(page=False),
         dry_run=dry_run,
     )
 

@@ -227,14 +227,14 @@ def _clean_users(
 def _clean_runs(
     store: Store, mentions: Mentions, erased: Erased, dry_run: bool, stay: Callable[[], None], tell: Tell
 ) -> None:
-    """Plans, outcomes, attempts and summaries of all runs."""
+    """Plans, outcomes, attempts, summaries and pages of all runs."""
 
     def clean(found: Found) -> tuple[int, bool]:
         if found.is_leftover:
             return 0, False
         if found.name.endswith(".parquet"):
             return clean_table(store, found.uri, mentions, dry_run), False
-        if found.name.endswith(".json"):
+        if found.name.endswith((".json", ".html")):
             return 0, clean_document(store, found.uri, mentions, dry_run)
         return 0, False
 

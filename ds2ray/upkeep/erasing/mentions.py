@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 from ds2ray.store import AdapterPointer, BaseRecord, OwnWordsRecord
@@ -32,6 +33,7 @@ OWN_WORDS = frozenset(
 """Words that ds2ray itself writes into paths, records and tables: as a user's name they are found where a user is meant
 alone, in a column or field for users and as the name of a user's folder."""
 
+_TAG = re.compile(r"<[^>]*>")
 _TOKEN = re.compile(r"[A-Za-z0-9_~@%-]+")  # what a user key is made of
 _SINGLE_FILE = "_adapter"  # `<name>_adapter.pt` of KoSpeech
 _OPENS, _CLOSES = frozenset("/'\"=\\(`"), frozenset("/'\"&.,;:\\)`")
@@ -79,6 +81,11 @@ class Mentions:
     def in_bytes(self, data: bytes) -> bool:
         """Whether bytes that are mostly text name one of the users."""
         return self.in_text(data.decode("utf-8", "replace"))
+
+    def in_html(self, data: bytes) -> bool:
+        """Whether a page names one of the users: a name may be all that stands between two tags."""
+        texts = _TAG.split(data.decode("utf-8", "replace"))
+        return any(self.in_text(unescape(text).strip()) for text in texts)
 
     def in_json(self, value: Any) -> bool:
         """Whether a decoded JSON document names one of the users, as a key or a value."""
@@ -199,6 +206,8 @@ def names_in(data: bytes, name: str, mentions: Mentions) -> bool:
             return any(mentions.in_json(json.loads(line)) for line in lines if line.strip())
         except ValueError:
             return mentions.in_bytes(data)
+    if name.endswith(".html"):
+        return mentions.in_html(data)
     if name.endswith(".safetensors"):  # names of tensors, and then numbers
         return mentions.in_bytes(data[8 : 8 + int.from_bytes(data[:8], "little")])
     return mentions.in_bytes(data)

@@ -36,10 +36,13 @@ def clean_table(store: Store, uri: str, mentions: Mentions, dry_run: bool) -> in
 
 
 def clean_document(store: Store, uri: str, mentions: Mentions, dry_run: bool) -> bool:
-    """Take the users out of a JSON document of a run; returns whether it named one of them.
+    """Take the users out of a JSON document or a page of a run; returns whether it named one of them.
 
-    One that is about such a user alone, as the attempt that found whose speech ends workers, is deleted.
+    A page is deleted, as it can be made again from the outcomes that stay. So is a document that is about such a user
+    alone, as the attempt that found whose speech ends workers.
     """
+    if uri.endswith(".html"):
+        return _clean_page(store, uri, mentions, dry_run)
     try:
         document = store.read_json(uri)
     except (FileNotFoundError, ArtifactCorruptError):
@@ -54,6 +57,16 @@ def clean_document(store: Store, uri: str, mentions: Mentions, dry_run: bool) ->
     else:
         store.write_bytes(uri, _rewritten(document, mentions))
     return True
+
+
+def _clean_page(store: Store, uri: str, mentions: Mentions, dry_run: bool) -> bool:
+    try:
+        named = mentions.in_html(store.read_bytes(uri))
+    except FileNotFoundError:
+        return False
+    if named and not dry_run:
+        store.delete(uri)
+    return named
 
 
 def _rewritten(document: Any, mentions: Mentions) -> bytes:

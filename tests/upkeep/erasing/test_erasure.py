@@ -15,7 +15,7 @@ from ds2ray.errors import ArtifactCorruptError, InputError
 from ds2ray.packs.files import read_shard
 from ds2ray.store import Store
 from ds2ray.store.index import read_index
-from ds2ray.store.layout import attempt_uri, summary_uri, tombstones_uri, words_index_uri
+from ds2ray.store.layout import attempt_uri, report_uri, summary_uri, tombstones_uri, words_index_uri
 from ds2ray.store.own_words import write_words_index
 from ds2ray.store.records import SUMMARY, read_record, write_record
 from ds2ray.tables.users import read_fleet
@@ -66,6 +66,21 @@ def test_nothing_of_the_user_is_left_and_others_keep_everything(place: Store) ->
             "s3://speech/bob.csv": 1,
         }
     assert place.read_table(words_index_uri(place))["user_key"].to_pylist() == ["bob"]
+
+
+@pytest.mark.parametrize(
+    ("user", "named"), [("alice", "alice"), ("jo", "jo"), ("o'brien & co", "o&#39;brien &amp; co"), ("4711", "4711")]
+)
+def test_a_page_that_names_the_user_goes_and_that_of_another_night_stays(place: Store, user: str, named: str) -> None:
+    def page(name: str) -> bytes:
+        return f'<ul>\n<li class="key">{name}</li>\n</ul><p>4711 users</p>'.encode()
+
+    place.write_bytes(report_uri(place, "first"), page(named))
+    place.write_bytes(report_uri(place, "second"), page("bob"))
+    receipt = erase(place, keys_of([user]))
+    assert receipt.left == {}
+    assert not place.exists(report_uri(place, "first"))
+    assert place.read_bytes(report_uri(place, "second")) == page("bob")
 
 
 def test_packs_of_others_stay_and_shards_are_written_again(place: Store, tmp_path: Path) -> None:

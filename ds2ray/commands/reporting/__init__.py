@@ -1,0 +1,1 @@
+"""The reports of runs: the page that a run leaves, and jobs/report.py."""
