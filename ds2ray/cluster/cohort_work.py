@@ -194,6 +194,7 @@ class CohortWork:
                     error_before=before,
                     error_after=after,
                     split=split_rule(result.utterances_used, task.adapt),
+                    improvement=result.improvement,
                 )
                 version, sha256 = pointer.version, pointer.sha256
             except ArtifactCorruptError as error:
@@ -219,6 +220,8 @@ class CohortWork:
             sha256=sha256,
             fingerprint="" if may_pass else user.fingerprint,  # tried again, with what can be read then
             unusable=skipped and is_unusable(result.utterances_used, num_dropped, {}, task.adapt.min_utterances),
+            improvement=result.improvement,
+            error_current=result.current_error,
         )
 
 
@@ -249,6 +252,7 @@ def _published_already(user: UserPlan, pointer: AdapterPointer) -> Outcome:
         utterances_dropped=user.num_dropped,
         error_before=pointer.error_before,
         error_after=pointer.error_after,
+        improvement=pointer.improvement,
         version=pointer.version,
         sha256=pointer.sha256,
         fingerprint=user.fingerprint,

@@ -63,6 +63,9 @@ class AdaptConfig:
     max_attempts: int = setting(3, "attempts at a cohort whose worker dies, in a row without any user being done")
     force: bool = setting(False, "train unchanged users, too")
     seed: int = setting(0, "seeds, with the user's key, the adapter, its data order and dropout")
+    gate_confidence: float = setting(
+        0.9, "probability of improvement on the base from which on an adapter is published; 0: no worse is enough"
+    )
 
     def __post_init__(self) -> None:
         for name in ("num_epochs", "batch_size", "patience_epochs", "max_attempts"):
@@ -87,3 +90,4 @@ class AdaptConfig:
         require(self.num_folds >= 2, "adapt.num_folds", self.num_folds, "at least 2")
         require(0 <= self.further_share <= 1, "adapt.further_share", self.further_share, "0 to 1")
         require(self.kl_weight >= 0, "adapt.kl_weight", self.kl_weight, "at least 0")
+        require(0 <= self.gate_confidence < 1, "adapt.gate_confidence", self.gate_confidence, "at least 0, below 1")

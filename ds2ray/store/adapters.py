@@ -31,6 +31,7 @@ def publish_adapter(
     error_before: float | None,
     error_after: float | None,
     split: str = "",
+    improvement: float | None = None,
 ) -> AdapterPointer:
     """Make these weights (safetensors) the user's current adapter. A crash on the way leaves the earlier one.
 
@@ -61,6 +62,7 @@ def publish_adapter(
             history=_with_history(earlier, version),
             split=split,
             fence=fence_number(store),
+            improvement=improvement,
         )
 
     def write_weights() -> None:

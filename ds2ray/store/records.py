@@ -57,6 +57,7 @@ class AdapterPointer:
             releases that did not record it.
         restored_seq: number of the publication of this version, where a rollback has made it current again; else 0.
         fence: number of the acquisition of the lease under which it was published; 0 without one.
+        improvement: the probability, at publication, that it improves on the base; None where it was not recorded.
     """
 
     user_key: str
@@ -74,6 +75,7 @@ class AdapterPointer:
     split: str = ""
     restored_seq: int = 0
     fence: int = 0
+    improvement: float | None = None
 
     @property
     def where(self) -> str:

@@ -8,16 +8,35 @@ from ds2ray.metrics import Score
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Mean CTC loss per token, and errors."""
+class Judged:
+    """One held-out utterance as it was judged: its place among the user's, CTC loss per token, and errors."""
 
+    row: int
     loss: float
     score: Score
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """Mean CTC loss per token, and errors.
+
+    Attributes:
+        utterances: the same of each utterance; none where nothing was decoded.
+    """
+
+    loss: float
+    score: Score
+    utterances: tuple[Judged, ...] = ()
+
+
+@dataclass(frozen=True)
 class AdapterFit:
-    """A trained adapter with its loss and errors on the held-out utterances, and those of the base alone."""
+    """A trained adapter with its loss and errors on the held-out utterances, and those of the base alone.
+
+    Attributes:
+        judged_before: the held-out utterances as the base alone hears them …
+        judged_after: … and the same with the adapter or, in cross-validation, with the adapter of each one's fold.
+    """
 
     state: dict[str, Tensor]
     epochs: int
@@ -26,3 +45,5 @@ class AdapterFit:
     loss_after: float
     score_before: Score
     score_after: Score
+    judged_before: tuple[Judged, ...] = ()
+    judged_after: tuple[Judged, ...] = ()

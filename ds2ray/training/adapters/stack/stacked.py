@@ -202,6 +202,8 @@ class StackedTraining:
                 loss_after=afters[user].loss,
                 score_before=member.before.score,
                 score_after=afters[user].score,
+                judged_before=member.before.utterances,
+                judged_after=afters[user].utterances,
             )
             yield user, fit
 
