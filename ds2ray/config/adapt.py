@@ -64,7 +64,7 @@ class AdaptConfig:
     force: bool = setting(False, "train unchanged users, too")
     seed: int = setting(0, "seeds, with the user's key, the adapter, its data order and dropout")
     gate_confidence: float = setting(
-        0.9, "probability of improvement on the base from which on an adapter is published; 0: no worse is enough"
+        0.6, "probability of improvement on the base from which on an adapter is published; 0: no worse is enough"
     )
 
     def __post_init__(self) -> None:
