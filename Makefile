@@ -64,6 +64,9 @@ bench-digits: $(VENV)/installed ## real people saying digits: one is left out an
 bench-robust: $(VENV)/installed ## speech as it is recorded: silence around it, telephones, clipping, ten minutes (10 minutes)
 	@$(BIN)/python -m benchmarks.robust $(BENCH_ARGS)
 
+bench-harm: $(VENV)/installed ## is anybody worse off? known voices and new ones, half a minute to four, by gate (2 hours)
+	@$(BIN)/python -m benchmarks.harm $(BENCH_ARGS)
+
 bench-decode: $(VENV)/installed ## decoders, with a language model and without: the demo's speech, digits, people (an hour)
 	@$(BIN)/python -m benchmarks.decode $(BENCH_ARGS)
 

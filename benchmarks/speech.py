@@ -139,6 +139,31 @@ def ordinary_speakers(cache: str, num_test: int, ordinary: DemoCorpus, seed: int
     return [Speaker(name, [], [u for u in rows if u.user_id == name]) for name in ENGLISH_BASE]
 
 
+def known_speakers(
+    cache: str, count: int, minutes: float, num_test: int, ordinary: DemoCorpus, seed: int = 0
+) -> list[Speaker]:
+    """Users with the demo's ordinary voices in turn, each with sentences of its own that the base has not heard."""
+    ours = [u.transcript for uri in (ordinary.train_manifest, ordinary.valid_manifest) for u in _read(uri)]
+    pool = [sentence for sentence in ENGLISH.draw(ENGLISH.num_sentences() * 3 // 4, seed + 2) if sentence not in ours]
+    size = num_test + max(6, round(60 * minutes / SECONDS_PER_SENTENCE) + 1)
+    folder = storage.absolute(storage.join(cache, f"known-{digest(repr((count, size, pool, seed)))}"))
+    manifest = storage.join(folder, "speech.parquet")
+    voices = list(ENGLISH_BASE.items())
+    if not storage.exists(manifest):
+        said = []
+        for number in range(count):
+            name, voice = voices[number % len(voices)]
+            own = tuple(pool[(number * 97 + place) % len(pool)] for place in range(size))
+            said.append(Session("adapt", f"{name}-{number // len(voices)}", voice, own))
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+            recorded = threads.map(lambda session: record(session, folder, seed), said)
+            write_manifest(manifest, [u for rows in recorded for u in rows])
+    by_user: dict[str, list[Utterance]] = {}
+    for utterance in _read(manifest):
+        by_user.setdefault(utterance.user_id, []).append(utterance)
+    return [Speaker(name, rows[num_test:], rows[:num_test]) for name, rows in by_user.items()]
+
+
 def vocabulary_of(utterances: Sequence[Utterance]) -> Vocabulary:
     """The vocabulary of these transcripts."""
     return Vocabulary.from_transcripts((u.transcript for u in utterances), TextConfig())

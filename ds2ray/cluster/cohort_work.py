@@ -198,6 +198,7 @@ class CohortWork:
                     error_after=after,
                     split=split_rule(result.utterances_used, task.adapt),
                     num_utterances=result.utterances_used,
+                    improvement=result.improvement,
                 )
                 version, sha256 = pointer.version, pointer.sha256
             except ArtifactCorruptError as error:
@@ -223,6 +224,8 @@ class CohortWork:
             sha256=sha256,
             fingerprint="" if may_pass else user.fingerprint,  # tried again, with what can be read then
             unusable=skipped and is_unusable(result.utterances_used, num_dropped, {}, task.adapt.min_utterances),
+            improvement=result.improvement,
+            error_current=result.current_error,
         )
 
 

@@ -10,7 +10,7 @@ from ds2ray.fleet.fingerprints import user_fingerprint
 from ds2ray.model.stored import ensure_base
 from ds2ray.model.weights import Base, to_bytes
 from ds2ray.store import Store, publish_adapter, require_salt, shown_user, user_key
-from ds2ray.training.adapters.judging.gate import gate
+from ds2ray.training.adapters.judging.gate import gate, improvement
 from ds2ray.training.adapters.judging.results import AdapterFit
 from ds2ray.training.adapters.judging.split import OWN_MANIFEST
 from ds2ray.training.base.sources import TrainingData
@@ -58,7 +58,7 @@ def train_one_adapter(job: TrainJob, store: Store, base: Base, data: TrainingDat
 def publish_one_adapter(job: TrainJob, store: Store, base: Base, fit: AdapterFit, data: TrainingData) -> str:
     """Publish an adapter that passes the gate under its user's key; returns a line that says what was done."""
     metric = job.train.metric
-    reason = gate(fit, None, metric)
+    reason = gate(fit, None, metric, AdaptConfig.gate_confidence)
     if reason:
         return f"not published in {store}: {reason}"
     utterances = [*data.train, *data.valid]
@@ -76,5 +76,6 @@ def publish_one_adapter(job: TrainJob, store: Store, base: Base, fit: AdapterFit
         error_before=fit.score_before.rate(metric),
         error_after=fit.score_after.rate(metric),
         split=OWN_MANIFEST,
+        improvement=improvement(fit, metric),
     )
     return f"published in {store} as version {pointer.version} of user {shown_user(pointer.user_key)}"

@@ -86,6 +86,9 @@ class AdaptConfig:
         1.0, "a run that would train more than this share of the known users again asks, or ends with exit code 2"
     )
     seed: int = setting(0, "seeds, with the user's key, the adapter, its data order and dropout")
+    gate_confidence: float = setting(
+        0.6, "probability of improvement on the base from which on an adapter is published; 0: no worse is enough"
+    )
 
     def __post_init__(self) -> None:
         for name in ("num_epochs", "batch_size", "patience_epochs", "max_attempts", "warm_epochs"):
@@ -113,3 +116,4 @@ class AdaptConfig:
         require(self.warm_learning_rate > 0, "adapt.warm_learning_rate", self.warm_learning_rate, "above 0")
         require(self.warm_growth >= 0, "adapt.warm_growth", self.warm_growth, "at least 0")
         require(self.kl_weight >= 0, "adapt.kl_weight", self.kl_weight, "at least 0")
+        require(0 <= self.gate_confidence < 1, "adapt.gate_confidence", self.gate_confidence, "at least 0, below 1")

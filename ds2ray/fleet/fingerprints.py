@@ -32,13 +32,16 @@ def settings_that_matter(adapter: AdapterConfig, adapt: AdaptConfig) -> dict[str
     """The settings on which an adapter's weights depend: where one changes, adapters are trained anew.
 
     `adapt.further_share` is none of them where there are no further recordings, as before there was such a setting;
-    where there are, how often each utterance is in one matters, too.
+    where there are, how often each utterance is in one matters, too. `adapt.gate_confidence` matters unless it is the
+    default, so that adapters of before there was such a setting stay.
     """
     plain = {name: value for name, value in to_plain(adapt).items() if name not in ONLY_HOW}
     if not adapt.further_share or adapter.after_layer == LAST_LAYER:
         del plain["further_share"]
     else:
         plain["further_times"] = FURTHER_TIMES
+    if adapt.gate_confidence == AdaptConfig.gate_confidence:
+        del plain["gate_confidence"]
     return {"adapter": adapter_to_plain(adapter), "adapt": plain}
 
 

@@ -21,7 +21,10 @@ COMPLETE, TOO_MANY_FAILED = 0, 3
 MAX_CAUSES = 10
 MAX_TABLE_ROWS = 40
 
-WIDE = 110
+DRIFTED = "the adapter that is kept errs more than the base alone on the newest speech"
+TAKE_BACK = "`python jobs/store.py rollback` takes an adapter back"
+
+WIDE = 120
 """Columns from which a table has room for everything."""
 
 _FIRST_IN_TABLE = (
@@ -113,6 +116,7 @@ def summarise(
     num_erased: int = 0,
 ) -> dict[str, Any]:
     """summary.json. Mean errors are over the trained users; without a new adapter the error after is that before.
+    `drifted` counts the users who keep an adapter that errs more than the base on the newest held-out speech.
 
     Args:
         unchanged: the unchanged users that `outcomes` does not hold; needs a column num_dropped, and should have
@@ -148,6 +152,7 @@ def summarise(
         "trained": len(trained),
         "held_out_error_before": sum(before) / len(before) if before else None,
         "held_out_error_after": sum(after) / len(after) if after else None,
+        "drifted": sum(o.has_drifted for o in outcomes),
         "utterances_used": sum(outcome.utterances_used for outcome in outcomes),
         "utterances_dropped": dropped + sum(outcome.utterances_dropped for outcome in outcomes),
         "failures": dict(Counter(o.reason for o in outcomes if o.status is Status.failed).most_common(MAX_CAUSES)),
@@ -179,7 +184,7 @@ def outcome_table(outcomes: Sequence[Outcome], width: int, max_rows: int = MAX_T
     table = Table(title=" · ".join(_status_counts(outcomes)), title_justify="left")
     table.add_column("user", overflow="fold")
     table.add_column("outcome")
-    numbers = ("utterances", "dropped", "seconds") if wide else ()
+    numbers = ("likely", "utterances", "dropped", "seconds") if wide else ()
     for heading in ("held-out error", "→", *numbers):
         table.add_column(heading, justify="right")
     if wide:
@@ -193,12 +198,21 @@ def outcome_table(outcomes: Sequence[Outcome], width: int, max_rows: int = MAX_T
             _percent(outcome.error_after),
         ]
         if wide:
-            cells += [str(outcome.utterances_used), str(outcome.utterances_dropped), f"{outcome.seconds:.1f}"]
+            cells += [
+                _likely(outcome.improvement),
+                str(outcome.utterances_used),
+                str(outcome.utterances_dropped),
+                f"{outcome.seconds:.1f}",
+            ]
             cells.append(Text(outcome.reason))
         table.add_row(*cells)
     if len(ordered) > max_rows:
         table.caption = f"… and {_plural(len(ordered) - max_rows, 'more user')}"
     reasons = [Text(f"{shown_user(o.user_key)}: {o.reason}") for o in ordered[:max_rows] if o.reason and not wide]
+    drifted = [shown_user(o.user_key) for o in ordered if o.has_drifted]
+    if drifted:
+        more = f" … and {_plural(len(drifted) - max_rows, 'more user')}" if len(drifted) > max_rows else ""
+        reasons.append(Text(f"{DRIFTED}: {', '.join(drifted[:max_rows])}{more}; {TAKE_BACK}"))
     return Group(table, *reasons)
 
 
@@ -234,6 +248,10 @@ def _problem_lines(problems: Sequence[Problem]) -> list[str]:
 
 def _speech(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+
+
+def _likely(probability: float | None) -> str:
+    return "–" if probability is None else f"{probability:.0%}"
 
 
 def _percent(rate: float | None) -> str:

@@ -32,6 +32,7 @@ def publish_adapter(
     error_after: float | None,
     split: str = "",
     num_utterances: int | None = None,
+    improvement: float | None = None,
 ) -> AdapterPointer:
     """Make these weights (safetensors) the user's current adapter. A crash on the way leaves the earlier one.
 
@@ -63,6 +64,7 @@ def publish_adapter(
             split=split,
             fence=fence_number(store),
             num_utterances=num_utterances,
+            improvement=improvement,
         )
 
     def write_weights() -> None:

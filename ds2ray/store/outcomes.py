@@ -46,6 +46,15 @@ class Outcome:
     sha256: str = ""  # … and its digest
     fingerprint: str = ""  # of data, base and settings: while it stays the same, the user is not trained again
     unusable: bool = False  # skipped for a cause in the data pipeline: there would be enough, were it all readable
+    improvement: float | None = None  # the probability that the trained adapter improves on the base
+    error_current: float | None = None  # held-out error of the adapter that the user had before
+
+    @property
+    def has_drifted(self) -> bool:
+        """Whether the user keeps an adapter that errs more than the base alone on the newest held-out speech."""
+        if self.status is not Status.kept_previous or self.error_current is None or self.error_before is None:
+            return False
+        return self.error_current > self.error_before
 
 
 def write_part(
@@ -146,6 +155,8 @@ def _schema() -> "pa.Schema":
         "error_before": pa.float64(),
         "error_after": pa.float64(),
         "unusable": pa.bool_(),
+        "improvement": pa.float64(),
+        "error_current": pa.float64(),
     }
     return pa.schema([(field.name, types.get(field.name, pa.string())) for field in fields(Outcome)])
 

@@ -59,6 +59,7 @@ class AdapterPointer:
         fence: number of the acquisition of the lease under which it was published; 0 without one.
         num_utterances: of the speech that it was trained and judged on; None in pointers of releases that did not
             record it.
+        improvement: the probability, at publication, that it improves on the base; None where it was not recorded.
     """
 
     user_key: str
@@ -77,6 +78,7 @@ class AdapterPointer:
     restored_seq: int = 0
     fence: int = 0
     num_utterances: int | None = None
+    improvement: float | None = None
 
     @property
     def where(self) -> str:

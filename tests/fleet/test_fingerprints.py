@@ -118,6 +118,7 @@ OTHER_ADAPT: dict[str, Any] = {
     "kl_weight": 0.5,
     "precision": Precision.bfloat16,
     "seed": 3,
+    "gate_confidence": 0.5,
 }
 OTHER_HOW: dict[str, Any] = {
     "only": "john",

@@ -107,7 +107,9 @@ def test_causes_beyond_ten_are_counted() -> None:
 # Outcomes
 
 ROWS = [
-    outcome("amy", Status.adapted, error_before=0.5, error_after=0.1, utterances_used=10, seconds=1.25),
+    outcome(
+        "amy", Status.adapted, error_before=0.5, error_after=0.1, utterances_used=10, seconds=1.25, improvement=0.97
+    ),
     outcome("bob", Status.kept_previous, error_before=0.25, error_after=0.5, utterances_used=8, utterances_dropped=2),
     outcome("cleo", Status.unchanged),
     outcome("dan", Status.failed, reason="loss is [nan]"),
@@ -131,6 +133,7 @@ def test_a_summary() -> None:
         "trained": 2,
         "held_out_error_before": 0.375,
         "held_out_error_after": 0.175,  # bob kept what he had
+        "drifted": 0,
         "utterances_used": 18,
         "utterances_dropped": 2,
         "failures": {"loss is [nan]": 2},
@@ -194,11 +197,30 @@ def test_a_table_begins_with_what_failed() -> None:
     assert lines[0].strip() == "5 users · 1 adapted · 1 unchanged · 1 kept · 2 failed"
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
     assert [row[0] for row in cells] == ["dan", "eve", "bob", "amy", "cleo"]
-    assert cells[0] == ["dan", "failed", "–", "–", "0", "0", "0.0", "loss is [nan]"]
-    assert cells[3] == ["amy", "adapted", "50.0 %", "10.0 %", "10", "0", "1.2", ""]
+    assert cells[0] == ["dan", "failed", "–", "–", "–", "0", "0", "0.0", "loss is [nan]"]
+    assert cells[3] == ["amy", "adapted", "50.0 %", "10.0 %", "97%", "10", "0", "1.2", ""]
 
 
-@pytest.mark.parametrize("width", [60, 80, 109, 110, 160, 200])
+def test_who_gets_worse_over_nights_is_named() -> None:
+    errors = {"error_before": 0.2, "error_after": 0.2, "error_current": 0.3}
+    rows = [
+        outcome("bob", Status.kept_previous, **errors),
+        outcome("amy", Status.kept_previous, **errors),
+        outcome("cleo", Status.adapted, **errors),  # has another adapter now
+        outcome("dan", Status.kept_previous, **{**errors, "error_current": 0.2}),
+        outcome("eve", Status.kept_previous, error_before=0.2, error_after=0.3),  # has the base
+    ]
+    summary = summarise(rows, run_id="run", base_fingerprint="b", seconds=1.0, max_failed_ratio=0.5)
+    assert summary["drifted"] == 2
+    said = "the adapter that is kept errs more than the base alone on the newest speech: "
+    for width in (60, 160):
+        flat = " ".join(" ".join(printed(rows, width)).split())
+        assert f"{said}amy, bob; `python jobs/store.py rollback` takes an adapter back" in flat
+    assert f"{said}amy … and 1 more user;" in " ".join(" ".join(printed(rows, 160, max_rows=1)).split())
+    assert "errs more" not in " ".join(printed(ROWS))
+
+
+@pytest.mark.parametrize("width", [60, 80, 119, 120, 160, 200])
 def test_a_table_fits_and_tells_everything(width: int) -> None:
     reason = "training did not lower the held-out loss (3.652)"
     rows = [
@@ -212,7 +234,7 @@ def test_a_table_fits_and_tells_everything(width: int) -> None:
     assert "…" not in flat
     assert flat.count("x") >= 200
     assert "[red]amy[/red]" in flat
-    if width < 110:
+    if width < 120:
         assert f"winston-with-a-long-name:{reason}".replace(" ", "") in flat
 
 

@@ -29,6 +29,8 @@ FULL = Outcome(
     version="a" * 16,
     sha256="a" * 64,
     fingerprint="f" * 32,
+    improvement=0.97,
+    error_current=0.25,
 )
 
 

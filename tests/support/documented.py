@@ -35,7 +35,10 @@ BUCKET = "speech"
 
 SMALL: Mapping[str, tuple[str, ...]] = {
     "train": ("audio.num_mels=16", "train.num_epochs=1", "cluster.num_workers=0"),
-    "adapt_users": ("adapt.num_epochs=1", "adapt.max_concurrent_trials=1", "adapt.cross_validate_below=0"),
+    "adapt_users": (
+        *("adapt.num_epochs=1", "adapt.max_concurrent_trials=1", "adapt.cross_validate_below=0"),
+        "adapt.gate_confidence=0",  # after an epoch nobody can be confident
+    ),
     # each shape is a trial in a process of its own, which takes seconds to start
     "sweep_adapters": (
         "sweep.hidden_dims=[[4]]",

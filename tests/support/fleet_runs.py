@@ -43,13 +43,14 @@ ROOT = Path(__file__).resolve().parents[2]
 AUDIO = AudioConfig(num_mels=16)
 MODEL = ModelConfig(conv_channels=4, num_rnn_layers=1, rnn_hidden_dim=24)
 ADAPTER = AdapterConfig(hidden_dims=[8], after_layer=-1)
-ADAPT = AdaptConfig(num_epochs=3, max_concurrent_trials=1, cross_validate_below=0)
+ADAPT = AdaptConfig(num_epochs=3, max_concurrent_trials=1, cross_validate_below=0, gate_confidence=0.0)
 SETTINGS = (
     "adapter.hidden_dims=[8]",
     "adapter.after_layer=-1",
     "adapt.num_epochs=3",
     "adapt.max_concurrent_trials=1",
     "adapt.cross_validate_below=0",
+    "adapt.gate_confidence=0",
 )
 """The same on a command line."""
 TINY_TRAINING = (

@@ -30,6 +30,7 @@ def published_outcome(pointer: AdapterPointer, planned: PlannedUser) -> Outcome:
         utterances_dropped=planned.num_dropped,
         error_before=pointer.error_before,
         error_after=pointer.error_after,
+        improvement=pointer.improvement,
         version=pointer.version,
         sha256=pointer.sha256,
         fingerprint=pointer.data_fingerprint,

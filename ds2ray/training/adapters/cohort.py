@@ -20,7 +20,7 @@ from ds2ray.model.devices import is_device_lost
 from ds2ray.model.weights import Base
 from ds2ray.store.keys import is_private
 from ds2ray.training.adapters.encode import Encoder
-from ds2ray.training.adapters.judging.gate import CurrentAdapter, gate
+from ds2ray.training.adapters.judging.gate import CurrentAdapter, gate, improvement
 from ds2ray.training.adapters.judging.held_out import evaluate_adapter
 from ds2ray.training.adapters.judging.results import AdapterFit
 from ds2ray.training.adapters.judging.split import CROSS_VALIDATED, split_rule
@@ -52,6 +52,7 @@ class CohortResult:
         better: whether its held-out error is no worse than the base's and the current adapter's (the gate).
         failed: whether training itself went wrong, as opposed to too little usable speech.
         current_error: held-out error of the adapter that the user had before.
+        improvement: the probability that the adapter improves on the base.
         dropped: unusable utterances, by reason.
     """
 
@@ -64,6 +65,7 @@ class CohortResult:
     failed: bool = False
     reason: str = ""
     current_error: float | None = None
+    improvement: float | None = None
 
 
 def adapt_cohort(
@@ -229,7 +231,8 @@ class _CohortTraining:
             return replace(result, failed=True, reason=fit)
         metric = self.adapt_config.gate_metric
         current_error = self._current_error(speech, fit, current)
-        reason = gate(fit, current_error, metric)
+        reason = gate(fit, current_error, metric, self.adapt_config.gate_confidence)
+        result = replace(result, improvement=improvement(fit, metric))
         return replace(result, fit=fit, better=not reason, reason=reason, current_error=current_error)
 
     def _current_error(self, speech: UserSpeech, fit: AdapterFit, current: CurrentAdapter | None) -> float | None:

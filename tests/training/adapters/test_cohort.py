@@ -35,7 +35,13 @@ from ds2ray.training.seeds import derive_seed
 
 ADAPTER = AdapterConfig(hidden_dims=[16], after_layer=-1)
 ADAPT = AdaptConfig(
-    num_epochs=6, batch_size=4, learning_rate=0.01, patience_epochs=3, held_out_fraction=0.3, cross_validate_below=0
+    num_epochs=6,
+    batch_size=4,
+    learning_rate=0.01,
+    patience_epochs=3,
+    held_out_fraction=0.3,
+    cross_validate_below=0,
+    gate_confidence=0.0,  # two held-out utterances make nobody confident
 )
 Fleet = dict[str, list[Utterance]]
 PITCHES = {"ann": 1.3, "bob": 0.8, "홍길동": 1.15}

@@ -1,9 +1,10 @@
-"""The gate: a trained adapter replaces what the user has only if it is no worse."""
+"""The gate: a trained adapter replaces what the user has only if it is no worse, and probably better than the base."""
 
 from dataclasses import dataclass
 
 from ds2ray.config import ErrorMetric
 from ds2ray.model.adapters.adapter import Adapter
+from ds2ray.training.adapters.judging.evidence import probability_of_improvement
 from ds2ray.training.adapters.judging.results import AdapterFit
 
 
@@ -23,10 +24,14 @@ class CurrentAdapter:
     num_utterances: int | None = None
 
 
-def gate(fit: AdapterFit, current_error: float | None, metric: ErrorMetric) -> str:
+def gate(fit: AdapterFit, current_error: float | None, metric: ErrorMetric, confidence: float = 0.0) -> str:
     """The reason why a trained adapter must not be published; empty where it may.
 
-    Its held-out error must be no worse than the base's and, where there is one, the current adapter's.
+    Its held-out error must be no worse than the base's and, where there is one, the current adapter's; and it must be
+    probable enough that it improves on the base for further speech, too.
+
+    Args:
+        confidence: the least probability; without utterances to judge by there is none, and the rest decides.
     """
     name = metric.name.upper()
     after = fit.score_after.rate(metric)
@@ -38,4 +43,16 @@ def gate(fit: AdapterFit, current_error: float | None, metric: ErrorMetric) -> s
         return f"held-out {name} {after:.1%} is worse than the base's {fit.score_before.rate(metric):.1%}"
     if current_error is not None and after > current_error:
         return f"held-out {name} {after:.1%} is worse than the current adapter's {current_error:.1%}"
+    likely = improvement(fit, metric)
+    if likely is not None and likely < confidence:
+        count = len(fit.judged_before)
+        return (
+            f"an improvement on the base is {likely:.0%} likely, and adapt.gate_confidence asks for {confidence:.0%} "
+            f"(held-out utterances: {count})"
+        )
     return ""
+
+
+def improvement(fit: AdapterFit, metric: ErrorMetric) -> float | None:
+    """The probability that an adapter improves on the base; None without utterances that both were judged on."""
+    return probability_of_improvement(fit.judged_before, fit.judged_after, metric)

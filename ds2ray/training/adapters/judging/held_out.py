@@ -18,7 +18,7 @@ from ds2ray.metrics import Score
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.text import Vocabulary
-from ds2ray.training.adapters.judging.results import Evaluation
+from ds2ray.training.adapters.judging.results import Evaluation, Judged
 from ds2ray.training.adapters.speech import UserSpeech
 from ds2ray.training.adapters.stack.bank import AdapterBank
 from ds2ray.training.adapters.stack.stored import Rows, SpeechTable
@@ -79,7 +79,7 @@ class Judge:
     ) -> dict[int, Evaluation]:
         """Mean loss, and with `decode` the errors, of each user over its judgements; of the base without a bank."""
         losses: dict[int, list[float]] = {}
-        scores: dict[int, Score] = {}
+        judged: dict[int, list[Judged]] = {}
         for some in self._in_pieces(judgements):
             rows = self.table.rows([one.user for one in some], [one.rows for one in some])
             frames = rows.frames
@@ -91,12 +91,13 @@ class Judge:
             all_losses = iter(self.criterion(log_probs, rows.lengths, rows.tokens, rows.num_tokens).tolist())
             decoded = iter(self.decoder.decode(log_probs, rows.lengths)) if decode else None
             for one in some:
-                losses.setdefault(one.user, []).extend(next(all_losses) for _ in one.rows)
+                own = [next(all_losses) for _ in one.rows]
+                losses.setdefault(one.user, []).extend(own)
                 if decoded is not None:
                     transcripts = [self.speeches[one.user].transcripts[row] for row in one.rows]
-                    own = score_decoded([next(decoded) for _ in one.rows], transcripts, self.vocabulary)
-                    scores[one.user] = scores.get(one.user, Score()) + own
-        return {user: Evaluation(sum(own) / len(own), scores.get(user, Score())) for user, own in losses.items()}
+                    scores = [score_decoded([next(decoded)], [text], self.vocabulary) for text in transcripts]
+                    judged.setdefault(one.user, []).extend(map(Judged, one.rows, own, scores))
+        return {user: _evaluation(own, judged.get(user, ())) for user, own in losses.items()}
 
     def _in_pieces(self, judgements: Sequence[Judgement]) -> Iterator[list[Judgement]]:
         """Groups of judgements, each as large as memory allows."""
@@ -112,6 +113,10 @@ class Judge:
             piece.append(one)
         if piece:
             yield piece
+
+
+def _evaluation(losses: Sequence[float], judged: Sequence[Judged]) -> Evaluation:
+    return Evaluation(sum(losses) / len(losses), sum((one.score for one in judged), Score()), tuple(judged))
 
 
 def evaluate_adapter(

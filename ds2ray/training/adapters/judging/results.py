@@ -8,11 +8,25 @@ from ds2ray.metrics import Score
 
 
 @dataclass(frozen=True)
+class Judged:
+    """One held-out utterance as it was judged: its place among the user's, CTC loss per token, and errors."""
+
+    row: int
+    loss: float
+    score: Score
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """Mean CTC loss per token, and errors."""
+    """Mean CTC loss per token, and errors.
+
+    Attributes:
+        utterances: the same of each utterance; none where nothing was decoded.
+    """
 
     loss: float
     score: Score
+    utterances: tuple[Judged, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -22,6 +36,8 @@ class AdapterFit:
     Attributes:
         score_start: errors of the adapter that training started from, where that was trained before.
         trained: whether any epoch lowered the held-out loss; the adapter is else the one that training started from.
+        judged_before: the held-out utterances as the base alone hears them …
+        judged_after: … and the same with the adapter or, in cross-validation, with the adapter of each one's fold.
     """
 
     state: dict[str, Tensor]
@@ -33,3 +49,5 @@ class AdapterFit:
     score_after: Score
     score_start: Score | None = None
     trained: bool = True
+    judged_before: tuple[Judged, ...] = ()
+    judged_after: tuple[Judged, ...] = ()

@@ -228,6 +228,8 @@ class StackedTraining:
                 score_after=afters[user].score,
                 score_start=member.start,
                 trained=member.best_epoch >= 0,
+                judged_before=member.before.utterances,
+                judged_after=afters[user].utterances,
             )
             yield user, fit
 

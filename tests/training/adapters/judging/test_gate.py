@@ -6,8 +6,8 @@ import pytest
 
 from ds2ray.config import ErrorMetric
 from ds2ray.metrics import ErrorCount, Score
-from ds2ray.training.adapters.judging.gate import gate
-from ds2ray.training.adapters.judging.results import AdapterFit
+from ds2ray.training.adapters.judging.gate import gate, improvement
+from ds2ray.training.adapters.judging.results import AdapterFit, Judged
 
 
 def score(word_errors: int, character_errors: int) -> Score:
@@ -72,3 +72,29 @@ def test_the_gate(loss_after: float, after: Score, current: Score | None, metric
     fit = AdapterFit({}, 3, 0, 2.0, loss_after, errors(20, 80), after)
     found = gate(fit, None if current is None else current.rate(metric), metric)
     assert (found == "") if reason == "" else (reason in found)
+
+
+def judged(losses: float, word_errors: int, count: int) -> tuple[Judged, ...]:
+    return tuple(Judged(row, losses, score(word_errors, 0)) for row in range(count))
+
+
+def fit_of(count: int, word_errors_after: int) -> AdapterFit:
+    """A fit whose adapter leaves half of the loss, and these errors of five in each utterance of ten words."""
+    return replace(FIT, judged_before=judged(2.0, 5, count), judged_after=judged(1.0, word_errors_after, count))
+
+
+def test_an_improvement_has_to_be_probable() -> None:
+    likely, unlikely = fit_of(6, 4), fit_of(1, 4)
+    for fit in (likely, unlikely):
+        assert gate(fit, None, ErrorMetric.wer) == ""
+    assert gate(likely, None, ErrorMetric.wer, 0.9) == ""
+    assert improvement(unlikely, ErrorMetric.wer) == pytest.approx(0.7, abs=0.05)
+    assert gate(unlikely, None, ErrorMetric.wer, 0.9) == (
+        f"an improvement on the base is {improvement(unlikely, ErrorMetric.wer):.0%} likely, and adapt.gate_confidence "
+        "asks for 90% (held-out utterances: 1)"
+    )
+
+
+def test_without_utterances_there_is_no_probability() -> None:
+    assert improvement(FIT, ErrorMetric.wer) is None
+    assert gate(FIT, None, ErrorMetric.wer, 0.9) == ""
