@@ -36,8 +36,8 @@ from ds2ray.recognition.calibrating import calibrate_trained, described
 from ds2ray.store import Store, publish_calibrations
 from ds2ray.store.keys import is_private, keep_private
 from ds2ray.training.base.board import Board
-from ds2ray.training.base.loop import train_base
 from ds2ray.training.base.doctor.findings import Doctor
+from ds2ray.training.base.loop import train_base
 from ds2ray.training.base.reports import EpochReport, Observer, Progress
 from ds2ray.training.base.stopping import stop_on_signal
 from ds2ray.training.base.task import BaseTask

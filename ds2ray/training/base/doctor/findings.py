@@ -90,8 +90,8 @@ class Doctor:
         heard = "every hypothesis is empty" if empty else f"{last[-1].cer:.0%} of the characters are wrong"
         yield (
             "still",
-            f"the loss stands still ({before:.3g}, and {now:.3g} {STILL_EPOCHS} epochs later) and {heard}: either the "
-            f"rate does not suit (train.learning_rate is {self.learning_rate:g}: try three times and a third of it), "
+            f"the loss stands still ({before:.3g}, and {now:.3g} {STILL_EPOCHS} epochs later) and {heard}: most likely "
+            f"the rate does not suit (train.learning_rate is {self.learning_rate:g}: try three times and a third of it), "
             "or the transcripts are not those of the audio: listen to a few utterances and read their rows in the "
-            "manifest; a base that cannot learn 20 utterances by heart has one of these two faults",
+            "manifest; see first whether a base learns 20 utterances by heart",
         )
