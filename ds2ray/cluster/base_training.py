@@ -36,6 +36,7 @@ from ds2ray.recognition.calibrating import calibrate_trained, described
 from ds2ray.store import Store, publish_calibrations
 from ds2ray.store.keys import is_private, keep_private
 from ds2ray.training.base.board import Board
+from ds2ray.training.base.doctor.findings import Doctor
 from ds2ray.training.base.loop import train_base
 from ds2ray.training.base.reports import EpochReport, Observer, Progress
 from ds2ray.training.base.stopping import stop_on_signal
@@ -210,18 +211,23 @@ def _train_and_publish(
     with ExitStack() as resources:
         board = resources.enter_context(Board(task.train.output_dir, tell)) if rank == 0 else None
         metrics: dict[str, float] = {}
+        doctor = Doctor(task.train.learning_rate)
 
         def report(epoch: EpochReport) -> None:
             if board is not None:
                 board.add(epoch.metrics(), epoch.epoch)
                 board.upload()
                 tell(epoch.line(task.train.metric))
+                for finding in doctor.epoch(epoch):
+                    tell(finding)
 
         def progress(now: Progress) -> None:
             if not is_live:
                 tell(now.line())
             if board is not None:
                 board.add({f"steps/{name}": value for name, value in now.metrics().items()}, now.step)
+            for finding in doctor.progress(now):
+                tell(finding)
 
         def published(epoch: EpochReport) -> None:
             metrics.update(epoch.metrics())

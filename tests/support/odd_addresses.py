@@ -27,7 +27,7 @@ def odd_audio(folder: Path) -> Odd:
     return {
         "scheme": ("foo://a/b.wav", "has the scheme foo, which data.allowed_schemes does not name"),
         "archive": (f"zip://a.wav::{folder}/a.zip", "has the scheme zip, which data.allowed_schemes does not name"),
-        "chain": ("simplecache::s3://b/a.wav", "is a chained address, which data.allowed_schemes does not name"),
+        "chain": ("simplecache::s3://b/a.wav", "is a chained address, which needs simplecache in data.allowed_schemes"),
         "upper": ("S3://bucket/a.wav", "has the scheme S3, which data.allowed_schemes does not name"),
         "http": ("http://127.0.0.1:9/a.wav", "has the scheme http, which data.allowed_schemes does not name"),
         "nothing": ("://", "has no scheme before"),
