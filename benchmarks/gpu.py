@@ -13,6 +13,7 @@ their own. GPU idle share is that of a profiled run, whose launches are slower t
 
 import argparse
 import copy
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,10 @@ from ds2ray.training.adapters.progress import StageClock
 from ds2ray.training.precision import bfloat16_trunk, uses_bfloat16
 
 STAGES = ("read", "mel", "encode", "train", "gate")
+
+
+SHORT = {"models": "ds2_small", "users": "512", "baseline_users": 0, "profile_users": 0}
+"""Arguments of `--short`."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,10 @@ class Bench:
     def padding_share(self, count: int) -> float:
         return self.encoder().encode(self.utterances(count)).padding
 
-    def alone(self, count: int) -> float:
-        """Seconds per user of the plain loop, which runs the base in every epoch."""
+    def alone(self, count: int) -> float | None:
+        """Seconds per user of the plain loop, which runs the base in every epoch; None without users."""
+        if not count:
+            return None
         base = self.plain_base()
         few = replace(self.voices[0], adapt=self.voices[0].adapt[:4])
         # start-up costs of the process are not timed
@@ -115,13 +122,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--after-layer", default="-1,0", help="the adapters' places; -1: after the last layer")
     parser.add_argument("--voices", type=int, default=8, help="users whose speech differs; the others repeat it")
     parser.add_argument("--format", default="flac", help="of the audio in memory: flac or wav")
-    parser.add_argument("--baseline-users", type=int, default=1, help="users of the one-user-at-a-time baseline")
+    parser.add_argument("--baseline-users", type=int, default=1, help="users of the one-at-a-time baseline; 0: none")
     parser.add_argument("--profile-users", type=int, default=64, help="users of the profiled run; 0: none")
     parser.add_argument(
         "--batch-s", type=float, default=0.0, help="seconds of audio per call of the trunk; 0: by the device"
     )
     parser.add_argument("--save", action="store_true", help="keep the line in benchmarks/results/")
-    args = parser.parse_args(argv)
+    parser.add_argument("--short", action="store_true", help="one model and cohort, neither baseline nor profile")
+    args = parser.parse_args(list(with_values(sys.argv[1:] if argv is None else argv, "--after-layer")))
+    if args.short:
+        vars(args).update(SHORT)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     say(f"speaking {args.voices} × {args.minutes:g} minutes …")
     voices = synthetic_users(args.voices, args.minutes, args.format)
@@ -156,12 +166,13 @@ def measure(bench: Bench, sizes: Sequence[int], args: argparse.Namespace) -> dic
     cohorts = list(_cohorts(bench, sizes))
     best = max(row["users_per_hour"] for row in cohorts)
     alone_s = bench.alone(args.baseline_users)
-    say(f"{bench.model_name}: {alone_s:.2f} s for one user alone, {3600 / best:.4f} s in the best cohort")
+    alone = f"{alone_s:.2f} s for one user alone, " if alone_s else ""
+    say(f"{bench.model_name}: {alone}{3600 / best:.4f} s in the best cohort")
     return {
         "model": bench.model_name,
         "users_per_hour": best,
-        "users_per_hour_alone": 3600 / alone_s,
-        "speedup": best * alone_s / 3600,
+        "users_per_hour_alone": 3600 / alone_s if alone_s else None,
+        "speedup": best * alone_s / 3600 if alone_s else None,
         "memory_per_user_mb": _memory_per_user_mb(cohorts),
         "gpu_idle_share": _idle_share(bench, min(args.profile_users, max(sizes))),
         "cohorts": cohorts,
@@ -209,6 +220,13 @@ def _idle_share(bench: Bench, count: int) -> float | None:
     if bench.device != "cuda" or count == 0:
         return None
     return idle_share(lambda: bench.train(count, epochs=2))
+
+
+def with_values(argv: Sequence[str], option: str) -> Iterator[str]:
+    """The arguments, an option and its value as one of them: argparse takes -1,0 for an option."""
+    rest = iter(argv)
+    for argument in rest:
+        yield f"{argument}={next(rest, '')}" if argument == option else argument
 
 
 def _for_epochs(adapt: AdaptConfig, epochs: int) -> AdaptConfig:

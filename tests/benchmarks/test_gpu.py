@@ -71,6 +71,7 @@ def test_it_runs_with_torch_and_little_else() -> None:
     refused = refused_modules()
     assert {"ray", "hydra", "omegaconf", "jiwer", "rich", "matplotlib", "s3fs", "pytest"} <= set(refused)
     sizes = ["--models", "tiny", "--users", "1,2", "--minutes", "0.6", "--epochs", "2", "--voices", "2"]
+    sizes += ["--after-layer", "-1,0"]
     run = subprocess.run(
         [sys.executable, "-c", WITHOUT, ",".join(refused), *sizes],
         cwd=ROOT,
@@ -93,6 +94,19 @@ def test_it_runs_with_torch_and_little_else() -> None:
         assert line["users_per_hour"][name] == max(row["users_per_hour"] for row in result["cohorts"])
         expected = result["users_per_hour"] / result["users_per_hour_alone"]
         assert line["speedup"][name] == pytest.approx(expected, rel=2e-3)
+
+
+def test_the_short_form_has_no_baseline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "SHORT", {**gpu.SHORT, "models": "tiny", "users": "2"})
+    gpu.main(["--short", "--minutes", "0.6", "--epochs", "1", "--voices", "2", "--after-layer", "-1"])
+    line = json.loads(capsys.readouterr().out)
+    (result,) = line["results"]
+    assert result["users_per_hour"] > 0
+    assert (result["users_per_hour_alone"], result["speedup"], line["speedup"]) == (
+        None,
+        None,
+        {"tiny after_layer=-1": None},
+    )
 
 
 @pytest.mark.parametrize(("place", "halves"), [(-1, [True, True]), (1, [True, False]), (0, [False, False])])
