@@ -12,10 +12,11 @@ from typing import Any
 
 from ds2ray import display, storage
 from ds2ray.commands.reporting.ending import keep_summary_here, previous_run, print_outcomes, told_of, write_report
+from ds2ray.commands.reporting.telling import announced, exit_code_of
 from ds2ray.commands.wanted import BaseSettings, take_base, wanted_base
 from ds2ray.commands.words import publish_table_words
 from ds2ray.config import AdaptJob
-from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError, StorageError
+from ds2ray.errors import ConfigError, InterruptedRunError, StorageError
 from ds2ray.fleet.bandwidth import bandwidth_notes
 from ds2ray.fleet.choosing.limit import require_few_changed
 from ds2ray.fleet.choosing.users import chosen_users
@@ -53,8 +54,8 @@ def run(job: AdaptJob) -> int:
         KeyboardInterrupt: the run was asked to stop; what is finished is published and in the index.
         StorageError: the store failed; running again does what is unfinished.
     """
-    with storage.using(server_outside(job.data, job.storage)):
-        return _adapt(job, Store.of(job.storage))
+    with storage.using(server_outside(job.data, job.storage)), announced(job) as summary:
+        return _adapt(job, Store.of(job.storage), summary)
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class _Trained:
     stopped: BaseException | None = None
 
 
-def _adapt(job: AdaptJob, store: Store) -> int:
+def _adapt(job: AdaptJob, store: Store, told: dict[str, Any]) -> int:
     run_id = _new_run_id(job, store)
     require_salt(store)
     display.doing("reading the base")
@@ -107,10 +108,10 @@ def _adapt(job: AdaptJob, store: Store) -> int:
         run = _Run(job, hold.store, run_id, record, storage.bearing_outages(hold, lease.TTL_S), started_s)
         take_base(job, hold.store)
         trained = _train(run, _prepare(run))
-        code = _finish(run, trained)  # also when the run was stopped: what is finished counts
+        told.update(_finish(run, trained))  # also when the run was stopped: what is finished counts
         if trained.stopped is not None:
             raise trained.stopped
-    return code
+    return int(told["exit_code"])
 
 
 def _new_run_id(job: AdaptJob, store: Store) -> str:
@@ -204,8 +205,8 @@ def _begin(run: _Run, plan: Plan) -> None:
     run.store.write_table(plan_uri(run.store, run.run_id), plan_table(plan))
 
 
-def _finish(run: _Run, trained: _Trained) -> int:
-    """Settle every user's outcome, write outcomes and summary, and show them; returns the exit code."""
+def _finish(run: _Run, trained: _Trained) -> dict[str, Any]:
+    """Settle every user's outcome, write outcomes and summary, and show them; returns the summary."""
     display.doing("writing outcomes")
     run.spent.begin("settling")
     plan, store = trained.plan, run.store
@@ -233,7 +234,7 @@ def _finish(run: _Run, trained: _Trained) -> int:
         raise
     write_report(run.job, store, summary, plan, rows)
     print_outcomes(rows, plan, run_uri(store, run.run_id), summary["seconds"])
-    return int(summary["exit_code"])
+    return summary
 
 
 def _summary(run: _Run, trained: _Trained, rows: Sequence[Outcome]) -> dict[str, Any]:
@@ -249,7 +250,7 @@ def _summary(run: _Run, trained: _Trained, rows: Sequence[Outcome]) -> dict[str,
         unchanged=trained.plan.unchanged,
         num_erased=trained.plan.num_erased,
     )
-    code = _exit_code_of(stopped) if stopped else summary["exit_code"]
+    code = exit_code_of(stopped) if stopped else summary["exit_code"]
     ended = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     return {**summary, "exit_code": code, "set_aside": run.aside, **told_of(run.job, run.spent, ended)}
 
@@ -297,9 +298,3 @@ def size_of_cohorts(job: AdaptJob, record: BaseRecord, room: Room) -> CohortSize
     """The size of cohorts that suits settings, base and cluster."""
     bytes_per_s = speech_bytes_per_s(BaseSettings.of(record).shape, job.adapter.after_layer, job.adapt)
     return cohort_size(job.adapt, room, bytes_per_s)
-
-
-def _exit_code_of(error: BaseException) -> int:
-    if isinstance(error, KeyboardInterrupt):
-        return InterruptedRunError.exit_code
-    return error.exit_code if isinstance(error, Ds2RayError) else 1

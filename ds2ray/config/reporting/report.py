@@ -8,7 +8,7 @@ from ds2ray.config.storage import StorageConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
-    """report.html of a run."""
+    """report.html of a run, and whom its end is told: see also DS2RAY_WEBHOOK_URL in the environment."""
 
     page: bool = setting(True, "write report.html into the run's folder when the run ends")
     show_ids: bool = setting(False, "name users by their ids, not by their keys; with a salt they have keys alone")
@@ -16,6 +16,14 @@ class ReportConfig:
     price_per_gpu_hour: float = setting(0.0, "what an hour of a GPU costs; 0: costs are not told")
     price_per_hour: float = setting(0.0, "what an hour of the rest of the cluster costs")
     currency: str = setting("USD", "the currency of the prices")
+    metrics_file: str = setting(
+        "",
+        "file that receives each run's figures, as Prometheus reads them: for the textfile folder of node_exporter",
+    )
+    pushgateway: str = setting("", "address of a Prometheus Pushgateway that receives the same figures")
+    on_end: str = setting(
+        "", "shell command for the end and for the failure of a run, with DS2RAY_RUN_ID, _EXIT_CODE and _MESSAGE"
+    )
 
     def __post_init__(self) -> None:
         require(self.num_nights >= 1, "report.num_nights", self.num_nights, "at least 1, the run before")
