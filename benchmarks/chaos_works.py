@@ -8,7 +8,7 @@ from typing import Any
 from fleet_runs import ADAPT, ADAPTER, TINY_TRAINING
 
 from ds2ray import storage
-from ds2ray.cluster import cohort_trial, cohort_work, fleet, session
+from ds2ray.cluster import cohort_trial, cohort_work, fleet, gpus, session
 from ds2ray.commandline import start
 from ds2ray.commands import adapt_users, prepare
 from ds2ray.config import AdaptJob, PrepareJob, StorageConfig
@@ -21,7 +21,7 @@ def night(root: str, users: str, run_id: str, endpoint_url: str = "") -> int:
     here = Room(trials=1)
     session.connected = lambda cluster: nullcontext()  # type: ignore[assignment, return-value]
     session.room_for_trials = fleet.room_for_trials = lambda cpus, gpus: here
-    fleet.cluster_gpus = lambda: 0.0
+    gpus.cluster_gpus = fleet.cluster_gpus = lambda: 0.0
     fleet.ray = SimpleNamespace(put=lambda value: value)  # type: ignore[assignment]
     cohort_work.ray = SimpleNamespace(get=lambda value: value)  # type: ignore[assignment]
     fleet.tune = SimpleNamespace(  # type: ignore[assignment]

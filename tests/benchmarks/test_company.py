@@ -17,6 +17,9 @@ def test_apart_is_compared_with_together_at_both_places(tmp_path: Path, capsys: 
     assert line["benchmark"] == "company"
     assert set(line["places"]) == {"first", "last"}
     for name, figures in line["places"].items():
-        apart, together = (figures[f"encode_{way}_s"] + 10 * figures[f"train_{way}_s"] for way in ("apart", "together"))
+        apart, together = (
+            figures[f"encode_{way}_s"] + company.RATIO_EPOCHS * figures[f"train_{way}_s"]
+            for way in ("apart", "together")
+        )
         assert figures["ratio"] == pytest.approx(apart / together, rel=2e-3)
         assert (figures["ratio"] > company.MAX_RATIO) == (f"ratio at the {name} place" in line["falls_short"])

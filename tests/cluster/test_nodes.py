@@ -14,6 +14,7 @@ from toy_fleet import make_users, silent_base
 from ds2ray import storage
 from ds2ray.store import Store, read_pointer
 from ds2ray.store.outcomes import Status, read_outcomes
+from ds2ray.training.adapters.stack.stacked import STACK_ROWS
 
 pytestmark = [pytest.mark.process, pytest.mark.ray]
 
@@ -25,7 +26,8 @@ def test_a_lost_node_costs_its_unfinished_users_a_second_try_and_nobody_else_any
         tmp_path, {**dict.fromkeys(("a", "b", "c", "d"), 40), **dict.fromkeys(("ay", "be", "ce", "de"), 36)}
     )
     settings = {"max_cohort_users": 2, "max_concurrent_trials": 0, "max_attempts": 2}
-    settings |= {"num_epochs": 60, "patience_epochs": 60, "batch_size": 2}
+    # with as many rows to a step as a stack has, the two users of a cohort do not train together
+    settings |= {"num_epochs": 120, "patience_epochs": 120, "batch_size": STACK_ROWS["cpu"]}
     seen = str(tmp_path / "seen.json")
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests/support/two_nodes.py"), root, users, "run", json.dumps(settings), seen],

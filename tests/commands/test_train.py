@@ -194,7 +194,8 @@ class TestInterrupted:
         stopped = STOPPED.fullmatch(errors)
         assert stopped, errors
         assert lines[0].startswith("training a base from scratch: 13 training utterances")
-        asked = [line for line in lines[1:] if not EPOCH_LINE.fullmatch(line)]
+        # the doctor may find that thirteen utterances are too few to learn from
+        asked = [line for line in lines[1:] if not EPOCH_LINE.fullmatch(line) and not line.startswith("doctor: ")]
         assert [line[:13] for line in asked] == ["asked to stop"]
         in_process = self.start(tmp_path, "cluster=in_process")
         more, errors = self.interrupt_after(in_process, signal.SIGTERM)

@@ -117,7 +117,7 @@ def test_a_sweep(fleet: list[str], tmp_path: Path) -> None:
     points = ("sweep.hidden_dims=[[4],[8]]", f"sweep.output_dir={tmp_path}/sweep", "sweep.num_users=2")
     settings = [argument for argument in fleet if not argument.startswith("adapter.hidden_dims")]
     with terminal(job("sweep_adapters", *settings, *points), tmp_path, columns=100, warm=True) as window:
-        window.wait_for_text("0/2 trials")
+        window.wait_for_text("2 trials of 2 adapters on 2 users")
         assert window.finish() == 0
         check_left_alone(window)
         assert "held-out error by adapter, best first" in window.shown()
