@@ -164,20 +164,18 @@ def _usable(
     """
     kept: list[Utterance] = []
     frames: list[Tensor] = []
-    dropped: Counter[str] = Counter()
+    dropped: dict[str, list[Utterance]] = {}
     for index, utterance in enumerate(utterances, start=first):
         rows = encoded.encodings[index]
         if rows is not None:
             kept.append(utterance)
             frames.append(rows)
         else:
-            log.warning(
-                "%s, %s: %s",
-                shown_user(user_key),
-                named(utterance.utterance_id, utterance.line),
-                private(encoded.problems[index]),
-            )
-            dropped[encoded.problems[index]] += 1
+            dropped.setdefault(encoded.problems[index], []).append(utterance)
+    for problem, own in dropped.items():
+        others = f" and {len(own) - 1} more" if len(own) > 1 else ""
+        which = named(own[0].utterance_id, own[0].line)
+        log.warning("%s, %s%s: %s", shown_user(user_key), which, others, private(problem))
     seed = user_seed(user_key, adapt)
     speech = UserSpeech(
         user_key=user_key,
@@ -186,7 +184,7 @@ def _usable(
         tokens=tokens_of(vocabulary, [u.transcript for u in kept]),
         transcripts=[u.transcript for u in kept],
         parts=split([u.utterance_id for u in kept], adapt, seed) if len(kept) >= adapt.min_utterances else [],
-        dropped=dict(dropped),
+        dropped={problem: len(own) for problem, own in dropped.items()},
     )
     return speech, kept
 

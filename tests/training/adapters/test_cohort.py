@@ -1,6 +1,7 @@
 """Cohorts: the same adapters in any company, the gate, and users that cannot be helped."""
 
 import copy
+import logging
 import shutil
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
@@ -198,6 +199,22 @@ class TestBadUsers:
         assert result.dropped["its encoding is not finite"] == 1
         assert any("truncated" in reason for reason in result.dropped)
         assert result.fit is not None
+
+    def test_the_log_has_a_line_for_each_user_and_cause(
+        self, base: Base, users: Fleet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ann = [
+            replace(one, audio=str(tmp_path / "none.wav")) if place < 3 else one
+            for place, one in enumerate(users["ann"])
+        ]
+        bob = [replace(users["bob"][0], audio=str(tmp_path / "none.wav")), *users["bob"][1:]]
+        with caplog.at_level(logging.WARNING, logger="ds2ray.training.adapters.speech"):
+            adapted(base, {"ann": ann, "bob": bob}, adapt=replace(ADAPT, num_epochs=1))
+        first = [speech[0].utterance_id for speech in (ann, bob)]
+        assert [record.getMessage() for record in caplog.records] == [
+            f"ann, utterance {first[0]} and 2 more: there is no such file",
+            f"bob, utterance {first[1]}: there is no such file",
+        ]
 
     def test_a_user_with_too_little_speech_is_a_result(self, base: Base, users: Fleet) -> None:
         results = adapted(base, {"silent": [], "bob": users["bob"][:3], "ann": users["ann"]})
