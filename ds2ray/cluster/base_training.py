@@ -210,6 +210,8 @@ def _train_and_publish(
     """
     with ExitStack() as resources:
         board = resources.enter_context(Board(task.train.output_dir, tell)) if rank == 0 else None
+        if board is not None:
+            board.describe({"model": task.model, "audio": task.audio, "train": task.train}, texts=not is_private())
         metrics: dict[str, float] = {}
         doctor = Doctor(task.train.learning_rate)
 

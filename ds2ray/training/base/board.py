@@ -3,7 +3,10 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any
 
 from ds2ray import storage
 from ds2ray.errors import StorageError
@@ -42,6 +45,18 @@ class Board:
             self.writer.add_scalar(name, value, step)
         self.writer.flush()
 
+    def describe(self, sections: Mapping[str, Any], texts: bool) -> None:
+        """Write the settings of the training as a table.
+
+        Args:
+            sections: dataclasses by name.
+            texts: whether settings that are texts may stand there, such as the places of speech.
+        """
+        settings = (one for name, section in sections.items() for one in named_settings(name, section))
+        rows = [f"| {name} | {value} |" for name, value in settings if texts or not isinstance(value, str)]
+        self.writer.add_text("settings", "\n".join(["| setting | value |", "|---|---|", *rows]))
+        self.writer.flush()
+
     def upload(self) -> None:
         """Copy the files to a remote `output_dir`; a local one has them already."""
         if self.temporary is None:
@@ -52,3 +67,13 @@ class Board:
                 storage.write_bytes(storage.join(self.uri, name), written)
         except StorageError as error:
             self.say(f"TensorBoard's files are not up to date: {error}")
+
+
+def named_settings(name: str, section: Any) -> Iterator[tuple[str, object]]:
+    """`train.num_epochs` and its value, …, of a dataclass and of those within it."""
+    for field in fields(section):
+        value = getattr(section, field.name)
+        if is_dataclass(value):
+            yield from named_settings(f"{name}.{field.name}", value)
+        else:
+            yield f"{name}.{field.name}", value.name if isinstance(value, Enum) else value

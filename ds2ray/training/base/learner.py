@@ -1,6 +1,7 @@
 """The learner of a base: the model, its optimizer and its average, and one step that changes them."""
 
 import copy
+import math
 from contextlib import nullcontext
 from typing import Any
 
@@ -42,6 +43,7 @@ class Learner:
             model.parameters(), config.optimizer, config.learning_rate, config.weight_decay
         )
         self.num_updates = 0
+        self.gradient_norm = math.nan  # of the last step, before it is clipped
         self.average = copy.deepcopy(model).eval().requires_grad_(False) if config.ema_decay else None
 
     @property
@@ -75,7 +77,8 @@ class Learner:
     def update(self, learning_rate: float) -> bool:
         """Change the weights by the accumulated gradient; False, and nothing changed, where that is not finite."""
         set_learning_rate(self.optimizer, learning_rate)
-        finite = bool(clip_gradients(self.model.parameters(), self.config.max_grad_norm).isfinite())
+        self.gradient_norm = float(clip_gradients(self.model.parameters(), self.config.max_grad_norm))
+        finite = math.isfinite(self.gradient_norm)
         if finite:
             self.optimizer.step()
             self.num_updates += 1

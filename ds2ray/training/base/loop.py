@@ -227,6 +227,7 @@ class _Run:
             step_s=step_s,
             eta_s=left * step_s,
             bad_steps=self.state.bad_steps,
+            gradient_norm=self.learner.gradient_norm,
         )
 
     def _save(self, error: list[float] | None = None) -> None:

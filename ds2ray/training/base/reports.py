@@ -99,6 +99,7 @@ class Progress:
     step_s: float
     eta_s: float  # until the last epoch, without validation
     bad_steps: int  # so far
+    gradient_norm: float = math.nan  # of the last step, before it is clipped
 
     def phase(self) -> str:
         """`epoch 3/50`."""
@@ -127,7 +128,8 @@ class Progress:
 
     def metrics(self) -> dict[str, float]:
         """The values for curves, by name, but for those that are not finite."""
-        names = ("loss", "learning_rate", "speech_per_time", "padding_share", "data_wait_share", "step_s", "bad_steps")
+        names: tuple[str, ...] = ("loss", "learning_rate", "gradient_norm", "speech_per_time", "padding_share")
+        names += ("data_wait_share", "step_s", "bad_steps")
         values = {name: float(getattr(self, name)) for name in names}
         return {name: value for name, value in values.items() if math.isfinite(value)}
 

@@ -48,7 +48,21 @@ def test_training_whose_output_is_in_a_bucket_has_them_there(s3_root: str, tmp_p
     assert run(job) == 0
     assert steps_of(f"{s3_root}/out/tensorboard", "wer", tmp_path / "copy") == [1, 2]
     assert steps_of(f"{s3_root}/out/tensorboard", "steps/loss", tmp_path / "copy") == [1, 2]
+    assert steps_of(f"{s3_root}/out/tensorboard", "steps/gradient_norm", tmp_path / "copy") == [1, 2]
     assert list(temporary.glob("ds2ray-*")) == []
+
+
+@pytest.mark.parametrize("texts", [True, False])
+def test_the_settings_are_a_table(tmp_path: Path, texts: bool) -> None:
+    with Board(str(tmp_path), print) as board:
+        board.describe({"train": TrainConfig(manifest="john.csv", num_epochs=7, augment=NO_AUGMENT)}, texts)
+    read = EventAccumulator(str(tmp_path / "tensorboard"))
+    read.Reload()
+    (event,) = read.Tensors("settings/text_summary")
+    rows = event.tensor_proto.string_val[0].decode().splitlines()
+    assert "| train.num_epochs | 7 |" in rows
+    assert f"| train.augment.num_mel_masks | {NO_AUGMENT.num_mel_masks} |" in rows
+    assert ("| train.manifest | john.csv |" in rows) == texts
 
 
 def test_what_was_uploaded_is_there_after_each_epoch_and_all_of_it_at_an_early_end(
