@@ -12,6 +12,7 @@ from typing import Any
 
 from ds2ray import display, storage
 from ds2ray.commands.reporting.ending import keep_summary_here, previous_run, print_outcomes, told_of, write_report
+from ds2ray.commands.reporting.estimating import speech_to_train_s, tell_estimate
 from ds2ray.commands.reporting.telling import announced, exit_code_of
 from ds2ray.commands.wanted import BaseSettings, take_base, wanted_base
 from ds2ray.commands.words import publish_table_words
@@ -100,7 +101,9 @@ def _adapt(job: AdaptJob, store: Store, told: dict[str, Any]) -> int:
     display.doing("reading the base")
     record = wanted_base(job, store)
     if job.dry_run:
-        display.say(plan_text(make_plan(job, store, record, display.telling("planning")), job.users, store.root_uri))
+        plan = make_plan(job, store, record, display.telling("planning"))
+        display.say(plan_text(plan, job.users, store.root_uri))
+        tell_estimate(job, store, plan)
         publish_table_words(job.users, job.data, store, record, dry_run=True)
         return 0
     started_s = time.monotonic()
@@ -145,6 +148,8 @@ def _prepare(run: _Run) -> Plan:
     plan = make_plan(run.job, run.store, run.record, tell, index)
     refuse_case_pairs(run.store, lambda: {*plan.user_keys, *index["user_key"].to_pylist()})
     display.say(plan_text(plan, run.job.users, run.store.root_uri))
+    likely = tell_estimate(run.job, run.store, plan)
+    run.spent.speech_s, run.spent.estimated_s = speech_to_train_s(plan), likely.seconds if likely else None
     require_few_changed(plan, run.job.adapt, display.ask)
     publish_table_words(run.job.users, run.job.data, run.store, run.record, dry_run=False)
     return plan

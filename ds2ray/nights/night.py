@@ -112,6 +112,19 @@ def nights_before(store: Store, run_id: str, most: int) -> Iterator[Night]:
         run_id = str(night.summary.get("previous") or "")
 
 
+def summaries_before(store: Store, run_id: str, most: int) -> Iterator[dict[str, Any]]:
+    """The summaries of `nights_before`: one small file each."""
+    for _ in range(most):
+        if not run_id:
+            return
+        try:
+            summary: dict[str, Any] = read_record(store, dict, summary_uri(store, run_id), kind=SUMMARY)
+        except (FileNotFoundError, Ds2RayError):
+            return
+        yield summary
+        run_id = str(summary.get("previous") or "")
+
+
 def read_last_run(store: Store) -> str:
     """The id of the last run that came to its end; empty where none is known."""
     try:

@@ -14,10 +14,14 @@ class Spent:
     Attributes:
         stages: seconds of the stages that are over.
         gpus: of the cluster, while the run trains.
+        estimated_s: what the whole run was going to take, by the runs before; None where they did not tell.
+        speech_s: seconds of speech of the users who are trained.
     """
 
     stages: dict[str, float] = field(default_factory=dict)
     gpus: float = 0.0
+    estimated_s: float | None = None
+    speech_s: float = 0.0
     _stage: str = ""
     _since_s: float = 0.0
 
@@ -31,4 +35,9 @@ class Spent:
     def document(self) -> dict[str, object]:
         """The fields of summary.json that tell it; the stage under way counts as it stands."""
         self.begin(self._stage)
-        return {"stages": {stage: round(seconds, 3) for stage, seconds in self.stages.items()}, "gpus": self.gpus}
+        return {
+            "stages": {stage: round(seconds, 3) for stage, seconds in self.stages.items()},
+            "gpus": self.gpus,
+            "estimated_s": self.estimated_s,
+            "speech_trained_s": round(self.speech_s, 3),
+        }
