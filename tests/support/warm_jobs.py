@@ -24,7 +24,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-IMPORTED = ("ds2ray.cluster.fleet", "ds2ray.cluster.base_training", "ds2ray.commands.adapt_users")
+IMPORTED = (
+    *("ds2ray.cluster.fleet", "ds2ray.cluster.base_training", "ds2ray.commands.adapt_users"),
+    *("ds2ray.commandline.start", "ds2ray.commandline.composing", "matplotlib.backends.backend_svg"),
+)
 LONGEST_REQUEST = 1 << 18
 """Bytes of a request at most: arguments and environment."""
 
