@@ -99,7 +99,8 @@ def _server() -> socket.socket:
             stdout=subprocess.DEVNULL,
             cwd=root,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(root)},
+            # Ray reads how it is to authenticate once, when it is imported: by token, as clusters of jobs and tests ask
+            env={**os.environ, "PYTHONPATH": str(root), "RAY_AUTH_MODE": "token"},
         )
     atexit.register(_end, mine, process)
     return mine
