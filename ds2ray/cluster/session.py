@@ -55,7 +55,8 @@ def connected(cluster: ClusterConfig) -> Iterator[None]:
 
     Raises:
         ConfigError: there is no cluster at `cluster.address`, it refuses this process, or none can be started here.
-        InterruptedRunError: Ray failed while it was in use, or the GPUs that are waited for did not come.
+        InterruptedRunError: Ray failed while it was in use, or ran out of time while it started, or the GPUs that are
+            waited for did not come.
     """
     if ray.is_initialized():
         yield
