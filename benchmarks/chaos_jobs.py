@@ -1,4 +1,4 @@
-"""Jobs on Ray through a proxy that breaks requests, while their drivers, workers and raylets are killed by SIGKILL."""
+"""Jobs on Ray through a proxy that breaks requests; their drivers, workers, raylets or GCS are killed by SIGKILL."""
 
 import os
 import random
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from faulty_proxy import FaultyProxy
@@ -15,9 +16,13 @@ from fleet_runs import ROOT, SETTINGS, TRIAL_TITLES, ray_pids
 
 from benchmarks.chaos_findings import Adapters, Findings
 from benchmarks.common import say
+from ds2ray.errors import InterruptedRunError
 from ds2ray.store import Store
 
-VICTIMS = ("raylet", "worker", "driver")
+VICTIMS = ("raylet", "worker", "driver", "GCS")
+OF_RAY = {"raylet": "/raylet/raylet", "GCS": "/gcs/gcs_server"}
+"""Victims with which the whole of a job's own Ray is gone: by the ends of their programs' names."""
+
 MAX_RUNS, WAIT_S = 40, 4.0
 """Runs of a job until it comes to its end, and seconds between two: a lease may have to run out."""
 
@@ -45,7 +50,7 @@ class Jobs:
     number: int = 0
 
     def killed(self, root: str, direct: Store, expected: Adapters, deadline_s: float) -> None:
-        """Run a job whose worker, driver or raylet is killed, then others until one comes to its end; compare."""
+        """Run a job whose worker, driver, raylet or GCS is killed, then others until one comes to its end; compare."""
         self.number += 1
         victim = VICTIMS[(self.number - 1) % len(VICTIMS)]
         say(f"a job whose {victim} is killed")
@@ -55,6 +60,10 @@ class Jobs:
             time.sleep(self.draws.uniform(0.1, 2.0 if victim == "worker" else 6.0))
             kills -= self._kill(process, victim)
         code = self._end(process, log)
+        if victim in OF_RAY and not kills:
+            # 0: it was over already, and about to end its Ray itself
+            wrong = code not in (0, InterruptedRunError.exit_code)
+            self.findings.found("wrong_exit_codes", f"{victim} killed: the job ended with {code}, see {log}", wrong)
         for again in range(MAX_RUNS):
             if code == 0 or time.monotonic() > deadline_s:
                 break
@@ -97,9 +106,10 @@ class Jobs:
         find: dict[str, Callable[[], list[int]]] = {
             "driver": lambda: [process.pid],
             "worker": lambda: ray_pids(process.pid, TRIAL_TITLES),
-            # at work: one that is killed while it starts ends the job before there is anything to lose
-            "raylet": lambda: _raylets(process.pid) if ray_pids(process.pid, TRIAL_TITLES) else [],
         }
+        for name, program in OF_RAY.items():
+            # at work: one that is killed while it starts ends the job before there is anything to lose
+            find[name] = partial(_of_ray_at_work, process.pid, program)
         for pid in find[victim]()[:1]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -116,8 +126,10 @@ class Jobs:
         return code
 
 
-def _raylets(root_pid: int) -> list[int]:
-    return [pid for pid in ray_pids(root_pid, ("/",)) if _program(pid).endswith("/raylet/raylet")]
+def _of_ray_at_work(root_pid: int, program: str) -> list[int]:
+    if not ray_pids(root_pid, TRIAL_TITLES):
+        return []
+    return [pid for pid in ray_pids(root_pid, ("/",)) if _program(pid).endswith(program)]
 
 
 def _program(pid: int) -> str:

@@ -6,10 +6,18 @@ _scripts = (Path(__file__).resolve().parents[1] / "jobs").is_dir()
 """Whether messages name the scripts of a checkout, `jobs/train.py`, or else the installed command, `ds2ray train`."""
 
 
+_command = "ds2ray"
+
+
 def started_as(command: str) -> None:
     """Name jobs from now on in the way of this command, `ds2ray train` or `jobs/train.py`."""
-    global _scripts
-    _scripts = command.endswith(".py")
+    global _scripts, _command
+    _scripts, _command = command.endswith(".py"), command
+
+
+def command() -> str:
+    """The command that this process was started as: messages that end it begin with it."""
+    return _command
 
 
 def typed(job_name: str, python: str = "python") -> str:

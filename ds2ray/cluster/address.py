@@ -16,7 +16,7 @@ from ray._common.utils import get_default_ray_temp_dir
 from ray._private.services import find_bootstrap_address
 
 from ds2ray.cluster.privacy import private_folder
-from ds2ray.errors import ConfigError
+from ds2ray.errors import ConfigError, Ds2RayError, InterruptedRunError
 
 log = logging.getLogger(__name__)
 
@@ -93,12 +93,16 @@ def refused(address: str, error: BaseException) -> ConfigError:
     return no_cluster(address, one_line(error) + token)
 
 
-def not_started(error: BaseException) -> ConfigError:
-    """An error that Ray raised on starting a cluster on this machine, as an error of ours with a remedy."""
+def not_started(error: BaseException) -> Ds2RayError:
+    """An error that Ray raised on starting a cluster on this machine, as an error of ours with a remedy.
+
+    It is an interruption where Ray only ran out of time: its processes were killed, or the machine has too much to do.
+    """
     folder = Path(_temp_dir() or get_default_ray_temp_dir())
     there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
     free_mb = shutil.disk_usage(there).free / 1e6
-    return ConfigError(
+    kind: type[Ds2RayError] = InterruptedRunError if "timed out" in str(error) else ConfigError
+    return kind(
         f"Ray cannot start on this machine ({type(error).__name__}: {one_line(error)}); its folder for sockets and "
         f"logs is {folder}, with {free_mb:,.0f} MB free: RAY_TMPDIR names another place for it"
     )

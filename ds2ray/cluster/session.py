@@ -34,6 +34,7 @@ from ds2ray.cluster.privacy import (
     without_credentials,
     write_as_the_job,
 )
+from ds2ray.cluster.watching.processes import ended_with_ray
 from ds2ray.config import ClusterConfig
 from ds2ray.errors import InterruptedRunError
 from ds2ray.fleet.cohorts import Room
@@ -49,11 +50,13 @@ MIN_PENDING_TRIALS = 4
 def connected(cluster: ClusterConfig) -> Iterator[None]:
     """Connect to the configured cluster, or start one on this machine, and disconnect afterwards.
 
-    A connection that is there already is used and left open.
+    A connection that is there already is used and left open. Else the process ends, with code 75, as soon as the raylet
+    or the GCS of its cluster is gone from this machine.
 
     Raises:
         ConfigError: there is no cluster at `cluster.address`, it refuses this process, or none can be started here.
-        InterruptedRunError: Ray failed while it was in use, or the GPUs that are waited for did not come.
+        InterruptedRunError: Ray failed while it was in use, or ran out of time while it started, or the GPUs that are
+            waited for did not come.
     """
     if ray.is_initialized():
         yield
@@ -71,7 +74,7 @@ def connected(cluster: ClusterConfig) -> Iterator[None]:
         else:
             _connect(address)
     try:
-        with gpus_there(cluster):
+        with ended_with_ray(), gpus_there(cluster):
             yield
     except RayError as error:
         if isinstance(error, RayTaskError):

@@ -96,6 +96,11 @@ def opened() -> Iterator[None]:
         shown.close()
 
 
+def leave() -> None:
+    """Take the display off the terminal for good, for a process that ends without unwinding; lines stay."""
+    _display.close()
+
+
 def stopping() -> None:
     """Note that the job is coming to its end, and on a terminal say so. May be called by a signal handler."""
     global _asked_to_stop

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ds2ray.errors import InputError
+from ds2ray.storage.archives import refuse_bombs
 from ds2ray.storage.outages.line import Line
 from ds2ray.storage.server import Server, current_server, endpoint_of_environment
 from ds2ray.uris import ARCHIVES, is_local, links_of, local_path, protocol
@@ -166,7 +167,7 @@ def _chained(uri: str, server: Server) -> tuple[Connection, str]:
 
     Raises:
         FileNotFoundError: there is no such archive.
-        ValueError: it is none, or names no member.
+        ValueError: it is none, or names no member, or one that unpacks to more than it may.
     """
     from fsspec.core import url_to_fs
 
@@ -176,6 +177,7 @@ def _chained(uri: str, server: Server) -> tuple[Connection, str]:
     schemes = {protocol(link) if "://" in link else link for link in links_of(uri)}
     options = {scheme: _s3_options(server) for scheme in schemes & set(S3_SCHEMES)}
     try:
+        refuse_bombs(links_of(uri), options)
         filesystem, path = url_to_fs(uri, **options)
     except (zipfile.BadZipFile, tarfile.TarError, NotImplementedError, TypeError) as error:
         raise ValueError(f"its archive cannot be read: {error}") from error

@@ -11,7 +11,7 @@ was the last to write: of many that come at once, the last has the lease.
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from ds2ray import display, storage
@@ -19,7 +19,8 @@ from ds2ray.errors import Ds2RayError, InterruptedRunError, StorageError
 from ds2ray.progress import duration_text
 from ds2ray.store.layout import lease_uri
 from ds2ray.store.leases.fence import Fence, lost_text
-from ds2ray.store.leases.identity import Clocks, Identity, is_gone, this_process
+from ds2ray.store.leases.identity import Clocks, Identity, this_process
+from ds2ray.store.leases.over import POLL_S, is_over
 from ds2ray.store.leases.record import TTL_S, Found, Lease, find_lease, lease_bytes, next_fence, refusal_text
 from ds2ray.store.store import Store
 
@@ -38,15 +39,10 @@ __all__ = [
     "renew_lease",
 ]
 
-POLL_S = 2.0
-"""Seconds between two looks at a lease that is waited for."""
-
 SETTLE_S, SHORT_SETTLE_S = 1.0, 0.2
 """Seconds after which a writer reads whether it was the last: without, and with conditional writes of a server, which
 may not keep what it answered when it was tried. On this machine's own disks nobody waits."""
 
-_MARGIN = 0.05  # of its time to live, that a lease is given beyond it …
-_LEAST_MARGIN_S = 1.5  # … and at least so much, as servers tell times in whole seconds
 _MAX_ATTEMPTS = 20
 _MAX_HASTY = 10
 """Attempts that are given up, with nothing written, where a look at the record takes long."""
@@ -55,7 +51,7 @@ _MAX_HASTY = 10
 def read_lease(store: Store) -> Lease | None:
     """The lease of a run that is at work on a store, or may be; None where there is none, or its record is damaged."""
     found = _find(store)
-    return None if found.lease is None or _is_over(store, found, this_process(), Clocks()) else found.lease
+    return None if found.lease is None or is_over(store, found, this_process(), Clocks()) else found.lease
 
 
 def acquire_lease(
@@ -99,18 +95,34 @@ def acquire_lease(
 
 
 def renew_lease(store: Store, lease: Lease, clocks: Clocks | None = None) -> Lease:
-    """Extend the lease, for its time to live from the beginning of this call; returns it as it is now.
+    """Extend the lease, for its time to live from now; returns it as it is then.
+
+    One that has run out while the store did not answer is extended, too, unless another run has taken it over.
 
     Raises:
         InterruptedRunError: the lease is lost: another run has taken it over, or it was broken.
         StorageError: the store cannot be reached; the lease lasts until `lease.lasts_until_s`.
     """
     clocks = clocks or Clocks()
+    for attempt in range(_MAX_ATTEMPTS):
+        found = _find(store)  # for as long as the store does not answer
+        _require_mine(found, lease)
+        with suppress(_TooSlowError):
+            return _renew(store, lease, found, clocks, hasty=attempt < _MAX_HASTY)
+    raise StorageError(f"{lease_uri(store)}: cannot be written in time; look at the store, and run again")
+
+
+def _renew(store: Store, lease: Lease, found: Found, clocks: Clocks, hasty: bool) -> Lease:
+    """Write the lease, extended, over what was found; `hasty` is as in `_take`, whose error this raises."""
     began_s = clocks.boot_s()
-    found = _find(store)
-    _require_mine(found, lease)
     renewed = replace(lease, renewed_s=began_s, expires_s=clocks.wall_s() + lease.ttl_s)
-    if not _write(store, renewed, found):
+
+    def last_look() -> None:
+        now_s = clocks.boot_s()
+        if hasty and now_s >= lease.lasts_until_s and now_s - began_s >= SETTLE_S / 4:
+            raise _TooSlowError
+
+    if not _write(store, renewed, found, last_look):
         _require_mine(_find(store), lease)
         raise StorageError(f"{lease_uri(store)}: does not stay as it is written; look at who writes there")
     now_s = clocks.boot_s()
@@ -151,7 +163,7 @@ def held_elsewhere(store: Store) -> str:
     """The id of the run that holds the lease, if it is another process's; else empty."""
     here, found = this_process(), _find(store)
     lease = found.lease
-    if lease is None or lease.holder.is_same(here) or _is_over(store, found, here, Clocks()):
+    if lease is None or lease.holder.is_same(here) or is_over(store, found, here, Clocks()):
         return ""
     return lease.run_id
 
@@ -227,7 +239,7 @@ def _wait(store: Store, here: Identity, clocks: Clocks, until_s: float) -> Found
     """The record of the lease when nobody holds it any more. Raises InterruptedRunError where that takes too long."""
     while True:
         found = _find(store)
-        if _is_over(store, found, here, clocks):
+        if is_over(store, found, here, clocks):
             return found
         left_s = until_s - clocks.boot_s()
         if left_s <= 0:
@@ -268,37 +280,6 @@ def _take(store: Store, found: Found, new: Lease, clocks: Clocks, hasty: bool) -
         display.doing("waiting for the lease", why, duration_text(settle_s))
     clocks.sleep(settle_s)
     return _find(store).is_held_by(new.token)
-
-
-def _is_over(store: Store, found: Found, here: Identity, clocks: Clocks) -> bool:
-    """Whether nobody holds the lease: it was given back, its holder has ended, or was silent for too long."""
-    lease = found.lease
-    if found.seen.data is None or (lease is not None and lease.released):
-        return True
-    if lease is not None and is_gone(lease.holder, here):
-        return True
-    ttl_s = lease.ttl_s if lease is not None else TTL_S
-    limit_s = ttl_s + max(_LEAST_MARGIN_S, _MARGIN * ttl_s)
-    if lease is not None and lease.boot and lease.boot == here.boot and lease.renewed_s:
-        by_kernel_s = clocks.boot_s() - lease.renewed_s  # a wall clock that is set has no part in this
-        if 0 <= by_kernel_s < limit_s:
-            return False
-    try:
-        age_s = storage.age_s(lease_uri(store), store.server)
-    except FileNotFoundError:
-        return True
-    return age_s >= limit_s if age_s is not None else _stays(store, found, limit_s, clocks)
-
-
-def _stays(store: Store, found: Found, limit_s: float, clocks: Clocks) -> bool:
-    """Whether the record stays the same for so long: nobody renews it."""
-    until_s = clocks.boot_s() + limit_s
-    while clocks.boot_s() < until_s:
-        display.doing("waiting for the lease", "whether its holder renews it")
-        clocks.sleep(min(POLL_S, max(0.0, until_s - clocks.boot_s())))
-        if _find(store).seen.data != found.seen.data:
-            return False
-    return True
 
 
 def _require_mine(found: Found, lease: Lease) -> None:

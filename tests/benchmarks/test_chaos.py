@@ -71,11 +71,12 @@ def test_secrets_are_found_in_tables(store: Store) -> None:
 
 def test_a_bar_that_is_missed_is_named() -> None:
     good = {"faults_injected": 1000, "kills": 50, "mutations": 3000, "stores_equal": True}
-    good |= dict.fromkeys((*chaos.ZERO, "runs_not_taken_up", "requests_given_up"), 0)
+    good |= dict.fromkeys((*chaos.ZERO, *chaos.UNWANTED), 0)
     assert chaos.falls_short(good) == []
-    assert chaos.falls_short({**good, "kills": 49, "leaks": 1, "stores_equal": False}) == [
+    assert chaos.falls_short({**good, "kills": 49, "leaks": 1, "wrong_exit_codes": 1, "stores_equal": False}) == [
         "kills",
         "leaks",
+        "wrong_exit_codes",
         "stores_equal",
     ]
 

@@ -199,3 +199,9 @@ class TestLocal:
         assert done.returncode == 0, done
         assert "a Ray cluster of this job's own is started" in done.stderr
         assert "1 adapted" in done.stdout
+
+
+def test_a_ray_that_only_ran_out_of_time_is_started_again_by_the_next_run() -> None:
+    late = not_started(Exception("The current node timed out during startup. This could happen because …"))
+    assert (late.exit_code, not_started(OSError("No space left on device")).exit_code) == (75, 2)
+    assert "RAY_TMPDIR" in str(late)

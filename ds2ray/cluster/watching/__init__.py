@@ -1,0 +1,1 @@
+"""The processes of Ray without which a job cannot go on."""
