@@ -1,61 +1,25 @@
 import json
 import os
-import signal
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
-from multiprocessing import Process, get_context
-from multiprocessing.synchronize import Event
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from leases import Time, lease_uri, stored
 
 from ds2ray import storage
 from ds2ray.errors import InterruptedRunError, StorageError
-from ds2ray.store import Store, index, lease
+from ds2ray.store import Store, lease
 from ds2ray.store.leases.identity import Identity, this_process
-from ds2ray.store.leases.record import TTL_S, Found, find_lease, lease_bytes
+from ds2ray.store.leases.record import TTL_S, lease_bytes
 
 ELSEWHERE = Identity(boot="another-boot", namespace="pid:[1]", process_id=1, started=1, host="another-machine")
-
-
-@dataclass
-class Time:
-    """Clocks that go on by waiting alone, and do something at each waiting."""
-
-    now_s: float = 1000.0
-    ahead_s: float = 0.0  # of the clock that people read
-    waits: list[Callable[[], object]] = field(default_factory=list)
-
-    def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
-        if self.waits:
-            self.waits.pop(0)()
-
-    @property
-    def clocks(self) -> lease.Clocks:
-        return lease.Clocks(lambda: time.time() + self.ahead_s, lambda: self.now_s, self.sleep)
-
-
-@pytest.fixture(params=["path", pytest.param("s3", marks=pytest.mark.s3)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return Store(str(tmp_path) if request.param == "path" else request.getfixturevalue("s3_root"))
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Store:
     return Store(str(tmp_path))
-
-
-def lease_uri(place: Store) -> str:
-    return storage.join(place.root_uri, "index", "lease.json")
-
-
-def stored(place: Store) -> lease.Lease:
-    found = find_lease(lease_uri(place), place.server).lease
-    assert found is not None
-    return found
 
 
 def taken_elsewhere(place: Store, run_id: str = "first", **changed: Any) -> lease.Lease:
@@ -203,68 +167,6 @@ def test_a_late_renewal_of_an_earlier_holder_is_written_over(folder: Store) -> N
     assert lease.renew_lease(folder, second).token == stored(folder).token == second.token
 
 
-def test_a_renewal_that_took_too_long_is_none(folder: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "honours_conditions", lambda *place: False)
-    held, late = lease.acquire_lease(folder, "first"), Time()
-    write = storage.write_where_seen
-
-    def stopped(*arguments: Any) -> bool:
-        done = write(*arguments)
-        late.now_s = held.lasts_until_s + 1
-        return done
-
-    monkeypatch.setattr(storage, "write_where_seen", stopped)
-    late.now_s = held.renewed_s
-    with pytest.raises(InterruptedRunError, match="run first has lost the lease"):
-        lease.renew_lease(folder, held, late.clocks)
-
-
-@pytest.mark.parametrize("answered", ["look", "second look"])
-@pytest.mark.parametrize("has_conditions", [True, False])
-def test_a_lease_that_ran_out_while_the_store_did_not_answer_goes_on(
-    folder: Store, monkeypatch: pytest.MonkeyPatch, answered: str, has_conditions: bool
-) -> None:
-    """Ten minutes, in the middle of a renewal: nobody else could reach the store, either."""
-    clock, find, write = Time(), lease._find, storage.write_where_seen
-    outages = {answered: 600.0}
-    mine = lease.acquire_lease(folder, "first", clocks=clock.clocks)
-
-    def found_late(store: Store) -> Found:
-        clock.now_s += outages.pop("look", 0.01)
-        return find(store)
-
-    def written_late(uri: str, data: bytes, seen: Any, server: Any, last_look: Callable[[], None]) -> bool:
-        clock.now_s += outages.pop("second look", 0.01)
-        return write(uri, data, seen, server, last_look)
-
-    monkeypatch.setattr(lease, "_find", found_late)
-    monkeypatch.setattr(storage, "write_where_seen", written_late)
-    monkeypatch.setattr(storage, "honours_conditions", lambda uri, server: has_conditions)
-    again = lease.renew_lease(folder, mine, clock.clocks)
-    assert (again.token, again.fence, outages) == (mine.token, mine.fence, {})
-    assert again.lasts_until_s > clock.now_s + TTL_S - 1
-    assert stored(folder) == again
-
-
-@pytest.mark.parametrize(("num_slow", "least_s", "most_s"), [(3, 0.0, 10.0), (1000, lease.TTL_S, lease.TTL_S + 20.0)])
-def test_a_look_that_took_long_is_taken_again_before_a_whole_lease_is_waited_for(
-    folder: Store, monkeypatch: pytest.MonkeyPatch, num_slow: int, least_s: float, most_s: float
-) -> None:
-    """Without conditional writes: a server that is slow now and then costs no two minutes, one that always is does."""
-    monkeypatch.setattr(storage, "honours_conditions", lambda *place: False)
-    clock, write, slow = Time(), storage.write_where_seen, iter(range(num_slow))
-
-    def slowly(*arguments: Any) -> bool:
-        clock.now_s += 0.6 if next(slow, None) is not None else 0.01
-        return write(*arguments)
-
-    monkeypatch.setattr(storage, "write_where_seen", slowly)
-    began_s = clock.now_s
-    taken = lease.acquire_lease(folder, "run", clocks=clock.clocks)
-    assert stored(folder).token == taken.token
-    assert least_s <= clock.now_s - began_s < most_s
-
-
 def test_a_lease_of_an_earlier_release_counts(folder: Store) -> None:
     earlier = {"run_id": "old", "token": "0a", "host": "somewhere", "process_id": 1, "expires_s": time.time() + 100}
     storage.write_json(lease_uri(folder), earlier)
@@ -309,45 +211,3 @@ def test_a_store_that_is_gone_at_the_end_ends_no_run(folder: Store, monkeypatch:
     with lease.held(folder, "run"):
         monkeypatch.setattr(lease, "find_lease", gone)
     assert not stored(folder).released
-
-
-def _hold(place: Store, holds: Event, over: Event) -> None:
-    with lease.held(place, "other"):
-        index.open_run(place, "other")
-        holds.set()
-        over.wait()
-        index.close_run(place, "other", [])
-
-
-def other_run(place: Store) -> tuple[Process, Event]:
-    context = get_context("fork")
-    holds, over = context.Event(), context.Event()
-    process = context.Process(target=_hold, args=(place, holds, over))
-    process.start()
-    assert holds.wait(60)
-    return process, over  # type: ignore[return-value]
-
-
-@pytest.mark.process
-def test_a_living_run_is_left_alone(place: Store) -> None:
-    process, over = other_run(place)
-    assert lease.held_elsewhere(place) == "other"
-    assert index.recover_runs(place) == []
-    with pytest.raises(InterruptedRunError, match="run other"), lease.held(place, "mine"):
-        pytest.fail("another run is at work")
-    over.set()
-    process.join()
-    assert process.exitcode == 0
-    with lease.held(place, "mine"):
-        pass
-
-
-@pytest.mark.process
-def test_a_run_that_died_here_is_not_waited_for(place: Store) -> None:
-    process, _ = other_run(place)
-    os.kill(process.pid or 0, signal.SIGKILL)
-    os.waitid(os.P_PID, process.pid or 0, os.WEXITED | os.WNOWAIT)  # dead, and still in the table of processes
-    assert lease.held_elsewhere(place) == ""
-    with lease.held(place, "mine"):
-        assert index.recover_runs(place) == ["other"]
-    process.join()
