@@ -116,6 +116,12 @@ def warm_config(config: AdaptConfig) -> AdaptConfig:
     return replace(config, num_epochs=config.warm_epochs, learning_rate=config.warm_learning_rate)
 
 
+def held_to_base(config: AdaptConfig, before: Score) -> AdaptConfig:
+    """The settings of a user of whom the base makes these errors: the fewer they are, the stronger is its pull on
+    ordinary speech, as less is to be gained."""
+    return replace(config, anchor_weight=config.anchor_weight * max(0.0, 1 - before.rate(config.gate_metric)))
+
+
 def is_judged(epoch: int, config: AdaptConfig) -> bool:
     """Whether held-out speech is heard after this epoch, counted from 0.
 
@@ -142,7 +148,7 @@ class Member:
     Attributes:
         before: of the base alone.
         learners: of the parts of the speech.
-        start: errors of the adapter that training started from, where that was trained before.
+        start: the evaluation of the adapter that training started from, where that was trained before.
         after: of the best weights, where they were decoded already.
     """
 
@@ -150,7 +156,7 @@ class Member:
     learners: list[Learner]
     config: AdaptConfig
     best_loss: float
-    start: Score | None = None
+    start: Evaluation | None = None
     after: Evaluation | None = None
     best_epoch: int = -1
     epoch: int = 0
