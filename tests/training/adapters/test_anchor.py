@@ -28,7 +28,7 @@ ADAPT = AdaptConfig(
     further_share=0.0,
     gate_confidence=0.0,
     anchor_manifest="ordinary.csv",
-    anchor_weight=30.0,  # there are few steps
+    anchor_weight=30.0,
 )
 Speech = list[Utterance]
 
@@ -39,8 +39,10 @@ def base(fresh_base: Callable[[], Base]) -> Base:
 
 
 @pytest.fixture(autouse=True)
-def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(anchors, "PIECE_S", 0.2)  # the toy's words are short
+def short_pieces_in_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The toy's words are short, and its steps few."""
+    monkeypatch.setattr(anchors, "PIECE_S", 0.2)
+    monkeypatch.setattr(anchors, "EVERY", 1)
 
 
 @pytest.fixture(scope="module")
