@@ -34,7 +34,7 @@ from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.adapters.judging.results import AdapterFit
 from ds2ray.training.adapters.progress import StageClock
 
-RECIPES = ("none=", "judged=anchor_weight=0", "half=anchor_weight=0.5", "one=anchor_weight=1", "two=anchor_weight=2")
+RECIPES = ("none=", "judged=anchor_weight=0", "twice=anchor_weight=0.8", "now=")
 BARS = {"rise": 1.0, "cost": 1.1}
 GAIN_BAR = 0.95
 

@@ -56,7 +56,7 @@ class AdaptConfig:
     anchor_manifest: str = setting(
         "", "ordinary speech that adapters are held to the base on, and judged by; 2.5 minutes of it are used …"
     )
-    anchor_weight: float = setting(2.0, "… with a pull towards the base's posteriors of this weight; 0: only judged")
+    anchor_weight: float = setting(0.4, "… with a pull towards the base's posteriors of this weight; 0: only judged")
     max_anchor_rise: float = setting(
         math.inf,
         "an adapter through which the error on adapt.anchor_manifest rises by more is not published; 0.05 are 5 points",

@@ -45,7 +45,7 @@ PIECE_S = 1.0
 PIECES = 1
 """Pieces of a step."""
 
-EVERY = 4
+EVERY = 2
 """One step of so many has pieces."""
 
 
