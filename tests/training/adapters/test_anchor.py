@@ -11,12 +11,14 @@ from toy_speech import make_utterances
 
 from ds2ray.config import AdaptConfig, AdapterConfig
 from ds2ray.errors import ConfigError
+from ds2ray.metrics import ErrorCount, Score
 from ds2ray.model.weights import Base, to_bytes
 from ds2ray.tables.manifest import Utterance
 from ds2ray.training.adapters import anchor as anchors
 from ds2ray.training.adapters.anchor import Anchor, encode_anchor
 from ds2ray.training.adapters.cohort import CohortResult, adapt_cohort, results_of
 from ds2ray.training.adapters.encode import Encoder
+from ds2ray.training.adapters.stack.learners import held_to_base
 
 FIRST, LAST = AdapterConfig(hidden_dims=[16], after_layer=0), AdapterConfig(hidden_dims=[16], after_layer=-1)
 ADAPT = AdaptConfig(
@@ -149,3 +151,9 @@ def test_an_anchor_without_a_piece_is_refused(base: Base, ordinary: Speech, monk
     monkeypatch.setattr(anchors, "PIECE_S", 1000.0)
     with pytest.raises(ConfigError, match="no utterance is as long as 1000 s"):
         encoded(base, ordinary)
+
+
+@pytest.mark.parametrize(("errors", "weight"), [(0, 0.4), (2, 0.32), (5, 0.2), (9, 0.2), (25, 0.2)])
+def test_the_better_the_base_hears_a_user_the_stronger_it_pulls(errors: int, weight: float) -> None:
+    before = Score(ErrorCount(errors, 0, 0, 10), ErrorCount(0, 0, 0, 50))
+    assert held_to_base(AdaptConfig(anchor_weight=0.4), before).anchor_weight == pytest.approx(weight)

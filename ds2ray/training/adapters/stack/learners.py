@@ -18,6 +18,9 @@ from ds2ray.training.seeds import derive_seed
 WARMUP_FRACTION = 0.1
 """Share of an adapter's steps in which its learning rate rises."""
 
+LEAST_STRENGTH = 0.5
+"""Of the pull on ordinary speech: who is hardly heard by the base gains most, and would else forget without bounds."""
+
 
 @dataclass
 class Passes:
@@ -119,7 +122,8 @@ def warm_config(config: AdaptConfig) -> AdaptConfig:
 def held_to_base(config: AdaptConfig, before: Score) -> AdaptConfig:
     """The settings of a user of whom the base makes these errors: the fewer they are, the stronger is its pull on
     ordinary speech, as less is to be gained."""
-    return replace(config, anchor_weight=config.anchor_weight * max(0.0, 1 - before.rate(config.gate_metric)))
+    strength = max(LEAST_STRENGTH, 1 - before.rate(config.gate_metric))
+    return replace(config, anchor_weight=config.anchor_weight * strength)
 
 
 def is_judged(epoch: int, config: AdaptConfig) -> bool:
