@@ -9,6 +9,10 @@ COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hash
 # Of images: what jobs need, without tests and tools. The one for CPUs leaves torch out, which comes from torch's own index.
 RUNTIME := $(COMPILE) pyproject.toml --no-annotate --extra av --extra text --constraint requirements.lock
 
+# Bytecode is kept even where the environment asks for none: without it each of the many processes of a run compiles torch
+# and Ray again, which is half of its time before it works. `make clean` removes it.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-nights bench-anchor bench-real-speech bench-people bench-digits bench-robust bench-decode bench-transcribe bench-words \
 	bench-scale bench-gpu bench-sweep chaos \
 	bench-plan bench-train bench-scale-train bench-epoch browser fix lock clean

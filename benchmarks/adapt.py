@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.adapt_ways import Task, cohort_in_process, fleet_run, loop, parts_of_the_loop, trial_per_user
+from benchmarks.against import compare as compare_with
 from benchmarks.common import CACHE, emit, measured_apart, say
 from benchmarks.speech import Speaker, base_corpus, saved_random_base, speakers, trained_base, vocabulary_of
 from ds2ray import storage
@@ -62,9 +63,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=2, help="trials at a time, of one thread each, in (a) and (c)")
     parser.add_argument("--test-sentences", type=int, default=10, help="per user, for the difference in WER")
     parser.add_argument("--cluster-address", default="local", help="Ray's address; local: one for this run")
+    parser.add_argument("--against", default="", help="another commit: this code and that one's, by their jobs alone")
     parser.add_argument("--cache", default=CACHE, help="keeps the users' speech between runs")
     parser.add_argument("--save", action="store_true", help="keep the line in benchmarks/results/")
     args = parser.parse_args(argv)
+    if args.against:
+        emit(
+            "against", compare_with(args.against, args.users, args.minutes, args.test_sentences, args.cache), args.save
+        )
+        return
     trained = args.base == "trained"
     ordinary = base_corpus(args.cache, args.base_sentences if trained else 20, 40 if trained else 5)
     users = speakers(args.cache, args.users, args.minutes, args.test_sentences, ordinary)

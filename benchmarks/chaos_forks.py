@@ -13,7 +13,7 @@ from typing import Any
 from ds2ray.errors import Ds2RayError
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["benchmarks.chaos_works"])
+LOADED = ["benchmarks.chaos_works", "matplotlib.backends.backend_svg"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ def in_fork(
         at_write: the process kills itself before this write or removal of a file, counted from 1; 0: at none.
         after_s: it is killed after so long; 0: never.
     """
+    CONTEXT.set_forkserver_preload(LOADED)
     process = CONTEXT.Process(target=_child, args=(work, arguments, str(log), dict(environment), at_write))
     started_s = time.monotonic()
     process.start()

@@ -81,7 +81,7 @@ def test_a_bar_that_is_missed_is_named() -> None:
 
 
 @pytest.mark.process
-def test_kills_at_writes_and_of_packing_cost_nothing(tmp_path: Path) -> None:
+def test_kills_at_writes_and_of_packing_cost_nothing(own_fork_server: None, tmp_path: Path) -> None:
     silent_base(str(tmp_path / "base"))
     users = make_users(tmp_path / "speech", {"ann": 5, "bob": 5})
     findings = Findings()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import gpu
+from benchmarks import gpu, synthetic
 from benchmarks.adapt_ways import Task
 from benchmarks.gpu import Bench
 from benchmarks.gpu_limits import Limits, busy_us, trunk_flops
@@ -34,6 +34,8 @@ class Refuse(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Refuse())
 import torch
 torch.set_num_threads(1)
+from benchmarks import synthetic
+synthetic.LONGEST_S = 4.0
 sys.argv = sys.argv[1:]
 runpy.run_module("benchmarks.gpu", run_name="__main__")
 """
@@ -70,7 +72,7 @@ def refused_modules() -> list[str]:
 def test_it_runs_with_torch_and_little_else() -> None:
     refused = refused_modules()
     assert {"ray", "hydra", "omegaconf", "jiwer", "rich", "matplotlib", "s3fs", "pytest"} <= set(refused)
-    sizes = ["--models", "tiny", "--users", "1,2", "--minutes", "0.6", "--epochs", "2", "--voices", "2"]
+    sizes = ["--models", "tiny", "--users", "1,2", "--minutes", "0.2", "--epochs", "2", "--voices", "2"]
     sizes += ["--after-layer", "-1,0"]
     run = subprocess.run(
         [sys.executable, "-c", WITHOUT, ",".join(refused), *sizes],
@@ -98,7 +100,8 @@ def test_it_runs_with_torch_and_little_else() -> None:
 
 def test_the_short_form_has_no_baseline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "SHORT", {**gpu.SHORT, "models": "tiny", "users": "2"})
-    gpu.main(["--short", "--minutes", "0.6", "--epochs", "1", "--voices", "2", "--after-layer", "-1"])
+    monkeypatch.setattr(synthetic, "LONGEST_S", 4.0)
+    gpu.main(["--short", "--minutes", "0.2", "--epochs", "1", "--voices", "2", "--after-layer", "-1"])
     line = json.loads(capsys.readouterr().out)
     (result,) = line["results"]
     assert result["users_per_hour"] > 0

@@ -1,9 +1,7 @@
 import json
 import random
 import re
-from collections.abc import Iterator
 from dataclasses import replace
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -126,16 +124,6 @@ def some_prompts() -> list[Utterance]:
     lacking = [u for u in prompts if "x" in u.transcript and "(" not in u.transcript]
     spelled = [u for u in prompts if u.transcript in ("folder 5", "folder 7")]
     return [*one_of_each(plain, TEXT)[:26], again, *silent[:2], *lacking[:3], *spelled[:2]]
-
-
-@pytest.fixture
-def own_fork_server(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A fork server that begins with this test's streams: its children write to those that were there at its start."""
-    server = forkserver.ForkServer()
-    for name in ("ensure_running", "connect_to_new_process", "set_forkserver_preload", "get_inherited_fds"):
-        monkeypatch.setattr(forkserver, name, getattr(server, name))
-    yield
-    server._stop()  # type: ignore[attr-defined]
 
 
 @pytest.mark.process

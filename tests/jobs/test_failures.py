@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from fleet_runs import Finished, RandomBase, run_job, run_job_here
+from fleet_runs import Finished, RandomBase, run_job, run_job_here, run_warm_job
 
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.store import Store, lease
@@ -113,7 +113,8 @@ class TestWrongSettings:
     ) -> None:
         root = random_base.publish(str(tmp_path / "store"))
         for address in ("127.0.0.1:1", "nonsense"):
-            done = run_job("adapt_users", small_corpus.users_csv, f"storage.root={root}", f"cluster.address={address}")
+            argv = (small_corpus.users_csv, f"storage.root={root}", f"cluster.address={address}")
+            done = run_warm_job("adapt_users", *argv)
             assert refused(done, "adapt_users", 2).startswith(f"no Ray cluster at '{address}'")
         assert no_run(root)
         assert lease.read_lease(Store(root)) is None

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from fleet_runs import finish
 from kospeech_data import TRANSCRIPTS, write_kospeech
 from printed import said
+from warm_jobs import WarmJob
 
 from ds2ray.compat.adapter_manager import AdapterManager
 from ds2ray.model.files import load_model_file
@@ -54,11 +57,12 @@ def run(command: str, folder: Path) -> str:
     words[0] = sys.executable
     unset = {"RAY_ADDRESS", "DS2RAY_STORAGE_ROOT"}
     environment = {name: value for name, value in os.environ.items() if name not in unset}
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    assert "pid=" not in done.stderr  # nothing of what Ray says
-    return "\n".join(said(done.stdout.splitlines()))
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    done = finish(WarmJob(words, cwd=folder, env=environment, **pipes))
+    assert done.code == 0, done.out + done.err
+    assert "Traceback" not in done.err
+    assert "pid=" not in done.err  # nothing of what Ray says
+    return "\n".join(said(done.out.splitlines()))
 
 
 @pytest.fixture(scope="module")

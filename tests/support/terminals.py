@@ -113,7 +113,8 @@ class Terminal:
         """Read to the program's end; its exit code."""
         ends_s = time.monotonic() + within_s
         while self.process.poll() is None or self.read(0.2):
-            self.read(0.2)
+            if not self.read(0.2):  # nothing of a running program is on the terminal
+                time.sleep(0.05)
             assert time.monotonic() < ends_s, f"not ended within {within_s} s:\n{self.shown()}"
             if self.process.poll() is not None and not select.select([self.master], [], [], 0.5)[0]:
                 break

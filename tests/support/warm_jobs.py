@@ -27,6 +27,8 @@ from typing import Any
 IMPORTED = ("ds2ray.cluster.fleet", "ds2ray.cluster.base_training", "ds2ray.commands.adapt_users")
 LONGEST_REQUEST = 1 << 18
 """Bytes of a request at most: arguments and environment."""
+COMPOSING_AND_DRAWING = ("ds2ray.commandline.start", "ds2ray.commandline.composing", "matplotlib.backends.backend_svg")
+"""What the beginning and the end of a job import; its pages have plots."""
 
 
 class WarmJob(subprocess.Popen[Any]):
@@ -97,7 +99,8 @@ def _server() -> socket.socket:
             stdout=subprocess.DEVNULL,
             cwd=root,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(root)},
+            # Ray reads how it is to authenticate once, when it is imported: by token, as clusters of jobs and tests ask
+            env={**os.environ, "PYTHONPATH": str(root), "RAY_AUTH_MODE": "token"},
         )
     atexit.register(_end, mine, process)
     return mine
@@ -175,7 +178,7 @@ def become(request: Mapping[str, Any], descriptors: Sequence[int]) -> list[str]:
 
 
 def main() -> None:
-    for name in IMPORTED:
+    for name in (*IMPORTED, *COMPOSING_AND_DRAWING):
         importlib.import_module(name)
     gc.freeze()
     argv = serve(socket.socket(fileno=int(sys.argv[1])))
