@@ -13,7 +13,7 @@ RUNTIME := $(COMPILE) pyproject.toml --no-annotate --extra av --extra text --con
 # and Ray again, which is half of its time before it works. `make clean` removes it.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-nights bench-real-speech bench-people bench-digits bench-robust bench-decode bench-transcribe bench-words \
+.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-nights bench-anchor bench-real-speech bench-people bench-digits bench-robust bench-decode bench-transcribe bench-words \
 	bench-scale bench-gpu bench-sweep chaos \
 	bench-plan bench-train bench-scale-train bench-epoch browser fix lock clean
 .DEFAULT_GOAL := help
@@ -55,6 +55,9 @@ bench-quality: $(VENV)/installed ## adapters against full fine-tuning of a copy 
 
 bench-nights: $(VENV)/installed ## a user's first night, and one with a tenth more speech: CPU time and WER by recipe (20 minutes)
 	@$(BIN)/python -m benchmarks.nights $(BENCH_ARGS)
+
+bench-anchor: $(VENV)/installed ## what adapters forget of ordinary speech, with an anchor and without (10 minutes)
+	@$(BIN)/python -m benchmarks.anchor $(BENCH_ARGS)
 
 bench-real-speech: $(VENV)/installed ## a real speaker at 8 kHz: the base, all weights tuned, an adapter (10 minutes)
 	@$(BIN)/python -m benchmarks.real_speech $(BENCH_ARGS)

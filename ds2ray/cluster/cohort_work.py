@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import ray
@@ -28,7 +29,9 @@ from ds2ray.store.outcomes import Outcome, Status
 from ds2ray.store.recovery.marks import PlannedUser
 from ds2ray.store.recovery.published import published_outcome
 from ds2ray.tables.problems import listed
+from ds2ray.training.adapters.anchor import Anchor, encode_anchor
 from ds2ray.training.adapters.cohort import CohortResult, adapt_cohort
+from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.adapters.judging.gate import CurrentAdapter
 from ds2ray.training.adapters.judging.split import split_rule
 from ds2ray.training.adapters.progress import CohortProgress, Stage
@@ -51,6 +54,16 @@ class CohortWork:
         if self.device.type == "cuda":
             torch.cuda.set_per_process_memory_fraction(min(1.0, task.gpus_per_trial))
         self.base = base_from_bytes(task.base_record, ray.get(task.base_weights).tobytes(), self.device)
+
+    @cached_property
+    def anchor(self) -> Anchor | None:
+        """The anchor, encoded for the first cohort and kept for all that follow."""
+        task = self.task
+        if not task.anchor:
+            return None
+        batch_s, longest_s = task.adapt.encode_batch_s, task.data.max_duration_s
+        encoder = Encoder(self.base, task.adapter.after_layer, batch_s, self.device, task.adapt.precision, longest_s)
+        return encode_anchor(self.base, task.anchor, encoder, task.adapt)
 
     def take_up(self, start: CohortStart) -> None:
         """Prepare for the cohort. The first slice does all that may fail: Tune does not repeat a failed reset."""
@@ -100,6 +113,7 @@ class CohortWork:
             device=self.device,
             max_duration_s=self.task.data.max_duration_s,
             segment_long=self.task.data.segment_long,
+            anchor=self.anchor,
         )
 
     def _events(self) -> Iterator[Outcome | CohortProgress]:
@@ -183,6 +197,7 @@ class CohortWork:
         task = self.task
         metric = task.adapt.gate_metric
         before, after = _errors(result, metric)
+        anchor_before, anchor_after = _anchor_errors(result, metric)
         version = sha256 = ""
         if result.fit is not None and result.better:
             try:
@@ -199,6 +214,8 @@ class CohortWork:
                     split=split_rule(result.utterances_used, task.adapt),
                     num_utterances=result.utterances_used,
                     improvement=result.improvement,
+                    anchor_error_before=anchor_before,
+                    anchor_error_after=anchor_after,
                 )
                 version, sha256 = pointer.version, pointer.sha256
             except ArtifactCorruptError as error:
@@ -226,6 +243,8 @@ class CohortWork:
             unusable=skipped and is_unusable(result.utterances_used, num_dropped, {}, task.adapt.min_utterances),
             improvement=result.improvement,
             error_current=result.current_error,
+            anchor_error_before=anchor_before,
+            anchor_error_after=anchor_after,
         )
 
 
@@ -259,3 +278,9 @@ def _errors(result: CohortResult, metric: ErrorMetric) -> tuple[float | None, fl
     if result.fit is None:
         return None, None
     return result.fit.score_before.rate(metric), result.fit.score_after.rate(metric)
+
+
+def _anchor_errors(result: CohortResult, metric: ErrorMetric) -> tuple[float | None, float | None]:
+    if result.fit is None or result.fit.anchor is None:
+        return None, None
+    return result.fit.anchor.before.rate(metric), result.fit.anchor.after.rate(metric)

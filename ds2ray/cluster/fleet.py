@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import ray
@@ -24,6 +24,7 @@ from ds2ray.fleet.tally import Tally
 from ds2ray.storage import current_server
 from ds2ray.store import BaseRecord, Store
 from ds2ray.store.keys import is_private
+from ds2ray.tables.manifest import Utterance
 
 MIN_SLICE_S, MAX_SLICE_S = 1.0, 5.0
 """Shortest and longest seconds from one report of a trial, and its part of outcomes, to the next."""
@@ -41,6 +42,7 @@ def train_cohorts(
     weights: bytes,
     keep_alive: Callable[[], None],
     trial: type[CohortTrial] = CohortTrial,
+    anchor: Sequence[Utterance] = (),
 ) -> Mapping[int, CohortStarts]:
     """Train every cohort of the plan on the connected cluster; trials publish adapters and write outcomes themselves.
 
@@ -48,6 +50,7 @@ def train_cohorts(
         weights: the base's, as the store has them.
         keep_alive: called every half minute.
         trial: class of the trials.
+        anchor: ordinary speech that all adapters are held to the base on.
 
     Returns:
         starts and last error of each cohort that was started again or given up.
@@ -73,6 +76,7 @@ def train_cohorts(
             gpus_per_trial=gpus,
             slice_s=slice_of(trials_at_once),
             private=is_private(),
+            anchor=anchor,
             # all at once: they are no larger than the plan, and Ray moves what does not fit its shared memory to disk
             cohorts=[ray.put([plan.users[number] for number in cohort]) for cohort in plan.cohorts],
         )

@@ -14,7 +14,7 @@ from ds2ray import display, storage
 from ds2ray.commands.reporting.ending import keep_summary_here, previous_run, print_outcomes, told_of, write_report
 from ds2ray.commands.reporting.estimating import speech_to_train_s, tell_estimate
 from ds2ray.commands.reporting.telling import announced, exit_code_of
-from ds2ray.commands.wanted import BaseSettings, take_base, wanted_base
+from ds2ray.commands.wanted import BaseSettings, take_base, wanted_anchor, wanted_base
 from ds2ray.commands.words import publish_table_words
 from ds2ray.config import AdaptJob
 from ds2ray.errors import ConfigError, InterruptedRunError, StorageError
@@ -104,6 +104,7 @@ def _adapt(job: AdaptJob, store: Store, told: dict[str, Any]) -> int:
         plan = make_plan(job, store, record, display.telling("planning"))
         display.say(plan_text(plan, job.users, store.root_uri))
         tell_estimate(job, store, plan)
+        wanted_anchor(job, record)
         publish_table_words(job.users, job.data, store, record, dry_run=True)
         return 0
     started_s = time.monotonic()
@@ -161,6 +162,7 @@ def _train(run: _Run, plan: Plan) -> _Trained:
         _begin(run, plan)
         return _Trained(plan)
     run.spent.begin("starting")
+    anchor = wanted_anchor(run.job, run.record)
     weights = _checked_weights(run)
     from ds2ray.cluster.session import connected  # imports Ray
 
@@ -175,7 +177,9 @@ def _train(run: _Run, plan: Plan) -> _Trained:
             begun = plan
             run.spent.gpus = cluster_gpus()
             run.spent.begin(TRAINING)
-            starts = train_cohorts(run.job, run.store, plan, run.run_id, run.record, weights, run.keep_alive)
+            starts = train_cohorts(
+                run.job, run.store, plan, run.run_id, run.record, weights, run.keep_alive, anchor=anchor
+            )
     except BaseException as error:
         if begun is None:
             raise

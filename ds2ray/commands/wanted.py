@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ds2ray import storage
+from ds2ray import display, storage
 from ds2ray.config import (
     AdapterConfig,
     AdaptJob,
@@ -14,11 +14,13 @@ from ds2ray.config import (
 )
 from ds2ray.config.text import OF_THE_BASE, OF_THE_MODEL
 from ds2ray.errors import InputError
+from ds2ray.fleet.anchor_speech import anchor_speech
 from ds2ray.naming import named
 from ds2ray.shapes.architectures import shape_of
 from ds2ray.shapes.fingerprints import require_known_version
 from ds2ray.shapes.shape import Shape
 from ds2ray.store import BaseRecord, Store, adopt_base, located_base, read_complete_record, read_language_model_record
+from ds2ray.tables.manifest import Utterance
 from ds2ray.tables.users import read_fleet
 from ds2ray.text import Vocabulary
 
@@ -117,3 +119,19 @@ def take_base(job: AdaptJob, store: Store) -> None:
         publish_base(store, load_model_file(base), run_id=base, metrics={})
     elif "/" in base:
         adopt_base(store, base)
+
+
+def wanted_anchor(job: AdaptJob, record: BaseRecord) -> list[Utterance]:
+    """The speech of the anchor that the job names; none where it names none. What is left out of it is told.
+
+    Raises:
+        InputError: too little of it can be used.
+    """
+    if not job.adapt.anchor_manifest:
+        return []
+    base = BaseSettings.of(record)
+    uri, data = job.adapt.anchor_manifest, job.data
+    speech, lines = anchor_speech(uri, data=data, shape=base.shape, vocabulary=base.vocabulary)
+    for line in lines:
+        display.say(line)
+    return speech

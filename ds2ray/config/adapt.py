@@ -1,5 +1,6 @@
 """Training of many users' adapters."""
 
+import math
 from dataclasses import dataclass
 
 from ds2ray.config.fields import Choice, require, setting
@@ -52,6 +53,15 @@ class AdaptConfig:
         0.5, "… where there is more speech than then, and at most so much more: 0.5 is half as many utterances again"
     )
     kl_weight: float = setting(0.0, "pull towards the base's own posteriors, per frame; 0: none")
+    anchor_manifest: str = setting(
+        "", "ordinary speech that adapters are held to the base on, and judged by; 2.5 minutes of it are used …"
+    )
+    anchor_weight: float = setting(0.4, "… with a pull towards the base's posteriors of this weight; 0: only judged")
+    max_anchor_rise: float = setting(
+        math.inf,
+        "an adapter through which the error on adapt.anchor_manifest rises by more is not published; 0.05 are 5 points",
+        may_be_infinite=True,
+    )
     encode_batch_s: float = setting(
         0.0, "seconds of padded audio per call of the frozen trunk; 0: 60 on CPUs, more on GPUs"
     )
@@ -116,4 +126,6 @@ class AdaptConfig:
         require(self.warm_learning_rate > 0, "adapt.warm_learning_rate", self.warm_learning_rate, "above 0")
         require(self.warm_growth >= 0, "adapt.warm_growth", self.warm_growth, "at least 0")
         require(self.kl_weight >= 0, "adapt.kl_weight", self.kl_weight, "at least 0")
+        require(self.anchor_weight >= 0, "adapt.anchor_weight", self.anchor_weight, "at least 0")
+        require(self.max_anchor_rise >= 0, "adapt.max_anchor_rise", self.max_anchor_rise, "at least 0")
         require(0 <= self.gate_confidence < 1, "adapt.gate_confidence", self.gate_confidence, "at least 0, below 1")

@@ -7,6 +7,7 @@ from typing import Any
 from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig
 from ds2ray.storage import Server
 from ds2ray.store import BaseRecord, Store
+from ds2ray.tables.manifest import Utterance
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class FleetTask:
         slice_s: seconds between two reports of a trial.
         private: whether nothing may say who a user is, as the job has a salt.
         cohorts: one reference per trial to the cohort's users.
+        anchor: ordinary speech that all adapters are held to the base on; empty: none.
     """
 
     run_id: str
@@ -33,6 +35,7 @@ class FleetTask:
     slice_s: float
     cohorts: Sequence[Any]
     private: bool = False
+    anchor: Sequence[Utterance] = ()
 
 
 @dataclass(frozen=True)

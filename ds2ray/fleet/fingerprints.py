@@ -35,13 +35,17 @@ def settings_that_matter(adapter: AdapterConfig, adapt: AdaptConfig) -> dict[str
 
     `adapt.further_share` is none of them where there are no further recordings, as before there was such a setting;
     where there are, how often each utterance is in one matters, too. `adapt.gate_confidence` matters unless it is the
-    default, so that adapters of before there was such a setting stay.
+    default, so that adapters of before there was such a setting stay. Whether there is an anchor, and how strong,
+    matters, and not where its manifest lies.
     """
     plain = {name: value for name, value in to_plain(adapt).items() if name not in ONLY_HOW}
     if not adapt.further_share or adapter.after_layer == LAST_LAYER:
         del plain["further_share"]
     else:
         plain["further_times"] = FURTHER_TIMES
+    anchor = (plain.pop("anchor_manifest"), plain.pop("anchor_weight"), plain.pop("max_anchor_rise"))
+    if adapt.anchor_manifest:
+        plain["anchor"] = anchor[1:]
     if adapt.gate_confidence == AdaptConfig.gate_confidence:
         del plain["gate_confidence"]
     return {"adapter": adapter_to_plain(adapter), "adapt": plain}

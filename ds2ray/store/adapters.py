@@ -33,6 +33,8 @@ def publish_adapter(
     split: str = "",
     num_utterances: int | None = None,
     improvement: float | None = None,
+    anchor_error_before: float | None = None,
+    anchor_error_after: float | None = None,
 ) -> AdapterPointer:
     """Make these weights (safetensors) the user's current adapter. A crash on the way leaves the earlier one.
 
@@ -65,6 +67,8 @@ def publish_adapter(
             fence=fence_number(store),
             num_utterances=num_utterances,
             improvement=improvement,
+            anchor_error_before=anchor_error_before,
+            anchor_error_after=anchor_error_after,
         )
 
     def write_weights() -> None:

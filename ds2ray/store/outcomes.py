@@ -48,6 +48,8 @@ class Outcome:
     unusable: bool = False  # skipped for a cause in the data pipeline: there would be enough, were it all readable
     improvement: float | None = None  # the probability that the trained adapter improves on the base
     error_current: float | None = None  # held-out error of the adapter that the user had before
+    anchor_error_before: float | None = None  # on ordinary speech by the base alone, where there is an anchor …
+    anchor_error_after: float | None = None  # … and through the trained adapter
 
     @property
     def has_drifted(self) -> bool:
@@ -157,6 +159,8 @@ def _schema() -> "pa.Schema":
         "unusable": pa.bool_(),
         "improvement": pa.float64(),
         "error_current": pa.float64(),
+        "anchor_error_before": pa.float64(),
+        "anchor_error_after": pa.float64(),
     }
     return pa.schema([(field.name, types.get(field.name, pa.string())) for field in fields(Outcome)])
 

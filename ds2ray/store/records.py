@@ -60,6 +60,8 @@ class AdapterPointer:
         num_utterances: of the speech that it was trained and judged on; None in pointers of releases that did not
             record it.
         improvement: the probability, at publication, that it improves on the base; None where it was not recorded.
+        anchor_error_before, anchor_error_after: on ordinary speech by the base alone and through the adapter; None
+            without an anchor.
     """
 
     user_key: str
@@ -79,6 +81,8 @@ class AdapterPointer:
     fence: int = 0
     num_utterances: int | None = None
     improvement: float | None = None
+    anchor_error_before: float | None = None
+    anchor_error_after: float | None = None
 
     @property
     def where(self) -> str:

@@ -43,7 +43,11 @@ def test_a_good_adapter_is_not_replaced_by_a_weak_one(
     ray_cluster: str, random_base: RandomBase, easy: list[Utterance], tmp_path: Path
 ) -> None:
     root = random_base.publish(str(tmp_path / "store"))
-    good = publish_good(root, tmp_path, easy)
+    ordinary = write_users(str(tmp_path / "ordinary.csv"), {"base": easy})
+    good = publish_good(root, tmp_path, easy, anchor_manifest=ordinary)
+    row = changed_outcomes(root, "first")["fiona"]
+    assert (good.anchor_error_before, good.anchor_error_after) == (1.0, 0.0)  # ordinary speech is the user's here
+    assert (row.anchor_error_before, row.anchor_error_after) == (1.0, 0.0)
     users = write_users(str(tmp_path / "again.csv"), {"fiona": easy})
     num_layers = random_base.base.model.shape.num_stages
     for after_layer in (-1, num_layers):  # two names of one place

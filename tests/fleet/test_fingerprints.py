@@ -119,8 +119,11 @@ OTHER_ADAPT: dict[str, Any] = {
     "precision": Precision.bfloat16,
     "seed": 3,
     "gate_confidence": 0.5,
+    "anchor_manifest": "ordinary.csv",
 }
 OTHER_HOW: dict[str, Any] = {
+    "anchor_weight": 0.25,  # without an anchor
+    "max_anchor_rise": 0.05,
     "warm_start": False,
     "warm_epochs": 3,
     "warm_learning_rate": 0.5,
@@ -165,6 +168,16 @@ def test_adapter_settings_matter(name: str) -> None:
 def test_training_settings_matter(name: str) -> None:
     changed = AdaptConfig(**{name: OTHER_ADAPT[name]})
     assert settings_that_matter(AdapterConfig(), changed) != SETTINGS
+
+
+def test_the_strength_of_an_anchor_matters_and_not_its_place() -> None:
+    with_anchor = AdaptConfig(anchor_manifest="ordinary.csv")
+    described = [
+        settings_that_matter(AdapterConfig(), replace(with_anchor, **changed))
+        for changed in ({}, {"anchor_manifest": "elsewhere.csv"}, {"anchor_weight": 0.25}, {"max_anchor_rise": 0.05})
+    ]
+    assert described[0] == described[1]
+    assert len({json.dumps(one, sort_keys=True) for one in described}) == 3
 
 
 @pytest.mark.parametrize("name", OTHER_HOW)

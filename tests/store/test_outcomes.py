@@ -31,6 +31,8 @@ FULL = Outcome(
     fingerprint="f" * 32,
     improvement=0.97,
     error_current=0.25,
+    anchor_error_before=0.05,
+    anchor_error_after=0.0625,
 )
 
 

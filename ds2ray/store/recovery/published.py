@@ -31,6 +31,8 @@ def published_outcome(pointer: AdapterPointer, planned: PlannedUser) -> Outcome:
         error_before=pointer.error_before,
         error_after=pointer.error_after,
         improvement=pointer.improvement,
+        anchor_error_before=pointer.anchor_error_before,
+        anchor_error_after=pointer.anchor_error_after,
         version=pointer.version,
         sha256=pointer.sha256,
         fingerprint=pointer.data_fingerprint,

@@ -19,10 +19,11 @@ from ds2ray.model.adapters.adapter import Adapter
 from ds2ray.model.devices import is_device_lost
 from ds2ray.model.weights import Base
 from ds2ray.store.keys import is_private
+from ds2ray.training.adapters.anchor import Anchor
 from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.adapters.judging.gate import CurrentAdapter, gate, improvement
 from ds2ray.training.adapters.judging.held_out import evaluate_adapter
-from ds2ray.training.adapters.judging.results import AdapterFit
+from ds2ray.training.adapters.judging.results import AdapterFit, Judged
 from ds2ray.training.adapters.judging.split import CROSS_VALIDATED, split_rule
 from ds2ray.training.adapters.progress import (
     CohortProgress,
@@ -52,7 +53,8 @@ class CohortResult:
         better: whether its held-out error is no worse than the base's and the current adapter's (the gate).
         failed: whether training itself went wrong, as opposed to too little usable speech.
         current_error: held-out error of the adapter that the user had before.
-        improvement: the probability that the adapter improves on the base.
+        improvement: the probability that the adapter improves on the base and on the current adapter, the lower of the
+            two.
         dropped: unusable utterances, by reason.
     """
 
@@ -80,6 +82,7 @@ def adapt_cohort(
     segment_long: bool = False,
     decoder: Decoder = Greedy(),
     stages: StageClock | None = None,
+    anchor: Anchor | None = None,
 ) -> Iterator[CohortResult | CohortProgress]:
     """Encode the speech of all users, then train their adapters; yields each user's result when it is done.
 
@@ -93,6 +96,7 @@ def adapt_cohort(
         segment_long: … or cut into segments where the base can align their transcripts.
         decoder: of the judges, whose errors the gate compares.
         stages: is told where the time goes.
+        anchor: ordinary speech of this base at the adapters' place, on the device.
     """
     stages = stages or StageClock()
     base.model.freeze_base_model()
@@ -105,7 +109,7 @@ def adapt_cohort(
     speeches = yield from told(encoding, lambda done: encoding_progress(done, num_utterances))
     # encoding is shared work: each user is charged an equal part of it
     share_s = (time.perf_counter() - started_s) / max(1, len(users))
-    training = _CohortTraining(base, adapter, adapt, open_current, torch.device(device), decoder, stages)
+    training = _CohortTraining(base, adapter, adapt, open_current, torch.device(device), decoder, stages, anchor)
     enough = [speech for speech in speeches if speech.parts]
     for speech in speeches:
         if not speech.parts:
@@ -145,6 +149,7 @@ class _CohortTraining:
     device: torch.device
     decoder: Decoder
     stages: StageClock
+    anchor: Anchor | None = None
 
     def adapt(self, speeches: Sequence[UserSpeech]) -> Iterator[CohortResult | float]:
         """Train a stack of users; yields each one's result when it is done, charged an equal part of the time.
@@ -217,6 +222,7 @@ class _CohortTraining:
                 after_layer,
                 decoder=self.decoder,
                 returning=returning,
+                anchor=self.anchor,
             ).steps()
         while True:
             with self.stages("train"):
@@ -229,23 +235,27 @@ class _CohortTraining:
         result = CohortResult(speech.user_key, 0.0, len(speech.transcripts), speech.dropped)
         if isinstance(fit, str):
             return replace(result, failed=True, reason=fit)
-        metric = self.adapt_config.gate_metric
-        current_error = self._current_error(speech, fit, current)
-        reason = gate(fit, current_error, metric, self.adapt_config.gate_confidence)
-        result = replace(result, improvement=improvement(fit, metric))
+        config = self.adapt_config
+        metric = config.gate_metric
+        current_error, judged = self._current(speech, fit, current)
+        reason = gate(fit, current_error, metric, config.gate_confidence, config.max_anchor_rise, judged)
+        result = replace(result, improvement=improvement(fit, metric, judged))
         return replace(result, fit=fit, better=not reason, reason=reason, current_error=current_error)
 
-    def _current_error(self, speech: UserSpeech, fit: AdapterFit, current: CurrentAdapter | None) -> float | None:
-        """The held-out error of the adapter that the user has; None without one."""
+    def _current(
+        self, speech: UserSpeech, fit: AdapterFit, current: CurrentAdapter | None
+    ) -> tuple[float | None, Sequence[Judged]]:
+        """The held-out error of the adapter that the user has, None without one, and each held-out utterance with it,
+        none where it may have learned from some."""
         if current is None:
-            return None
+            return None, ()
         metric = self.adapt_config.gate_metric
         if fit.score_start is not None:
-            return fit.score_start.rate(metric)
+            return fit.score_start.rate(metric), fit.judged_start
         rule = split_rule(len(speech.transcripts), self.adapt_config)
         if rule == CROSS_VALIDATED or current.split not in ("", rule):
             # it may have learned from tonight's held-out speech, so the error ratio of its own gate counts
-            return current.error_ratio * fit.score_before.rate(metric)
+            return current.error_ratio * fit.score_before.rate(metric), ()
         evaluation = evaluate_adapter(
             self.base.model,
             current.adapter.to(self.device),
@@ -255,7 +265,7 @@ class _CohortTraining:
             self.config.after_layer,
             self.decoder,
         )
-        return evaluation.score.rate(metric)
+        return evaluation.score.rate(metric), evaluation.utterances
 
 
 def goes_on(current: CurrentAdapter, fresh: Adapter, speech: UserSpeech, adapt: AdaptConfig) -> bool:

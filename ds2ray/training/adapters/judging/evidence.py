@@ -48,22 +48,25 @@ def gains(before: Sequence[Judged], after: Sequence[Judged], metric: ErrorMetric
     return (counted + by_loss.clip(-most, most)) / 2
 
 
-def probability_of_improvement(before: Sequence[Judged], after: Sequence[Judged], metric: ErrorMetric) -> float | None:
+def probability_of_improvement(
+    before: Sequence[Judged], after: Sequence[Judged], metric: ErrorMetric, prior_harm: float = PRIOR_HARM
+) -> float | None:
     """The probability that the adapter saves errors on the user's further speech; None without any utterance.
 
     That of a mean above 0 by Student's t of the gains and of the prior's utterance, whose gain is a loss of
-    PRIOR_HARM. Where a loss is not finite nothing is probable.
+    `prior_harm` per word. Where a loss is not finite nothing is probable.
 
     Args:
         before: the held-out utterances as the base alone hears them …
         after: … and, in the same order, with the adapter.
+        prior_harm: errors per word or character that the adapter costs on the prior's utterance.
     """
     if not before:
         return None
     if not all(math.isfinite(one.loss) for one in (*before, *after)):
         return 0.0
     saved = gains(before, after, metric)
-    harm = PRIOR_HARM * max(1.0, float(np.mean([_length(one, metric) for one in before])))
+    harm = prior_harm * max(1.0, float(np.mean([_length(one, metric) for one in before])))
     values = np.append(saved, -harm)
     degrees = len(values) - 1
     deviation = float(values.std(ddof=1))

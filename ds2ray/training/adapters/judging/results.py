@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ds2ray.config import ErrorMetric
 from ds2ray.metrics import Score
 
 
@@ -30,14 +31,28 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class AnchorErrors:
+    """Errors on ordinary speech: of the base alone, and through an adapter."""
+
+    before: Score
+    after: Score
+
+    def rise(self, metric: ErrorMetric) -> float:
+        """What the adapter costs there, as a share of words or characters; below 0 where it helps."""
+        return self.after.rate(metric) - self.before.rate(metric)
+
+
+@dataclass(frozen=True)
 class AdapterFit:
     """A trained adapter with its loss and errors on the held-out utterances, and those of the base alone.
 
     Attributes:
         score_start: errors of the adapter that training started from, where that was trained before.
+        judged_start: the held-out utterances with the adapter that training started from.
         trained: whether any epoch lowered the held-out loss; the adapter is else the one that training started from.
         judged_before: the held-out utterances as the base alone hears them …
         judged_after: … and the same with the adapter or, in cross-validation, with the adapter of each one's fold.
+        anchor: errors on ordinary speech, where there is an anchor.
     """
 
     state: dict[str, Tensor]
@@ -51,3 +66,5 @@ class AdapterFit:
     trained: bool = True
     judged_before: tuple[Judged, ...] = ()
     judged_after: tuple[Judged, ...] = ()
+    anchor: AnchorErrors | None = None
+    judged_start: tuple[Judged, ...] = ()

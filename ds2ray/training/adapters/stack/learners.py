@@ -18,6 +18,9 @@ from ds2ray.training.seeds import derive_seed
 WARMUP_FRACTION = 0.1
 """Share of an adapter's steps in which its learning rate rises."""
 
+LEAST_STRENGTH = 0.5
+"""Of the pull on ordinary speech: who is hardly heard by the base gains most, and would else forget without bounds."""
+
 
 @dataclass
 class Passes:
@@ -116,6 +119,13 @@ def warm_config(config: AdaptConfig) -> AdaptConfig:
     return replace(config, num_epochs=config.warm_epochs, learning_rate=config.warm_learning_rate)
 
 
+def held_to_base(config: AdaptConfig, before: Score) -> AdaptConfig:
+    """The settings of a user of whom the base makes these errors: the fewer they are, the stronger is its pull on
+    ordinary speech, as less is to be gained."""
+    strength = max(LEAST_STRENGTH, 1 - before.rate(config.gate_metric))
+    return replace(config, anchor_weight=config.anchor_weight * strength)
+
+
 def is_judged(epoch: int, config: AdaptConfig) -> bool:
     """Whether held-out speech is heard after this epoch, counted from 0.
 
@@ -142,7 +152,7 @@ class Member:
     Attributes:
         before: of the base alone.
         learners: of the parts of the speech.
-        start: errors of the adapter that training started from, where that was trained before.
+        start: the evaluation of the adapter that training started from, where that was trained before.
         after: of the best weights, where they were decoded already.
     """
 
@@ -150,7 +160,7 @@ class Member:
     learners: list[Learner]
     config: AdaptConfig
     best_loss: float
-    start: Score | None = None
+    start: Evaluation | None = None
     after: Evaluation | None = None
     best_epoch: int = -1
     epoch: int = 0

@@ -24,12 +24,13 @@ from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.adapters.adapter import Adapter, dropout_scale
 from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.text import Vocabulary
+from ds2ray.training.adapters.anchor import Anchor
 from ds2ray.training.adapters.judging.held_out import Judge, Judgement, head_log_probs
 from ds2ray.training.adapters.judging.results import AdapterFit, Evaluation
 from ds2ray.training.adapters.judging.split import part_seed
 from ds2ray.training.adapters.speech import UserSpeech
 from ds2ray.training.adapters.stack.bank import AdapterBank, BankAdamW
-from ds2ray.training.adapters.stack.learners import Learner, Member, is_judged, warm_config
+from ds2ray.training.adapters.stack.learners import Learner, Member, held_to_base, is_judged, warm_config
 from ds2ray.training.adapters.stack.stored import Rows, SpeechTable
 from ds2ray.training.optim import Criterion, ctc_losses, kl_divergences
 from ds2ray.training.precision import products_in
@@ -76,6 +77,7 @@ class StackedTraining:
         criterion: Criterion = ctc_losses,
         max_steps_per_epoch: int = 0,
         returning: Collection[int] = (),
+        anchor: Anchor | None = None,
     ) -> None:
         """
         Args:
@@ -85,6 +87,7 @@ class StackedTraining:
             max_steps_per_epoch: 0: all.
             returning: places of the users, of one part each, whose adapters are trained ones: these train for
                 `config.warm_epochs`, and better than they were or not at all.
+            anchor: ordinary speech that the adapters are held to the base on, and judged by.
 
         Raises:
             ValueError: a user has nothing to train on, or nothing held out.
@@ -93,6 +96,7 @@ class StackedTraining:
         model.train()
         self.model, self.config, self.after_layer = model, config, after_layer
         self.criterion, self.max_steps_per_epoch = criterion, max_steps_per_epoch
+        self.anchor = anchor
         self.bank = AdapterBank([a for a, s in zip(adapters, speeches, strict=True) for _ in s.parts])
         self.optimizer: StackOptimizer = (
             optimizer(self.bank) if optimizer else BankAdamW(self.bank, config.weight_decay, config.max_grad_norm)
@@ -111,12 +115,12 @@ class StackedTraining:
         self.members: dict[int, Member] = {}
         warm = warm_config(config)
         for user, speech in enumerate(speeches):
-            own = warm if user in returning else config
+            own = held_to_base(warm if user in returning else config, befores[user].score)
             learners = [self._learner(user, number, own) for number in range(len(speech.parts))]
             self.members[user] = Member(befores[user], learners, own, befores[user].loss)
         for user, start in self._starts(returning).items():
             member = self.members[user]
-            member.start, member.best_loss = start.score, start.loss
+            member.start, member.best_loss = start, start.loss
 
     def _starts(self, returning: Collection[int]) -> dict[int, Evaluation]:
         """The evaluation of the adapters that are trained already."""
@@ -164,7 +168,8 @@ class StackedTraining:
             losses = losses + self.config.kl_weight * kl_divergences(log_probs, of_base, rows.lengths)
         for parameter in self.bank.parameters():
             parameter.grad = None
-        (losses * shares).sum().backward()
+        pull = self.anchor.pull(self.model, self.bank, learners, self.after_layer) if self.anchor else 0.0
+        ((losses * shares).sum() + pull).backward()
         rates = torch.zeros(len(self.bank), device=self.device)
         rates[places] = torch.tensor([learner.learning_rate() for learner in learners], device=self.device)
         active = torch.zeros(len(self.bank), dtype=torch.bool, device=self.device)
@@ -226,10 +231,12 @@ class StackedTraining:
                 loss_after=afters[user].loss,
                 score_before=member.before.score,
                 score_after=afters[user].score,
-                score_start=member.start,
+                score_start=member.start.score if member.start else None,
+                judged_start=member.start.utterances if member.start else (),
                 trained=member.best_epoch >= 0,
                 judged_before=member.before.utterances,
                 judged_after=afters[user].utterances,
+                anchor=self.anchor.errors(self.judge, member.learners[0].best, self.bank) if self.anchor else None,
             )
             yield user, fit
 

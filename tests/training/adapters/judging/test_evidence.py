@@ -80,6 +80,14 @@ def test_where_the_base_errs_little_as_much_of_the_loss_says_less() -> None:
     assert few < 0.3 < 0.9 < many
 
 
+def test_without_harm_in_the_prior_what_is_as_often_better_as_worse_is_even() -> None:
+    before, after = judged((1.0, 3, 10), (1.0, 1, 10)), judged((1.0, 1, 10), (1.0, 3, 10))
+    assert probability_of_improvement(before, after, WER, prior_harm=0.0) == pytest.approx(0.5)
+    with_harm = probability_of_improvement(before, after, WER)
+    assert with_harm is not None
+    assert with_harm < 0.5
+
+
 def test_what_is_no_improvement() -> None:
     same = judged((1.0, 1, 5), (2.0, 2, 5))
     unchanged = probability_of_improvement(same, same, WER)

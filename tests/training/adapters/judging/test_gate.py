@@ -7,7 +7,7 @@ import pytest
 from ds2ray.config import ErrorMetric
 from ds2ray.metrics import ErrorCount, Score
 from ds2ray.training.adapters.judging.gate import gate, improvement
-from ds2ray.training.adapters.judging.results import AdapterFit, Judged
+from ds2ray.training.adapters.judging.results import AdapterFit, AnchorErrors, Judged
 
 
 def score(word_errors: int, character_errors: int) -> Score:
@@ -93,6 +93,33 @@ def test_an_improvement_has_to_be_probable() -> None:
         f"an improvement on the base is {improvement(unlikely, ErrorMetric.wer):.0%} likely, and adapt.gate_confidence "
         "asks for 90% (held-out utterances: 1)"
     )
+
+
+def test_an_improvement_on_the_current_adapter_has_to_be_probable() -> None:
+    fit, metric = fit_of(6, 2), ErrorMetric.wer
+    worse, alike = judged(1.5, 3, 6), (*judged(1.0, 3, 3), *judged(1.0, 1, 6)[3:])
+    for current in ((), worse):
+        assert gate(fit, None, metric, 0.9, judged_current=current) == ""
+    assert improvement(fit, metric, worse) == improvement(fit, metric)
+    likely = improvement(fit, metric, alike)
+    assert likely == pytest.approx(0.5)
+    assert gate(fit, None, metric, 0.5, judged_current=alike) == ""
+    assert gate(fit, None, metric, 0.6, judged_current=alike) == (
+        "an improvement on the current adapter is 50% likely, and adapt.gate_confidence asks for 60% "
+        "(held-out utterances: 6)"
+    )
+
+
+def test_what_an_adapter_costs_on_ordinary_speech_may_be_too_much() -> None:
+    fit = replace(FIT, anchor=AnchorErrors(errors(3, 0), errors(8, 40)))
+    assert gate(fit, None, ErrorMetric.wer) == ""
+    assert gate(fit, None, ErrorMetric.wer, max_anchor_rise=0.051) == ""
+    assert gate(fit, None, ErrorMetric.wer, max_anchor_rise=0.02) == (
+        "ordinary speech: WER rises from 3.0% to 8.0% through the adapter, and adapt.max_anchor_rise allows 2.0%"
+    )
+    assert gate(fit, None, ErrorMetric.cer, max_anchor_rise=0.02).startswith("held-out CER")
+    better = replace(fit, anchor=AnchorErrors(errors(8, 0), errors(3, 0)))
+    assert gate(better, None, ErrorMetric.wer, max_anchor_rise=0.0) == ""
 
 
 def test_without_utterances_there_is_no_probability() -> None:
