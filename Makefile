@@ -39,73 +39,73 @@ lint: $(VENV)/installed ## check style (ruff) and types (mypy)
 
 # Each prints one JSON line: BENCH_ARGS="--save" keeps it in benchmarks/results/, BENCH_ARGS="--help" tells its sizes.
 bench-adapt: $(VENV)/installed ## many users: a trial each, the plain loop, cohorts (20 minutes)
-	@$(BIN)/python -m benchmarks.adapt $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.adapting.adapt $(BENCH_ARGS)
 
 bench-levers: $(VENV)/installed ## a cohort with single settings changed: time by stage, and errors (10 minutes)
-	@$(BIN)/python -m benchmarks.levers $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.adapting.levers $(BENCH_ARGS)
 
 bench-bank: $(VENV)/installed ## the stacked step: which product, update and stack size is fastest here (2 minutes)
-	@$(BIN)/python -m benchmarks.bank $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.adapting.bank $(BENCH_ARGS)
 
 bench-company: $(VENV)/installed ## the price of adapters that have the same bytes in any company (3 minutes)
-	@$(BIN)/python -m benchmarks.company $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.adapting.company $(BENCH_ARGS)
 
 bench-quality: $(VENV)/installed ## adapters against full fine-tuning of a copy per user (25 minutes)
-	@$(BIN)/python -m benchmarks.quality $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.gains.quality $(BENCH_ARGS)
 
 bench-nights: $(VENV)/installed ## a user's first night, and one with a tenth more speech: CPU time and WER by recipe (20 minutes)
-	@$(BIN)/python -m benchmarks.nights $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.adapting.nights $(BENCH_ARGS)
 
 bench-anchor: $(VENV)/installed ## what adapters forget of ordinary speech, with an anchor and without (10 minutes)
-	@$(BIN)/python -m benchmarks.anchor $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.adapting.anchor $(BENCH_ARGS)
 
 bench-real-speech: $(VENV)/installed ## a real speaker at 8 kHz: the base, all weights tuned, an adapter (10 minutes)
-	@$(BIN)/python -m benchmarks.real_speech $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.gains.real_speech $(BENCH_ARGS)
 
 bench-people: $(VENV)/installed ## real people: a base on some, adapters for others whom it never heard (30 minutes)
-	@$(BIN)/python -m benchmarks.people $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.real_people.people $(BENCH_ARGS)
 
 bench-digits: $(VENV)/installed ## real people saying digits: one is left out and adapts to more and more speech (40 minutes)
-	@$(BIN)/python -m benchmarks.digits $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.real_people.digits $(BENCH_ARGS)
 
 bench-robust: $(VENV)/installed ## speech as it is recorded: silence around it, telephones, clipping, ten minutes (10 minutes)
-	@$(BIN)/python -m benchmarks.robust $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.recognition.robust $(BENCH_ARGS)
 
 bench-harm: $(VENV)/installed ## is anybody worse off? known voices and new ones, half a minute to four, by gate (2 hours)
-	@$(BIN)/python -m benchmarks.harm $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.gains.harm $(BENCH_ARGS)
 
 bench-decode: $(VENV)/installed ## decoders, with a language model and without: the demo's speech, digits, people (an hour)
-	@$(BIN)/python -m benchmarks.decode $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.recognition.decode $(BENCH_ARGS)
 
 bench-transcribe: $(VENV)/installed ## users' adapters in recognition: mixed batches, cold ones on S3, a cache (4 minutes)
-	@$(BIN)/python -m benchmarks.transcribe $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.recognition.transcribe $(BENCH_ARGS)
 
 bench-sweep: $(VENV)/installed ## a sweep of 24 adapters on 8 users against a process each (10 minutes)
-	@$(BIN)/python -m benchmarks.sweep $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.adapting.sweep $(BENCH_ARGS)
 
 bench-words: $(VENV)/installed ## users' own words: names that the base has never heard, before and after (5 minutes)
-	@$(BIN)/python -m benchmarks.words $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.recognition.words $(BENCH_ARGS)
 
 bench-scale: $(VENV)/installed ## one worker against two, one Ray node against two (15 minutes)
-	@$(BIN)/python -m benchmarks.scale $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.fleets.scale $(BENCH_ARGS)
 
 bench-gpu: $(VENV)/installed ## cohorts on one GPU: users an hour, stages, limits
-	@$(BIN)/python -m benchmarks.gpu $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.adapting.gpu $(BENCH_ARGS)
 
 chaos: $(VENV)/installed ## faults by the thousand and kills by the dozen: is anything lost, twice or wrong? (20 minutes)
 	@$(BIN)/python -m benchmarks.chaos $(BENCH_ARGS)
 
 bench-plan: $(VENV)/installed ## the plan of a million users, one in twenty changed, and the driver of 100,000 (6 minutes)
-	@$(BIN)/python -m benchmarks.plan $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.fleets.plan $(BENCH_ARGS)
 
 bench-train: $(VENV)/installed ## a training step of a base against the public layout of DeepSpeech2 (5 minutes)
-	@$(BIN)/python -m benchmarks.train $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.bases.train $(BENCH_ARGS)
 
 bench-scale-train: $(VENV)/installed ## base training by one DDP worker against two, and its loader alone (5 minutes)
-	@$(BIN)/python -m benchmarks.scale_train $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.bases.scale_train $(BENCH_ARGS)
 
 bench-epoch: $(VENV)/installed ## reading a million utterances and planning an epoch of them (1 minute)
-	@$(BIN)/python -m benchmarks.epoch $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.bases.epoch $(BENCH_ARGS)
 
 browser: ## install Chromium (on Debian), in which a test opens the page of an evaluation
 	@for name in chromium chromium-browser google-chrome google-chrome-stable; do \

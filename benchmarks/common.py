@@ -1,8 +1,8 @@
 """The common parts of all benchmarks: the JSON line, the machine's description, and work in processes of its own.
 
 A benchmark prints one JSON line on stdout, tells its progress on stderr, and with `--save` keeps its line in
-`benchmarks/results/`. It is started as a module, `python -m benchmarks.adapt`, so that the processes that it starts
-can import its functions.
+`benchmarks/results/`. It is started as a module, `python -m benchmarks.bases.train`, so that the processes that it
+starts can import its functions.
 """
 
 import json

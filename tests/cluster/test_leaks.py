@@ -14,7 +14,7 @@ from ray.tune.execution import class_cache
 from toy_fleet import silent_base
 from toy_speech import make_utterances
 
-from benchmarks.chaos_leaks import leaks
+from benchmarks.chaos.leaks import leaks
 from ds2ray.cluster.privacy import without_credentials
 from ds2ray.commands import adapt_users, sweep_adapters
 from ds2ray.config import AdaptConfig, AdapterConfig, ClusterConfig, StorageConfig, SweepConfig, SweepJob

@@ -11,7 +11,7 @@ from fleet_runs import SETTINGS, TINY_TRAINING, run_job, run_job_here
 from s3_corpus import USERS, copy_corpus
 from s3_server import S3Server
 
-from benchmarks.chaos_leaks import leaks
+from benchmarks.chaos.leaks import leaks
 from ds2ray import storage
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.store import Store, list_bases, read_adapter, read_base, read_pointer

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.counted import REQUESTS
+from benchmarks.fleets.counted import REQUESTS
 from ds2ray import storage
 from ds2ray.config import AudioConfig, BadRows, DataConfig, ModelConfig, TextConfig
 from ds2ray.errors import StorageError

@@ -2,7 +2,7 @@
 
 import random
 
-from benchmarks.chaos_mutations import damaged, mutated
+from benchmarks.chaos.mutations import damaged, mutated
 
 COUNT = 400
 

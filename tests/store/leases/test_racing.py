@@ -9,8 +9,8 @@ import pytest
 from moto_server import serve_moto
 from s3_server import S3Server
 
-from benchmarks import chaos_races
-from benchmarks.chaos_races import race
+from benchmarks.chaos import races as chaos_races
+from benchmarks.chaos.races import race
 
 pytestmark = [pytest.mark.process, pytest.mark.s3]
 

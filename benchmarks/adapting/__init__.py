@@ -1,0 +1,1 @@
+"""Adapters: their speed, on CPUs and GPUs, and what settings cost."""

@@ -1,0 +1,1 @@
+"""Base training: its steps, its workers, its epochs."""

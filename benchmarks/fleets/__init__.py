@@ -1,0 +1,1 @@
+"""Fleets: plans of a million users, the driver, several workers and nodes."""

@@ -1,0 +1,1 @@
+"""Adapters: what they gain beside full fine-tuning, and whom they harm."""

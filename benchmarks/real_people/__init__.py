@@ -1,0 +1,1 @@
+"""Real people: bases and adapters for those whom no base has heard."""

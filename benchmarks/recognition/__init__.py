@@ -1,0 +1,1 @@
+"""Recognition: decoders, own words, many users' adapters, speech as it is recorded."""
