@@ -1,7 +1,6 @@
 """The anchor: an adapter that is held to its base on ordinary speech forgets less, and is judged there."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -33,11 +32,6 @@ ADAPT = AdaptConfig(
     anchor_weight=30.0,
 )
 Speech = list[Utterance]
-
-
-@pytest.fixture
-def base(fresh_base: Callable[[], Base]) -> Base:
-    return fresh_base()
 
 
 @pytest.fixture(autouse=True)

@@ -1,32 +1,27 @@
-"""Cohorts: the same adapters in any company, the gate, and users that cannot be helped."""
+"""Cohorts: the same adapters in any company, and the gate."""
 
 import copy
-import logging
-import shutil
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import soundfile
 import torch
-from base_training import damaged
 from parrot import Parrot
-from toy_speech import SAMPLE_RATE_HZ, make_utterances
+from toy_cohorts import ADAPT, ADAPTER, Fleet, adapted, state_of, toy_users
+from toy_speech import make_utterances
 
 from ds2ray.batching.batches import SpeechDataset
 from ds2ray.compat.adapter_manager import AdapterManager
 from ds2ray.compat.adapter_trainer import AdapterTrainer
-from ds2ray.config import AdaptConfig, AdapterConfig, ErrorMetric
-from ds2ray.errors import DeviceLostError, StorageError
+from ds2ray.config import ErrorMetric
 from ds2ray.metrics import score_texts
 from ds2ray.model.adapters.mlp import MLPAdapter
 from ds2ray.model.weights import Base, to_bytes
 from ds2ray.tables.manifest import Utterance
 from ds2ray.training.adapters import cohort
-from ds2ray.training.adapters.cohort import CohortResult, adapt_cohort, results_of
+from ds2ray.training.adapters.cohort import adapt_cohort, results_of
 from ds2ray.training.adapters.judging.gate import CurrentAdapter
 from ds2ray.training.adapters.judging.split import split_rule
 from ds2ray.training.adapters.speech import UserSpeech
@@ -34,44 +29,10 @@ from ds2ray.training.adapters.stack import stacked
 from ds2ray.training.hold_out import hold_out
 from ds2ray.training.seeds import derive_seed
 
-ADAPTER = AdapterConfig(hidden_dims=[16], after_layer=-1)
-ADAPT = AdaptConfig(
-    num_epochs=6,
-    batch_size=4,
-    learning_rate=0.01,
-    patience_epochs=3,
-    held_out_fraction=0.3,
-    cross_validate_below=0,
-    gate_confidence=0.0,  # two held-out utterances make nobody confident
-)
-Fleet = dict[str, list[Utterance]]
-PITCHES = {"ann": 1.3, "bob": 0.8, "홍길동": 1.15}
-
-
-@pytest.fixture
-def base(fresh_base: Callable[[], Base]) -> Base:
-    return fresh_base()
-
 
 @pytest.fixture(scope="module")
 def users(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    folder = tmp_path_factory.mktemp("users")
-    return {
-        name: make_utterances(folder, 10 + seed, seed=seed, pitch=pitch)
-        for seed, (name, pitch) in enumerate(PITCHES.items())
-    }
-
-
-def adapted(base: Base, users: Fleet, **options: Any) -> dict[str, CohortResult]:
-    adapter, adapt = options.pop("adapter", ADAPTER), options.pop("adapt", ADAPT)
-    results = list(results_of(adapt_cohort(base, users, adapter, adapt, **options)))
-    assert sorted(result.user_key for result in results) == sorted(users)
-    return {result.user_key: result for result in results}
-
-
-def state_of(result: CohortResult) -> dict[str, torch.Tensor]:
-    assert result.fit is not None, result.reason
-    return result.fit.state
+    return toy_users(tmp_path_factory.mktemp("users"))
 
 
 def assert_close(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
@@ -181,83 +142,6 @@ def test_speech_of_finished_users_takes_no_memory(base: Base, users: Fleet, monk
     for number, _ in enumerate(results):
         assert [len(speech.frames) > 0 for speech in encoded] == [place >= number for place in range(3)]
     assert [speech.frames for speech in encoded] == [[], [], []]
-
-
-class TestBadUsers:
-    def test_unusable_audio_is_dropped_and_counted(self, base: Base, users: Fleet, tmp_path: Path) -> None:
-        utterances = list(users["ann"])
-        shutil.copy(str(utterances[0].audio), tmp_path / "whole.wav")
-        utterances[0] = damaged(replace(utterances[0], audio=str(tmp_path / "whole.wav")))
-        utterances[1] = replace(utterances[1], audio=str(tmp_path / "none.wav"))
-        utterances[2] = replace(utterances[2], audio=str(tmp_path / "loud.wav"))
-        loud = np.full(SAMPLE_RATE_HZ, 1e30, dtype=np.float32)
-        soundfile.write(str(tmp_path / "loud.wav"), loud, SAMPLE_RATE_HZ, subtype="FLOAT")
-        result = adapted(base, {"ann": utterances})["ann"]
-        assert result.utterances_used == len(utterances) - 3
-        assert sum(result.dropped.values()) == 3
-        assert result.dropped["there is no such file"] == 1
-        assert result.dropped["its encoding is not finite"] == 1
-        assert any("truncated" in reason for reason in result.dropped)
-        assert result.fit is not None
-
-    def test_the_log_has_a_line_for_each_user_and_cause(
-        self, base: Base, users: Fleet, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        ann = [
-            replace(one, audio=str(tmp_path / "none.wav")) if place < 3 else one
-            for place, one in enumerate(users["ann"])
-        ]
-        bob = [replace(users["bob"][0], audio=str(tmp_path / "none.wav")), *users["bob"][1:]]
-        with caplog.at_level(logging.WARNING, logger="ds2ray.training.adapters.speech"):
-            adapted(base, {"ann": ann, "bob": bob}, adapt=replace(ADAPT, num_epochs=1))
-        first = [speech[0].utterance_id for speech in (ann, bob)]
-        assert [record.getMessage() for record in caplog.records] == [
-            f"ann, utterance {first[0]} and 2 more: there is no such file",
-            f"bob, utterance {first[1]}: there is no such file",
-        ]
-
-    def test_a_user_with_too_little_speech_is_a_result(self, base: Base, users: Fleet) -> None:
-        results = adapted(base, {"silent": [], "bob": users["bob"][:3], "ann": users["ann"]})
-        for name, count in (("silent", 0), ("bob", 3)):
-            result = results[name]
-            assert (result.fit, result.better, result.failed) == (None, False, False)
-            assert result.reason == f"{count} usable utterances, at least 4 are needed"
-        assert results["ann"].fit is not None
-
-    def test_an_error_in_one_users_training_stops_no_other(self, base: Base, users: Fleet) -> None:
-        def open_current(user_key: str) -> CurrentAdapter | None:
-            if user_key == "bob":
-                raise ValueError("no adapter of this shape")
-            return None
-
-        results = adapted(base, users, open_current=open_current)
-        assert results["bob"].failed
-        assert results["bob"].reason == "ValueError: no adapter of this shape"
-        assert results["bob"].fit is None
-        assert all(results[name].fit is not None for name in ("ann", "홍길동"))
-
-    def test_divergence_is_a_failed_user(self, base: Base, users: Fleet) -> None:
-        adapt = replace(ADAPT, learning_rate=1e30, patience_epochs=6)
-        result = adapted(base, {"ann": users["ann"]}, adapt=adapt)["ann"]
-        assert result.failed
-        assert result.reason.startswith("no step of epoch")
-
-    def test_a_store_that_cannot_be_reached_stops_the_cohort(self, base: Base, users: Fleet) -> None:
-        def open_current(user_key: str) -> CurrentAdapter | None:
-            raise StorageError("s3://bucket: access denied")
-
-        with pytest.raises(StorageError, match="denied"):
-            adapted(base, {"ann": users["ann"]}, open_current=open_current)
-
-    def test_a_lost_device_stops_the_cohort_and_fails_nobody(self, base: Base, users: Fleet) -> None:
-        def open_current(user_key: str) -> CurrentAdapter | None:
-            raise torch.AcceleratorError("CUDA error: device-side assert triggered")
-
-        with pytest.raises(DeviceLostError, match="AcceleratorError: CUDA error: device-side assert triggered"):
-            adapted(base, users, open_current=open_current)
-
-    def test_no_users(self, base: Base) -> None:
-        assert adapted(base, {}) == {}
 
 
 def test_the_current_adapter_is_compared_on_the_same_speech(base: Base, users: Fleet) -> None:

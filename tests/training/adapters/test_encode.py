@@ -21,11 +21,6 @@ from ds2ray.training.adapters.encode import TOO_LARGE, Encoder
 from ds2ray.training.adapters.progress import StageClock
 
 
-@pytest.fixture
-def base(fresh_base: Callable[[], Base]) -> Base:
-    return fresh_base()
-
-
 @pytest.fixture(scope="module")
 def utterances(tmp_path_factory: pytest.TempPathFactory) -> list[Utterance]:
     return make_utterances(tmp_path_factory.mktemp("speech"), 80, seed=3)

@@ -1,7 +1,7 @@
 """Users' speech with further recordings of it: encoded once, never of held-out speech, and without those that fail."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,6 @@ from ds2ray.training.adapters.speech import UserSpeech, encode_users, encoding_o
 
 HELD_OUT = AdaptConfig(cross_validate_below=0, held_out_fraction=0.3)
 CROSS_VALIDATED = AdaptConfig(cross_validate_below=100)
-
-
-@pytest.fixture
-def base(fresh_base: Callable[[], Base]) -> Base:
-    return fresh_base()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """A stack of one user: early stopping, the seed, and what a bad step does."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,6 @@ ADAPTER = AdapterConfig(hidden_dims=[16], after_layer=-1)
 ADAPT = AdaptConfig(
     num_epochs=12, batch_size=4, learning_rate=0.01, patience_epochs=4, held_out_fraction=0.3, cross_validate_below=0
 )
-
-
-@pytest.fixture
-def base(fresh_base: Callable[[], Base]) -> Base:
-    return fresh_base()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Cohorts on a device with too little memory: fewer users at a time, the same adapters."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,11 +19,6 @@ from ds2ray.training.adapters.stack.stacked import StackedTraining
 ADAPTER = AdapterConfig(hidden_dims=[16], after_layer=-1)
 ADAPT = AdaptConfig(num_epochs=2, batch_size=4, held_out_fraction=0.3, cross_validate_below=0)
 NAMES = ("ann", "bob", "carl")
-
-
-@pytest.fixture
-def base(fresh_base: Callable[[], Base]) -> Base:
-    return fresh_base()
 
 
 @pytest.fixture

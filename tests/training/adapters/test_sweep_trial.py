@@ -1,6 +1,5 @@
 """A trial of a sweep measures what a run trains, and one user who cannot be trained stops nobody."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,11 +21,6 @@ POINT = SweepPoint(
     AdaptConfig(num_epochs=3, batch_size=4, held_out_fraction=0.3, cross_validate_below=0),
 )
 CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def base(fresh_base: Callable[[], Base]) -> Base:
-    return fresh_base()
 
 
 @pytest.fixture

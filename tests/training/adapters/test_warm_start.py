@@ -1,7 +1,6 @@
 """Returning users: training goes on from the adapter that there is, where that is fair and of the same kind."""
 
 import copy
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -31,11 +30,6 @@ ADAPT = AdaptConfig(
 )
 Fleet = dict[str, list[Utterance]]
 FIRST_NIGHT, SECOND_NIGHT = 10, 11
-
-
-@pytest.fixture
-def base(fresh_base: Callable[[], Base]) -> Base:
-    return fresh_base()
 
 
 @pytest.fixture(scope="module")
