@@ -49,7 +49,7 @@ def test_a_fleet_run_that_it_ends_is_interrupted_and_has_its_outcomes(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def lost(*args: object) -> None:
+    def lost(*args: object, **options: object) -> None:
         raise ActorDiedError()
 
     monkeypatch.setattr(fleet, "train_cohorts", lost)
