@@ -27,6 +27,14 @@ _RULES = {
         _Rule(("train.dataset_path",), ("train.manifest",), "its audio starts from the manifest's own folder"),
         _Rule(("adapter.", "train.adapter_save_dir"), ("train.base_model_path",), "no adapter is trained", absent=True),
     ),
+    "adapt_users": (
+        _Rule(
+            ("adapt.anchor_weight", "adapt.max_anchor_rise"),
+            ("adapt.anchor_manifest",),
+            "there is no ordinary speech to hold adapters to",
+            absent=True,
+        ),
+    ),
     "prepare": (_Rule(("prepare.base",), ("data.segment_long",), "nothing is cut", absent=True),),
 }
 

@@ -56,7 +56,8 @@ class Comparison:
     Attributes:
         earlier: nights before it, the newest first; empty for the first.
         counts: users, and then by status.
-        rates: mean held-out errors of trained users, as fractions.
+        rates: mean held-out errors of trained users, as fractions; where there was an anchor, those of ordinary speech
+            through new adapters, too.
         new, gone: keys of users; `gone` are in the plan of the night before alone.
         regressions: the greatest rises first, over all these nights.
         changed_settings: names of settings, each with its value before and now.
@@ -87,9 +88,12 @@ def compared(night: Night, earlier: Sequence[Night] = ()) -> Comparison:
         night=night,
         earlier=tuple(earlier),
         counts=tuple(_counts(night.summary, before.summary if before else {})),
-        rates=tuple(
-            Count(label, _number(night.summary, name), _number(before.summary if before else {}, name))
-            for label, name in (("base alone", "held_out_error_before"), ("after the run", "held_out_error_after"))
+        rates=(
+            *(
+                Count(label, _number(night.summary, name), _number(before.summary if before else {}, name))
+                for label, name in (("base alone", "held_out_error_before"), ("after the run", "held_out_error_after"))
+            ),
+            *_rates_of_ordinary_speech(night, before),
         ),
         new=tuple(night.new_users()),
         gone=tuple(sorted(gone)),
@@ -101,6 +105,23 @@ def compared(night: Night, earlier: Sequence[Night] = ()) -> Comparison:
             if settings_before.get(name) != settings.get(name)
         },
     )
+
+
+def _rates_of_ordinary_speech(night: Night, before: Night | None) -> list[Count]:
+    """Mean errors on the anchor over the adapters that were published; none where there was no anchor."""
+    labels = {
+        "anchor_error_before": "ordinary speech by the base alone",
+        "anchor_error_after": "… and through the new adapters",
+    }
+    counts = [Count(label, *(_mean_of(name, one) for one in (night, before))) for name, label in labels.items()]
+    return [count for count in counts if count.now is not None]
+
+
+def _mean_of(name: str, night: Night | None) -> float | None:
+    """The mean of a field of the outcomes with a new adapter; None where none of them has it."""
+    adapted = [outcome for outcome in night.outcomes if outcome.status is Status.adapted] if night else []
+    values = [value for value in (getattr(outcome, name) for outcome in adapted) if value is not None]
+    return sum(values) / len(values) if values else None
 
 
 def _counts(summary: dict[str, Any], before: dict[str, Any]) -> list[Count]:

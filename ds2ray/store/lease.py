@@ -119,7 +119,7 @@ def _renew(store: Store, lease: Lease, found: Found, clocks: Clocks, hasty: bool
 
     def last_look() -> None:
         now_s = clocks.boot_s()
-        if hasty and now_s >= lease.lasts_until_s and now_s - began_s >= SETTLE_S / 4:
+        if hasty and now_s >= lease.lasts_until_s and now_s - began_s >= SETTLE_S / 2:
             raise _TooSlowError
 
     if not _write(store, renewed, found, last_look):
@@ -128,7 +128,7 @@ def _renew(store: Store, lease: Lease, found: Found, clocks: Clocks, hasty: bool
     now_s = clocks.boot_s()
     if (
         now_s >= lease.lasts_until_s
-        and now_s - began_s >= SETTLE_S / 2
+        and now_s - began_s >= 0.8 * SETTLE_S
         and not storage.honours_conditions(lease_uri(store), store.server)
     ):
         # another run may have taken it over between the look and the write, which hid that, and be sure of it

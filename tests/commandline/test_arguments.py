@@ -257,3 +257,8 @@ class TestWithoutEffect:
             assert composed(TrainJob, *self.ADAPTER, setting)
         told = mistakes("prepare", "m.csv", "output=out", "prepare.base=model.pt")
         assert "prepare.base is of no use without data.segment_long: nothing is cut" in told
+
+    def test_nothing_holds_adapters_without_an_anchor(self) -> None:
+        for setting in ("adapt.anchor_weight=1", "adapt.max_anchor_rise=0.05"):
+            assert "is of no use without adapt.anchor_manifest" in mistakes("adapt_users", "users.csv", setting)
+            assert composed(AdaptJob, "users.csv", "adapt.anchor_manifest=train.csv", setting)

@@ -38,6 +38,20 @@ def test_errors_that_rose_are_found_over_all_nights(first_night: Night, second_n
     assert compared(quiet, [second_night, first_night]).regressions == (ann,)
 
 
+def test_ordinary_speech_through_new_adapters_is_told_where_there_was_an_anchor(
+    first_night: Night, second_night: Night
+) -> None:
+    assert len(compared(second_night, [first_night]).rates) == 2
+    adapted = [outcome for outcome in second_night.outcomes if outcome.status is Status.adapted]
+    others = [outcome for outcome in second_night.outcomes if outcome.status is not Status.adapted]
+    after = [replace(one, anchor_error_before=0.1, anchor_error_after=0.2 * place) for place, one in enumerate(adapted)]
+    kept = [replace(one, anchor_error_before=0.9, anchor_error_after=0.9) for one in others]
+    night = replace(second_night, outcomes=(*after, *kept))
+    by_base, by_adapters = compared(night, [first_night]).rates[2:]
+    assert (by_base.label, by_base.now, by_base.before) == ("ordinary speech by the base alone", 0.1, None)
+    assert by_adapters.now == pytest.approx(0.1)  # of two
+
+
 def test_a_first_night_is_compared_with_nothing(first_night: Night) -> None:
     found = compared(first_night)
     assert (found.before, found.gone, found.regressions, found.changed_settings) == (None, (), (), {})

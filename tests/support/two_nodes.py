@@ -64,6 +64,7 @@ def main(store: str, users: str, run_id: str, settings: dict[str, Any], seen: Pa
 
     vars(ray)["put"] = remembering_put
     told: dict[str, Any] = {}
+    over = threading.Event()
 
     def lose_node() -> None:
         published = Path(store, "users")
@@ -71,6 +72,7 @@ def main(store: str, users: str, run_id: str, settings: dict[str, Any], seen: Pa
 
         def both_at_work() -> bool:
             """Whether as many cohorts as there are nodes have published the first of their two users."""
+            assert not over.is_set(), "the run has ended before two cohorts were half done at once"
             counts = Counter(cohorts[path.parent.name] for path in published.glob("*/current.json"))
             return list(counts.values()).count(1) == len(nodes)
 
@@ -86,6 +88,7 @@ def main(store: str, users: str, run_id: str, settings: dict[str, Any], seen: Pa
     loser = threading.Thread(target=lose_node)
     loser.start()
     told["code"] = adapt.run(job_of(store, users, run_id, **settings))
+    over.set()
     loser.join()
     told["base_reads"] = opens.count()
     seen.write_text(json.dumps(told))
