@@ -98,7 +98,7 @@ def plan(manifest: str, workers: int, batch_s: float) -> Planned:
     times_s.append(time.perf_counter())
     durations_s = np.array(SpeechDataset(data.train, data.vocabulary, audio).durations_s(), dtype=np.float64)
     groups = row_groups_of(utterance.audio for utterance in data.train)
-    batching = Batching(train.batch_size, batch_s, seed=train.seed, window_groups=WINDOW_GROUPS)
+    batching = Batching(train.batch_size, batch_s, seed=train.seed, window_groups=WINDOW_GROUPS, own_groups=True)
     course = epoch_course(durations_s, batching, 0, [], workers, groups)
     times_s.append(time.perf_counter())
     rest = epoch_course(durations_s, batching, 0, [(workers, course.num_steps // 2)], workers + 1, groups)

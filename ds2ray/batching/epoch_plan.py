@@ -4,14 +4,16 @@ Words: a *batch* is what one rank computes on at once; a *round* is one batch fo
 whose gradients make one update of the weights (`accumulate_steps` of them, fewer at an epoch's end).
 """
 
-import heapq
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from ds2ray.batching.batches import NOISE, epoch_batches
+from ds2ray.batching.cutting import cut, divisible
+from ds2ray.batching.own_groups import Steps, joined_steps, windows_of_ranks
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Batching:
         accumulate_steps: rounds per step.
         sorta_grad: the first epoch goes from short utterances to long ones, within each window.
         window_groups: groups of utterances that share a window (see `plan_epoch`).
+        own_groups: each rank has groups of its own, where there are enough of them: every one is read by one rank.
     """
 
     batch_size: int
@@ -31,6 +34,7 @@ class Batching:
     sorta_grad: bool = False
     seed: int = 0
     window_groups: int = 1
+    own_groups: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,8 @@ class EpochPlan:
         """Utterances of a step, over all ranks and batches."""
         return int(self.batch_starts[self.step_starts[step + 1]] - self.batch_starts[self.step_starts[step]])
 
-    def windows_from(self, step: int) -> np.ndarray:
-        """The utterances of the window that begins with `step`, then those of the window after it, int64 [n].
+    def windows_from(self, step: int, rank: int) -> np.ndarray:
+        """A rank's utterances of the window that begins with `step`, then those of the window after it, int64 [n].
 
         Empty where no window begins with `step`, and for the last window, which no other follows.
         """
@@ -75,8 +79,9 @@ class EpochPlan:
             return self.order[:0]
         later = (*self.window_starts, len(self))
         end = later[self.window_starts.index(step) + 2]
-        first, end = (self.batch_starts[self.step_starts[bound]] for bound in (step, end))
-        return self.order[first:end]
+        batches = range(self.step_starts[step] + rank, self.step_starts[end], self.world_size)
+        parts = [self.order[self.batch_starts[batch] : self.batch_starts[batch + 1]] for batch in batches]
+        return np.concatenate([self.order[:0], *parts])
 
     def after(self, num_steps: int) -> np.ndarray:
         """The utterances that the first `num_steps` steps leave, ascending."""
@@ -149,11 +154,71 @@ def plan_epoch(
             Batches are then drawn out of windows of `batching.window_groups` groups, so that a reader needs no more
             than these in memory; which groups share a window changes with the epoch. None: one window of everything.
     """
-    plan = _plan_by_seconds if batching.batch_s > 0 else _plan_by_count
     if groups is None:
-        return plan(durations_s, utterances, batching, epoch, world_size)
-    windows = _windows(utterances, groups, batching, epoch)
-    return _joined([plan(durations_s, window, batching, epoch, world_size) for window in windows], world_size)
+        return _plan(durations_s, utterances, batching, epoch, world_size)
+    if batching.own_groups and world_size > 1:
+        plans = _plans_of_own_groups(durations_s, utterances, batching, epoch, world_size, groups)
+    else:
+        windows = _windows(utterances, groups, batching, epoch)
+        plans = [_plan(durations_s, window, batching, epoch, world_size) for window in windows]
+    return _joined(plans, world_size)
+
+
+def _plan(
+    durations_s: np.ndarray, utterances: np.ndarray, batching: Batching, epoch: int, world_size: int
+) -> EpochPlan:
+    """The plan of one window."""
+    plan = _plan_by_seconds if batching.batch_s > 0 else _plan_by_count
+    return plan(durations_s, utterances, batching, epoch, world_size)
+
+
+def _plans_of_own_groups(
+    durations_s: np.ndarray,
+    utterances: np.ndarray,
+    batching: Batching,
+    epoch: int,
+    world_size: int,
+    groups: np.ndarray,
+) -> list[EpochPlan]:
+    """The plans of windows in which each rank has groups of its own, then those of the groups that are left over."""
+    draws = np.random.default_rng(random.Random(f"{batching.seed}/{epoch}/groups").getrandbits(64))
+    present, group_of = np.unique(groups[utterances], return_inverse=True)
+    seconds = np.bincount(group_of, durations_s[utterances], len(present))
+    by_group = np.split(
+        np.argsort(group_of, kind="stable"), np.cumsum(np.bincount(group_of, minlength=len(present)))[:-1]
+    )
+    order = draws.permutation(len(present))
+    in_order = batching.sorta_grad and epoch == 0
+    plans = []
+    for shares in windows_of_ranks(order, seconds[order], world_size, batching.window_groups):
+        own = [utterances[np.sort(np.concatenate([by_group[group] for group in share]))] for share in shares]
+        if len(own) == 1:
+            plans.append(_plan(durations_s, own[0], batching, epoch, world_size))
+            continue
+        by_rank = [_steps_of(_plan(durations_s, mine, batching, epoch, 1)) for mine in own]
+        steps = joined_steps(
+            by_rank,
+            lambda step: max(float(durations_s[batch].max(initial=0.0)) for batch in step),
+            np.arange if in_order else draws.permutation,
+        )
+        plans.append(_plan_of_steps(steps, world_size))
+    return plans
+
+
+def _steps_of(plan: EpochPlan) -> Steps:
+    """The batches of a single rank's plan, by step."""
+    bounds = pairwise(plan.batch_starts.tolist())
+    batches = [plan.order[start:end] for start, end in bounds]
+    return [batches[first:end] for first, end in pairwise(plan.step_starts.tolist())]
+
+
+def _plan_of_steps(steps: Sequence[Sequence[np.ndarray]], world_size: int) -> EpochPlan:
+    """A plan of steps, each the batches of all ranks."""
+    batches = [batch for step in steps for batch in step]
+    sizes = [len(batch) for batch in batches]
+    batch_starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
+    step_starts = np.concatenate([[0], np.cumsum([len(step) for step in steps], dtype=np.int64)]).astype(np.int64)
+    return EpochPlan(world_size, np.concatenate(batches), batch_starts, step_starts)
 
 
 def _windows(utterances: np.ndarray, groups: np.ndarray, batching: Batching, epoch: int) -> list[np.ndarray]:
@@ -209,8 +274,8 @@ def _plan_by_seconds(
     in_order = batching.sorta_grad and epoch == 0
     keys = durations_s[utterances] * (1 if in_order else noise)
     by_duration = utterances[np.argsort(keys, kind="stable")]
-    bounds = _cut(durations_s[by_duration].tolist(), batching.batch_s)
-    bounds = _divisible(bounds, world_size)
+    bounds = cut(durations_s[by_duration].tolist(), batching.batch_s)
+    bounds = divisible(bounds, world_size)
     starts, counts = bounds[:-1], np.diff(bounds)
     # ranks wait for each other, so a round takes neighbouring batches, which are about equally long
     rounds = np.arange(len(counts)).reshape(-1, world_size)
@@ -221,32 +286,3 @@ def _plan_by_seconds(
     places = np.repeat(starts[batches] - batch_starts[:-1], counts[batches]) + np.arange(len(utterances))
     step_rounds = np.append(np.arange(0, len(rounds), batching.accumulate_steps), len(rounds))
     return EpochPlan(world_size, by_duration[places], batch_starts, step_rounds * world_size)
-
-
-def _cut(durations_s: Sequence[float], batch_s: float) -> np.ndarray:
-    """Bounds of batches of neighbours, each of at most `batch_s` padded seconds, or of one longer utterance."""
-    bounds = [0]
-    longest_s = 0.0
-    for place, duration_s in enumerate(durations_s):
-        longest_s = max(longest_s, duration_s)
-        if place > bounds[-1] and (place + 1 - bounds[-1]) * longest_s > batch_s:
-            bounds.append(place)
-            longest_s = duration_s
-    if durations_s:
-        bounds.append(len(durations_s))
-    return np.array(bounds, dtype=np.int64)
-
-
-def _divisible(bounds: np.ndarray, world_size: int) -> np.ndarray:
-    """Bounds of a multiple of `world_size` batches: the largest are halved; half of a single utterance is empty."""
-    missing = -(len(bounds) - 1) % world_size
-    largest = [(start - end, start) for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
-    heapq.heapify(largest)
-    added = []
-    for _ in range(missing):
-        size, start = -largest[0][0], largest[0][1]
-        half = size // 2  # 0 of one utterance: an empty batch before it
-        heapq.heapreplace(largest, (half - size, start + half))
-        heapq.heappush(largest, (-half, start))
-        added.append(start + half)
-    return np.sort(np.append(bounds, added)).astype(np.int64)

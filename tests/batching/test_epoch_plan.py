@@ -24,8 +24,12 @@ BATCHINGS = st.builds(
 
 def seen(plan: EpochPlan, steps: range) -> list[int]:
     """The utterances that all ranks see in some steps."""
-    ranks = range(plan.world_size)
-    return [index for step in steps for rank in ranks for batch in plan.batches(step, rank) for index in batch]
+    return [index for rank in range(plan.world_size) for index in seen_by(plan, rank, steps)]
+
+
+def seen_by(plan: EpochPlan, rank: int, steps: range) -> list[int]:
+    """The utterances that a rank sees in some steps, in its order."""
+    return [index for step in steps for batch in plan.batches(step, rank) for index in batch]
 
 
 def whole(durations_s: list[float], batching: Batching, epoch: int = 0, world_size: int = 1) -> EpochPlan:
@@ -108,11 +112,11 @@ def test_batches_come_out_of_windows_of_few_groups(
         assert 1 <= len(set(groups[window])) <= window_groups
     assert sum(len(set(groups[window])) for window in windows) == len(set(groups))  # each group is read once
     for first, following in pairwise(range(len(windows))):
-        both, size = plan.windows_from(bounds[first]).tolist(), len(windows[first])
-        assert sorted(both[:size]) == sorted(windows[first])  # in the order of batches, not of ranks
-        assert sorted(both[size:]) == sorted(windows[following])
+        for rank in range(world_size):
+            own = [seen_by(plan, rank, range(bounds[window], bounds[window + 1])) for window in (first, following)]
+            assert plan.windows_from(bounds[first], rank).tolist() == [*own[0], *own[1]]
     for step in {bounds[-2], *range(len(plan) + 1)} - set(bounds[:-2]):
-        assert len(plan.windows_from(step)) == 0
+        assert len(plan.windows_from(step, 0)) == 0
     stop = min(stop, len(plan))
     rest = epoch_course(np.array(durations_s), batching, 1, [(world_size, stop)], 2, groups)
     heard = seen(plan, range(stop)) + seen(rest.plan, range(rest.first_step, len(rest.plan)))

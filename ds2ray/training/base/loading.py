@@ -72,18 +72,22 @@ class Loader:
             InputError: there is not one utterance that can be decoded.
         """
 
-        def own_batches() -> Iterator[tuple[int, list[int], bool]]:
+        def own_batches() -> Iterator[tuple[int, list[int], bool, int]]:
+            near = 0  # an utterance whose row group is at hand, for ranks that have none in a round
             for step in range(course.first_step, len(course.plan)):
-                self.read_ahead(course.plan.windows_from(step))
+                ahead = course.plan.windows_from(step, rank)
+                self.read_ahead(ahead)
+                near = int(ahead[0]) if len(ahead) else near
                 batches = course.plan.batches(step, rank)
                 for number, indices in enumerate(batches):
-                    yield step, indices, number + 1 == len(batches)
+                    yield step, indices, number + 1 == len(batches), indices[-1] + 1 if indices else near
+                    near = indices[0] if indices else near
 
-        def load(place: tuple[int, list[int], bool]) -> LoadedBatch:
-            step, indices, last = place
+        def load(place: tuple[int, list[int], bool, int]) -> LoadedBatch:
+            step, indices, last, near = place
             batch, unreadable = self.decode(indices)
             if batch is None:
-                batch, weight = self._stand_in(indices[-1] if indices else 0), 0.0
+                batch, weight = self._stand_in(near), 0.0
             else:
                 weight = 1.0
             return LoadedBatch(batch, step, last, weight, unreadable)
@@ -120,9 +124,9 @@ class Loader:
         return None
 
     def _stand_in(self, index: int) -> Batch:
-        """The next utterance that can be decoded: a rank needs something to do in every step."""
+        """This utterance or the next that can be decoded: a rank needs something to do in every step."""
         total = len(self.dataset)
-        for offset in range(1, total + 1):
+        for offset in range(total):
             batch, _ = self.decode([(index + offset) % total])
             if batch is not None:
                 return batch

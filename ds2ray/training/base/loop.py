@@ -7,7 +7,7 @@ the data order and every random draw follow from the position in the training an
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -140,7 +140,10 @@ class _Run:
         self.loader.dataset.epoch = state.epochs
         durations_s = np.array(self.loader.dataset.durations_s(), dtype=np.float64)
         done = [(ranks, steps) for ranks, steps in state.done]
-        course = epoch_course(durations_s, self.batching, state.epochs, done, self.world_size, self.row_groups)
+        # what an earlier release has begun is ended in its way
+        state.own_groups = state.own_groups or not done
+        batching = replace(self.batching, own_groups=state.own_groups)
+        course = epoch_course(durations_s, batching, state.epochs, done, self.world_size, self.row_groups)
         if not done or done[-1] != (self.world_size, course.first_step):
             state.done.append([self.world_size, 0])
         step_at_s = time.perf_counter()

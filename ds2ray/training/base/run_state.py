@@ -12,6 +12,7 @@ class RunState:
 
     epochs: int = 0  # finished epochs
     done: list[list[int]] = field(default_factory=list)  # [ranks, steps]: the parts of the epoch under way
+    own_groups: bool = False  # whether each rank has row groups of its own in the epoch under way
     step: int = 0  # steps of the run so far
     learning_rate: float = 0.0  # of the last step
     bad_steps: int = 0  # steps without a finite gradient

@@ -12,14 +12,18 @@ import pytest
 import torch
 from base_training import assert_equal_weights, make_task, train
 from shards import pack
+from toy_speech import AUDIO, VOCABULARY, make_utterances
 
 from ds2ray import storage
+from ds2ray.batching.batches import SpeechDataset
+from ds2ray.batching.epoch_plan import Batching, epoch_course
 from ds2ray.config import DataConfig, TextConfig, TrainConfig
 from ds2ray.model.deepspeech2 import DeepSpeech2
 from ds2ray.packs import files, references
-from ds2ray.packs.references import GROUP_MB, WINDOW_GROUPS, RowGroups, read_packed_manifest
+from ds2ray.packs.references import GROUP_MB, WINDOW_GROUPS, RowGroups, read_packed_manifest, row_groups_of
 from ds2ray.shapes.architectures import shape_of
 from ds2ray.tables.manifest import Utterance
+from ds2ray.training.base.loading import Loader
 from ds2ray.training.base.reports import EpochReport
 from ds2ray.training.base.sources import load_training_data
 from ds2ray.training.base.validation import Validator, validation_batches
@@ -105,6 +109,28 @@ def test_each_row_group_is_fetched_once_in_an_epoch(
     assert [sorted(epoch) for epoch in epochs] == [sorted(groups)] * 2
     assert epochs[0] != epochs[1]
     assert references._CACHE.max_groups == 2 * WINDOW
+
+
+def test_a_row_group_is_fetched_by_one_of_two_ranks(
+    tmp_path: Path, in_order: None, fetched: list[tuple[str, int]]
+) -> None:
+    utterances = packed(str(tmp_path / "packed"), make_utterances(tmp_path, 24, seed=1))
+    dataset = SpeechDataset(utterances, VOCABULARY, AUDIO)
+    numbers = row_groups_of(utterance.audio for utterance in utterances)
+    batching = Batching(batch_size=2, window_groups=WINDOW, own_groups=True)
+    course = epoch_course(np.array(dataset.durations_s()), batching, 0, [], 2, numbers)
+    by_rank = []
+    for rank in range(2):
+        references._CACHE.groups.clear()
+        fetched.clear()
+        with Loader(dataset, 1) as loader:
+            heard = sum(loaded.sums().utterances for loaded in loader.rest_of_epoch(course, rank))
+        by_rank.append(fetched[:])
+        assert heard == sum(len(batch) for step in range(len(course.plan)) for batch in course.plan.batches(step, rank))
+    assert [len(set(groups)) for groups in by_rank] == list(map(len, by_rank))  # and once
+    assert set(by_rank[0]) | set(by_rank[1]) == all_groups(utterances)
+    left_over = len(all_groups(utterances)) % (2 * WINDOW)  # too few to have some for each
+    assert len(set(by_rank[0]) & set(by_rank[1])) <= left_over < 2 * WINDOW
 
 
 class TestValidation:
