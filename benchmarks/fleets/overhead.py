@@ -67,7 +67,7 @@ def measure(num_users: int = NUM_USERS) -> dict[str, object]:
     """
     with tempfile.TemporaryDirectory(prefix="ds2ray-overhead-") as root:
         job, store = AdaptJob(cluster=ClusterConfig(address="local")), Store(root)
-        record, weights = _publish_base(store)
+        record, weights = publish_tiny_base(store)
         with connected(job.cluster):
             room = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial)
             plan = _plan(num_users, job, room)
@@ -119,7 +119,8 @@ def _warmed_up(store: Store, num_cohorts: int) -> Iterator[_Warm]:
         watcher.join()
 
 
-def _publish_base(store: Store) -> tuple[BaseRecord, bytes]:
+def publish_tiny_base(store: Store) -> tuple[BaseRecord, bytes]:
+    """Publish a base that has learned nothing, with the letters a to d; its record and its weights, as `read_base`."""
     audio = AudioConfig(num_mels=16)
     shape = ModelConfig(conv_channels=4, num_rnn_layers=1, rnn_hidden_dim=24)
     vocabulary = Vocabulary.from_transcripts(["abcd "], TextConfig())

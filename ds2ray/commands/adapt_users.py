@@ -110,7 +110,6 @@ def _adapt(job: AdaptJob, store: Store, told: dict[str, Any]) -> int:
     started_s = time.monotonic()
     with lease.held(store, run_id) as hold:
         run = _Run(job, hold.store, run_id, record, storage.bearing_outages(hold, lease.TTL_S), started_s)
-        take_base(job, hold.store)
         trained = _train(run, _prepare(run))
         told.update(_finish(run, trained))  # also when the run was stopped: what is finished counts
         if trained.stopped is not None:
@@ -159,10 +158,12 @@ def _prepare(run: _Run) -> Plan:
 def _train(run: _Run, plan: Plan) -> _Trained:
     """Train the plan's cohorts, if there are any, on the cluster. Raises only what keeps the run from beginning."""
     if not plan.cohorts:
+        take_base(run.job, run.store)
         _begin(run, plan)
         return _Trained(plan)
     run.spent.begin("starting")
     anchor = wanted_anchor(run.job, run.record)
+    take_base(run.job, run.store)  # not before: a run that is refused leaves the store's base as it was
     weights = _checked_weights(run)
     from ds2ray.cluster.session import connected  # imports Ray
 

@@ -10,6 +10,7 @@ from ray.exceptions import ActorDiedError, RayTaskError
 from ds2ray import storage
 from ds2ray.cluster import fleet, session
 from ds2ray.cluster.exchange import exchanging
+from ds2ray.cluster.watching import processes
 from ds2ray.config import ClusterConfig
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.errors import Ds2RayError, InterruptedRunError
@@ -19,10 +20,11 @@ from ds2ray.store.outcomes import read_outcomes
 
 @pytest.fixture
 def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session that starts, and ends, nothing."""
+    """A session that starts, ends and watches nothing."""
     monkeypatch.setattr(session.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(session, "_start", lambda: None)
     monkeypatch.setattr(session.ray, "shutdown", lambda: None)
+    monkeypatch.setattr(processes, "needed_processes", dict)
 
 
 def test_it_is_told_in_one_line(no_ray: None) -> None:
@@ -49,7 +51,7 @@ def test_a_fleet_run_that_it_ends_is_interrupted_and_has_its_outcomes(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def lost(*args: object) -> None:
+    def lost(*args: object, **options: object) -> None:
         raise ActorDiedError()
 
     monkeypatch.setattr(fleet, "train_cohorts", lost)

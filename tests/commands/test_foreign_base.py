@@ -2,15 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from fleet_runs import RandomBase, job_of, spoken, write_users
+from finished_run import finish_run
+from fleet_runs import RandomBase, job_of, random_weights, spoken, write_users
 
 from ds2ray import storage
 from ds2ray.commands import adapt_users
 from ds2ray.demo.corpus import DemoCorpus
-from ds2ray.errors import InputError
-from ds2ray.model.stored import open_adapter, open_base
+from ds2ray.errors import ConfigError, InputError
+from ds2ray.model.stored import open_adapter, open_base, publish_base
 from ds2ray.store import Store, list_bases
 
 
@@ -46,3 +48,17 @@ def test_a_dry_run_leaves_the_store_alone(random_base: RandomBase, users: str, t
     job = job_of(root, users, dry_run=True)
     assert adapt_users.run(replace(job, base=f"{random_base.root}/bases/{random_base.base.base_id}")) == 0
     assert storage.list_objects(root, recursive=True) == []
+
+
+@pytest.mark.parametrize("refused", [{"max_changed_ratio": 0.5}, {"only": "nobody"}, {"anchor_manifest": "none.csv"}])
+def test_a_refused_run_leaves_the_base_that_was_current(
+    random_base: RandomBase, users: str, small_corpus: DemoCorpus, tmp_path: Path, refused: dict[str, Any]
+) -> None:
+    store = Store(str(tmp_path / "store"))
+    publish_base(store, random_weights(small_corpus, seed=1), run_id="before", metrics={})
+    finish_run(job_of(store.root_uri, users), "first")
+    before = open_base(store).base_id
+    job = job_of(store.root_uri, users, "run", **refused)
+    with pytest.raises((ConfigError, InputError)):
+        adapt_users.run(replace(job, base=f"{random_base.root}/bases/{random_base.base.base_id}"))
+    assert (open_base(store).base_id, list_bases(store)) == (before, [before])

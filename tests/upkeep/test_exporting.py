@@ -3,10 +3,12 @@
 import io
 import json
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 from kept_store import content, packed, two_nights
+from killed import dies_at
 
 from ds2ray import store
 from ds2ray.config import PackBy
@@ -78,3 +80,18 @@ def test_an_erased_user_has_a_day_and_an_unknown_one_nothing(place: Store, tmp_p
 def test_an_export_into_the_store_is_refused(place: Store) -> None:
     with pytest.raises(ConfigError, match="lies in the store"):
         export_user(place, "alice", "alice", f"{place.root_uri}/alice.zip")
+
+
+@pytest.mark.process
+@pytest.mark.usefixtures("no_power_fails")
+def test_killed_at_every_change_and_run_again_it_ends_the_same(place: Store, tmp_path: Path) -> None:
+    def export(name: str) -> dict[str, bytes]:
+        export_user(place, "alice", "alice", str(tmp_path / name))
+        return {path: data for path, data in content(tmp_path / name).items() if not path.endswith(".tmp")}
+
+    before, expected, kills = content(place.root_uri), export("undisturbed"), 0
+    while dies_at(kills + 1, partial(export, f"killed {kills}")):
+        assert export(f"killed {kills}") == expected, kills
+        kills += 1
+    assert kills == len(expected)
+    assert content(place.root_uri) == before
