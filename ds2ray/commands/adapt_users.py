@@ -151,7 +151,6 @@ def _prepare(run: _Run) -> Plan:
     likely = tell_estimate(run.job, run.store, plan)
     run.spent.speech_s, run.spent.estimated_s = speech_to_train_s(plan), likely.seconds if likely else None
     require_few_changed(plan, run.job.adapt, display.ask)
-    publish_table_words(run.job.users, run.job.data, run.store, run.record, dry_run=False)
     return plan
 
 
@@ -210,7 +209,8 @@ def _packed_for_cluster(run: _Run, plan: Plan) -> Plan:
 
 
 def _begin(run: _Run, plan: Plan) -> None:
-    """Mark the run as begun, and write its plan. From here on it has outcomes."""
+    """Publish the users' own words, mark the run as begun, and write its plan. From here on it has outcomes."""
+    publish_table_words(run.job.users, run.job.data, run.store, run.record, dry_run=False)
     open_run(run.store, run.run_id)
     run.store.write_table(plan_uri(run.store, run.run_id), plan_table(plan))
 

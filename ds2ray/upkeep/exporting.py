@@ -53,23 +53,25 @@ def export_user(
     tables, what documents of runs say, and the user's speech in packs. Nobody else's rows are among it.
 
     Args:
-        output_uri: a folder, or a file that ends in `.zip`; either is made anew by a further export.
+        output_uri: a folder, or a file that ends in `.zip`; either is made anew by a further export: files of an
+            earlier one, of this user or another, do not stay.
         folders: URIs outside the store, on its server, with packs.
         dry_run: whether only the names and sizes are told.
 
     Raises:
-        ConfigError: the output is the store itself, or lies in it.
+        ConfigError: the output is the store itself, or lies in it, or is a folder with files that are of no export.
     """
     output_uri = storage.absolute(output_uri)
     if f"{output_uri}/".startswith(f"{store.root_uri.rstrip('/')}/"):
         raise ConfigError(f"output={output_uri} lies in the store, where an erasure would find it: name another place")
+    is_folder = not output_uri.endswith(ZIP)
+    if is_folder:
+        _require_no_others(output_uri, store.server)
     mentions = Mentions({key: user})
     exported = Exported(output_uri)
     tombstones = read_tombstones(store)
     exported.erased_on = tombstones.days.get(tombstones.mark(key), "")
-    put = (
-        _zip_writer(output_uri, store.server) if output_uri.endswith(ZIP) else _folder_writer(output_uri, store.server)
-    )
+    put = _folder_writer(output_uri, store.server) if is_folder else _zip_writer(output_uri, store.server)
     listed: dict[str, dict[str, Any]] = {}
 
     def keep(name: str, data: bytes) -> None:
@@ -102,15 +104,37 @@ def export_user(
     return exported
 
 
+def _require_no_others(output_uri: str, server: Server) -> None:
+    """Raise ConfigError for a folder with files of something else than an export, which are not to be mixed with it."""
+    if storage.exists(storage.join(output_uri, CONTENTS), server):
+        return
+    for found in _walked(output_uri, server):
+        if not found.is_leftover:
+            raise ConfigError(
+                f"output={output_uri} has files that are of no export, as {found.name}: name another place"
+            )
+
+
 def _walked(uri: str, server: Server) -> Iterator[Found]:
     for page in storage.walk(uri, server):
         yield from page
 
 
 def _folder_writer(output_uri: str, server: Server) -> Callable[[str, bytes], None]:
+    """Writes files; one without a name ends it, and what an earlier export has left is removed."""
+    written: set[str] = set()
+
     def put(name: str, data: bytes) -> None:
+        if not written:  # the folder is one of an export, also where this one is killed
+            storage.write_bytes(storage.join(output_uri, CONTENTS), b"{}\n", server)
         if name:
             storage.write_bytes(storage.join(output_uri, *name.split("/")), data, server)
+            written.add(name)
+            return
+        for found in list(_walked(output_uri, server)):
+            if not found.is_leftover and found.uri.removeprefix(output_uri.rstrip("/") + "/") not in written:
+                storage.delete(found.uri, server)
+        storage.remove_empty_folders(output_uri, server)
 
     return put
 

@@ -13,7 +13,7 @@ from ds2ray.commands import adapt_users
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.errors import ConfigError, InputError
 from ds2ray.model.stored import open_adapter, open_base, publish_base
-from ds2ray.store import Store, list_bases
+from ds2ray.store import Store, list_bases, read_words_record
 
 
 @pytest.fixture
@@ -58,7 +58,10 @@ def test_a_refused_run_leaves_the_base_that_was_current(
     publish_base(store, random_weights(small_corpus, seed=1), run_id="before", metrics={})
     finish_run(job_of(store.root_uri, users), "first")
     before = open_base(store).base_id
+    header, *rows = Path(users).read_text().splitlines()
+    Path(users).write_text("\n".join([f"{header},words", *(f"{row},tony" for row in rows)]) + "\n")
     job = job_of(store.root_uri, users, "run", **refused)
     with pytest.raises((ConfigError, InputError)):
         adapt_users.run(replace(job, base=f"{random_base.root}/bases/{random_base.base.base_id}"))
     assert (open_base(store).base_id, list_bases(store)) == (before, [before])
+    assert read_words_record(store, "tony") is None
