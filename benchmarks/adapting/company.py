@@ -21,7 +21,8 @@ from ds2ray.model.files import load_model_file
 from ds2ray.model.weights import Base
 from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.adapters.speech import UserSpeech, encode_users
-from ds2ray.training.adapters.stack.stacked import StackedTraining, fresh_adapter, stacks
+from ds2ray.training.adapters.stack.learners import fresh_adapter
+from ds2ray.training.adapters.stack.stacked import StackedTraining, stacks
 
 MAX_RATIO = 1.1
 RATIO_EPOCHS = AdaptConfig().num_epochs

@@ -26,7 +26,7 @@ from ds2ray.training.adapters.cohort import adapt_cohort, results_of
 from ds2ray.training.adapters.judging.results import AdapterFit
 from ds2ray.training.adapters.judging.split import Part
 from ds2ray.training.adapters.speech import UserSpeech, tokens_of
-from ds2ray.training.adapters.stack.stacked import fresh_adapter
+from ds2ray.training.adapters.stack.learners import fresh_adapter
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 Ray and torch are imported only when there is something to train: a plan, or a night without changes, needs neither.
 """
 
-import os
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -11,26 +10,24 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ds2ray import display, storage
+from ds2ray.commands.planning import make_plan, size_of_cohorts
 from ds2ray.commands.reporting.ending import keep_summary_here, previous_run, print_outcomes, told_of, write_report
 from ds2ray.commands.reporting.estimating import speech_to_train_s, tell_estimate
 from ds2ray.commands.reporting.telling import announced, exit_code_of
-from ds2ray.commands.wanted import BaseSettings, take_base, wanted_anchor, wanted_base
+from ds2ray.commands.wanted import take_base, wanted_anchor, wanted_base
 from ds2ray.commands.words import publish_table_words
 from ds2ray.config import AdaptJob
 from ds2ray.errors import ConfigError, InterruptedRunError, StorageError
-from ds2ray.fleet.bandwidth import bandwidth_notes
 from ds2ray.fleet.choosing.limit import require_few_changed
-from ds2ray.fleet.choosing.users import chosen_users
-from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, speech_bytes_per_s
 from ds2ray.fleet.fingerprints import pipeline_state
-from ds2ray.fleet.plan import Plan, cohorts_of, plan_run, plan_table
+from ds2ray.fleet.plan import Plan, cohorts_of, plan_table
 from ds2ray.fleet.report import plan_text, repacked_text, summarise
 from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle, unsettled
 from ds2ray.naming import typed
 from ds2ray.nights.spent import TRAINING, Spent
-from ds2ray.progress import Tell, paced, untold
+from ds2ray.progress import paced
 from ds2ray.store import BaseRecord, Store, lease, read_base, require_salt, server_outside
-from ds2ray.store.index import close_run, open_run, read_rows, recover_runs
+from ds2ray.store.index import close_run, open_run, recover_runs
 from ds2ray.store.keys import private, refuse_case_pairs
 from ds2ray.store.layout import plan_uri, run_uri, summary_uri
 from ds2ray.store.outcomes import Outcome, read_outcomes, write_part
@@ -38,12 +35,6 @@ from ds2ray.store.records import SUMMARY, write_record
 from ds2ray.store.recovery.agreement import healed_rows
 from ds2ray.store.recovery.marks import why_no_run_id
 from ds2ray.store.recovery.published import write_published
-from ds2ray.tables.problems import ProblemKind
-from ds2ray.tables.users import read_fleet, stat_audio, usable_users
-from ds2ray.tables.validation import refuse
-from ds2ray.text import require_words
-from ds2ray.upkeep.erasing import read_tombstones
-from ds2ray.upkeep.erasing.fleets import erased_note, without_erased
 
 
 def run(job: AdaptJob) -> int:
@@ -263,48 +254,3 @@ def _summary(run: _Run, trained: _Trained, rows: Sequence[Outcome]) -> dict[str,
     code = exit_code_of(stopped) if stopped else summary["exit_code"]
     ended = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
     return {**summary, "exit_code": code, "set_aside": run.aside, **told_of(run.job, run.spent, ended)}
-
-
-def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = untold, index: Any = None) -> Plan:
-    """Read and check the users and compare them with the index.
-
-    Of a sealed user only the row is read: a plan costs a few requests, however many sealed users there are.
-
-    Args:
-        index: its rows, where they have been read already.
-    """
-    fleet, num_erased = without_erased(read_fleet(job.users, job.data, tell), read_tombstones(store))
-    fleet, adapt, choice = chosen_users(fleet, job.adapt, store)
-    objects = stat_audio(fleet.users, tell, job.data)
-    base = BaseSettings.of(record)
-    require_words(base.vocabulary.config)
-    users = usable_users(
-        fleet.users,
-        data=job.data,
-        shape=base.shape,
-        vocabulary=base.vocabulary,
-        objects=objects,
-        tell=tell,
-    )
-    # unreadable rows concern their user only; unusable audio stops the run where data.bad_audio says so
-    refuse((p for user in users for p in user.problems if p.kind is not ProblemKind.row), job.data, job.users)
-    plan = plan_run(
-        replace(fleet, users=users),
-        read_rows(store) if index is None else index,
-        objects,
-        base_fingerprint=record.fingerprint,
-        adapter=job.adapter,
-        adapt=adapt,
-        data=job.data,
-        size=size_of_cohorts(job, record, Room(trials=os.cpu_count() or 1)),
-        now_s=time.time(),
-    )
-    notes = bandwidth_notes(users, base.audio.sample_rate_hz, record.metrics)
-    refused = [erased_note(num_erased)] if num_erased else []
-    return replace(plan, notes=(*choice, *plan.notes, *notes, *refused), num_erased=num_erased)
-
-
-def size_of_cohorts(job: AdaptJob, record: BaseRecord, room: Room) -> CohortSize:
-    """The size of cohorts that suits settings, base and cluster."""
-    bytes_per_s = speech_bytes_per_s(BaseSettings.of(record).shape, job.adapter.after_layer, job.adapt)
-    return cohort_size(job.adapt, room, bytes_per_s)

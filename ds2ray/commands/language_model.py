@@ -15,7 +15,7 @@ from ds2ray.errors import ConfigError, InputError
 from ds2ray.naming import typed
 from ds2ray.shapes.fingerprints import require_known_version
 from ds2ray.store import Store, located_base, publish_language_model, server_outside
-from ds2ray.tables.validation import refuse
+from ds2ray.tables.problems import refuse
 from ds2ray.text import Vocabulary
 
 EVERY = 20

@@ -1,15 +1,14 @@
 """jobs/prepare.py: read a corpus, check it, pack what is new or changed, and say what was left out."""
 
 import math
-import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from ds2ray import display, storage
-from ds2ray.commands.long_recordings import LongRecordings, open_long_recordings
+from ds2ray.commands.packing.long_recordings import open_long_recordings
+from ds2ray.commands.packing.work import Packing, Progress
 from ds2ray.config import AudioConfig, BadRows, PackBy, PrepareJob, ProbeAudio
 from ds2ray.corpora.corpus import Corpus, audio_objects, read_corpus
 from ds2ray.errors import ConfigError, InputError
@@ -17,43 +16,22 @@ from ds2ray.naming import typed
 from ds2ray.packs.dropped import causes_table, dropped_rows, write_dropped
 from ds2ray.packs.grace import packs_in_grace
 from ds2ray.packs.layout import Pack, member_of, packs_by_shard, packs_by_user
-from ds2ray.packs.ledger import Ledger, Packed, superseded
+from ds2ray.packs.ledger import Ledger, superseded
 from ds2ray.packs.making import Made, make_pack, make_packs
 from ds2ray.packs.tables import FOLDER, named_packs, shard_of_utterance, write_manifest, write_users
-from ds2ray.progress import INTERVAL_S, duration_text, size_text
+from ds2ray.progress import INTERVAL_S, size_text
 from ds2ray.storage import ObjectInfo
 from ds2ray.store import Store, require_salt, server_outside
 from ds2ray.store.lease import held
 from ds2ray.tables.manifest import Manifest
 from ds2ray.tables.notes import reading_notes
-from ds2ray.tables.problems import Problem, require_rows
-from ds2ray.tables.validation import DURATION_CORRECTED, refuse, validate_many
+from ds2ray.tables.problems import refuse, require_rows
+from ds2ray.tables.validation import DURATION_CORRECTED, validate_many
 from ds2ray.upkeep.erasing.fleets import corpus_without_erased
 
 DROPPED = "dropped.csv"
 _MB = 2**20
 _MAX_NOTES = 10
-
-
-@dataclass
-class Packing:
-    """The packs of a run: planned, unchanged and written, and the problems of rows left out."""
-
-    packs: list[Pack]
-    problems: list[Problem]
-    packed: list[Packed] = field(default_factory=list)
-    num_unchanged: int = 0
-    num_written: int = 0
-    durations_corrected: int = 0
-    mixed: Counter[str] = field(default_factory=Counter)
-    long: LongRecordings | None = None
-
-    def add(self, made: Made) -> None:
-        self.problems += made.problems
-        self.packed += [made.packed] if made.packed else []
-        self.num_written += made.written
-        self.durations_corrected += made.durations_corrected
-        self.mixed += made.mixed
 
 
 def run(job: PrepareJob) -> int:
@@ -222,33 +200,6 @@ def _make(
             readers.shutdown(cancel_futures=True)
             ledger.write_part(work.packed[noted:])
             raise
-
-
-@dataclass
-class Progress:
-    """How far a run is."""
-
-    work: Packing
-    num_packs: int
-    all_bytes: int
-    num_done: int = 0
-    read_bytes: int = 0
-    started_s: float = field(default_factory=time.monotonic)
-
-    def share(self) -> float:
-        """Of the work that is done, 0 to 1."""
-        return self.read_bytes / self.all_bytes if self.all_bytes else 1.0
-
-    def facts(self) -> list[str]:
-        """`312/1000 packs`, `280 written`, `1.2 GB read`, `4 rows left out`, `eta 17m`."""
-        elapsed_s = time.monotonic() - self.started_s
-        parts = [f"{self.num_done}/{self.num_packs} packs", f"{self.work.num_written} written"]
-        parts.append(f"{size_text(self.read_bytes)} read")
-        if self.work.problems:
-            parts.append(f"{len(dropped_rows(self.work.problems))} rows left out")
-        if 0 < self.read_bytes < self.all_bytes:
-            parts.append(f"eta {duration_text(elapsed_s * (self.all_bytes / self.read_bytes - 1))}")
-        return parts
 
 
 def _publish(job: PrepareJob, output_uri: str, work: Packing, ledger: Ledger, before: Set[str]) -> None:

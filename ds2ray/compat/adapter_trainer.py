@@ -31,8 +31,8 @@ from ds2ray.training.adapters.speech import (
     user_seed,
     with_recordings,
 )
-from ds2ray.training.adapters.stack.bank import AdapterBank
-from ds2ray.training.adapters.stack.stacked import StackedTraining, StackOptimizer, train_one
+from ds2ray.training.adapters.stack.bank import AdapterBank, StackOptimizer
+from ds2ray.training.adapters.stack.stacked import StackedTraining, train_one
 from ds2ray.training.optim import Criterion, ctc_losses
 
 Model = TypeVar("Model", bound=AcousticModel)

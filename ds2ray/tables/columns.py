@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 from ds2ray.errors import InputError
 
+_COMMON_VOICE = {"user_id": "client_id", "audio": "path", "transcript": "sentence"}
+
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "utterance_id": ("utt_id", "uttid", "utt", "segment_id"),
     "user_id": ("speaker", "speaker_id", "spk", "spk_id", "client_id", "user", "speaker_name"),
@@ -55,3 +57,12 @@ def columns_read(written: Iterable[str], known: Collection[str]) -> dict[str, st
 def read_as(found: Mapping[str, str]) -> dict[str, str]:
     """Of our columns in a table those that have another name there, with that name."""
     return {ours: written for ours, written in found.items() if plain_name(written) != ours}
+
+
+def is_common_voice(written: Mapping[str, str]) -> bool:
+    """Whether these are the columns of a Common Voice release, whose audio lies in a folder beside the table.
+
+    Args:
+        written: the columns' names in the table, by ours.
+    """
+    return all(plain_name(written.get(ours, "")) == theirs for ours, theirs in _COMMON_VOICE.items())

@@ -20,7 +20,7 @@ from typing import Any
 
 from ds2ray import storage
 from ds2ray.errors import InputError
-from ds2ray.tables.columns import plain_name
+from ds2ray.tables.columns import is_common_voice
 from ds2ray.tables.default_ids import Nameless, default_ids
 from ds2ray.tables.formats import CSV, GZIP, JSON_LINES, PARQUET, table_format
 from ds2ray.tables.problems import Problem, ProblemKind, shown
@@ -31,7 +31,6 @@ COLUMNS = ("utterance_id", "user_id", "audio", "duration_s", "transcript")
 READ_COLUMNS = (*COLUMNS, "start_s", "end_s")
 CLIPS = "clips"
 _TIMES_TOLERANCE_S = 0.1  # by which a duration may differ from the times of an excerpt
-_COMMON_VOICE = {"user_id": "client_id", "audio": "path", "transcript": "sentence"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ def manifest_of(table: RowTable, *, transcripts_required: bool = True) -> Manife
     parsed = []
     file_names: dict[int, str] = {}
     for row in table.rows:
-        cells = _Cells(row, table.uri, transcripts_required, in_clips=_is_common_voice(table))
+        cells = _Cells(row, table.uri, transcripts_required, in_clips=is_common_voice(table.written))
         utterance = cells.utterance()
         if cells.file_name:
             file_names[row.line] = cells.file_name
@@ -102,11 +101,6 @@ def manifest_of(table: RowTable, *, transcripts_required: bool = True) -> Manife
         notes=dict(table.notes),
         names_users="user_id" not in table.written,
     )
-
-
-def _is_common_voice(table: RowTable) -> bool:
-    """Whether these are the columns of a Common Voice release, whose audio lies in a folder beside the table."""
-    return all(plain_name(table.written.get(ours, "")) == theirs for ours, theirs in _COMMON_VOICE.items())
 
 
 class _Cells:

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from ds2ray.config import DataConfig
+from ds2ray.config import BadRows, DataConfig
 from ds2ray.errors import InputError
 from ds2ray.store.keys import is_private, private, user_key, why_no_key
 from ds2ray.tables.formats import PARQUET, table_format
 
 _SHOWN_CHARACTERS = 60  # of a value, in a message
 _WITHHELD = "…"
+_SHOWN_PROBLEMS = 50
 UNREADABLE = "manifest"
 """The column of a users table whose problem is that the manifest as a whole cannot be read."""
 
@@ -115,3 +116,26 @@ def require_rows(num_usable: int, problems: Sequence[Problem], data: DataConfig,
         raise InputError(f"{uri}: none of its {num_dropped(problems)} rows can be used, as in {problems[0]}")
     if not data.allow_empty:
         raise InputError(f"{uri}: the table has no rows; write it again, or set data.allow_empty=true if that is meant")
+
+
+def refuse(problems: Iterable[Problem], data: DataConfig, uri: str) -> None:
+    """Raise one error that lists the problems which the policies do not allow to be left out.
+
+    Raises:
+        InputError: there are such problems.
+    """
+    policies = {
+        ProblemKind.row: ("data.bad_rows", data.bad_rows),
+        ProblemKind.audio: ("data.bad_audio", data.bad_audio),
+        ProblemKind.transcript: ("data.bad_audio", data.bad_audio),
+    }
+    refused = [problem for problem in problems if policies[problem.kind][1] is BadRows.refuse]
+    if not refused:
+        return
+    lines = [f"  {problem}" for problem in refused[:_SHOWN_PROBLEMS]]
+    if len(refused) > _SHOWN_PROBLEMS:
+        lines.append(f"  … and {len(refused) - _SHOWN_PROBLEMS} more")
+    settings = " and ".join(sorted({f"{policies[problem.kind][0]}=drop" for problem in refused}))
+    rows = "row" if len(refused) == 1 else "rows"
+    text = f"{uri}: {len(refused)} {rows} cannot be used ({settings} would leave them out):"
+    raise InputError("\n".join([text, *lines]))

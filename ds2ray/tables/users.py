@@ -16,10 +16,10 @@ from ds2ray.storage.reach import ALLOW, allowed
 from ds2ray.store.keys import why_no_key
 from ds2ray.tables.columns import plain_name
 from ds2ray.tables.manifest import READ_COLUMNS, Manifest, Utterance, manifest_of, read_manifest
-from ds2ray.tables.problems import UNREADABLE, Problem, ProblemKind, require_rows, shown
+from ds2ray.tables.problems import UNREADABLE, Problem, ProblemKind, refuse, require_rows, shown
 from ds2ray.tables.rows import read_rows
 from ds2ray.tables.users_table import USER_COLUMNS, WORDS, UserRow, UserTable, no_users, user_rows, user_table
-from ds2ray.tables.validation import refuse, validate_many
+from ds2ray.tables.validation import validate_many
 from ds2ray.text import Vocabulary
 
 T = TypeVar("T")

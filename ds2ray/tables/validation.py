@@ -1,18 +1,17 @@
 """Validation of a manifest's utterances: every problem at once, before anything is started."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ds2ray import storage
-from ds2ray.config import AudioConfig, BadRows, DataConfig, ProbeAudio, UnknownCharacters
-from ds2ray.errors import InputError
+from ds2ray.config import AudioConfig, DataConfig, ProbeAudio, UnknownCharacters
 from ds2ray.sound.audio import AudioInfo
 from ds2ray.sound.measuring import absence, measure_all
 from ds2ray.storage import ObjectInfo
 from ds2ray.storage.reach import ALLOW, allowed
 from ds2ray.tables.manifest import Manifest, Utterance
-from ds2ray.tables.problems import Problem, ProblemKind, shown
+from ds2ray.tables.problems import Problem, ProblemKind, refuse, shown
 from ds2ray.text import Vocabulary, describe_character, min_ctc_frames, remedy_of
 from ds2ray.uris import excerpt_of, excerpt_uri, recording_of
 
@@ -28,7 +27,6 @@ NO_ALIGNER = (
 
 _DURATION_TOLERANCE = 0.01  # share by which a manifest's duration may differ from the audio's …
 _DURATION_TOLERANCE_S = 0.02  # … or seconds, where that is more
-_SHOWN_PROBLEMS = 50
 
 EncodingFrames = Callable[[int], int]
 """Number of samples → frames that CTC aligns with."""
@@ -121,29 +119,6 @@ def validate_many(
 def enforce(manifest: Manifest, data: DataConfig) -> None:
     """Hold a manifest's problems against the policies in `data`; see `refuse`."""
     refuse(manifest.problems, data, manifest.uri)
-
-
-def refuse(problems: Iterable[Problem], data: DataConfig, uri: str) -> None:
-    """Raise one error that lists the problems which the policies do not allow to be left out.
-
-    Raises:
-        InputError: there are such problems.
-    """
-    policies = {
-        ProblemKind.row: ("data.bad_rows", data.bad_rows),
-        ProblemKind.audio: ("data.bad_audio", data.bad_audio),
-        ProblemKind.transcript: ("data.bad_audio", data.bad_audio),
-    }
-    refused = [problem for problem in problems if policies[problem.kind][1] is BadRows.refuse]
-    if not refused:
-        return
-    lines = [f"  {problem}" for problem in refused[:_SHOWN_PROBLEMS]]
-    if len(refused) > _SHOWN_PROBLEMS:
-        lines.append(f"  … and {len(refused) - _SHOWN_PROBLEMS} more")
-    settings = " and ".join(sorted({f"{policies[problem.kind][0]}=drop" for problem in refused}))
-    rows = "row" if len(refused) == 1 else "rows"
-    text = f"{uri}: {len(refused)} {rows} cannot be used ({settings} would leave them out):"
-    raise InputError("\n".join([text, *lines]))
 
 
 def _check_manifest(manifest: Manifest, sounds: Sequence[AudioInfo | _Fault | None], checks: _Checks) -> Manifest:

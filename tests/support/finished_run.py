@@ -2,7 +2,7 @@
 
 from kept_store import publish
 
-from ds2ray.commands.adapt_users import make_plan
+from ds2ray.commands.planning import make_plan
 from ds2ray.commands.wanted import wanted_base
 from ds2ray.config import AdaptJob
 from ds2ray.fleet.plan import plan_table

@@ -34,7 +34,8 @@ from ds2ray.training.adapters.progress import (
     training_progress,
 )
 from ds2ray.training.adapters.speech import Users, UserSpeech, encoding_of_users
-from ds2ray.training.adapters.stack.stacked import StackedTraining, fresh_adapter, stacks
+from ds2ray.training.adapters.stack.learners import fresh_adapter
+from ds2ray.training.adapters.stack.stacked import StackedTraining, stacks
 
 log = logging.getLogger(__name__)
 

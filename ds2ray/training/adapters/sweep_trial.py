@@ -17,7 +17,8 @@ from ds2ray.store.keys import is_private
 from ds2ray.training.adapters.judging.held_out import evaluate_adapter
 from ds2ray.training.adapters.judging.results import AdapterFit, Evaluation
 from ds2ray.training.adapters.speech import UserSpeech
-from ds2ray.training.adapters.stack.stacked import StackedTraining, fresh_adapter, stacks
+from ds2ray.training.adapters.stack.learners import fresh_adapter
+from ds2ray.training.adapters.stack.stacked import StackedTraining, stacks
 
 log = logging.getLogger(__name__)
 

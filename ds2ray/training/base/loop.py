@@ -5,9 +5,8 @@ the data order and every random draw follow from the position in the training an
 """
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from ds2ray.training.base.checkpoint import CheckpointWriter, load_best, load_la
 from ds2ray.training.base.learner import Learner
 from ds2ray.training.base.loading import Loader
 from ds2ray.training.base.ranks import from_rank_zero, rank_and_world_size, summed
-from ds2ray.training.base.reports import EpochReport, Observer, Progress, StepSums
+from ds2ray.training.base.reports import EpochReport, Observer, Progress, StepSums, Window
 from ds2ray.training.base.run_state import RunState
 from ds2ray.training.base.task import BaseTask
 from ds2ray.training.base.validation import Validator
@@ -54,17 +53,6 @@ def train_base(task: BaseTask, device: torch.device | str, observer: Observer) -
         if run.state.report is not None:
             observer.published(EpochReport(**run.state.report))
         return base
-
-
-@dataclass
-class _Window:
-    """The steps since the last progress that was told, which is told every `every_s` seconds."""
-
-    every_s: float
-    tell: Callable[[Progress], None]
-    sums: StepSums = field(default_factory=StepSums)
-    num_steps: int = 0
-    since_s: float = 0.0
 
 
 class _Run:
@@ -104,7 +92,7 @@ class _Run:
             resources.enter_context(self.checkpoints)
         self.saved: tuple[int, int] | None = None  # where the newest checkpoint stands: finished epochs and steps …
         self.saved_at_s = time.perf_counter()  # … and when it was written
-        self.windows = [_Window(config.log_every_s, observer.progress), _Window(observer.now_every_s, observer.now)]
+        self.windows = [Window(config.log_every_s, observer.progress), Window(observer.now_every_s, observer.now)]
 
     def _resume(self) -> None:
         if not self.config.resume:
@@ -211,7 +199,7 @@ class _Run:
         if stops:
             self._interrupt()
 
-    def _progress(self, course: Course, step: int, of: "_Window") -> Progress:
+    def _progress(self, course: Course, step: int, of: Window) -> Progress:
         window, config = of.sums, self.config
         of_epoch = course.steps_before + step + 1
         left = (config.num_epochs - self.state.epochs) * course.num_steps - of_epoch

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 
 from ds2ray.config import ErrorMetric
 from ds2ray.progress import duration_text
@@ -157,3 +157,14 @@ class Observer:
     say: Callable[[str], None] = log.warning
     stopped: Callable[[], bool] = lambda: False
     published: Callable[[EpochReport], None] = lambda report: None
+
+
+@dataclass
+class Window:
+    """The steps since the last progress that was told, which is told every `every_s` seconds."""
+
+    every_s: float
+    tell: Callable[[Progress], None]
+    sums: StepSums = field(default_factory=StepSums)
+    num_steps: int = 0
+    since_s: float = 0.0

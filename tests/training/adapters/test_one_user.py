@@ -16,7 +16,8 @@ from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.adapters.judging.held_out import evaluate_adapter
 from ds2ray.training.adapters.judging.results import AdapterFit
 from ds2ray.training.adapters.speech import UserSpeech, encode_users
-from ds2ray.training.adapters.stack.stacked import StackedTraining, fresh_adapter, train_one
+from ds2ray.training.adapters.stack.learners import fresh_adapter
+from ds2ray.training.adapters.stack.stacked import StackedTraining, train_one
 from ds2ray.training.optim import Criterion, ctc_losses
 
 ADAPTER = AdapterConfig(hidden_dims=[16], after_layer=-1)

@@ -6,7 +6,7 @@ P any parameter's own shape.
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -166,3 +166,13 @@ class BankAdamW:
             denominator = second.sqrt() / correction2.view(shape) + ADAM_EPS
             updated = decayed - (rates / correction1).view(shape) * first / denominator
             parameter.copy_(torch.where(who, updated, parameter))
+
+
+class StackOptimizer(Protocol):
+    """The optimizer of a stack, as `BankAdamW`."""
+
+    def step(self, rates: Tensor, active: Tensor) -> Tensor:
+        """One step of the `active` adapters, bool [U], at their `rates` [U]; returns which stepped, bool [U]."""
+
+    def keep(self, users: Tensor) -> None:
+        """Leave all adapters out but these, int64 [kept]."""

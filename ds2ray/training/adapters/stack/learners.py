@@ -4,11 +4,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 from ds2ray.batching.batches import epoch_batches, spread_order
-from ds2ray.config import AdaptConfig, Schedule
+from ds2ray.config import AdaptConfig, AdapterConfig, Schedule
 from ds2ray.metrics import Score
+from ds2ray.model.acoustic import AcousticModel
+from ds2ray.model.adapters.adapter import Adapter
+from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.training.adapters.judging.results import Evaluation
 from ds2ray.training.adapters.judging.split import Part
 from ds2ray.training.further import JOINED
@@ -166,3 +170,9 @@ class Member:
     epoch: int = 0
     bad_steps: int = 0
     bad_in_epoch: int = 0
+
+
+def fresh_adapter(model: AcousticModel, config: AdapterConfig, seed: int, device: torch.device | str) -> Adapter:
+    """A new adapter for a place of the model; the seed alone decides on its weights."""
+    torch.manual_seed(seed)
+    return build_adapter(model.encoding_dim(config.after_layer), config).to(device)

@@ -11,25 +11,23 @@ Shapes: R rows (utterances) of a step, T frames of the longest, N frames of all 
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ds2ray.config import AdaptConfig, AdapterConfig
+from ds2ray.config import AdaptConfig
 from ds2ray.decoding.decoder import Decoder
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import TrainingDivergedError
 from ds2ray.model.acoustic import AcousticModel
 from ds2ray.model.adapters.adapter import Adapter, dropout_scale
-from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.text import Vocabulary
 from ds2ray.training.adapters.anchor import Anchor
 from ds2ray.training.adapters.judging.held_out import Judge, Judgement, head_log_probs
 from ds2ray.training.adapters.judging.results import AdapterFit, Evaluation
 from ds2ray.training.adapters.judging.split import part_seed
 from ds2ray.training.adapters.speech import UserSpeech
-from ds2ray.training.adapters.stack.bank import AdapterBank, BankAdamW
+from ds2ray.training.adapters.stack.bank import AdapterBank, BankAdamW, StackOptimizer
 from ds2ray.training.adapters.stack.learners import Learner, Member, held_to_base, is_judged, warm_config
 from ds2ray.training.adapters.stack.stored import Rows, SpeechTable
 from ds2ray.training.optim import Criterion, ctc_losses, kl_divergences
@@ -48,16 +46,6 @@ A frame of a recurrence costs a CPU nearly as much for one row as for eight. Mor
 memory. Models that round a row otherwise in other batches (`AcousticModel.same_in_any_batch`) train a user at a time
 there.
 """
-
-
-class StackOptimizer(Protocol):
-    """The optimizer of a stack, as `BankAdamW`."""
-
-    def step(self, rates: Tensor, active: Tensor) -> Tensor:
-        """One step of the `active` adapters, bool [U], at their `rates` [U]; returns which stepped, bool [U]."""
-
-    def keep(self, users: Tensor) -> None:
-        """Leave all adapters out but these, int64 [kept]."""
 
 
 class StackedTraining:
@@ -301,9 +289,3 @@ def train_one(stack: StackedTraining) -> AdapterFit:
     if isinstance(fit, str):
         raise TrainingDivergedError(fit)
     return fit
-
-
-def fresh_adapter(model: AcousticModel, config: AdapterConfig, seed: int, device: torch.device | str) -> Adapter:
-    """A new adapter for a place of the model; the seed alone decides on its weights."""
-    torch.manual_seed(seed)
-    return build_adapter(model.encoding_dim(config.after_layer), config).to(device)

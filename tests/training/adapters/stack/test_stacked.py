@@ -23,8 +23,8 @@ from ds2ray.training.adapters.judging.results import AdapterFit
 from ds2ray.training.adapters.judging.split import Part, split, undivided
 from ds2ray.training.adapters.speech import UserSpeech, tokens_of, with_recordings
 from ds2ray.training.adapters.stack.bank import AdapterBank, BankAdamW
-from ds2ray.training.adapters.stack.learners import Learner, is_judged
-from ds2ray.training.adapters.stack.stacked import StackedTraining, fresh_adapter
+from ds2ray.training.adapters.stack.learners import Learner, fresh_adapter, is_judged
+from ds2ray.training.adapters.stack.stacked import StackedTraining
 from ds2ray.training.further import further_recordings
 from ds2ray.training.seeds import derive_seed
 

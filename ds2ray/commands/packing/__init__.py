@@ -1,0 +1,1 @@
+"""What jobs/prepare.py packs, and long recordings that it cuts for that."""
