@@ -202,7 +202,13 @@ class TestSecrets:
         assert composed(AdaptJob, path).users == path
 
 
-MAY_BE_INFINITE = ("adapt.retry_unusable_after_h", "data.max_duration_s", "fresh_s", "spread.from_s")
+MAY_BE_INFINITE = (
+    "adapt.max_anchor_rise",
+    "adapt.retry_unusable_after_h",
+    "data.max_duration_s",
+    "fresh_s",
+    "spread.from_s",
+)
 
 
 class TestNumbers:
