@@ -74,9 +74,8 @@ def run(job: DemoJob) -> int:
         return code
     language_model.run(LanguageModelJob(texts=[corpus.train_manifest], storage=settings))
     display.say("3/4 adapting eight users who speak differently …")
-    adapt_settings = replace(job.adapt, anchor_manifest=job.adapt.anchor_manifest or corpus.train_manifest)
     adapt_job = AdaptJob(
-        users=corpus.users_csv, adapter=job.adapter, adapt=adapt_settings, storage=settings, cluster=job.cluster
+        users=corpus.users_csv, adapter=job.adapter, adapt=job.adapt, storage=settings, cluster=job.cluster
     )
     code = adapt.run(adapt_job)
     if code:
