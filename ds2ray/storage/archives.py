@@ -32,14 +32,13 @@ def refuse_bombs(links: Sequence[str], options: Mapping[str, Any]) -> None:
     Raises:
         FileNotFoundError: there is no such archive.
     """
-    from fsspec.core import url_to_fs
     from fsspec.utils import infer_compression
 
     for n in reversed(range(len(links) - 1)):
         scheme = protocol(links[n])
         if scheme not in _UNPACKING or "://" not in links[n]:
             continue
-        filesystem, path = url_to_fs("::".join(links[n + 1 :]), **options)
+        filesystem, path = located("::".join(links[n + 1 :]), options)
         compression = infer_compression(path) if scheme == "tar" else None
         with filesystem.open(path, "rb", compression=compression) as file:
             bounded = cast(BinaryIO, _Bounded(file, MAX_UNPACKED_BYTES if compression else None))
@@ -49,6 +48,22 @@ def refuse_bombs(links: Sequence[str], options: Mapping[str, Any]) -> None:
                 f"{links[n]} would unpack to {size_bytes / 1e9:.1f} GB, and {MAX_MEMBER_BYTES / 1e9:.1f} GB are "
                 "allowed: unpack the archive beside the table"
             )
+
+
+def located(address: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    """The filesystem of a chained address, and the path in it.
+
+    Raises:
+        FileNotFoundError: there is no such archive.
+        ValueError: a filesystem of it cannot be made of an address alone.
+    """
+    from fsspec.core import url_to_fs
+
+    try:
+        filesystem, path = url_to_fs(address, **options)
+    except TypeError as error:  # so fsspec answers where an argument is missing
+        raise ValueError(f"its archive cannot be read: {error}") from error
+    return filesystem, path
 
 
 class _Bounded:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ds2ray.errors import InputError
-from ds2ray.storage.archives import refuse_bombs
+from ds2ray.storage.archives import located, refuse_bombs
 from ds2ray.storage.outages.line import Line
 from ds2ray.storage.server import Server, current_server, endpoint_of_environment
 from ds2ray.uris import ARCHIVES, is_local, links_of, local_path, protocol
@@ -78,7 +78,10 @@ def _connection(scheme: str, server: Server, process_id: int, credentials: int) 
     import fsspec
 
     if scheme not in S3_SCHEMES:
-        return Connection(fsspec.filesystem(scheme, use_listings_cache=False), scheme, server)
+        try:
+            return Connection(fsspec.filesystem(scheme, use_listings_cache=False), scheme, server)
+        except TypeError as error:  # so fsspec answers where an argument is missing
+            raise ValueError(f"an address says too little: {error}") from error
     filesystem = _s3_filesystem()(**_s3_options(server))
     filesystem.retries = 1
     return Connection(filesystem, scheme, server)
@@ -169,8 +172,6 @@ def _chained(uri: str, server: Server) -> tuple[Connection, str]:
         FileNotFoundError: there is no such archive.
         ValueError: it is none, or names no member, or one that unpacks to more than it may.
     """
-    from fsspec.core import url_to_fs
-
     place = links_of(uri)[-1]
     if is_local(place) and os.path.exists(local_path(place)) and not os.path.isfile(local_path(place)):
         raise ValueError(f"{place} is no file")  # to open a pipe would wait for ever
@@ -178,8 +179,8 @@ def _chained(uri: str, server: Server) -> tuple[Connection, str]:
     options = {scheme: _s3_options(server) for scheme in schemes & set(S3_SCHEMES)}
     try:
         refuse_bombs(links_of(uri), options)
-        filesystem, path = url_to_fs(uri, **options)
-    except (zipfile.BadZipFile, tarfile.TarError, NotImplementedError, TypeError) as error:
+        filesystem, path = located(uri, options)
+    except (zipfile.BadZipFile, tarfile.TarError, NotImplementedError) as error:
         raise ValueError(f"its archive cannot be read: {error}") from error
     if hasattr(filesystem, "fo") and path == "":
         raise ValueError("it names no member of the archive")

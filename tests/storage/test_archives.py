@@ -109,3 +109,19 @@ def test_what_is_large_in_the_same_archive_does_no_harm_to_others(folder: Path, 
 
 def test_a_tar_that_is_not_compressed_is_as_large_as_it_is(folder: Path) -> None:
     assert storage.read_bytes(f"tar://39::{folder}/endless.tar") == bytes(MEMBER)
+
+
+def test_a_fault_of_the_program_is_not_the_archives(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "fine.zip").write_bytes(zipped(good=b"fine"))
+    monkeypatch.setattr(archives, "MAX_MEMBER_BYTES", "no number")
+    with pytest.raises(TypeError):
+        storage.read_bytes(f"zip://good::file://{folder}/fine.zip")
+
+
+def test_a_filesystem_that_needs_more_than_an_address_is_told() -> None:
+    for address, reason in (
+        ("reference://x", "an address says too little"),
+        ("zip://a::reference://x", "its archive cannot be read"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            storage.read_bytes(address)
