@@ -6,26 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leases import Time, lease_uri, stored
+from leases import Time, lease_uri, stored, taken_elsewhere
 
 from ds2ray import storage
 from ds2ray.errors import InterruptedRunError, StorageError
 from ds2ray.store import Store, lease
-from ds2ray.store.leases.identity import Identity, this_process
+from ds2ray.store.leases.identity import this_process
 from ds2ray.store.leases.record import TTL_S, lease_bytes
-
-ELSEWHERE = Identity(boot="another-boot", namespace="pid:[1]", process_id=1, started=1, host="another-machine")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Store:
     return Store(str(tmp_path))
-
-
-def taken_elsewhere(place: Store, run_id: str = "first", **changed: Any) -> lease.Lease:
-    taken = replace(lease.acquire_lease(place, run_id, here=ELSEWHERE), **changed)
-    storage.write_bytes(lease_uri(place), lease_bytes(taken))
-    return taken
 
 
 def grow_older(place: Store, seconds: float) -> None:

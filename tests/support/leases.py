@@ -2,11 +2,15 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ds2ray import storage
 from ds2ray.store import Store, lease
-from ds2ray.store.leases.record import find_lease
+from ds2ray.store.leases.identity import Identity
+from ds2ray.store.leases.record import find_lease, lease_bytes
+
+ELSEWHERE = Identity(boot="another-boot", namespace="pid:[1]", process_id=1, started=1, host="another-machine")
 
 
 @dataclass
@@ -35,3 +39,9 @@ def stored(place: Store) -> lease.Lease:
     found = find_lease(lease_uri(place), place.server).lease
     assert found is not None
     return found
+
+
+def taken_elsewhere(place: Store, run_id: str = "first", **changed: Any) -> lease.Lease:
+    taken = replace(lease.acquire_lease(place, run_id, here=ELSEWHERE), **changed)
+    storage.write_bytes(lease_uri(place), lease_bytes(taken))
+    return taken

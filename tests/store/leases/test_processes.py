@@ -2,10 +2,14 @@
 
 import os
 import signal
+from functools import partial
 from multiprocessing import Process, get_context
 from multiprocessing.synchronize import Event
+from pathlib import Path
 
 import pytest
+from killed import dies_at
+from leases import taken_elsewhere
 
 from ds2ray.errors import InterruptedRunError
 from ds2ray.store import Store, index, lease
@@ -51,3 +55,19 @@ def test_a_run_that_died_here_is_not_waited_for(place: Store) -> None:
     with lease.held(place, "mine"):
         assert index.recover_runs(place) == ["other"]
     process.join()
+
+
+def test_a_lease_that_is_broken_is_whole_wherever_that_is_killed(tmp_path: Path) -> None:
+    kills = 0
+    while True:
+        place = Store(str(tmp_path / str(kills)))
+        first = taken_elsewhere(place)
+        died = dies_at(kills + 1, partial(lease.break_lease, place))
+        lease.break_lease(place)
+        with pytest.raises(InterruptedRunError, match="run first has lost the lease"):
+            lease.renew_lease(place, first)
+        assert lease.acquire_lease(place, "second").fence > first.fence
+        if not died:
+            break
+        kills += 1
+    assert kills >= 1
