@@ -17,6 +17,7 @@ LAYERS = (
         "ds2ray.chance",
         "ds2ray.following",
         "ds2ray.padding",
+        "ds2ray.pages",
         "ds2ray.wording",
     },
     # packs among them: sound is read out of shards as well as out of files

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from ds2ray import display, storage
+from ds2ray.commands.reporting.data import tell_data
 from ds2ray.commands.wanted import require_model_file, require_place
 from ds2ray.compat.names import check_adapter_name
 from ds2ray.config import TrainConfig, TrainJob
@@ -70,6 +71,8 @@ def _train(job: TrainJob, store: Store) -> int:
     data = usable_data(tables, job.train, job.data, text, shape, vocabulary, start, tell)
     _say_data(mode, data, job.data.silence_rows)
     if job.dry_run:
+        if mode is not Mode.adapter:
+            tell_data(job, data, shape)
         return 0
     if mode is Mode.adapter:
         from ds2ray.compat.single_user import train_one_adapter
@@ -129,6 +132,7 @@ def _train_base(job: TrainJob, store: Store, start: "Base | None", data: Trainin
                 f"nothing is left to do: {finished} was trained with these settings (train.resume=false trains again)"
             )
             return 0
+        tell_data(job, data, shape)
         display.say(str(train_on_ray(task, store.fenced(hold.fence), job.cluster)))
     return 0
 

@@ -40,7 +40,7 @@ class TrainJob:
     data: DataConfig = field(default_factory=DataConfig)
     storage: StorageConfig = field(default_factory=StorageConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
-    dry_run: bool = setting(False, "validate the data and print the plan; start nothing")
+    dry_run: bool = setting(False, "validate the data, print the plan and what stands out in the data; start nothing")
 
     def __post_init__(self) -> None:
         require_finite(self)

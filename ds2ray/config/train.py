@@ -107,6 +107,10 @@ class TrainConfig:
     adapter_name: str = setting("", "the user whose adapter is trained")
     adapter_save_dir: str = setting("./adapters", "receives <adapter_name>_adapter.pt")
     output_dir: str = setting("./outputs", "receives model.pt, checkpoints and TensorBoard files")
+    data_page: str = setting(
+        "", "URI that receives the report on the data; empty: data.html in output_dir, and none in a dry run"
+    )
+    report_sample: int = setting(200, "utterances that it listens to for silence and bandwidth; 0: none")
     resume: bool = setting(True, "go on from the newest checkpoint in output_dir, if there is one of the same settings")
     num_epochs: int = setting(20, "passes over the training data")
     batch_size: int = setting(16, "utterances per batch and worker")
@@ -151,7 +155,7 @@ class TrainConfig:
         ):
             require(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "at least 1")
         require(self.shard_cache_mb >= 8, "train.shard_cache_mb", self.shard_cache_mb, "at least 8: one row group")
-        for name in ("batch_s", "patience_epochs", "checkpoint_every_s", "log_every_s"):
+        for name in ("batch_s", "patience_epochs", "checkpoint_every_s", "log_every_s", "report_sample"):
             require(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "at least 0")
         require(0 <= self.ema_decay < 1, "train.ema_decay", self.ema_decay, "0 (off) up to, but not including, 1")
         allowed = "0 up to 1, less train.warmup_fraction"

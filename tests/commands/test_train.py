@@ -112,7 +112,11 @@ class TestFinished:
     def job(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> TrainJob:
         job = make_job(tmp_path, num_workers=0)
         assert run(job) == 0
-        assert epochs_of(capsys.readouterr().out) == [1, 2]
+        output = capsys.readouterr().out
+        assert epochs_of(output) == [1, 2]
+        page = tmp_path / "outputs" / "data.html"
+        assert output.index(f"  report on the data: {page}\n") < output.index("epoch 1/2")
+        assert "By a sample of 13 training utterances" in page.read_text(encoding="utf-8")
         return job
 
     def test_a_second_run_finds_nothing_to_do(self, job: TrainJob, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,5 +228,22 @@ class TestMode:
     def test_a_dry_run_starts_nothing(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         job = replace(make_job(tmp_path, num_workers=1), dry_run=True)
         assert run(job) == 0
-        assert capsys.readouterr().out.startswith("training a base from scratch: 13 training utterances (0.00 h), 1 ")
+        output = capsys.readouterr().out
+        assert output.startswith("training a base from scratch: 13 training utterances (0.00 h), 1 ")
+        assert "  data: 0.00 h are little for a base: " in output
         assert not (tmp_path / "outputs").exists()
+
+    def test_a_dry_run_writes_a_page_where_one_is_wanted(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        job = replace(make_job(tmp_path, num_workers=1, data_page=str(tmp_path / "data.html")), dry_run=True)
+        assert run(job) == 0
+        assert f"  report on the data: {tmp_path}/data.html\n" in capsys.readouterr().out
+        assert "<h1>Training data: 13 utterances, 6 tokens</h1>" in (tmp_path / "data.html").read_text()
+        assert not (tmp_path / "outputs").exists()
+
+    def test_a_page_that_cannot_be_written_is_told(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "file").write_text("in the way")
+        job = replace(make_job(tmp_path, num_workers=1, data_page=str(tmp_path / "file" / "data.html")), dry_run=True)
+        assert run(job) == 0
+        assert "  the report on the data is not written: " in capsys.readouterr().out

@@ -136,7 +136,15 @@ class TestResume:
         task = make_task(tmp_path)
         same = replace(
             task,
-            train=replace(task.train, output_dir="elsewhere", keep_checkpoints=5, max_bad_steps=3, shard_cache_mb=64.0),
+            train=replace(
+                task.train,
+                output_dir="elsewhere",
+                keep_checkpoints=5,
+                max_bad_steps=3,
+                shard_cache_mb=64.0,
+                data_page="there.html",
+                report_sample=3,
+            ),
         )
         other = replace(task, model=ModelConfig(conv_channels=4, num_rnn_layers=1, rnn_hidden_dim=25))
         fine_tuned = replace(task, initial_state={"output.bias": torch.ones(2)})
