@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from ds2ray import display, storage
-from ds2ray.commands.reporting.data import tell_data
+from ds2ray.commands.reporting.data import tell_data, write_data_page
 from ds2ray.commands.wanted import require_model_file, require_place
 from ds2ray.compat.names import check_adapter_name
 from ds2ray.config import TrainConfig, TrainJob
@@ -21,6 +21,8 @@ from ds2ray.store.layout import base_uri
 from ds2ray.training.base.sources import TrainingData, read_tables, usable_data
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ds2ray.cluster.base_training import FinishedBase
     from ds2ray.model.weights import Base
     from ds2ray.training.base.task import BaseTask
@@ -55,6 +57,8 @@ def run(job: TrainJob) -> int:
 
 def _train(job: TrainJob, store: Store) -> int:
     mode = detect_mode(job.train)
+    if mode is Mode.adapter and job.train.doctor:
+        raise ConfigError("train.doctor=true examines the training of a base, and this trains an adapter: leave it out")
     start_from = job.train.base_model_path or job.train.pretrained_model_path
     if start_from:
         require_model_file(start_from)
@@ -72,7 +76,7 @@ def _train(job: TrainJob, store: Store) -> int:
     _say_data(mode, data, job.data.silence_rows)
     if job.dry_run:
         if mode is not Mode.adapter:
-            tell_data(job, data, shape)
+            _look_before(job, data, shape, lambda: _task(job, start, data, shape))
         return 0
     if mode is Mode.adapter:
         from ds2ray.compat.single_user import train_one_adapter
@@ -103,16 +107,15 @@ def _say_data(mode: Mode, data: TrainingData, silence_rows: float) -> None:
         display.say(f"  … and {len(data.problems) - 20} more")
 
 
-def _train_base(job: TrainJob, store: Store, start: "Base | None", data: TrainingData, shape: Shape) -> int:
-    from ds2ray.cluster.base_training import train_on_ray  # imports Ray
-    from ds2ray.training.base.task import BaseTask
+def _task(job: TrainJob, start: "Base | None", data: TrainingData, shape: Shape) -> "BaseTask":
+    from ds2ray.training.base.task import BaseTask  # imports torch
 
     # workers have another working directory
     output_dir = storage.absolute(job.train.output_dir)
     augment = job.train.augment
     if augment.noise_dir:
         augment = replace(augment, noise_dir=storage.absolute(augment.noise_dir))
-    task = BaseTask(
+    return BaseTask(
         model=shape.model,
         audio=shape.audio,
         vocabulary=data.vocabulary,
@@ -123,8 +126,23 @@ def _train_base(job: TrainJob, store: Store, start: "Base | None", data: Trainin
         initial_state=start.model.base_state() if start else None,
         silence_rows=job.data.silence_rows,
     )
+
+
+def _look_before(job: TrainJob, data: TrainingData, shape: Shape, task: "Callable[[], BaseTask]") -> None:
+    """What is told before the first step: the data, and with `train.doctor` whether anything can be learnt of them."""
+    report = tell_data(job, data, shape)
+    if job.train.doctor:
+        from ds2ray.commands.reporting.doctor import ask_doctor  # imports torch
+
+        ask_doctor(task(), lambda lines: write_data_page(job, data, report, lines))
+
+
+def _train_base(job: TrainJob, store: Store, start: "Base | None", data: TrainingData, shape: Shape) -> int:
+    from ds2ray.cluster.base_training import train_on_ray  # imports Ray
+
+    task = _task(job, start, data, shape)
     # one training at a time: another would write its checkpoints and its model.pt among those of this one
-    folder = Store(output_dir, storage.current_server())
+    folder = Store(task.train.output_dir, storage.current_server())
     with lease.kept(folder, "train", wait_s=job.storage.wait_for_lease_s) as hold:
         finished = find_finished(task, store) if job.train.resume else None
         if finished:
@@ -132,7 +150,7 @@ def _train_base(job: TrainJob, store: Store, start: "Base | None", data: Trainin
                 f"nothing is left to do: {finished} was trained with these settings (train.resume=false trains again)"
             )
             return 0
-        tell_data(job, data, shape)
+        _look_before(job, data, shape, lambda: task)
         display.say(str(train_on_ray(task, store.fenced(hold.fence), job.cluster)))
     return 0
 

@@ -111,6 +111,10 @@ class TrainConfig:
         "", "URI that receives the report on the data; empty: data.html in output_dir, and none in a dry run"
     )
     report_sample: int = setting(200, "utterances that it listens to for silence and bandwidth; 0: none")
+    doctor: bool = setting(
+        False, "examine the training before its first step: why its loss would not fall; a finding ends it with code 2"
+    )
+    doctor_s: float = setting(180.0, "seconds, about, that the examination may take")
     resume: bool = setting(True, "go on from the newest checkpoint in output_dir, if there is one of the same settings")
     num_epochs: int = setting(20, "passes over the training data")
     batch_size: int = setting(16, "utterances per batch and worker")
@@ -155,7 +159,7 @@ class TrainConfig:
         ):
             require(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "at least 1")
         require(self.shard_cache_mb >= 8, "train.shard_cache_mb", self.shard_cache_mb, "at least 8: one row group")
-        for name in ("batch_s", "patience_epochs", "checkpoint_every_s", "log_every_s", "report_sample"):
+        for name in ("batch_s", "patience_epochs", "checkpoint_every_s", "log_every_s", "report_sample", "doctor_s"):
             require(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "at least 0")
         require(0 <= self.ema_decay < 1, "train.ema_decay", self.ema_decay, "0 (off) up to, but not including, 1")
         allowed = "0 up to 1, less train.warmup_fraction"

@@ -20,7 +20,7 @@ from toy_speech import AUDIO, MODEL, make_utterances
 
 from ds2ray.commands.train import Mode, detect_mode, run
 from ds2ray.config import ClusterConfig, Schedule, StorageConfig, TrainConfig, TrainJob
-from ds2ray.errors import ConfigError, TrainingDivergedError
+from ds2ray.errors import ConfigError, InputError, TrainingDivergedError
 from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import open_base
 from ds2ray.store import Store, list_bases, read_base_record
@@ -241,6 +241,30 @@ class TestMode:
         assert f"  report on the data: {tmp_path}/data.html\n" in capsys.readouterr().out
         assert "<h1>Training data: 13 utterances, 6 tokens</h1>" in (tmp_path / "data.html").read_text()
         assert not (tmp_path / "outputs").exists()
+
+    def test_what_the_doctor_finds_ends_the_job_and_stands_on_the_page(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        job = make_job(tmp_path, num_workers=1, doctor=True, learning_rate=30.0)
+        with pytest.raises(InputError, match=r"nothing was trained:\n  the rate is too high.*\n\(train.doctor=false "):
+            run(job)
+        page = (tmp_path / "outputs" / "data.html").read_text(encoding="utf-8")
+        assert "doctor: the rate is too high: one batch is not learnt by heart" in page
+        assert not (tmp_path / "outputs" / "model.pt").exists()
+        assert capsys.readouterr().out.count("report on the data:") == 1
+
+    def test_a_dry_run_asks_the_doctor_and_writes_nothing(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        job = replace(make_job(tmp_path, num_workers=1, doctor=True), dry_run=True)
+        assert run(job) == 0
+        assert "doctor: one batch is learnt by heart in " in capsys.readouterr().out
+        assert not (tmp_path / "outputs").exists()
+
+    def test_the_doctor_examines_no_adapter(self) -> None:
+        train = TrainConfig(base_model_path="model.pt", adapter_name="john", doctor=True)
+        with pytest.raises(ConfigError, match="this trains an adapter: leave it out"):
+            run(TrainJob(train=train))
 
     def test_a_page_that_cannot_be_written_is_told(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "file").write_text("in the way")

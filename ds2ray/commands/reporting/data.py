@@ -41,7 +41,7 @@ def tell_data(job: TrainJob, data: TrainingData, shape: Shape) -> DataReport:
 
 
 def write_data_page(job: TrainJob, data: TrainingData, report: DataReport, doctor: Sequence[str] | None = None) -> None:
-    """Write the page, where there is to be one, and say where; where that fails, say so and go on."""
+    """Write the page, where there is to be one, and say where at first; where that fails, say so and go on."""
     uri = _page_uri(job)
     if not uri:
         return
@@ -50,7 +50,8 @@ def write_data_page(job: TrainJob, data: TrainingData, report: DataReport, docto
         storage.write_bytes(uri, text.encode("utf-8", "replace"))
     except StorageError as error:
         display.say(f"  the report on the data is not written: {error}")
-    else:
+        return
+    if doctor is None:
         display.say(f"  report on the data: {uri}")
 
 

@@ -27,6 +27,8 @@ PACE = {
     "max_bad_steps",
     "data_page",
     "report_sample",
+    "doctor",
+    "doctor_s",
 }
 """Settings that leave the weights as they are. Of PATHS, the content of the files counts in their place."""
 

@@ -8,17 +8,13 @@ from dataclasses import dataclass
 
 from ds2ray.training.data_report.report import TIGHT, DataReport
 from ds2ray.training.data_report.sound import NARROW, Sample
+from ds2ray.training.data_report.spread import LEAST_CORRELATION, VARIED
 
 FEW_HOURS = 1.0
 RARE = 10
 """A character that is written fewer times than this is hardly learnt."""
 MIN_CORRELATED = 50
-"""Utterances from which on their lengths tell anything …"""
-LEAST_CORRELATION = 0.3
-"""… which is that audio and texts do not belong together where longer audio has no longer texts. Learners who read
-(speechocean762) have 0.65, prompts of a telephone system 0.95."""
-VARIED = 2.5
-"""For that the lengths of texts have to differ, their 95th percentile by this factor from their 5th."""
+"""Utterances from which on their lengths tell anything."""
 MANY = 0.01
 """A share of the utterances that deserves a remark."""
 MUCH_SILENCE = 0.5

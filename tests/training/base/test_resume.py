@@ -144,6 +144,8 @@ class TestResume:
                 shard_cache_mb=64.0,
                 data_page="there.html",
                 report_sample=3,
+                doctor=True,
+                doctor_s=1.0,
             ),
         )
         other = replace(task, model=ModelConfig(conv_channels=4, num_rnn_layers=1, rnn_hidden_dim=25))
