@@ -45,6 +45,8 @@ ONLY_IN = {
     "soundfile": ("ds2ray/sound/",),
     "av": ("ds2ray/sound/formats/ffmpeg.py",),
     "num2words": ("ds2ray/wording/library.py",),
+    "mlflow": ("ds2ray/training/tracking/",),
+    "wandb": ("ds2ray/training/tracking/",),
     "requests": ("ds2ray/kubernetes/api.py",),
 }
 

@@ -19,6 +19,7 @@ from ds2ray.sound.noise import NoiseFolder
 from ds2ray.store import Store, lease, read_base_record, server_outside
 from ds2ray.store.layout import base_uri
 from ds2ray.training.base.sources import TrainingData, read_tables, usable_data
+from ds2ray.training.tracking.tracker import require_tracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +67,8 @@ def _train(job: TrainJob, store: Store) -> int:
         check_adapter_name(job.train.adapter_name)
     elif job.train.augment.noise_dir:
         NoiseFolder(job.train.augment, job.audio.sample_rate_hz)  # is there any audio in it?
+    if mode is not Mode.adapter:
+        require_tracker(job.train.tracker)
     display.doing("reading the manifests and looking at the audio")
     tables = read_tables(job.train, job.text, job.data.encoding)
     start = _open_start(job, start_from) if start_from else None

@@ -45,7 +45,7 @@ from ds2ray.config.text import (
     TextConfig,
     TextUnit,
 )
-from ds2ray.config.train import AugmentConfig, ErrorMetric, OptimizerType, Precision, Schedule, TrainConfig
+from ds2ray.config.train import AugmentConfig, ErrorMetric, OptimizerType, Precision, Schedule, Tracker, TrainConfig
 
 __all__ = [
     "LAST_LAYER",
@@ -99,6 +99,7 @@ __all__ = [
     "SweepJob",
     "TextConfig",
     "TextUnit",
+    "Tracker",
     "TrainConfig",
     "TrainJob",
     "TranscribeJob",

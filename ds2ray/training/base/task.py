@@ -29,6 +29,8 @@ PACE = {
     "report_sample",
     "doctor",
     "doctor_s",
+    "tracker",
+    "tracker_uri",
 }
 """Settings that leave the weights as they are. Of PATHS, the content of the files counts in their place."""
 

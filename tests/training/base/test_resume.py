@@ -20,7 +20,7 @@ from base_training import (
 )
 from toy_speech import SAMPLE_RATE_HZ, speak
 
-from ds2ray.config import ModelConfig, Schedule
+from ds2ray.config import ModelConfig, Schedule, Tracker
 from ds2ray.errors import InterruptedRunError
 from ds2ray.model.files import load_model_file
 from ds2ray.sound.audio import write_audio
@@ -146,6 +146,8 @@ class TestResume:
                 report_sample=3,
                 doctor=True,
                 doctor_s=1.0,
+                tracker=Tracker.mlflow,
+                tracker_uri="elsewhere",
             ),
         )
         other = replace(task, model=ModelConfig(conv_channels=4, num_rnn_layers=1, rnn_hidden_dim=25))
