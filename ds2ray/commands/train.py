@@ -3,12 +3,14 @@
 torch and Ray are imported only when all that can be known without them is in order.
 """
 
+import time
 from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ds2ray import display, storage
 from ds2ray.commands.reporting.data import tell_data, write_data_page
+from ds2ray.commands.reporting.telling import OF_TRAININGS, announced
 from ds2ray.commands.wanted import require_model_file, require_place
 from ds2ray.compat.names import check_adapter_name
 from ds2ray.config import TrainConfig, TrainJob
@@ -52,11 +54,18 @@ def detect_mode(train: TrainConfig) -> Mode:
 
 def run(job: TrainJob) -> int:
     """Train what the job describes; returns the exit code."""
-    with storage.using(server_outside(job.data, job.storage)):
-        return _train(job, Store.of(job.storage))
+    started_s = time.monotonic()
+    with announced(job, OF_TRAININGS) as summary:
+        try:
+            with storage.using(server_outside(job.data, job.storage)):
+                code = _train(job, Store.of(job.storage), summary)
+        finally:
+            summary["seconds"] = time.monotonic() - started_s
+        summary["exit_code"] = code
+    return code
 
 
-def _train(job: TrainJob, store: Store) -> int:
+def _train(job: TrainJob, store: Store, summary: dict[str, Any]) -> int:
     mode = detect_mode(job.train)
     if mode is Mode.adapter and job.train.doctor:
         raise ConfigError("train.doctor=true examines the training of a base, and this trains an adapter: leave it out")
@@ -86,7 +95,7 @@ def _train(job: TrainJob, store: Store) -> int:
 
         assert start is not None
         return train_one_adapter(job, store, start, data)
-    return _train_base(job, store, start, data, shape)
+    return _train_base(job, store, start, data, shape, summary)
 
 
 def _open_start(job: TrainJob, start_from: str) -> "Base":
@@ -140,10 +149,18 @@ def _look_before(job: TrainJob, data: TrainingData, shape: Shape, task: "Callabl
         ask_doctor(task(), lambda lines: write_data_page(job, data, report, lines))
 
 
-def _train_base(job: TrainJob, store: Store, start: "Base | None", data: TrainingData, shape: Shape) -> int:
-    from ds2ray.cluster.base_training import train_on_ray  # imports Ray
+def _train_base(
+    job: TrainJob,
+    store: Store,
+    start: "Base | None",
+    data: TrainingData,
+    shape: Shape,
+    summary: dict[str, Any],
+) -> int:
+    from ds2ray.cluster.base_training import run_id_of, train_on_ray  # imports Ray
 
     task = _task(job, start, data, shape)
+    summary["run_id"] = run_id_of(task)
     # one training at a time: another would write its checkpoints and its model.pt among those of this one
     folder = Store(task.train.output_dir, storage.current_server())
     with lease.kept(folder, "train", wait_s=job.storage.wait_for_lease_s) as hold:
@@ -152,9 +169,12 @@ def _train_base(job: TrainJob, store: Store, start: "Base | None", data: Trainin
             display.say(
                 f"nothing is left to do: {finished} was trained with these settings (train.resume=false trains again)"
             )
-            return 0
-        _look_before(job, data, shape, lambda: task)
-        display.say(str(train_on_ray(task, store.fenced(hold.fence), job.cluster)))
+        else:
+            _look_before(job, data, shape, lambda: task)
+            finished = train_on_ray(task, store.fenced(hold.fence), job.cluster)
+            display.say(str(finished))
+    if job.report.metrics_file or job.report.pushgateway:
+        summary["metrics"] = read_base_record(store, finished.base_id).metrics
     return 0
 
 

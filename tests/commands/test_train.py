@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from toy_speech import AUDIO, MODEL, make_utterances
 
 from ds2ray.commands.train import Mode, detect_mode, run
-from ds2ray.config import ClusterConfig, Schedule, StorageConfig, TrainConfig, TrainJob
+from ds2ray.config import ClusterConfig, Schedule, StorageConfig, TrainConfig, TrainJob, TrainReportConfig
 from ds2ray.errors import ConfigError, InputError, TrainingDivergedError
 from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import open_base
@@ -111,7 +111,12 @@ class TestFinished:
     @pytest.fixture
     def job(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> TrainJob:
         job = make_job(tmp_path, num_workers=0)
-        assert run(job) == 0
+        figures = tmp_path / "ds2ray.prom"
+        assert run(replace(job, report=TrainReportConfig(metrics_file=str(figures)))) == 0
+        metrics = read_base_record(Store(job.storage.root)).metrics
+        lines = figures.read_text().splitlines()
+        assert f'ds2ray_train_error_ratio{{of="words"}} {metrics["wer"]!r}' in lines
+        assert {"ds2ray_train_exit_code 0", "ds2ray_train_epochs 2"} <= set(lines)
         output = capsys.readouterr().out
         assert epochs_of(output) == [1, 2]
         page = tmp_path / "outputs" / "data.html"
