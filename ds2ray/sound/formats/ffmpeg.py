@@ -5,7 +5,7 @@ Such files are decoded to be measured: none of their headers is exact.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -134,6 +134,12 @@ def _decoded(file: BinaryIO, block_samples: int) -> Iterator[tuple[int, np.ndarr
         yield kind[0], np.concatenate(held)
 
 
+def _readable_titles(version: str) -> dict[str, Any]:
+    """The option of PyAV by which titles in whatever encoding are no fault of a file; from 19 on they never are, and
+    there is no such option."""
+    return {"metadata_errors": "replace"} if int(version.partition(".")[0]) < 19 else {}
+
+
 def _frames(file: BinaryIO) -> Iterator[tuple[int, np.ndarray]]:
     """Sample rate and float32 [num_samples, C], frame by frame."""
     import av
@@ -142,7 +148,7 @@ def _frames(file: BinaryIO) -> Iterator[tuple[int, np.ndarray]]:
     source = Watched(file)
     try:
         with decoding(source):
-            container = av.open(source, "r", metadata_errors="replace")
+            container = av.open(source, "r", **_readable_titles(av.__version__))
     except InputError as error:
         raise _NotOpened(str(error)) from error
     decoded_s = 0.0

@@ -30,12 +30,13 @@ KINDS = [
 ]
 
 
-def made(container: str, codec: str, rate_hz: int, layout: str = "mono", **options: str) -> bytes:
+def made(container: str, codec: str, rate_hz: int, layout: str = "mono", title: str = "", **options: str) -> bytes:
     """Two seconds of warble, in a file of this kind."""
     descriptor, path = tempfile.mkstemp()
     os.close(descriptor)
     # in a file, as a header in front needs a second pass over what was written
     with av.open(path, "w", format=container, options=options) as output:
+        output.metadata.update({"title": title} if title else {})
         stream = output.add_stream(codec, rate=rate_hz, layout=layout)
         stream.bit_rate = 96000
         channels = len(stream.layout.channels)
@@ -60,6 +61,16 @@ def test_it_is_read(container: str, codec: str, rate_hz: int, layout: str) -> No
     assert abs(len(waveform) - 2 * rate_hz) < 3000  # a coder's first and last frame
     assert likeness(warble(2 * rate_hz, rate_hz)[2100:-8000], waveform, 6000) > 0.97
     np.testing.assert_allclose(np.concatenate(list(read_pieces(data, rate_hz, 0.3))), waveform, atol=1e-6)
+
+
+@pytest.mark.parametrize("container", ["ipod", "matroska"])
+def test_a_title_in_another_encoding_is_no_fault(container: str) -> None:
+    data = made(container, "aac", RATE_HZ, title="written later")
+    written = data.replace(b"written later", "한글 제목 다".encode("cp949") + b"\xff")
+    assert len(written) == len(data)
+    assert written != data
+    assert probe(written) == probe(data)
+    np.testing.assert_array_equal(read_waveform(written, RATE_HZ), read_waveform(data, RATE_HZ))
 
 
 @pytest.mark.parametrize(("container", "codec", "rate_hz"), KINDS)
