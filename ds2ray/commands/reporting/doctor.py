@@ -30,6 +30,8 @@ def ask_doctor(task: BaseTask, write: Callable[[Sequence[str]], None]) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with stop_on_signal(lambda: True, display.say) as asked:
         diagnosis = examine(task, device, task.train.doctor_s, tell=display.doing, stopped=asked.is_set)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # the training's workers are to have it
     for note in diagnosis.notes:
         display.say(f"doctor: {note}")
     write(diagnosis.lines())

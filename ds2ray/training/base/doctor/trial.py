@@ -83,7 +83,7 @@ class Trial:
 
     def __post_init__(self) -> None:
         task, train = self.task, self.task.train
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+        with torch.random.fork_rng([torch.cuda.current_device()] if self.device.type == "cuda" else []):
             torch.manual_seed(train.seed)
             self.model = build_model(task.model, task.audio, len(task.vocabulary)).to(self.device)
         if task.initial_state is not None:
