@@ -19,7 +19,16 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from toy_speech import AUDIO, MODEL, make_utterances
 
 from ds2ray.commands.train import Mode, detect_mode, run
-from ds2ray.config import ClusterConfig, Schedule, StorageConfig, TrainConfig, TrainJob, TrainReportConfig
+from ds2ray.config import (
+    ClusterConfig,
+    DataConfig,
+    Schedule,
+    StorageConfig,
+    TrainConfig,
+    TrainJob,
+    TrainReportConfig,
+    UnknownCharacters,
+)
 from ds2ray.errors import ConfigError, InputError, TrainingDivergedError
 from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import open_base
@@ -250,11 +259,13 @@ class TestMode:
     def test_what_the_doctor_finds_ends_the_job_and_stands_on_the_page(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        job = make_job(tmp_path, num_workers=1, doctor=True, learning_rate=30.0)
-        with pytest.raises(InputError, match=r"nothing was trained:\n  the rate is too high.*\n\(train.doctor=false "):
+        (tmp_path / "few.csv").write_text("id,char,freq\n0,<blank>,0\n1,a,9\n2,b,9\n3, ,9\n")
+        job = make_job(tmp_path, num_workers=1, doctor=True, vocab_path=str(tmp_path / "few.csv"))
+        job = replace(job, data=DataConfig(unknown_characters=UnknownCharacters.drop))
+        with pytest.raises(InputError, match=r"nothing was trained:\n  the vocabulary lacks .*\n\(train.doctor=false "):
             run(job)
         page = (tmp_path / "outputs" / "data.html").read_text(encoding="utf-8")
-        assert "doctor: the rate is too high: one batch is not learnt by heart" in page
+        assert "doctor: the vocabulary lacks " in page
         assert not (tmp_path / "outputs" / "model.pt").exists()
         assert capsys.readouterr().out.count("report on the data:") == 1
 

@@ -14,11 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ds2ray.errors import InputError
+from ds2ray.packs.references import row_groups_of
 from ds2ray.progress import TellDone, untold_done
 from ds2ray.sound.audio import read_waveform
 from ds2ray.tables.manifest import Utterance
 from ds2ray.training.data_report.spread import Spread
 
+MOST_GROUPS = 10
+"""Row groups of shards that are fetched for a sample."""
 FRAME_S = 0.03
 SILENT_DB, SILENT_DBFS = -30.0, -60.0
 BAND_DB = -50.0
@@ -70,7 +73,7 @@ class Sample:
 def hear_sample(
     utterances: Sequence[Utterance], size: int, sample_rate_hz: int, threads: int = 4, tell: TellDone = untold_done
 ) -> Sample:
-    """Listen to utterances that are spread evenly over the manifest.
+    """Listen to utterances that are spread evenly over the manifest, or over some row groups of its shards.
 
     Args:
         size: utterances, at most; the sample is the same each time.
@@ -79,7 +82,7 @@ def hear_sample(
     Raises:
         StorageError: the store cannot be reached or refuses the credentials.
     """
-    places = np.unique(np.linspace(0, len(utterances) - 1, min(size, len(utterances))).round().astype(int))
+    places = sample_places(row_groups_of(utterance.audio for utterance in utterances), len(utterances), size)
 
     def hear(place: int) -> Heard | None:
         try:
@@ -104,6 +107,27 @@ def hear_sample(
         narrow=sum(one.bandwidth_hz < NARROW * sample_rate_hz / 2 for one in sounding),
         silent=len(found) - len(sounding),
     )
+
+
+def sample_places(row_groups: np.ndarray | None, count: int, size: int) -> np.ndarray:
+    """Indices of the utterances of a sample, rising.
+
+    Args:
+        row_groups: of each utterance in its shards, which are fetched as wholes, so that a few must do; None: there are
+            none.
+        count: utterances of the manifest.
+        size: utterances of the sample, at most.
+    """
+    if row_groups is None:
+        return _evenly(np.arange(count), size)
+    groups = _evenly(np.unique(row_groups), MOST_GROUPS)
+    each = max(1, size // len(groups))
+    return np.sort(np.concatenate([_evenly(np.flatnonzero(row_groups == group), each) for group in groups]))[:size]
+
+
+def _evenly(values: np.ndarray, most: int) -> np.ndarray:
+    """Some of the values, spread evenly over them."""
+    return values[np.unique(np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int))]
 
 
 def heard(waveform: np.ndarray, sample_rate_hz: int) -> Heard:

@@ -1,11 +1,15 @@
 """What a sample of training data sounds like."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from shards import pack
 from toy_speech import speak
 
+from ds2ray.packs.references import read_packed_manifest
 from ds2ray.tables.manifest import Utterance
-from ds2ray.training.data_report.sound import hear_sample, heard
+from ds2ray.training.data_report.sound import hear_sample, heard, sample_places
 
 RATE_HZ = 16000
 DRAWS = np.random.default_rng(0)
@@ -49,6 +53,25 @@ def test_a_sample_is_spread_over_the_manifest(speech: list[Utterance]) -> None:
     assert (sample.asked, sample.heard, sample.silent, sample.clipped) == (7, 7, 0, 0)
     assert told[-1] == (7, 7)
     assert hear_sample(speech, 7, RATE_HZ) == sample
+
+
+def test_a_sample_of_shards_takes_few_row_groups_and_is_spread_over_them() -> None:
+    groups = np.repeat(np.arange(40), 25)
+    places = sample_places(groups, len(groups), 200)
+    assert len(places) == 200
+    assert list(np.unique(groups[places], return_counts=True)[1]) == [20] * 10
+    assert groups[places].min() == 0
+    assert groups[places].max() == 39
+    assert len(sample_places(groups, len(groups), 3)) == 3
+    assert list(sample_places(None, 5, 3)) == [0, 2, 4]
+    assert list(sample_places(groups[:10], 10, 200)) == list(range(10))
+
+
+def test_packed_speech_is_heard(speech: list[Utterance], tmp_path: Path) -> None:
+    packed = read_packed_manifest(pack(tmp_path, speech[:9]))
+    assert packed is not None
+    sample = hear_sample(packed.utterances, 4, RATE_HZ)
+    assert (sample.asked, sample.heard) == (4, 4)
 
 
 def test_a_word_with_a_pause_is_heard_as_that() -> None:

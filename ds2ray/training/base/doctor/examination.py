@@ -19,12 +19,15 @@ import torch
 from ds2ray.batching.batches import Batch, SpeechDataset
 from ds2ray.errors import InputError, InterruptedRunError
 from ds2ray.metrics import character_errors
+from ds2ray.packs.references import row_groups_of
 from ds2ray.store.keys import is_private
 from ds2ray.tables.manifest import Utterance
+from ds2ray.training.base.doctor.comparing import gains_of, signed_rank_score, tokens_of
 from ds2ray.training.base.doctor.trial import Curve, Trial, token_entropy
 from ds2ray.training.base.doctor.vocabulary import lost_characters
 from ds2ray.training.base.loading import Loader
 from ds2ray.training.base.task import BaseTask
+from ds2ray.training.data_report.sound import sample_places
 from ds2ray.training.data_report.spread import LEAST_CORRELATION, is_varied, rank_correlation
 
 BATCH = 8
@@ -154,7 +157,10 @@ def _examine(at_work: _Examination) -> Diagnosis:
 
 def _chosen(task: BaseTask) -> tuple[list[Utterance], list[Utterance]]:
     """Utterances to learn, and others, spread over the shorter half of the training data, which takes less time."""
-    by_length = sorted(task.train_utterances, key=lambda utterance: utterance.duration_s or math.inf)
+    candidates, groups = task.train_utterances, row_groups_of(utterance.audio for utterance in task.train_utterances)
+    if groups is not None:
+        candidates = [candidates[place] for place in sample_places(groups, len(groups), MAX_TEXTS)]
+    by_length = sorted(candidates, key=lambda utterance: utterance.duration_s or math.inf)
     shorter = by_length[: max(2 * NUM_LEARNT, (len(by_length) + 1) // 2)]
     wanted = min(len(shorter), NUM_LEARNT + NUM_OTHERS)
     places = np.linspace(0, len(shorter) - 1, wanted).round().astype(int)
@@ -175,7 +181,7 @@ def _batches(task: BaseTask, utterances: Sequence[Utterance]) -> list[Batch]:
 def _hears_something_else(at_work: _Examination, batch: Batch) -> bool:
     """Whether the base that is trained further writes much, and next to nothing of it right."""
     losses, texts = at_work.trial(at_work.task.train.learning_rate).hear(batch)
-    references = [at_work.task.vocabulary.decode(row) for row in _tokens(batch)]
+    references = [at_work.task.vocabulary.decode(row) for row in tokens_of(batch)]
     said = sum(map(len, references))
     errors = sum(character_errors(said, heard).errors for said, heard in zip(references, texts, strict=True))
     written = sum(map(len, texts))
@@ -234,7 +240,7 @@ def _whose_transcripts(
 ) -> Diagnosis:
     """Whether others' transcripts suit the audio as well as its own, for a model that has learnt some by heart."""
     curve = trial.fit(batches, at_work.max_steps // 2 * len(batches))
-    gains = [gain for batch in heard for gain in _gains(trial, batch)]
+    gains = [gain for batch in heard for gain in gains_of(trial, batch)]
     if len(gains) < MIN_OTHERS:
         return at_work.noted(
             f"with {len(gains)} utterances to compare it cannot be told whether transcripts are those of their audio"
@@ -265,32 +271,3 @@ def _length_correlation(task: BaseTask) -> float:
     if len(measured) < MIN_CORRELATED or not is_varied(tokens):
         return math.nan
     return rank_correlation(np.array([utterance.duration_s for utterance in measured]), tokens)
-
-
-def signed_rank_score(differences: Sequence[float]) -> float:
-    """Standard score of Wilcoxon's signed-rank test, above 0 where the differences are (normal approximation)."""
-    ranks = np.argsort(np.argsort(np.abs(differences))) + 1.0
-    count = len(ranks)
-    positive = float(ranks[np.asarray(differences) > 0].sum())
-    spread = math.sqrt(count * (count + 1) * (2 * count + 1) / 24)
-    return (positive - count * (count + 1) / 4) / spread
-
-
-def _gains(trial: Trial, batch: Batch) -> list[float]:
-    """By how much the loss of each utterance is lower with its own tokens than with those of the next in length."""
-    tokens = _tokens(batch)
-    order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
-    others = dict(zip(order, [*order[1:], *order[-2:-1]], strict=False))
-    given = [tokens[others.get(row, row)] for row in range(len(tokens))]
-    own, of_others = trial.losses_with(batch, tokens), trial.losses_with(batch, given)
-    return [
-        theirs - its
-        for its, theirs, mine, given_ in zip(own, of_others, tokens, given, strict=True)
-        if mine != given_ and math.isfinite(theirs - its)
-    ]
-
-
-def _tokens(batch: Batch) -> list[list[int]]:
-    """The tokens of each utterance, without padding."""
-    lengths = batch.num_tokens.tolist()
-    return [row[:length] for row, length in zip(batch.tokens.tolist(), lengths, strict=True)]
