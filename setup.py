@@ -9,6 +9,8 @@ setup(
         "ds2ray": ["py.typed"],
         "ds2ray.evaluation": ["page.html"],
         "ds2ray.nights": ["page.html"],
+        "ds2ray.pages": ["style.css"],
+        "ds2ray.training.data_report": ["page.html"],
         "ds2ray.conf": ["**/*.yaml"],
     },
 )

@@ -17,6 +17,7 @@ LAYERS = (
         "ds2ray.chance",
         "ds2ray.following",
         "ds2ray.padding",
+        "ds2ray.pages",
         "ds2ray.wording",
     },
     # packs among them: sound is read out of shards as well as out of files
@@ -44,6 +45,8 @@ ONLY_IN = {
     "soundfile": ("ds2ray/sound/",),
     "av": ("ds2ray/sound/formats/ffmpeg.py",),
     "num2words": ("ds2ray/wording/library.py",),
+    "mlflow": ("ds2ray/training/tracking/",),
+    "wandb": ("ds2ray/training/tracking/",),
     "requests": ("ds2ray/kubernetes/api.py",),
 }
 

@@ -41,6 +41,8 @@ from ds2ray.training.base.loop import train_base
 from ds2ray.training.base.reports import EpochReport, Observer, Progress
 from ds2ray.training.base.stopping import stop_on_signal
 from ds2ray.training.base.task import BaseTask
+from ds2ray.training.tracking.opening import open_tracker
+from ds2ray.training.tracking.tracker import Tracked
 
 MODEL_FILE = "model.pt"
 
@@ -209,15 +211,20 @@ def _train_and_publish(
         is_live: whether the driver's display is live: it shows progress every half second, a log a line now and then.
     """
     with ExitStack() as resources:
+        writers: list[Board | Tracked] = []
         board = resources.enter_context(Board(task.train.output_dir, tell)) if rank == 0 else None
         if board is not None:
-            board.describe({"model": task.model, "audio": task.audio, "train": task.train}, texts=not is_private())
+            sections = {"model": task.model, "audio": task.audio, "train": task.train}
+            board.describe(sections, texts=not is_private())
+            tracked = open_tracker(task.train, run_id_of(task), sections, not is_private(), tell)
+            writers = [board, *([resources.enter_context(tracked)] if tracked else [])]
         metrics: dict[str, float] = {}
         doctor = Doctor(task.train.learning_rate)
 
         def report(epoch: EpochReport) -> None:
             if board is not None:
-                board.add(epoch.metrics(), epoch.epoch)
+                for writer in writers:
+                    writer.add(epoch.metrics(), epoch.epoch)
                 board.upload()
                 tell(epoch.line(task.train.metric))
                 for finding in doctor.epoch(epoch):
@@ -226,8 +233,8 @@ def _train_and_publish(
         def progress(now: Progress) -> None:
             if not is_live:
                 tell(now.line())
-            if board is not None:
-                board.add({f"steps/{name}": value for name, value in now.metrics().items()}, now.step)
+            for writer in writers:
+                writer.add({f"steps/{name}": value for name, value in now.metrics().items()}, now.step)
             for finding in doctor.progress(now):
                 tell(finding)
 

@@ -3,11 +3,14 @@
 torch and Ray are imported only when all that can be known without them is in order.
 """
 
+import time
 from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ds2ray import display, storage
+from ds2ray.commands.reporting.data import tell_data, write_data_page
+from ds2ray.commands.reporting.telling import OF_TRAININGS, announced
 from ds2ray.commands.wanted import require_model_file, require_place
 from ds2ray.compat.names import check_adapter_name
 from ds2ray.config import TrainConfig, TrainJob
@@ -18,8 +21,11 @@ from ds2ray.sound.noise import NoiseFolder
 from ds2ray.store import Store, lease, read_base_record, server_outside
 from ds2ray.store.layout import base_uri
 from ds2ray.training.base.sources import TrainingData, read_tables, usable_data
+from ds2ray.training.tracking.tracker import require_tracker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ds2ray.cluster.base_training import FinishedBase
     from ds2ray.model.weights import Base
     from ds2ray.training.base.task import BaseTask
@@ -48,12 +54,21 @@ def detect_mode(train: TrainConfig) -> Mode:
 
 def run(job: TrainJob) -> int:
     """Train what the job describes; returns the exit code."""
-    with storage.using(server_outside(job.data, job.storage)):
-        return _train(job, Store.of(job.storage))
+    started_s = time.monotonic()
+    with announced(job, OF_TRAININGS) as summary:
+        try:
+            with storage.using(server_outside(job.data, job.storage)):
+                code = _train(job, Store.of(job.storage), summary)
+        finally:
+            summary["seconds"] = time.monotonic() - started_s
+        summary["exit_code"] = code
+    return code
 
 
-def _train(job: TrainJob, store: Store) -> int:
+def _train(job: TrainJob, store: Store, summary: dict[str, Any]) -> int:
     mode = detect_mode(job.train)
+    if mode is Mode.adapter and job.train.doctor:
+        raise ConfigError("train.doctor=true examines the training of a base, and this trains an adapter: leave it out")
     start_from = job.train.base_model_path or job.train.pretrained_model_path
     if start_from:
         require_model_file(start_from)
@@ -61,6 +76,8 @@ def _train(job: TrainJob, store: Store) -> int:
         check_adapter_name(job.train.adapter_name)
     elif job.train.augment.noise_dir:
         NoiseFolder(job.train.augment, job.audio.sample_rate_hz)  # is there any audio in it?
+    if mode is not Mode.adapter:
+        require_tracker(job.train.tracker)
     display.doing("reading the manifests and looking at the audio")
     tables = read_tables(job.train, job.text, job.data.encoding)
     start = _open_start(job, start_from) if start_from else None
@@ -70,13 +87,15 @@ def _train(job: TrainJob, store: Store) -> int:
     data = usable_data(tables, job.train, job.data, text, shape, vocabulary, start, tell)
     _say_data(mode, data, job.data.silence_rows)
     if job.dry_run:
+        if mode is not Mode.adapter:
+            _look_before(job, data, shape, lambda: _task(job, start, data, shape))
         return 0
     if mode is Mode.adapter:
         from ds2ray.compat.single_user import train_one_adapter
 
         assert start is not None
         return train_one_adapter(job, store, start, data)
-    return _train_base(job, store, start, data, shape)
+    return _train_base(job, store, start, data, shape, summary)
 
 
 def _open_start(job: TrainJob, start_from: str) -> "Base":
@@ -100,16 +119,15 @@ def _say_data(mode: Mode, data: TrainingData, silence_rows: float) -> None:
         display.say(f"  … and {len(data.problems) - 20} more")
 
 
-def _train_base(job: TrainJob, store: Store, start: "Base | None", data: TrainingData, shape: Shape) -> int:
-    from ds2ray.cluster.base_training import train_on_ray  # imports Ray
-    from ds2ray.training.base.task import BaseTask
+def _task(job: TrainJob, start: "Base | None", data: TrainingData, shape: Shape) -> "BaseTask":
+    from ds2ray.training.base.task import BaseTask  # imports torch
 
     # workers have another working directory
     output_dir = storage.absolute(job.train.output_dir)
     augment = job.train.augment
     if augment.noise_dir:
         augment = replace(augment, noise_dir=storage.absolute(augment.noise_dir))
-    task = BaseTask(
+    return BaseTask(
         model=shape.model,
         audio=shape.audio,
         vocabulary=data.vocabulary,
@@ -120,16 +138,43 @@ def _train_base(job: TrainJob, store: Store, start: "Base | None", data: Trainin
         initial_state=start.model.base_state() if start else None,
         silence_rows=job.data.silence_rows,
     )
+
+
+def _look_before(job: TrainJob, data: TrainingData, shape: Shape, task: "Callable[[], BaseTask]") -> None:
+    """What is told before the first step: the data, and with `train.doctor` whether anything can be learnt of them."""
+    report = tell_data(job, data, shape)
+    if job.train.doctor:
+        from ds2ray.commands.reporting.doctor import ask_doctor  # imports torch
+
+        ask_doctor(task(), lambda lines: write_data_page(job, data, report, lines))
+
+
+def _train_base(
+    job: TrainJob,
+    store: Store,
+    start: "Base | None",
+    data: TrainingData,
+    shape: Shape,
+    summary: dict[str, Any],
+) -> int:
+    from ds2ray.cluster.base_training import run_id_of, train_on_ray  # imports Ray
+
+    task = _task(job, start, data, shape)
+    summary["run_id"] = run_id_of(task)
     # one training at a time: another would write its checkpoints and its model.pt among those of this one
-    folder = Store(output_dir, storage.current_server())
+    folder = Store(task.train.output_dir, storage.current_server())
     with lease.kept(folder, "train", wait_s=job.storage.wait_for_lease_s) as hold:
         finished = find_finished(task, store) if job.train.resume else None
         if finished:
             display.say(
                 f"nothing is left to do: {finished} was trained with these settings (train.resume=false trains again)"
             )
-            return 0
-        display.say(str(train_on_ray(task, store.fenced(hold.fence), job.cluster)))
+        else:
+            _look_before(job, data, shape, lambda: task)
+            finished = train_on_ray(task, store.fenced(hold.fence), job.cluster)
+            display.say(str(finished))
+    if job.report.metrics_file or job.report.pushgateway:
+        summary["metrics"] = read_base_record(store, finished.base_id).metrics
     return 0
 
 

@@ -34,6 +34,7 @@ from ds2ray.config.jobs import (
 from ds2ray.config.model import Architecture, ConformerConfig, ModelConfig, RnnType, model_from_plain, model_to_plain
 from ds2ray.config.prepare import CorpusFormat, PackBy, PrepareConfig
 from ds2ray.config.reporting.report import ReportConfig, ReportJob
+from ds2ray.config.reporting.training import TrainReportConfig
 from ds2ray.config.storage import Checked, Scanned, StorageConfig, StoreJob
 from ds2ray.config.sweep import Best, Search, SweepConfig
 from ds2ray.config.text import (
@@ -45,7 +46,7 @@ from ds2ray.config.text import (
     TextConfig,
     TextUnit,
 )
-from ds2ray.config.train import AugmentConfig, ErrorMetric, OptimizerType, Precision, Schedule, TrainConfig
+from ds2ray.config.train import AugmentConfig, ErrorMetric, OptimizerType, Precision, Schedule, Tracker, TrainConfig
 
 __all__ = [
     "LAST_LAYER",
@@ -99,8 +100,10 @@ __all__ = [
     "SweepJob",
     "TextConfig",
     "TextUnit",
+    "Tracker",
     "TrainConfig",
     "TrainJob",
+    "TrainReportConfig",
     "TranscribeJob",
     "UnknownCharacters",
     "Vad",

@@ -12,6 +12,7 @@ from ds2ray.config.fields import Choice, require, require_finite, setting
 from ds2ray.config.model import ModelConfig
 from ds2ray.config.prepare import PrepareConfig
 from ds2ray.config.reporting.report import ReportConfig
+from ds2ray.config.reporting.training import TrainReportConfig
 from ds2ray.config.storage import StorageConfig
 from ds2ray.config.sweep import SweepConfig
 from ds2ray.config.text import DecodeConfig, LanguageModelConfig, ShownTextConfig, TextConfig
@@ -40,7 +41,8 @@ class TrainJob:
     data: DataConfig = field(default_factory=DataConfig)
     storage: StorageConfig = field(default_factory=StorageConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
-    dry_run: bool = setting(False, "validate the data and print the plan; start nothing")
+    report: TrainReportConfig = field(default_factory=TrainReportConfig)
+    dry_run: bool = setting(False, "validate the data, print the plan and what stands out in the data; start nothing")
 
     def __post_init__(self) -> None:
         require_finite(self)

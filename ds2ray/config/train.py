@@ -25,6 +25,12 @@ class ErrorMetric(Enum):
     cer = "cer"
 
 
+class Tracker(Choice):
+    none = "none"
+    mlflow = "mlflow", "a run of MLflow's experiment `ds2ray`; needs the extra `mlflow`"
+    wandb = "wandb", "a run of Weights & Biases; needs the extra `wandb`"
+
+
 class Precision(Choice):
     auto = "auto", "bfloat16 on GPUs, float32 elsewhere"
     float32 = "float32"
@@ -107,6 +113,16 @@ class TrainConfig:
     adapter_name: str = setting("", "the user whose adapter is trained")
     adapter_save_dir: str = setting("./adapters", "receives <adapter_name>_adapter.pt")
     output_dir: str = setting("./outputs", "receives model.pt, checkpoints and TensorBoard files")
+    data_page: str = setting(
+        "", "URI that receives the report on the data; empty: data.html in output_dir, and none in a dry run"
+    )
+    report_sample: int = setting(200, "utterances that it listens to for silence and bandwidth; 0: none")
+    tracker: Tracker = setting(Tracker.none, "where settings and figures are sent, beside TensorBoard's files")
+    tracker_uri: str = setting("", "address of MLflow; empty: MLFLOW_TRACKING_URI")
+    doctor: bool = setting(
+        False, "examine the training before its first step: why its loss would not fall; a finding ends it with code 2"
+    )
+    doctor_s: float = setting(180.0, "seconds, about, that the examination may take")
     resume: bool = setting(True, "go on from the newest checkpoint in output_dir, if there is one of the same settings")
     num_epochs: int = setting(20, "passes over the training data")
     batch_size: int = setting(16, "utterances per batch and worker")
@@ -151,9 +167,13 @@ class TrainConfig:
         ):
             require(getattr(self, name) >= 1, f"train.{name}", getattr(self, name), "at least 1")
         require(self.shard_cache_mb >= 8, "train.shard_cache_mb", self.shard_cache_mb, "at least 8: one row group")
-        for name in ("batch_s", "patience_epochs", "checkpoint_every_s", "log_every_s"):
+        for name in ("batch_s", "patience_epochs", "checkpoint_every_s", "log_every_s", "report_sample", "doctor_s"):
             require(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "at least 0")
         require(0 <= self.ema_decay < 1, "train.ema_decay", self.ema_decay, "0 (off) up to, but not including, 1")
+        open_ = "@" not in self.tracker_uri
+        require(open_, "train.tracker_uri", "…@…", "without a password: MLFLOW_TRACKING_USERNAME and _PASSWORD have it")
+        needed = not self.tracker_uri or self.tracker is Tracker.mlflow
+        require(needed, "train.tracker_uri", self.tracker_uri, "with train.tracker=mlflow alone")
         allowed = "0 up to 1, less train.warmup_fraction"
         ok = self.hold_fraction >= 0 and self.warmup_fraction + self.hold_fraction <= 1
         require(ok or self.schedule is not Schedule.tri_stage, "train.hold_fraction", self.hold_fraction, allowed)

@@ -8,6 +8,7 @@ from ds2ray.evaluation.page import as_image
 from ds2ray.nights.compared import Comparison, cost, gpu_hours
 from ds2ray.nights.plots import errors_svg, gains_svg, histogram_svg, trained_users
 from ds2ray.nights.words import change, number, percent, verdict
+from ds2ray.pages.rendering import rendered
 from ds2ray.progress import duration_text
 from ds2ray.store.keys import is_private, shown_user
 
@@ -19,15 +20,16 @@ _TEMPLATE = Path(__file__).with_name("page.html")
 
 def page(comparison: Comparison, report: ReportConfig) -> str:
     """The page. Whatever stands in the store is shown as text: no tag or script in it has an effect."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.globals.update(
-        user=naming(report), number=number, percent=percent, change=change, duration=duration_text, most=MAX_USERS
-    )
     night = comparison.night
     stages = night.summary.get("stages") or {}
-    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+    return rendered(
+        _TEMPLATE,
+        user=naming(report),
+        number=number,
+        percent=percent,
+        change=change,
+        duration=duration_text,
+        most=MAX_USERS,
         c=comparison,
         night=night,
         nights=[night, *comparison.earlier],

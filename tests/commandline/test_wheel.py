@@ -69,13 +69,15 @@ def test_nothing_is_taken_from_the_checkout(installed: Path, tmp_path: Path) -> 
     assert Path(presets).is_relative_to(environment)
 
 
-def test_the_wheel_holds_every_preset_of_the_checkout_and_the_page(wheel: Path, tmp_path: Path) -> None:
+def test_the_wheel_holds_every_preset_and_page_of_the_checkout(wheel: Path, tmp_path: Path) -> None:
     shutil.unpack_archive(wheel, tmp_path, "zip")
     ours = {path.relative_to(ROOT / "conf") for path in (ROOT / "conf").rglob("*.yaml")}
     assert {path.relative_to(tmp_path / "ds2ray/conf") for path in tmp_path.rglob("*.yaml")} == ours
-    assert (tmp_path / "ds2ray" / "py.typed").exists()
-    assert (tmp_path / "ds2ray" / "evaluation" / "page.html").exists()
-    assert (tmp_path / "ds2ray" / "nights" / "page.html").exists()
+    pages = {
+        path.relative_to(ROOT) for kind in ("*.html", "*.css", "py.typed") for path in (ROOT / "ds2ray").rglob(kind)
+    }
+    assert len(pages) > 4
+    assert [page for page in sorted(pages) if not (tmp_path / page).exists()] == []
 
 
 def test_help(installed: Path, tmp_path: Path) -> None:

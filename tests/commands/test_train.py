@@ -19,8 +19,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from toy_speech import AUDIO, MODEL, make_utterances
 
 from ds2ray.commands.train import Mode, detect_mode, run
-from ds2ray.config import ClusterConfig, Schedule, StorageConfig, TrainConfig, TrainJob
-from ds2ray.errors import ConfigError, TrainingDivergedError
+from ds2ray.config import (
+    ClusterConfig,
+    DataConfig,
+    Schedule,
+    StorageConfig,
+    TrainConfig,
+    TrainJob,
+    TrainReportConfig,
+    UnknownCharacters,
+)
+from ds2ray.errors import ConfigError, InputError, TrainingDivergedError
 from ds2ray.model.files import load_model_file
 from ds2ray.model.stored import open_base
 from ds2ray.store import Store, list_bases, read_base_record
@@ -111,8 +120,17 @@ class TestFinished:
     @pytest.fixture
     def job(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> TrainJob:
         job = make_job(tmp_path, num_workers=0)
-        assert run(job) == 0
-        assert epochs_of(capsys.readouterr().out) == [1, 2]
+        figures = tmp_path / "ds2ray.prom"
+        assert run(replace(job, report=TrainReportConfig(metrics_file=str(figures)))) == 0
+        metrics = read_base_record(Store(job.storage.root)).metrics
+        lines = figures.read_text().splitlines()
+        assert f'ds2ray_train_error_ratio{{of="words"}} {metrics["wer"]!r}' in lines
+        assert {"ds2ray_train_exit_code 0", "ds2ray_train_epochs 2"} <= set(lines)
+        output = capsys.readouterr().out
+        assert epochs_of(output) == [1, 2]
+        page = tmp_path / "outputs" / "data.html"
+        assert output.index(f"  report on the data: {page}\n") < output.index("epoch 1/2")
+        assert "By a sample of 13 training utterances" in page.read_text(encoding="utf-8")
         return job
 
     def test_a_second_run_finds_nothing_to_do(self, job: TrainJob, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,5 +242,48 @@ class TestMode:
     def test_a_dry_run_starts_nothing(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         job = replace(make_job(tmp_path, num_workers=1), dry_run=True)
         assert run(job) == 0
-        assert capsys.readouterr().out.startswith("training a base from scratch: 13 training utterances (0.00 h), 1 ")
+        output = capsys.readouterr().out
+        assert output.startswith("training a base from scratch: 13 training utterances (0.00 h), 1 ")
+        assert "  data: 0.00 h are little for a base: " in output
         assert not (tmp_path / "outputs").exists()
+
+    def test_a_dry_run_writes_a_page_where_one_is_wanted(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        job = replace(make_job(tmp_path, num_workers=1, data_page=str(tmp_path / "data.html")), dry_run=True)
+        assert run(job) == 0
+        assert f"  report on the data: {tmp_path}/data.html\n" in capsys.readouterr().out
+        assert "<h1>Training data: 13 utterances, 6 tokens</h1>" in (tmp_path / "data.html").read_text()
+        assert not (tmp_path / "outputs").exists()
+
+    def test_what_the_doctor_finds_ends_the_job_and_stands_on_the_page(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "few.csv").write_text("id,char,freq\n0,<blank>,0\n1,a,9\n2,b,9\n3, ,9\n")
+        job = make_job(tmp_path, num_workers=1, doctor=True, vocab_path=str(tmp_path / "few.csv"))
+        job = replace(job, data=DataConfig(unknown_characters=UnknownCharacters.drop))
+        with pytest.raises(InputError, match=r"nothing was trained:\n  the vocabulary lacks .*\n\(train.doctor=false "):
+            run(job)
+        page = (tmp_path / "outputs" / "data.html").read_text(encoding="utf-8")
+        assert "doctor: the vocabulary lacks " in page
+        assert not (tmp_path / "outputs" / "model.pt").exists()
+        assert capsys.readouterr().out.count("report on the data:") == 1
+
+    def test_a_dry_run_asks_the_doctor_and_writes_nothing(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        job = replace(make_job(tmp_path, num_workers=1, doctor=True), dry_run=True)
+        assert run(job) == 0
+        assert "doctor: one batch is learnt by heart in " in capsys.readouterr().out
+        assert not (tmp_path / "outputs").exists()
+
+    def test_the_doctor_examines_no_adapter(self) -> None:
+        train = TrainConfig(base_model_path="model.pt", adapter_name="john", doctor=True)
+        with pytest.raises(ConfigError, match="this trains an adapter: leave it out"):
+            run(TrainJob(train=train))
+
+    def test_a_page_that_cannot_be_written_is_told(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "file").write_text("in the way")
+        job = replace(make_job(tmp_path, num_workers=1, data_page=str(tmp_path / "file" / "data.html")), dry_run=True)
+        assert run(job) == 0
+        assert "  the report on the data is not written: " in capsys.readouterr().out

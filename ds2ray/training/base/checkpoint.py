@@ -89,6 +89,11 @@ def best_entry(entries: Sequence[dict[str, Any]], settings: str) -> dict[str, An
     return min(judged, key=lambda entry: (entry["error"], entry["step"])) if judged else None
 
 
+def has_checkpoint(folder_uri: str, settings: str) -> bool:
+    """Whether a training of these settings has begun. Raises ArtifactCorruptError where their list is damaged."""
+    return any(entry["settings"] == settings for entry in _entries(storage.join(folder_uri, LATEST)))
+
+
 def load_latest(folder_uri: str, settings: str, say: Callable[[str], None]) -> dict[str, Any] | None:
     """The newest intact state that was saved under the same settings; None where there is none.
 

@@ -25,6 +25,12 @@ PACE = {
     "loader_threads",
     "shard_cache_mb",
     "max_bad_steps",
+    "data_page",
+    "report_sample",
+    "doctor",
+    "doctor_s",
+    "tracker",
+    "tracker_uri",
 }
 """Settings that leave the weights as they are. Of PATHS, the content of the files counts in their place."""
 

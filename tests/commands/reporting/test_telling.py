@@ -11,8 +11,9 @@ import pytest
 from fleet_runs import RandomBase, job_of, spoken, write_users
 
 from ds2ray.commands import adapt_users as adapt
+from ds2ray.commands import train
 from ds2ray.commands.reporting.telling import WEBHOOK
-from ds2ray.config import AdaptJob, ReportConfig
+from ds2ray.config import AdaptJob, ReportConfig, TrainConfig, TrainJob, TrainReportConfig
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.errors import InputError
 from ds2ray.nights.exposition import exposition, last_good_of
@@ -123,3 +124,27 @@ def test_a_dry_run_is_not_told(quiet_job: AdaptJob, listener: Listener, monkeypa
     monkeypatch.setenv(WEBHOOK, listener.address)
     assert adapt.run(replace(told(quiet_job, "dry"), dry_run=True)) == 0
     assert listener.heard == []
+
+
+def test_the_failure_of_a_training_is_told_as_that_of_a_run_is(
+    listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(WEBHOOK, f"{listener.address}/hook")
+    figures, ended = tmp_path / "ds2ray.prom", tmp_path / "ended"
+    figures.write_text("ds2ray_train_last_good_timestamp_seconds 10.0\n")
+    report = TrainReportConfig(
+        metrics_file=str(figures), pushgateway=listener.address, on_end=f"echo $DS2RAY_EXIT_CODE > {ended}"
+    )
+    job = TrainJob(train=TrainConfig(manifest=str(tmp_path / "nowhere.csv")), report=report)
+    with pytest.raises(InputError):
+        train.run(job)
+    assert [path for path, _ in listener.heard] == ["/hook", "/metrics/job/ds2ray_train"]
+    assert "nowhere.csv" in listener.heard[0][1]
+    assert figures.read_text() == listener.heard[1][1]
+    assert {"ds2ray_train_exit_code 2", "ds2ray_train_last_good_timestamp_seconds 10.0"} <= set(
+        figures.read_text().splitlines()
+    )
+    assert ended.read_text() == "2\n"
+    with pytest.raises(InputError):
+        train.run(replace(job, dry_run=True))
+    assert len(listener.heard) == 2

@@ -20,7 +20,7 @@ from base_training import (
 )
 from toy_speech import SAMPLE_RATE_HZ, speak
 
-from ds2ray.config import ModelConfig, Schedule
+from ds2ray.config import ModelConfig, Schedule, Tracker
 from ds2ray.errors import InterruptedRunError
 from ds2ray.model.files import load_model_file
 from ds2ray.sound.audio import write_audio
@@ -136,7 +136,19 @@ class TestResume:
         task = make_task(tmp_path)
         same = replace(
             task,
-            train=replace(task.train, output_dir="elsewhere", keep_checkpoints=5, max_bad_steps=3, shard_cache_mb=64.0),
+            train=replace(
+                task.train,
+                output_dir="elsewhere",
+                keep_checkpoints=5,
+                max_bad_steps=3,
+                shard_cache_mb=64.0,
+                data_page="there.html",
+                report_sample=3,
+                doctor=True,
+                doctor_s=1.0,
+                tracker=Tracker.mlflow,
+                tracker_uri="elsewhere",
+            ),
         )
         other = replace(task, model=ModelConfig(conv_channels=4, num_rnn_layers=1, rnn_hidden_dim=25))
         fine_tuned = replace(task, initial_state={"output.bias": torch.ones(2)})

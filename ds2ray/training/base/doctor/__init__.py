@@ -1,1 +1,1 @@
-"""The doctor of base training: what its reports say of a loss that does not fall."""
+"""The doctor of base training: small trials before it, and what its reports say of a loss that does not fall."""

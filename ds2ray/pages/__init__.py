@@ -1,0 +1,1 @@
+"""Pages for a browser: what those of a run and of training data share."""
