@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ds2ray.config.reporting.report import ReportConfig
+from ds2ray.fleet.choosing.canary import Found, found_of
 from ds2ray.nights.causes import Cause, causes_of
 from ds2ray.nights.night import Night, shipped_error
-from ds2ray.nights.spent import TRAINING
+from ds2ray.nights.spent import training_s
 from ds2ray.store.outcomes import Status
 
 MAX_REGRESSIONS = 20
@@ -60,6 +61,7 @@ class Comparison:
             through new adapters, too.
         new, gone: keys of users; `gone` are in the plan of the night before alone.
         regressions: the greatest rises first, over all these nights.
+        canary: what the users gained who were trained before the others; None where there were none.
         changed_settings: names of settings, each with its value before and now.
     """
 
@@ -71,6 +73,7 @@ class Comparison:
     gone: tuple[str, ...]
     causes: tuple[Cause, ...]
     regressions: tuple[Regression, ...]
+    canary: Found | None
     changed_settings: dict[str, tuple[str, str]]
 
     @property
@@ -99,6 +102,7 @@ def compared(night: Night, earlier: Sequence[Night] = ()) -> Comparison:
         gone=tuple(sorted(gone)),
         causes=tuple(causes_of(night.outcomes)),
         regressions=tuple(_regressions([night, *earlier])),
+        canary=found_of(night.summary),
         changed_settings={
             name: (settings_before.get(name, "–"), settings.get(name, "–"))
             for name in sorted({*settings, *settings_before} if settings_before and settings else ())
@@ -163,7 +167,7 @@ def _regressions(nights: Sequence[Night]) -> list[Regression]:
 def gpu_hours(night: Night) -> float | None:
     """GPUs of the cluster times hours of training; None where a run of an earlier release did not record them."""
     stages, gpus = night.summary.get("stages"), _number(night.summary, "gpus")
-    return None if not isinstance(stages, dict) or gpus is None else gpus * stages.get(TRAINING, 0.0) / 3600
+    return None if not isinstance(stages, dict) or gpus is None else gpus * training_s(night.summary) / 3600
 
 
 def cost(night: Night, report: ReportConfig) -> float | None:

@@ -6,6 +6,7 @@ _VERDICTS = {
     0: ("good", "Complete"),
     3: ("bad", "Complete, but too many users failed or had no usable speech"),
     5: ("bad", "Stopped, as storage failed: nothing is lost, run it again"),
+    6: ("bad", "Stopped, as those who tried the new base first gained too little: nothing was changed"),
     75: ("warned", "Interrupted: what is finished is published, run it again for the rest"),
 }
 

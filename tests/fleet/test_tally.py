@@ -58,3 +58,41 @@ def test_a_cohort_that_starts_again_begins_anew() -> None:
     now.report(0, {}, CohortSoFar("reading audio", 0, 0.0), 120.0)
     assert now.share() == 0.0
     assert now.facts(130.0) == ["1/8 users", "1 adapted", "2.0 users/min"]
+
+
+def so_far(prepared: float, trained: float, prepared_s: float, trained_s: float) -> CohortSoFar:
+    return CohortSoFar("training", 1, 0.1 + 0.9 * trained, prepared, trained, prepared_s, trained_s)
+
+
+def test_the_time_that_is_left_is_told_by_the_speeds_of_both_stages() -> None:
+    now = Tally(8, 100, [100.0, 100.0, 100.0, 100.0], started_s=0.0, at_once=2)
+    for cohort in (0, 1):  # 0.5 s of encoding and 1 s of training for a second of speech
+        now.report(cohort, {}, so_far(1.0, 0.1, 50.0, 10.0), 60.0)
+    # 90 s each of the first two, and 150 s each of the others, by two workers
+    assert now.eta_s(60.0) == pytest.approx((2 * 90 + 2 * 150) / 2)
+    assert now.share() == pytest.approx(120 / 600)
+    assert now.eta_s(70.0) == pytest.approx((2 * 80 + 2 * 150) / 2)  # 10 s later, with no report since
+
+
+def test_no_time_is_left_that_is_shorter_than_the_longest_cohort() -> None:
+    now = Tally(8, 100, [100.0, 10.0], started_s=0.0, at_once=2)
+    now.report(0, {}, so_far(1.0, 0.5, 10.0, 50.0), 60.0)
+    now.report(1, {}, so_far(1.0, 0.9, 1.0, 9.0), 60.0)
+    assert now.eta_s(60.0) == pytest.approx(50.0)
+
+
+def test_cohorts_that_are_done_count_for_the_speed_and_those_of_whom_nobody_was_trained_do_not() -> None:
+    now = Tally(8, 100, [100.0, 100.0, 100.0], started_s=0.0)
+    now.report(0, {"adapted": 4}, so_far(1.0, 1.0, 50.0, 100.0), 150.0)
+    now.finish(0)
+    now.report(1, {"skipped_no_data": 4}, CohortSoFar("encoding", 0, 1.0, 1.0, 1.0, 1.0, 0.0), 151.0)
+    now.finish(1)
+    assert now.eta_s(151.0) == pytest.approx(150.0)
+    assert now.share() == pytest.approx(2 / 3)
+
+
+def test_as_long_as_hardly_anything_is_trained_the_share_is_a_guess() -> None:
+    now = Tally(8, 100, [100.0], started_s=0.0)
+    now.report(0, {}, so_far(1.0, 0.01, 50.0, 30.0), 80.0)
+    assert now.share() == pytest.approx(0.109)
+    assert now.eta_s(160.0) == pytest.approx(80 * 0.891 / 0.109)

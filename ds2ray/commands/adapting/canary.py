@@ -1,0 +1,166 @@
+"""The canary of a fleet run: who tries a new base first, what they gained, and the end of a run where that is too
+little. Until it is known nothing is written to the store."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from typing import Any
+
+from ds2ray import display
+from ds2ray.commands.planning import size_of_cohorts
+from ds2ray.config import AdaptJob, Canary
+from ds2ray.errors import ArtifactCorruptError, CanaryError, Ds2RayError, InputError
+from ds2ray.fleet.choosing.canary import (
+    Found,
+    Sample,
+    base_of_fleet,
+    candidates,
+    error_had,
+    is_wanted,
+    sample_text,
+)
+from ds2ray.fleet.plan import Plan, UserPlan, cohorts_of
+from ds2ray.fleet.trained import TrainedUser
+from ds2ray.naming import typed
+from ds2ray.nights.night import read_last_run, summaries_before
+from ds2ray.nights.spent import Spent
+from ds2ray.store import BaseRecord, Store, list_bases, read_pointer
+from ds2ray.store.bases import current_base_id, make_current, read_canary, write_canary
+from ds2ray.store.index import read_rows
+from ds2ray.store.keys import private
+from ds2ray.store.outcomes import write_part
+from ds2ray.store.verify import ID_LENGTH
+from ds2ray.tables.manifest import Utterance
+
+PART = "canary"
+"""The part with the outcomes of the users who were trained first."""
+
+_AT_ONCE = 16  # pointers that are read at the same time
+_MOST_RUNS = 1000  # that a canary has ended, one after the other: each is a small file
+
+
+def wanted_sample(job: AdaptJob, store: Store, record: BaseRecord, plan: Plan, index: Any = None) -> Sample | None:
+    """The users who are trained before the others, and a line on them; None where nobody has to be.
+
+    A base that has passed its canary once is not tried so again, though the run was killed after that.
+
+    Args:
+        index: its rows, where they have been read already.
+    """
+    canary = job.adapt.canary
+    if canary is Canary.never or not plan.cohorts:
+        return None
+    before = base_of_fleet(summaries_before(store, read_last_run(store), _MOST_RUNS))
+    if not is_wanted(canary, record.fingerprint, before):
+        return None
+    if canary is Canary.new_base and _has_passed(store, record.base_id):
+        return None
+    index = read_rows(store) if index is None else index
+    keys = (key for key, version in zip(*(index[name].to_pylist() for name in ("user_key", "version")), strict=True)
+            if version)  # fmt: skip
+    asked = candidates(plan, keys, record.fingerprint)
+    sample = _with_errors(store, asked, before, job.adapt.canary_users)
+    if not sample.users:
+        display.say(
+            f"  canary: none, as no user to train has an adapter of base {before[:ID_LENGTH]} with a known error"
+        )
+        return None
+    display.say(f"  {sample_text(sample, plan, job.adapt)}")
+    return sample
+
+
+def _has_passed(store: Store, base_id: str) -> bool:
+    try:
+        return read_canary(store, base_id) is not None
+    except Ds2RayError as error:
+        display.say(f"  {error}")
+        return False
+
+
+def _with_errors(store: Store, asked: Sequence[UserPlan], base_before: str, most: int) -> Sample:
+    """The first of these users, at most so many, whose pointers tell the error of what they have."""
+
+    def error(user: UserPlan) -> float | None:
+        try:
+            return error_had(read_pointer(store, user.user_key), base_before)
+        except ArtifactCorruptError:  # told where the user is trained
+            return None
+
+    users: list[UserPlan] = []
+    errors: dict[str, float] = {}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for start in range(0, len(asked), most):
+            some = asked[start : start + most]
+            for user, had in zip(some, pool.map(error, some), strict=True):
+                if had is not None and len(users) < most:
+                    users.append(user)
+                    errors[user.user_key] = had
+            if len(users) == most:
+                break
+    return Sample(base_before, tuple(users), errors)
+
+
+def try_first(
+    job: AdaptJob,
+    store: Store,
+    plan: Plan,
+    sample: Sample,
+    run_id: str,
+    record: BaseRecord,
+    weights: bytes,
+    keep_alive: Callable[[], None],
+    anchor: Sequence[Utterance],
+    spent: Spent,
+) -> dict[str, TrainedUser]:
+    """Train the sample on the connected cluster, as `train_cohorts` does; what comes of it by key, unpublished."""
+    from ds2ray.cluster.fleet import train_cohorts
+    from ds2ray.cluster.session import room_for_trials
+
+    room = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial)
+    cohorts = cohorts_of(sample.users, size_of_cohorts(job, record, room))
+    first = replace(plan, users=sample.users, unchanged=plan.unchanged.slice(0, 0), cohorts=cohorts)
+    trained: dict[str, TrainedUser] = {}
+    train_cohorts(job, store, first, run_id, record, weights, keep_alive, anchor=anchor, held_back=trained, spent=spent)
+    return trained
+
+
+def require_gains(found: Found, job: AdaptJob, store: Store, record: BaseRecord) -> None:
+    """Say what the sample gained. Where that is too little, see that the base before is the current one, and raise.
+
+    Raises:
+        CanaryError: it is too little.
+    """
+    if found.held:
+        display.say(f"canary held: {found.text()}")
+        return
+    adapt = job.adapt
+    raise CanaryError(
+        f"the canary of base {record.base_id} failed: {found.text()}; wanted are gains for "
+        f"{100 * adapt.canary_min_share:g} % of them (adapt.canary_min_share) and a mean error that rises by at most "
+        f"{100 * adapt.canary_max_rise:g} points (adapt.canary_max_rise). Nobody was given a new adapter"
+        f"{_base_kept(store, record, found.base_before)}. Train a better base, or take this one all the same: "
+        f"`{typed('adapt_users')} {job.users} adapt.canary=never`"
+    )
+
+
+def _base_kept(store: Store, record: BaseRecord, before: str) -> str:
+    """Make the base before current again where the new one is; returns what is to be said of it."""
+    if record.base_id == before:
+        return ""
+    try:
+        current = current_base_id(store)
+        if current == record.base_id and before in list_bases(store):
+            make_current(store, before)
+            return f", and base {before} is current again"
+    except InputError:
+        return ""
+    return f", and base {current} is current as before"
+
+
+def publish_sample(
+    store: Store, run_id: str, record: BaseRecord, found: Found, trained: dict[str, TrainedUser]
+) -> None:
+    """Publish what the sample's canary held back, and write the outcomes. To be called when the run has begun."""
+    write_canary(store, record.base_id, {**asdict(found), "run_id": run_id})
+    outcomes = [user.published(store) for user in trained.values()]
+    write_part(store, run_id, PART, [replace(outcome, reason=private(outcome.reason)) for outcome in outcomes])
