@@ -161,6 +161,7 @@ def publish_sample(
     store: Store, run_id: str, record: BaseRecord, found: Found, trained: dict[str, TrainedUser]
 ) -> None:
     """Publish what the sample's canary held back, and write the outcomes. To be called when the run has begun."""
+    display.doing("publishing", f"{len(trained)} users of the canary")
     write_canary(store, record.base_id, {**asdict(found), "run_id": run_id})
     outcomes = [user.published(store) for user in trained.values()]
     write_part(store, run_id, PART, [replace(outcome, reason=private(outcome.reason)) for outcome in outcomes])
