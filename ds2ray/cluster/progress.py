@@ -123,6 +123,9 @@ class FleetProgress(Callback):
             display.doing(tally.stage(), *tally.facts(now_s), share=tally.share())
             self.figures.tell(tally, self.spent, self.renewed_s, now_s)
 
+    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+        self.figures.tell(self.tally, self.spent, self.renewed_s, time.monotonic(), last=True)
+
 
 def last_error(trial: Any) -> BaseException | None:
     """The error that ended a trial's last attempt; None where it is not known."""

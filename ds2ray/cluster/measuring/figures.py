@@ -20,12 +20,12 @@ SERIES = {
     "cohorts_in_flight": ("cohorts whose trials are at work", ""),
     "cohorts_waiting": ("cohorts whose trials have not begun", ""),
     "share_ratio": ("share of the work that is done", ""),
-    "eta_seconds": ("seconds of training that are left; NaN as long as that is not known", ""),
+    "eta_seconds": ("seconds of training that are left; absent as long as that is not known", ""),
     "requests": ("requests to servers so far", ""),
     "retries": ("requests to servers that were sent again so far", ""),
     "read_bytes": ("bytes read from servers so far", ""),
     "written_bytes": ("bytes written to servers so far", ""),
-    "last_good_age_seconds": ("seconds since a run was last complete; NaN where that is not known", ""),
+    "last_good_age_seconds": ("seconds since a run was last complete; absent where that is not known", ""),
     "lease_age_seconds": ("seconds since the run's lease was renewed", ""),
 }
 """The names of all series, behind the prefix, with what they mean and the label, if there is one."""
@@ -43,13 +43,14 @@ class RunFigures:
         }
         self._told_s = float("-inf")
 
-    def tell(self, tally: Tally, spent: Spent, renewed_s: float, now_s: float) -> None:
+    def tell(self, tally: Tally, spent: Spent, renewed_s: float, now_s: float, *, last: bool = False) -> None:
         """Set the gauges, once a second at most.
 
         Args:
             renewed_s, now_s: when the lease was renewed, and now, by this process's clock.
+            last: whether nothing follows, so that it is time whenever the gauges were set.
         """
-        if now_s - self._told_s < EVERY_S:
+        if now_s - self._told_s < EVERY_S and not last:
             return
         self._told_s = now_s
         for name, label_value, value in values(tally, spent, renewed_s, now_s):
@@ -58,7 +59,7 @@ class RunFigures:
 
 
 def values(tally: Tally, spent: Spent, renewed_s: float, now_s: float) -> Iterator[tuple[str, str, float]]:
-    """Every series with the value of its label, empty without one, and the figure."""
+    """Every series that is known, with the value of its label, empty without one, and the figure."""
     for status, count in tally.by_status().items():
         yield "users", status, float(count)
     for stage, seconds in spent.stages_so_far().items():
@@ -68,10 +69,11 @@ def values(tally: Tally, spent: Spent, renewed_s: float, now_s: float) -> Iterat
     yield "cohorts_in_flight", "", float(len(tally.under_way))
     yield "cohorts_waiting", "", float(len(tally.speech_s) - len(tally.done | tally.under_way.keys()))
     yield "share_ratio", "", tally.share()
-    eta_s = tally.eta_s(now_s)
-    yield "eta_seconds", "", float("nan") if eta_s is None else eta_s
+    eta_s = 0.0 if tally.share() >= 1 else tally.eta_s(now_s)
+    if eta_s is not None:
+        yield "eta_seconds", "", eta_s
     for name, number in vars(spent.traffic).items():
         yield name, "", float(number)
-    good_s = spent.last_good_s
-    yield "last_good_age_seconds", "", float("nan") if good_s is None else time.time() - good_s
+    if spent.last_good_s is not None:
+        yield "last_good_age_seconds", "", time.time() - spent.last_good_s
     yield "lease_age_seconds", "", now_s - renewed_s

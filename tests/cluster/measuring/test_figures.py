@@ -1,6 +1,5 @@
 """The figures of a run while it goes on, as Ray exports them."""
 
-import math
 import re
 import time
 import urllib.request
@@ -14,8 +13,12 @@ from fleet_runs import RandomBase, adapt_users, spoken, write_users
 from ds2ray.cluster.measuring.figures import PREFIX, SERIES, values
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.fleet.tally import CohortSoFar, Tally
+from ds2ray.nights.night import ENDED, write_last_run
 from ds2ray.nights.spent import Spent
 from ds2ray.storage import Traffic
+from ds2ray.store import Store
+from ds2ray.store.layout import summary_uri
+from ds2ray.store.records import SUMMARY, write_record
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -44,10 +47,12 @@ def test_every_series_has_a_value_and_none_says_who_a_user_is() -> None:
     assert told["eta_seconds", ""] > 0
 
 
-def test_what_is_not_known_is_no_number() -> None:
-    told = {name: value for name, _, value in values(Tally(1, 1, [1.0], 0.0), Spent(), 0.0, 1.0)}
-    assert math.isnan(told["eta_seconds"])
-    assert math.isnan(told["last_good_age_seconds"])
+def test_what_is_not_known_is_not_told_and_at_the_end_no_time_is_left() -> None:
+    now = Tally(1, 1, [1.0], started_s=0.0)
+    told = {name: value for name, _, value in values(now, Spent(), 0.0, 1.0)}
+    assert set(SERIES) - told.keys() == {"eta_seconds", "last_good_age_seconds", "stage_seconds"}
+    now.finish(0)
+    assert ("eta_seconds", "", 0.0) in list(values(now, Spent(), 0.0, 1.0))
 
 
 def exported() -> Iterator[str]:
@@ -63,6 +68,9 @@ def test_a_run_exports_every_series(
 ) -> None:
     root = random_base.publish(str(tmp_path / "store"))
     users = write_users(str(tmp_path / "users.csv"), {"tony": spoken(small_corpus)["tony"]})
+    ended = time.strftime(ENDED, time.gmtime())
+    write_record(Store(root), summary_uri(Store(root), "before"), SUMMARY, {"exit_code": 0, "ended": ended})
+    write_last_run(Store(root), "before")
     code, outcomes = adapt_users(root, users, "measured", num_epochs=1)
     assert (code, list(outcomes)) == (0, ["tony"])
     while not set(SERIES) <= set(exported()):  # Ray exports every ten seconds; pytest's time limit ends a wait in vain
