@@ -9,6 +9,7 @@ from ds2ray.fleet.choosing.canary import Found, found_of
 from ds2ray.nights.causes import Cause, causes_of
 from ds2ray.nights.night import Night, shipped_error
 from ds2ray.nights.spent import training_s
+from ds2ray.nights.words import traffic_text
 from ds2ray.store.outcomes import Status
 
 MAX_REGRESSIONS = 20
@@ -80,6 +81,11 @@ class Comparison:
     def before(self) -> Night | None:
         """The night that this one is compared with."""
         return self.earlier[0] if self.earlier else None
+
+    @property
+    def traffic(self) -> str:
+        """What the night asked of servers; empty where that was nothing, or is not known."""
+        return traffic_text(self.night.summary.get("traffic"))
 
 
 def compared(night: Night, earlier: Sequence[Night] = ()) -> Comparison:

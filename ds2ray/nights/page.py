@@ -8,7 +8,7 @@ from ds2ray.evaluation.page import as_image
 from ds2ray.nights.compared import Comparison, cost, gpu_hours
 from ds2ray.nights.plots import errors_svg, gains_svg, histogram_svg, trained_users
 from ds2ray.nights.words import change, number, percent, verdict
-from ds2ray.progress import duration_text, size_text
+from ds2ray.progress import duration_text
 from ds2ray.store.keys import is_private, shown_user
 
 MAX_USERS = 200
@@ -23,13 +23,7 @@ def page(comparison: Comparison, report: ReportConfig) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals.update(
-        user=naming(report),
-        number=number,
-        percent=percent,
-        change=change,
-        duration=duration_text,
-        size=size_text,
-        most=MAX_USERS,
+        user=naming(report), number=number, percent=percent, change=change, duration=duration_text, most=MAX_USERS
     )
     night = comparison.night
     stages = night.summary.get("stages") or {}
