@@ -1,9 +1,11 @@
 """The canary of a fleet run: who tries a new base first, what they gained, and the end of a run where that is too
 little. Until it is known nothing is written to the store."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from ds2ray import display
@@ -24,7 +26,7 @@ from ds2ray.fleet.trained import TrainedUser
 from ds2ray.naming import typed
 from ds2ray.nights.night import read_last_run, summaries_before
 from ds2ray.nights.spent import Spent
-from ds2ray.store import BaseRecord, Store, list_bases, read_pointer
+from ds2ray.store import AdapterPointer, BaseRecord, Store, list_bases, read_pointer
 from ds2ray.store.bases import current_base_id, make_current, read_canary, write_canary
 from ds2ray.store.index import read_rows
 from ds2ray.store.keys import private
@@ -36,13 +38,15 @@ PART = "canary"
 """The part with the outcomes of the users who were trained first."""
 
 _AT_ONCE = 16  # pointers that are read at the same time
+_MOST_TIMES = 20  # as many pointers are read as users are wanted, at most
 _MOST_RUNS = 1000  # that a canary has ended, one after the other: each is a small file
 
 
 def wanted_sample(job: AdaptJob, store: Store, record: BaseRecord, plan: Plan, index: Any = None) -> Sample | None:
     """The users who are trained before the others, and a line on them; None where nobody has to be.
 
-    A base that has passed its canary once is not tried so again, though the run was killed after that.
+    A base that has passed its canary is not tried so again by users of the same base before, as where the run was
+    killed after that.
 
     Args:
         index: its rows, where they have been read already.
@@ -51,14 +55,16 @@ def wanted_sample(job: AdaptJob, store: Store, record: BaseRecord, plan: Plan, i
     if canary is Canary.never or not plan.cohorts:
         return None
     before = base_of_fleet(summaries_before(store, read_last_run(store), _MOST_RUNS))
-    if not is_wanted(canary, record.fingerprint, before):
-        return None
-    if canary is Canary.new_base and _has_passed(store, record.base_id):
+    if before and not is_wanted(canary, record.fingerprint, before):
         return None
     index = read_rows(store) if index is None else index
-    keys = (key for key, version in zip(*(index[name].to_pylist() for name in ("user_key", "version")), strict=True)
-            if version)  # fmt: skip
-    asked = candidates(plan, keys, record.fingerprint)
+    columns = (index[name].to_pylist() for name in ("user_key", "version"))
+    asked = candidates(plan, (key for key, version in zip(*columns, strict=True) if version), record.fingerprint)
+    before = before or _base_of_most(store, asked[: job.adapt.canary_users])
+    if not is_wanted(canary, record.fingerprint, before):
+        return None
+    if canary is Canary.new_base and _has_passed(store, record.base_id, before):
+        return None
     sample = _with_errors(store, asked, before, job.adapt.canary_users)
     if not sample.users:
         display.say(
@@ -69,29 +75,43 @@ def wanted_sample(job: AdaptJob, store: Store, record: BaseRecord, plan: Plan, i
     return sample
 
 
-def _has_passed(store: Store, base_id: str) -> bool:
+def _has_passed(store: Store, base_id: str, base_before: str) -> bool:
+    """Whether users of that base before have tried this one already, and gained."""
     try:
-        return read_canary(store, base_id) is not None
+        found = read_canary(store, base_id)
+        return found is not None and found.get("base_before") == base_before[:ID_LENGTH]
     except Ds2RayError as error:
         display.say(f"  {error}")
         return False
 
 
+def _base_of_most(store: Store, users: Sequence[UserPlan]) -> str:
+    """The fingerprint of the base that most of these users' adapters are of, where no run tells it, as those of early
+    releases; empty without adapters."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        pointers = filter(None, pool.map(partial(_pointer, store), users))
+        bases = Counter(pointer.base_fingerprint for pointer in pointers)
+    return max(bases, key=lambda base: (bases[base], base), default="")
+
+
+def _pointer(store: Store, user: UserPlan) -> AdapterPointer | None:
+    """A user's pointer; None without one, and for a damaged one, which is told where the user is trained."""
+    try:
+        return read_pointer(store, user.user_key)
+    except ArtifactCorruptError:
+        return None
+
+
 def _with_errors(store: Store, asked: Sequence[UserPlan], base_before: str, most: int) -> Sample:
-    """The first of these users, at most so many, whose pointers tell the error of what they have."""
-
-    def error(user: UserPlan) -> float | None:
-        try:
-            return error_had(read_pointer(store, user.user_key), base_before)
-        except ArtifactCorruptError:  # told where the user is trained
-            return None
-
+    """The first of these users, at most so many, whose pointers tell the error of what they have. Where hardly any
+    does, some hundreds are looked at."""
     users: list[UserPlan] = []
     errors: dict[str, float] = {}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for start in range(0, len(asked), most):
+        for start in range(0, min(len(asked), _MOST_TIMES * most), most):
             some = asked[start : start + most]
-            for user, had in zip(some, pool.map(error, some), strict=True):
+            for user, pointer in zip(some, pool.map(partial(_pointer, store), some), strict=True):
+                had = error_had(pointer, base_before)
                 if had is not None and len(users) < most:
                     users.append(user)
                     errors[user.user_key] = had

@@ -19,7 +19,7 @@ from ds2ray.nights.night import read_night, write_last_run
 from ds2ray.store import Store, publish_adapter, publish_base, read_base, read_pointer
 from ds2ray.store.bases import current_base_id, make_current, read_canary
 from ds2ray.store.index import close_run, read_index
-from ds2ray.store.layout import outcomes_uri, run_uri, runs_uri, summary_uri
+from ds2ray.store.layout import last_run_uri, outcomes_uri, pointer_uri, run_uri, runs_uri, summary_uri
 from ds2ray.store.outcomes import Outcome, Status, read_outcomes
 from ds2ray.store.records import SUMMARY, write_record
 from ds2ray.tables.manifest import Utterance
@@ -123,6 +123,20 @@ def test_a_base_that_is_no_worse_is_given_to_all_each_trained_once(
     write_last_run(store, "before")  # as after a kill
     assert adapt_users.run(replace(job, run_id="", dry_run=True, adapt=replace(job.adapt, force=True))) == 0
     assert "canary" not in capsys.readouterr().out  # a base passes once
+
+
+def test_where_no_run_tells_the_base_before_the_adapters_do(
+    job_after: Callable[..., AdaptJob], capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = replace(job_after(0.05), dry_run=True)
+    store = Store(job.storage.root)
+    store.delete(last_run_uri(store))
+    adapt_users.run(job)
+    assert "canary: 2 users with an adapter of base bbbbbbbbbbbbbbbb" in capsys.readouterr().out
+    for key in USERS[:2]:
+        store.delete(pointer_uri(store, key))
+    adapt_users.run(job)
+    assert "canary" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
