@@ -14,7 +14,7 @@ from ds2ray.cluster.cohort_trial import CohortTrial
 from ds2ray.cluster.gpus import cluster_gpus
 from ds2ray.cluster.progress import FleetProgress, our_error, told
 from ds2ray.cluster.session import quiet_tune, room_for_trials
-from ds2ray.config import AdaptJob
+from ds2ray.config import AdapterConfig, AdaptJob, audio_from_plain, model_from_plain
 from ds2ray.errors import InterruptedRunError, StorageError
 from ds2ray.fleet.cohort_task import FleetTask
 from ds2ray.fleet.common_cause import FirstUsers
@@ -22,7 +22,9 @@ from ds2ray.fleet.plan import Plan
 from ds2ray.fleet.settling import CohortStarts
 from ds2ray.fleet.tally import Tally
 from ds2ray.fleet.trained import TrainedUser
+from ds2ray.nights.machines import training_by_encoding
 from ds2ray.nights.spent import CANARY, TRAINING, Spent
+from ds2ray.shapes.architectures import shape_of
 from ds2ray.storage import current_server
 from ds2ray.store import BaseRecord, Store
 from ds2ray.store.keys import is_private
@@ -95,6 +97,7 @@ def train_cohorts(
         tune_state_dir = tempfile.mkdtemp(prefix="ds2ray-adapt-")
         stage, title = (TRAINING, "") if held_back is None else (CANARY, "canary: ")
         tally = tally_of(plan, min(most, trials_at_once), title)
+        tally.train_by_encode = training_by_encoding(job.adapt.num_epochs, _has_head(record, job.adapter))
         first_users = FirstUsers(job.adapt.stop_after_failures, list(map(len, plan.cohorts)))
         progress = FleetProgress(tally, keep_alive, job.adapt.max_attempts, first_users, held_back, spent, stage)
         try:
@@ -127,6 +130,12 @@ def train_cohorts(
         cohort: CohortStarts(1 + progress.recoveries[cohort], told(progress.errors.get(cohort)))
         for cohort in {*progress.recoveries, *progress.errors}
     }
+
+
+def _has_head(record: BaseRecord, adapter: AdapterConfig) -> bool:
+    """Whether layers of the base follow the adapter."""
+    shape = shape_of(model_from_plain(record.model, record.where), audio_from_plain(record.audio, record.where))
+    return shape.place(adapter.after_layer) < shape.num_stages
 
 
 def tally_of(plan: Plan, at_once: int, title: str = "") -> Tally:

@@ -19,8 +19,11 @@ SHORT = {
 ETA_FROM = 0.02
 """Share of the work from which the time that is left can be told, where trials do not tell how fast they are."""
 
-TRAINED_FROM = 0.02
-"""Share of the speech from whose training on the speed of training is known."""
+KNOWN_FROM = 0.02
+"""Share of all speech that has to be encoded, or trained on, for the speed of that to be known."""
+
+TRAIN_BY_ENCODE = 9.0
+"""How many times as long as encoding training takes, where nothing else is known."""
 
 WAITING = "waiting"
 FIRST_STAGE = "starting workers"
@@ -72,6 +75,7 @@ class Tally:
         started_s: when the run began.
         title: what stands before the stage.
         at_once: trials that the cluster has room for.
+        train_by_encode: how many times as long as encoding training is likely to take, until that is known.
     """
 
     num_users: int
@@ -80,6 +84,7 @@ class Tally:
     started_s: float
     title: str = ""
     at_once: int = 1
+    train_by_encode: float = TRAIN_BY_ENCODE
     statuses: Counter[str] = field(default_factory=Counter)
     under_way: dict[int, CohortSoFar] = field(default_factory=dict)
     working_since_s: float | None = None  # when the first trial began: starting workers says nothing of the rest
@@ -119,11 +124,10 @@ class Tally:
         return self.title + (stages.most_common(1)[0][0] if stages else FIRST_STAGE)
 
     def share(self) -> float:
-        """Of the work that is done, 0 to 1: of the time that it takes, as soon as the speed of training is known."""
+        """Of the work that is done, 0 to 1: of the time that it takes, as soon as speeds are known."""
         speeds = self._speeds()
         if speeds is not None:
-            prepared, trained = speeds
-            all_s = self.all_s * (prepared.per_speech_s + trained.per_speech_s)
+            all_s = self.all_s * sum(speeds)
             left_s = sum(self._work_left_s(cohort, speeds) for cohort in range(len(self.speech_s)))
             return 1 - left_s / all_s
         under_way = sum(self.speech_s[cohort] * so_far.share for cohort, so_far in self.under_way.items())
@@ -155,23 +159,27 @@ class Tally:
             "training": self.trained.work_s + sum(so_far.trained_s for so_far in under_way),
         }
 
-    def _speeds(self) -> tuple[_Speed, _Speed] | None:
-        """How fast speech is encoded, and trained on, over all trials; None as long as too little is known of that."""
+    def _speeds(self) -> tuple[float, float] | None:
+        """Seconds of work by second of speech, for encoding and for training, over all trials; None as long as too
+        little is known. As long as hardly anything is trained, the latter is a guess by the former."""
         prepared, trained = replace(self.prepared), replace(self.trained)
         for cohort, so_far in self.under_way.items():
             prepared.add(so_far.prepared_s, self.speech_s[cohort] * so_far.prepared)
             trained.add(so_far.trained_s, self.speech_s[cohort] * so_far.trained)
-        known = trained.work_s > 0 and trained.speech_s >= TRAINED_FROM * self.all_s
-        return (prepared, trained) if known else None
+        encode, train = prepared.per_speech_s, trained.per_speech_s
+        if train > 0 and trained.speech_s >= KNOWN_FROM * self.all_s:
+            return encode, train
+        if encode > 0 and prepared.speech_s >= KNOWN_FROM * self.all_s:
+            return encode, encode * self.train_by_encode
+        return None
 
-    def _work_left_s(self, cohort: int, speeds: tuple[_Speed, _Speed]) -> float:
+    def _work_left_s(self, cohort: int, speeds: tuple[float, float]) -> float:
         """Seconds of a trial's work that are left of a cohort, as of its last report."""
         if cohort in self.done:
             return 0.0
         so_far = self.under_way.get(cohort, CohortSoFar("", 0, 0.0))
-        prepared, trained = speeds
-        per_s = prepared.per_speech_s * (1 - so_far.prepared) + trained.per_speech_s * (1 - so_far.trained)
-        return self.speech_s[cohort] * per_s
+        encode, train = speeds
+        return self.speech_s[cohort] * (encode * (1 - so_far.prepared) + train * (1 - so_far.trained))
 
     def facts(self, now_s: float) -> list[str]:
         """`312/1000 users`, `298 adapted`, `9 kept`, `5 failed`, `4100/9000 utterances encoded`, `41 users/min`, …"""

@@ -60,6 +60,12 @@ class Rough:
         )
 
 
+def training_by_encoding(num_epochs: int, with_head: bool) -> float:
+    """How many times as long as encoding so many epochs are likely to take."""
+    (like,) = (row for row in MACHINES if row.with_head is with_head)
+    return num_epochs * like.epoch_s / like.encode_s
+
+
 def rough_estimate(speech_s: float, num_epochs: int, base_bytes: int, with_head: bool, cpus: int) -> Rough:
     """The estimate of a fleet's first run, by the measured base that is of a like place, scaled by the bases' sizes.
 

@@ -91,8 +91,58 @@ def test_cohorts_that_are_done_count_for_the_speed_and_those_of_whom_nobody_was_
     assert now.share() == pytest.approx(2 / 3)
 
 
-def test_as_long_as_hardly_anything_is_trained_the_share_is_a_guess() -> None:
-    now = Tally(8, 100, [100.0], started_s=0.0)
+def test_as_long_as_hardly_anything_is_trained_the_speed_of_training_is_a_guess() -> None:
+    now = Tally(8, 100, [100.0], started_s=0.0, train_by_encode=4.0)
     now.report(0, {}, so_far(1.0, 0.01, 50.0, 30.0), 80.0)
-    assert now.share() == pytest.approx(0.109)
-    assert now.eta_s(160.0) == pytest.approx(80 * 0.891 / 0.109)
+    assert now.share() == pytest.approx((50 + 2) / 250)
+    assert now.eta_s(90.0) == pytest.approx(0.99 * 200 - 10)
+    now.report(0, {}, so_far(1.0, 0.02, 50.0, 60.0), 110.0)
+    assert now.eta_s(110.0) == pytest.approx(0.98 * 3000)
+
+
+def simulated(speech_s: list[float], workers: int, encode: float, train: float, start_s: float) -> list[float]:
+    """How far the time that is told to be left is from the truth, as a share of that, every second between a tenth and
+    nine tenths of a run; workers begin one after the other, `start_s` apart."""
+    likely = 1.25 * train / encode  # by a quarter too long
+    now = Tally(60, 600, speech_s, started_s=0.0, at_once=workers, train_by_encode=likely)
+    free_s = [start_s * (1 + worker) for worker in range(workers)]
+    spans = []
+    for cohort, of_speech_s in enumerate(speech_s):
+        worker = free_s.index(min(free_s))
+        begin_s = free_s[worker]
+        free_s[worker] = begin_s + of_speech_s * (encode + train)
+        spans.append((cohort, begin_s, of_speech_s))
+    end_s, told = max(free_s), []
+    for second in range(int(end_s) + 1):
+        for cohort, begin_s, of_speech_s in spans:
+            at_s, encode_s, train_s = second - begin_s, of_speech_s * encode, of_speech_s * train
+            if at_s < 0 or cohort in now.done:
+                continue
+            prepared, trained = (min(1.0, max(0.0, share)) for share in (at_s / encode_s, (at_s - encode_s) / train_s))
+            share = 0.1 * prepared + 0.9 * trained
+            stage = "training" if trained else "encoding"
+            spent = (prepared * encode_s, trained * train_s)
+            now.report(cohort, {}, CohortSoFar(stage, 1, share, prepared, trained, *spent), float(second))
+            if trained >= 1:
+                now.finish(cohort)
+        if 0.1 <= (second - start_s) / (end_s - start_s) <= 0.9:
+            told.append(abs((now.eta_s(float(second)) or 0.0) - (end_s - second)) / (end_s - second))
+    return told
+
+
+@pytest.mark.parametrize(
+    ("speech_s", "workers", "encode", "train", "start_s"),
+    [
+        ([600.0, 600.0], 2, 0.02, 0.2, 10.0),  # adapters before the first layer: hardly any encoding
+        ([400.0] * 6, 2, 0.02, 0.1, 5.0),
+        ([900.0, 500.0, 400.0, 100.0, 50.0], 2, 0.05, 0.2, 5.0),  # the last worker works alone
+        ([300.0] * 40, 4, 0.1, 0.1, 5.0),
+        ([2000.0], 1, 0.01, 0.1, 5.0),
+    ],
+)
+def test_once_a_tenth_is_done_the_time_that_is_left_is_told_within_a_third(
+    speech_s: list[float], workers: int, encode: float, train: float, start_s: float
+) -> None:
+    errors = simulated(speech_s, workers, encode, train, start_s)
+    assert errors
+    assert max(errors) < 1 / 3

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ds2ray.nights.machines import MACHINES, START_S, rough_estimate
+from ds2ray.nights.machines import MACHINES, START_S, rough_estimate, training_by_encoding
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 
@@ -48,3 +48,8 @@ def test_it_says_how_sure_it_is() -> None:
         "no earlier run of this store tells how long it will take: about 8m (3m to 24m) with 2 CPUs, as many as this "
         "machine has, by a CPU of an AMD EPYC on which tiny was measured; a GPU is faster"
     )
+
+
+def test_epochs_through_layers_of_the_base_outweigh_encoding() -> None:
+    assert training_by_encoding(8, with_head=True) == pytest.approx(12.2, abs=0.1)
+    assert training_by_encoding(8, with_head=False) == pytest.approx(0.63, abs=0.01)
