@@ -1,5 +1,7 @@
 """When a run was last complete, and what a run has spent."""
 
+from typing import Any
+
 from ds2ray import storage
 from ds2ray.nights.night import last_good_s
 from ds2ray.nights.spent import Spent, training_s
@@ -7,7 +9,7 @@ from ds2ray.storage import Traffic
 
 
 def test_the_last_good_run_is_the_newest_that_ended_with_0_and_tells_when() -> None:
-    runs = [
+    runs: list[dict[str, Any]] = [
         {"exit_code": 6, "ended": "2026-11-03 02:00:00 UTC"},
         {"exit_code": 0},  # of an early release
         {"exit_code": 0, "ended": "1970-01-02 00:00:01 UTC"},
