@@ -18,7 +18,9 @@ from ds2ray.fleet.choosing.canary import (
     base_of_fleet,
     candidates,
     error_had,
+    had_metric,
     is_wanted,
+    last_begun,
     sample_text,
 )
 from ds2ray.fleet.plan import Plan, UserPlan, cohorts_of
@@ -54,7 +56,8 @@ def wanted_sample(job: AdaptJob, store: Store, record: BaseRecord, plan: Plan, i
     canary = job.adapt.canary
     if canary is Canary.never or not plan.cohorts:
         return None
-    before = base_of_fleet(summaries_before(store, read_last_run(store), _MOST_RUNS))
+    last = last_begun(summaries_before(store, read_last_run(store), _MOST_RUNS))
+    before = base_of_fleet(last)
     if before and not is_wanted(canary, record.fingerprint, before):
         return None
     index = read_rows(store) if index is None else index
@@ -64,6 +67,12 @@ def wanted_sample(job: AdaptJob, store: Store, record: BaseRecord, plan: Plan, i
     if not is_wanted(canary, record.fingerprint, before):
         return None
     if canary is Canary.new_base and _has_passed(store, record.base_id, before):
+        return None
+    metric, had = job.adapt.gate_metric.name, had_metric(last, job.adapt)
+    if had != metric:
+        display.say(
+            f"  canary: none, as errors of before cannot be compared: adapt.gate_metric={metric}, and {had} then"
+        )
         return None
     sample = _with_errors(store, asked, before, job.adapt.canary_users)
     if not sample.users:

@@ -74,17 +74,29 @@ def found_of(summary: Mapping[str, Any]) -> Found | None:
     return Found(**{field.name: told[field.name] for field in fields(Found)})
 
 
-def base_of_fleet(summaries: Iterable[Mapping[str, Any]]) -> str:
-    """The fingerprint of the base that a fleet's adapters were last trained on; empty where no run tells.
+def last_begun(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The newest of these runs that no canary has ended; empty where there is none.
 
     Args:
-        summaries: of the runs before, the newest first; runs that a canary ended count for nothing.
+        summaries: of the runs before, the newest first.
     """
     for summary in summaries:
         canary = summary.get("canary")
         if not (isinstance(canary, dict) and canary.get("held") is False):
-            return str(summary.get("base_fingerprint") or "")
-    return ""
+            return summary
+    return {}
+
+
+def base_of_fleet(run: Mapping[str, Any]) -> str:
+    """The fingerprint of the base that a fleet's adapters were trained on in this run; empty where it does not tell."""
+    return str(run.get("base_fingerprint") or "")
+
+
+def had_metric(run: Mapping[str, Any], adapt: AdaptConfig) -> str:
+    """The metric of held-out errors in this run; where it does not tell, that of the settings."""
+    settings = run.get("settings")
+    told = settings.get("adapt.gate_metric") if isinstance(settings, dict) else None
+    return str(told or adapt.gate_metric.name)
 
 
 def is_wanted(canary: Canary, base_fingerprint: str, base_before: str) -> bool:

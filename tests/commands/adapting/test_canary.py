@@ -13,7 +13,7 @@ from toy_speech import make_utterances
 
 from ds2ray import storage
 from ds2ray.commands import adapt_users
-from ds2ray.config import AdaptJob, Canary, ReportConfig
+from ds2ray.config import AdaptJob, Canary, ErrorMetric, ReportConfig
 from ds2ray.errors import CanaryError
 from ds2ray.nights.night import read_night, write_last_run
 from ds2ray.store import Store, publish_adapter, publish_base, read_base, read_pointer
@@ -60,7 +60,8 @@ def job_after(new_base: RandomBase, speech: dict[str, list[Utterance]], tmp_path
                 Outcome(user_key=key, status=Status.adapted, version=pointer.version, fingerprint=f"speech of {key}")
             )
         close_run(store, "before", rows)
-        summary = {"run_id": "before", "base_fingerprint": FINGERPRINT}
+        settings = {"adapt.gate_metric": "wer"}
+        summary = {"run_id": "before", "base_fingerprint": FINGERPRINT, "settings": settings}
         write_record(store, summary_uri(store, "before"), SUMMARY, summary)
         write_last_run(store, "before")
         made = job_of(root, write_users(str(tmp_path / "users.csv"), speech), "run", **changed)
@@ -146,6 +147,7 @@ def test_where_no_run_tells_the_base_before_the_adapters_do(
         ({"canary_users": 1}, "canary: 1 users with an adapter"),
         ({"only": "cyd"}, "canary: none, as no user to train has an adapter of base bbbbbbbbbbbbbbbb"),
         ({"canary": Canary.never}, None),
+        ({"gate_metric": ErrorMetric.cer}, "canary: none, as errors of before cannot be compared"),
     ],
 )
 def test_a_dry_run_says_who_is_first(

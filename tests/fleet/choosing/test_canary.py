@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ds2ray.config import AdaptConfig, Canary
+from ds2ray.config import AdaptConfig, Canary, ErrorMetric
 from ds2ray.fleet.choosing.canary import (
     Found,
     Sample,
@@ -14,7 +14,9 @@ from ds2ray.fleet.choosing.canary import (
     error_had,
     found_in,
     found_of,
+    had_metric,
     is_wanted,
+    last_begun,
     sample_text,
 )
 from ds2ray.fleet.plan import Change, Plan, UserPlan
@@ -53,9 +55,19 @@ def kept(key: str, error: float, current: float | None = None) -> Outcome:
 
 def test_the_base_of_a_fleet_is_that_of_the_last_run_that_no_canary_ended() -> None:
     failed = {"base_fingerprint": NEW, "canary": {"held": False}}
-    assert base_of_fleet([failed, failed, {"base_fingerprint": OLD, "canary": None}]) == OLD
-    assert base_of_fleet([{"base_fingerprint": NEW, "canary": {"held": True}}, {"base_fingerprint": OLD}]) == NEW
-    assert base_of_fleet([{"run_id": "of an early release"}]) == base_of_fleet([]) == base_of_fleet([failed]) == ""
+
+    def base_of(*summaries: dict[str, Any]) -> str:
+        return base_of_fleet(last_begun(summaries))
+
+    assert base_of(failed, failed, {"base_fingerprint": OLD, "canary": None}) == OLD
+    assert base_of({"base_fingerprint": NEW, "canary": {"held": True}}, {"base_fingerprint": OLD}) == NEW
+    assert base_of({"run_id": "of an early release"}) == base_of() == base_of(failed) == ""
+
+
+def test_errors_of_before_are_of_the_metric_that_the_run_had() -> None:
+    cer = AdaptConfig(gate_metric=ErrorMetric.cer)
+    assert had_metric({"settings": {"adapt.gate_metric": "wer"}}, cer) == "wer"
+    assert had_metric({"settings": {}}, cer) == had_metric({}, cer) == "cer"
 
 
 @pytest.mark.parametrize(
