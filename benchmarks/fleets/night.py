@@ -34,7 +34,7 @@ from benchmarks.common import emit, say
 from ds2ray import display, storage
 from ds2ray.commands import adapt_users
 from ds2ray.config import AdaptConfig, AdapterConfig, AdaptJob, StorageConfig
-from ds2ray.display.doing import Doing
+from ds2ray.display.doing import Doing, Drawn
 from ds2ray.display.log import LogDisplay
 from ds2ray.store import Store
 from ds2ray.store.layout import summary_uri
@@ -48,6 +48,9 @@ MORE = 1.25
 BARS = {"idle_seconds": 5.0, "idle_requests": 60.0, "estimate_ratio": 4 / 3, "eta_error": 1 / 3}
 FROM, TO = 0.1, 0.9
 """Shares of the training between which the time that was told to be left counts."""
+
+EVERY_S = 1.0
+"""Seconds from one line of progress that is kept to the next."""
 
 SETTINGS = ("adapter.hidden_dims=[8]", "adapt.gate_confidence=0")
 RunJob = Callable[..., Finished]
@@ -69,10 +72,15 @@ class Listening(LogDisplay):
     heard: list[Told] = field(default_factory=list)
 
     def doing(self, now: Doing, every_s: float) -> None:
-        self.heard.append(Told(time.monotonic(), now.phase, eta_in(now.facts)))
+        told = Told(time.monotonic(), now.phase, eta_in(now.facts))
+        if not self.heard or told.at_s - self.heard[-1].at_s >= EVERY_S or told.stage != self.heard[-1].stage:
+            self.heard.append(told)
 
     def say(self, line: str) -> None:
         say(line)
+
+    def show(self, drawn: Drawn) -> None:
+        """Drop a table: stdout has the JSON line alone."""
 
 
 @dataclass(frozen=True)

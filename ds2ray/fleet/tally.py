@@ -92,6 +92,8 @@ class Tally:
     done_s: float = 0.0  # speech of cohorts that are done
     done: set[int] = field(default_factory=set)
     reported_s: dict[int, float] = field(default_factory=dict)  # when each cohort under way did so last
+    ended: list[CohortSoFar] = field(default_factory=list)  # the last reports of cohorts that are done
+    begun: dict[int, CohortSoFar] = field(default_factory=dict)  # by cohort: the first report of its training
     prepared: _Speed = field(default_factory=_Speed)  # of cohorts that are done
     trained: _Speed = field(default_factory=_Speed)
 
@@ -103,6 +105,9 @@ class Tally:
         if self.working_since_s is None:
             self.working_since_s = now_s
         self.statuses.update(statuses)
+        begun = self.begun.get(cohort)
+        if so_far.trained and (begun is None or so_far.trained < begun.trained):
+            self.begun[cohort] = so_far
         self.under_way[cohort] = so_far
         self.reported_s[cohort] = now_s
 
@@ -114,9 +119,10 @@ class Tally:
         if so_far is None:
             return
         self.encoded += so_far.encoded
+        self.ended.append(so_far)
         if so_far.trained_s:
             self.prepared.add(so_far.prepared_s, speech_s)
-            self.trained.add(so_far.trained_s, speech_s)
+            self.trained.add(*self._training(cohort, so_far))
 
     def stage(self) -> str:
         """The stage of most trials."""
@@ -153,10 +159,10 @@ class Tally:
 
     def worker_seconds(self) -> dict[str, float]:
         """Seconds of all trials' work, before training and in it."""
-        under_way = self.under_way.values()
+        every = [*self.under_way.values(), *self.ended]
         return {
-            "encoding": self.prepared.work_s + sum(so_far.prepared_s for so_far in under_way),
-            "training": self.trained.work_s + sum(so_far.trained_s for so_far in under_way),
+            "encoding": sum(so_far.prepared_s for so_far in every),
+            "training": sum(so_far.trained_s for so_far in every),
         }
 
     def _speeds(self) -> tuple[float, float] | None:
@@ -165,13 +171,21 @@ class Tally:
         prepared, trained = replace(self.prepared), replace(self.trained)
         for cohort, so_far in self.under_way.items():
             prepared.add(so_far.prepared_s, self.speech_s[cohort] * so_far.prepared)
-            trained.add(so_far.trained_s, self.speech_s[cohort] * so_far.trained)
+            trained.add(*self._training(cohort, so_far))
         encode, train = prepared.per_speech_s, trained.per_speech_s
         if train > 0 and trained.speech_s >= KNOWN_FROM * self.all_s:
             return encode, train
         if encode > 0 and prepared.speech_s >= KNOWN_FROM * self.all_s:
             return encode, encode * self.train_by_encode
         return None
+
+    def _training(self, cohort: int, so_far: CohortSoFar) -> tuple[float, float]:
+        """Seconds of a cohort's training, and the speech that they went through, without those up to its first report
+        where there is enough after it: the first steps of a process take many times as long as all others."""
+        begun = self.begun.get(cohort, so_far)
+        if so_far.trained - begun.trained < KNOWN_FROM or so_far.trained_s <= begun.trained_s:
+            return so_far.trained_s, self.speech_s[cohort] * so_far.trained
+        return so_far.trained_s - begun.trained_s, self.speech_s[cohort] * (so_far.trained - begun.trained)
 
     def _work_left_s(self, cohort: int, speeds: tuple[float, float]) -> float:
         """Seconds of a trial's work that are left of a cohort, as of its last report."""

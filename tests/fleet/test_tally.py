@@ -100,6 +100,17 @@ def test_as_long_as_hardly_anything_is_trained_the_speed_of_training_is_a_guess(
     assert now.eta_s(110.0) == pytest.approx(0.98 * 3000)
 
 
+def test_the_first_steps_of_a_process_say_nothing_of_those_that_follow() -> None:
+    now = Tally(8, 100, [100.0], started_s=0.0)
+    now.report(0, {}, so_far(1.0, 0.01, 10.0, 8.0), 20.0)  # libraries warm up: eight seconds for a hundredth
+    now.report(0, {}, so_far(1.0, 0.11, 10.0, 18.0), 30.0)  # a second for each that follows
+    assert now.eta_s(30.0) == pytest.approx(89.0)
+    assert now.worker_seconds() == {"encoding": 10.0, "training": 18.0}
+    now.report(0, {}, so_far(1.0, 1.0, 10.0, 107.0), 119.0)
+    now.finish(0)
+    assert now.worker_seconds() == {"encoding": 10.0, "training": 107.0}
+
+
 def simulated(speech_s: list[float], workers: int, encode: float, train: float, start_s: float) -> list[float]:
     """How far the time that is told to be left is from the truth, as a share of that, every second between a tenth and
     nine tenths of a run; workers begin one after the other, `start_s` apart."""
