@@ -22,6 +22,10 @@ ETA_FROM = 0.02
 KNOWN_FROM = 0.02
 """Share of all speech that has to be encoded, or trained on, for the speed of that to be known."""
 
+WARM_S = 10.0
+"""Seconds of a process's work from which on it matters little that its first steps take many times as long as all
+others."""
+
 TRAIN_BY_ENCODE = 9.0
 """How many times as long as encoding training takes, where nothing else is known."""
 
@@ -146,7 +150,9 @@ class Tally:
             return None
         speeds = self._speeds()
         if speeds is None:
-            return (now_s - self.working_since_s) * (1 - share) / share if share >= ETA_FROM else None
+            told = any(so_far.prepared_s for so_far in (*self.under_way.values(), *self.ended))
+            guess_s = (now_s - self.working_since_s) * (1 - share) / share if share >= ETA_FROM else None
+            return None if told else guess_s
         left = [self._work_left_s(cohort, speeds) for cohort in range(len(self.speech_s))]
         for cohort in self.under_way:
             left[cohort] = max(0.0, left[cohort] - (now_s - self.reported_s[cohort]))
@@ -171,20 +177,22 @@ class Tally:
         prepared, trained = replace(self.prepared), replace(self.trained)
         for cohort, so_far in self.under_way.items():
             prepared.add(so_far.prepared_s, self.speech_s[cohort] * so_far.prepared)
-            trained.add(*self._training(cohort, so_far))
+            trained.add(*self._training(cohort, so_far, least_s=WARM_S))
         encode, train = prepared.per_speech_s, trained.per_speech_s
         if train > 0 and trained.speech_s >= KNOWN_FROM * self.all_s:
             return encode, train
-        if encode > 0 and prepared.speech_s >= KNOWN_FROM * self.all_s:
+        is_warm = any(so_far.prepared_s >= WARM_S for so_far in (*self.under_way.values(), *self.ended))
+        if encode > 0 and prepared.speech_s >= KNOWN_FROM * self.all_s and is_warm:
             return encode, encode * self.train_by_encode
         return None
 
-    def _training(self, cohort: int, so_far: CohortSoFar) -> tuple[float, float]:
+    def _training(self, cohort: int, so_far: CohortSoFar, least_s: float = 0.0) -> tuple[float, float]:
         """Seconds of a cohort's training, and the speech that they went through, without those up to its first report
-        where there is enough after it: the first steps of a process take many times as long as all others."""
+        where there is enough after it; where there is not, none if they are fewer than `least_s`."""
         begun = self.begun.get(cohort, so_far)
         if so_far.trained - begun.trained < KNOWN_FROM or so_far.trained_s <= begun.trained_s:
-            return so_far.trained_s, self.speech_s[cohort] * so_far.trained
+            enough = so_far.trained_s >= least_s
+            return (so_far.trained_s, self.speech_s[cohort] * so_far.trained) if enough else (0.0, 0.0)
         return so_far.trained_s - begun.trained_s, self.speech_s[cohort] * (so_far.trained - begun.trained)
 
     def _work_left_s(self, cohort: int, speeds: tuple[float, float]) -> float:

@@ -111,6 +111,16 @@ def test_the_first_steps_of_a_process_say_nothing_of_those_that_follow() -> None
     assert now.worker_seconds() == {"encoding": 10.0, "training": 107.0}
 
 
+def test_as_long_as_processes_are_warming_up_no_time_is_told() -> None:
+    now = Tally(8, 100, [100.0, 100.0], started_s=0.0, at_once=2)
+    now.report(0, {}, so_far(1.0, 0.0, 9.0, 0.0), 20.0)
+    assert now.eta_s(21.0) is None
+    now.report(0, {}, so_far(1.0, 0.05, 9.0, 6.0), 26.0)
+    assert now.eta_s(27.0) is None
+    now.report(0, {}, so_far(1.0, 0.1, 9.0, 7.0), 27.0)
+    assert now.eta_s(27.0) == pytest.approx(9 + 20)  # of the cohort that has not begun
+
+
 def simulated(speech_s: list[float], workers: int, encode: float, train: float, start_s: float) -> list[float]:
     """How far the time that is told to be left is from the truth, as a share of that, every second between a tenth and
     nine tenths of a run; workers begin one after the other, `start_s` apart."""
