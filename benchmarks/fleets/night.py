@@ -134,6 +134,7 @@ def measure(
     num_utterances: int,
     num_requests: Callable[[], int] = lambda: 0,
     job: RunJob = run_job,
+    nights: Sequence[str] = ("second", "third"),
     **changed: Any,
 ) -> Nights:
     """Go through the nights of a store at `root`, with speech in `folder`.
@@ -141,6 +142,7 @@ def measure(
     Args:
         num_requests: to the server, so far.
         job: runs a job by its name and arguments.
+        nights: ids of those in which users have changed, each time two others.
         changed: fields of AdaptConfig.
 
     Raises:
@@ -159,13 +161,14 @@ def measure(
     idle_s = _night(job, "idle", arguments)
     requests = num_requests() - before
     names = sorted(users)
-    for night, some in (("second", names[:NUM_CHANGED]), ("third", names[NUM_CHANGED : 2 * NUM_CHANGED])):
+    for place, night in enumerate(nights):
+        some = names[place * NUM_CHANGED : (place + 1) * NUM_CHANGED]
         say(f"{len(some)} users have changed")
         for user in some:
             speech[user] = _speech(folder, user, users[user], int(MORE * num_utterances))
         write_users(table, speech)
         seconds = _night(job, night, arguments)
-    estimated_s = storage.read_json(summary_uri(Store(root), "third"))["estimated_s"]
+    estimated_s = storage.read_json(summary_uri(Store(root), night))["estimated_s"]
     return Nights(idle_s, requests, seconds, estimated_s, eta_errors(heard))
 
 

@@ -1,6 +1,7 @@
 """Nights of a tiny fleet, on local folders; how fast they are, the benchmark says itself."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fleet_runs import run_job_here
@@ -14,12 +15,13 @@ def test_the_nights_of_a_tiny_fleet(ray_cluster: str, tmp_path: Path) -> None:
     root = str(tmp_path / "store")
     speech = tmp_path / "speech"
     speech.mkdir()
-    nights = measure(root, speech, 4, 4, job=run_job_here, num_epochs=1, cross_validate_below=0)
+    few: dict[str, Any] = {"num_epochs": 1, "cross_validate_below": 0, "max_concurrent_trials": 1}
+    nights = measure(root, speech, 3, 4, job=run_job_here, nights=["second"], **few)
     assert nights.estimated_seconds > 0
     assert nights.idle_seconds > 0
     changed = {run: {row.user_key for row in read_outcomes(Store(root), run) if row.status is not Status.unchanged}
-               for run in ("idle", "second", "third")}  # fmt: skip
-    assert changed == {"idle": set(), "second": {"user-000", "user-001"}, "third": {"user-002", "user-003"}}
+               for run in ("idle", "second")}  # fmt: skip
+    assert changed == {"idle": set(), "second": {"user-000", "user-001"}}
 
 
 @pytest.mark.parametrize(
