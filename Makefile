@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-nights bench-anchor bench-real-speech bench-people bench-digits bench-robust bench-decode bench-transcribe bench-words \
 	bench-scale bench-gpu bench-sweep chaos \
-	bench-plan bench-finished bench-train bench-scale-train bench-epoch browser fix lock clean
+	bench-plan bench-finished bench-night bench-train bench-scale-train bench-epoch browser fix lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -100,6 +100,9 @@ bench-plan: $(VENV)/installed ## the plan of a million users, one in twenty chan
 
 bench-finished: $(VENV)/installed ## a finished run of 1000 users again, on files and on S3: what it writes, and seconds (3 minutes)
 	@$(BIN)/python -m benchmarks.fleets.finished $(BENCH_ARGS)
+
+bench-night: $(VENV)/installed ## nights of 60 users, new, unchanged and two changed: seconds, requests, estimate and ETA against the truth (6 minutes)
+	@$(BIN)/python -m benchmarks.fleets.night $(BENCH_ARGS)
 
 bench-train: $(VENV)/installed ## a training step of a base against the public layout of DeepSpeech2 (5 minutes)
 	@$(BIN)/python -m benchmarks.bases.train $(BENCH_ARGS)

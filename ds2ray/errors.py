@@ -2,7 +2,8 @@
 
 Every message says what is wrong, where, why, and what to do. `exit_code` is what a job ends with:
 2 wrong configuration or input (nothing was started), 3 too many users failed, 5 storage or credentials
-(nothing was lost, run again), 75 interrupted or already running (run again).
+(nothing was lost, run again), 6 a new base that a sample of users does not gain from (nothing was changed),
+75 interrupted or already running (run again).
 """
 
 
@@ -50,6 +51,12 @@ class CommonCauseError(Ds2RayError):
     """All users that a run tried first failed, and for one cause: the others were not tried."""
 
     exit_code = 3
+
+
+class CanaryError(Ds2RayError):
+    """The users who tried a new base first gained too little: it was made current for nobody, and nothing published."""
+
+    exit_code = 6
 
 
 class DeviceLostError(Ds2RayError):

@@ -54,6 +54,15 @@ def size_text(size_bytes: float) -> str:
     return f"{size_bytes / 1000:.1f} GB"
 
 
+def left_text(seconds: float) -> str:
+    """A duration that is an estimate: `45s`, `1m20s` to ten seconds, from ten minutes on as `duration_text` has it."""
+    tens = round(seconds / 10)
+    if seconds < 59.5 or tens >= 60:
+        return duration_text(seconds)
+    minutes, rest = divmod(tens, 6)
+    return f"{minutes}m{rest}0s" if rest else f"{minutes}m"
+
+
 def duration_text(seconds: float) -> str:
     """A duration in its one or two largest units: `45s`, `17m`, `2h05m`, `3d04h`."""
     if seconds < 59.5:

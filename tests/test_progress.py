@@ -2,7 +2,7 @@
 
 import pytest
 
-from ds2ray.progress import duration_text, paced, size_text
+from ds2ray.progress import duration_text, left_text, paced, size_text
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,14 @@ from ds2ray.progress import duration_text, paced, size_text
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0s"), (59.4, "59s"), (61, "1m"), (85, "1m20s"), (119, "2m"), (594, "9m50s"), (596, "10m"), (1020, "17m")],
+)
+def test_estimates_of_minutes_have_tens_of_seconds(seconds: float, text: str) -> None:
+    assert left_text(seconds) == text
 
 
 def test_a_line_is_passed_on_only_when_it_is_time() -> None:

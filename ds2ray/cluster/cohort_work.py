@@ -20,10 +20,11 @@ from ds2ray.fleet.common_cause import causes
 from ds2ray.fleet.plan import UserPlan
 from ds2ray.fleet.sealed import open_sealed
 from ds2ray.fleet.settling import is_unusable
+from ds2ray.fleet.trained import TrainedUser, taken_out
 from ds2ray.model.devices import assigned_device
 from ds2ray.model.stored import base_from_bytes, open_adapter
 from ds2ray.model.weights import to_bytes
-from ds2ray.store import AdapterPointer, outcomes, publish_adapter, read_pointer
+from ds2ray.store import AdapterPointer, outcomes, read_pointer
 from ds2ray.store.keys import keep_private, private
 from ds2ray.store.outcomes import Outcome, Status
 from ds2ray.store.recovery.marks import PlannedUser
@@ -70,6 +71,10 @@ class CohortWork:
         self.start = start
         self.part = 0
         self.users: dict[str, UserPlan] = {}
+        self.held_back: dict[str, TrainedUser] = {}
+        self.spent_s = {True: 0.0, False: 0.0}  # by whether in training
+        self.marked_s = time.monotonic()
+        self.traffic = storage.traffic_so_far()
         self.progress = NOT_BEGUN
         self.events = self._events()
 
@@ -77,7 +82,7 @@ class CohortWork:
         """Work for a slice of time; returns the report of a trial, with the users that were finished."""
         started_s = time.monotonic()
         finished: list[Outcome] = []
-        done = True
+        done, in_training = True, self.progress.stage is Stage.training
         for event in self.events:
             if isinstance(event, Outcome):
                 finished.append(replace(event, reason=private(event.reason, *self._names(event.user_key))))
@@ -89,17 +94,26 @@ class CohortWork:
             if urgent or time.monotonic() - started_s >= self.task.slice_s:
                 done = False
                 break
-        if finished:
+        if finished and not self.task.hold_back:
             outcomes.write_part(self.task.store, self.task.run_id, self._part_name(), finished)
             self.part += 1
-        progress = self.progress
+        progress, now_s = self.progress, time.monotonic()
+        self.spent_s[in_training] += now_s - self.marked_s  # a slice ends with its stage
+        self.marked_s = now_s
+        before, self.traffic = self.traffic, storage.traffic_so_far()
         return {
             "causes": causes(finished),
             "statuses": dict(Counter(outcome.status.value for outcome in finished)),
             "stage": progress.stage.value,
             "encoded": progress.encoded,
             "share": 1.0 if done else progress.share,
+            "prepared": 1.0 if done else progress.prepared,
+            "trained": 1.0 if done else progress.trained,
+            "prepared_s": self.spent_s[False],
+            "trained_s": self.spent_s[True],
+            "traffic": vars(self.traffic - before),
             "done": done,
+            "held_back": taken_out(self.held_back, finished) if self.task.hold_back else [],
         }
 
     def results(self, users: Sequence[UserPlan]) -> Iterator[CohortResult | CohortProgress]:
@@ -193,41 +207,34 @@ class CohortWork:
         return CurrentAdapter(adapter, _error_ratio(pointer), pointer.split, pointer.num_utterances)
 
     def _settle(self, result: CohortResult, user: UserPlan) -> Outcome:
-        """The user's outcome; an adapter that passed the gate is published."""
+        """The user's outcome; an adapter that passed the gate is published, unless the task holds it back."""
         task = self.task
         metric = task.adapt.gate_metric
         before, after = _errors(result, metric)
         anchor_before, anchor_after = _anchor_errors(result, metric)
-        version = sha256 = ""
+        weights, making = b"", {}
         if result.fit is not None and result.better:
-            try:
-                pointer = publish_adapter(
-                    task.store,
-                    result.user_key,
-                    to_bytes(result.fit.state),
-                    base_fingerprint=task.base_record.fingerprint,
-                    data_fingerprint=user.fingerprint,
-                    adapter=adapter_to_plain(task.adapter),
-                    run_id=task.run_id,
-                    error_before=before,
-                    error_after=after,
-                    split=split_rule(result.utterances_used, task.adapt),
-                    num_utterances=result.utterances_used,
-                    improvement=result.improvement,
-                    anchor_error_before=anchor_before,
-                    anchor_error_after=anchor_after,
-                )
-                version, sha256 = pointer.version, pointer.sha256
-            except ArtifactCorruptError as error:
-                # this user's pointer is damaged, not the store: the others go on
-                result = replace(result, failed=True, reason=str(error))
+            weights = to_bytes(result.fit.state)
+            making = {
+                "base_fingerprint": task.base_record.fingerprint,
+                "data_fingerprint": user.fingerprint,
+                "adapter": adapter_to_plain(task.adapter),
+                "run_id": task.run_id,
+                "error_before": before,
+                "error_after": after,
+                "split": split_rule(result.utterances_used, task.adapt),
+                "num_utterances": result.utterances_used,
+                "improvement": result.improvement,
+                "anchor_error_before": anchor_before,
+                "anchor_error_after": anchor_after,
+            }
         # problems in the manifests of sealed users, which the plan did not read, are first reported here
         of_segments = result.dropped if task.data.segment_long and result.fit else {}
         reasons = {**(user.reasons if user.row else {}), **of_segments}
         num_dropped = user.num_dropped + sum(result.dropped.values())
         may_pass = any(storage.UNREACHED in reason for reason in (*result.dropped, *(user.reasons if user.row else ())))
         skipped = result.fit is None and not result.failed
-        return Outcome(
+        outcome = Outcome(
             user_key=result.user_key,
             status=_status(result),
             reason="; ".join(filter(None, [result.reason, f"left out: {listed(reasons)}" if reasons else ""])),
@@ -237,8 +244,6 @@ class CohortWork:
             utterances_dropped=num_dropped,
             error_before=before,
             error_after=after,
-            version=version,
-            sha256=sha256,
             fingerprint="" if may_pass else user.fingerprint,  # tried again, with what can be read then
             unusable=skipped and is_unusable(result.utterances_used, num_dropped, {}, task.adapt.min_utterances),
             improvement=result.improvement,
@@ -246,6 +251,11 @@ class CohortWork:
             anchor_error_before=anchor_before,
             anchor_error_after=anchor_after,
         )
+        trained = TrainedUser(outcome, weights, making)
+        if not task.hold_back:
+            return trained.published(task.store)
+        self.held_back[outcome.user_key] = trained
+        return outcome
 
 
 def _error_ratio(pointer: AdapterPointer) -> float:

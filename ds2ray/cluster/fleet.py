@@ -14,13 +14,17 @@ from ds2ray.cluster.cohort_trial import CohortTrial
 from ds2ray.cluster.gpus import cluster_gpus
 from ds2ray.cluster.progress import FleetProgress, our_error, told
 from ds2ray.cluster.session import quiet_tune, room_for_trials
-from ds2ray.config import AdaptJob
+from ds2ray.config import AdapterConfig, AdaptJob, audio_from_plain, model_from_plain
 from ds2ray.errors import InterruptedRunError, StorageError
 from ds2ray.fleet.cohort_task import FleetTask
 from ds2ray.fleet.common_cause import FirstUsers
 from ds2ray.fleet.plan import Plan
 from ds2ray.fleet.settling import CohortStarts
 from ds2ray.fleet.tally import Tally
+from ds2ray.fleet.trained import TrainedUser
+from ds2ray.nights.machines import training_by_encoding
+from ds2ray.nights.spent import CANARY, TRAINING, Spent
+from ds2ray.shapes.architectures import shape_of
 from ds2ray.storage import current_server
 from ds2ray.store import BaseRecord, Store
 from ds2ray.store.keys import is_private
@@ -43,6 +47,8 @@ def train_cohorts(
     keep_alive: Callable[[], None],
     trial: type[CohortTrial] = CohortTrial,
     anchor: Sequence[Utterance] = (),
+    held_back: dict[str, TrainedUser] | None = None,
+    spent: Spent | None = None,
 ) -> Mapping[int, CohortStarts]:
     """Train every cohort of the plan on the connected cluster; trials publish adapters and write outcomes themselves.
 
@@ -51,6 +57,8 @@ def train_cohorts(
         keep_alive: called every half minute.
         trial: class of the trials.
         anchor: ordinary speech that all adapters are held to the base on.
+        held_back: takes up, by key, what was trained, and then trials neither publish nor write.
+        spent: takes up what trials ask of servers.
 
     Returns:
         starts and last error of each cohort that was started again or given up.
@@ -61,6 +69,7 @@ def train_cohorts(
         Ds2RayError: the first users all failed by it.
     """
     trials_at_once = room_for_trials(job.adapt.cpus_per_trial, job.adapt.gpus_per_trial).trials
+    most = job.adapt.max_concurrent_trials or trials_at_once
     with quiet_tune(trials_at_once=trials_at_once):
         gpus = job.adapt.gpus_per_trial if cluster_gpus() > 0 else 0.0
         task = FleetTask(
@@ -77,6 +86,7 @@ def train_cohorts(
             slice_s=slice_of(trials_at_once),
             private=is_private(),
             anchor=anchor,
+            hold_back=held_back is not None,
             # all at once: they are no larger than the plan, and Ray moves what does not fit its shared memory to disk
             cohorts=[ray.put([plan.users[number] for number in cohort]) for cohort in plan.cohorts],
         )
@@ -85,8 +95,11 @@ def train_cohorts(
         )
         # Tune's own state is a cache: only published adapters and written outcomes count
         tune_state_dir = tempfile.mkdtemp(prefix="ds2ray-adapt-")
+        stage, title = (TRAINING, "") if held_back is None else (CANARY, "canary: ")
+        tally = tally_of(plan, min(most, trials_at_once), title)
+        tally.train_by_encode = training_by_encoding(job.adapt.num_epochs, _has_head(record, job.adapter))
         first_users = FirstUsers(job.adapt.stop_after_failures, list(map(len, plan.cohorts)))
-        progress = FleetProgress(tally_of(plan), keep_alive, job.adapt.max_attempts, first_users)
+        progress = FleetProgress(tally, keep_alive, job.adapt.max_attempts, first_users, held_back, spent, stage)
         try:
             tune.Tuner(
                 trainable,
@@ -119,14 +132,27 @@ def train_cohorts(
     }
 
 
-def tally_of(plan: Plan) -> Tally:
-    """The tally of a run at its beginning, with all cohorts of the plan still to do."""
+def _has_head(record: BaseRecord, adapter: AdapterConfig) -> bool:
+    """Whether layers of the base follow the adapter."""
+    shape = shape_of(model_from_plain(record.model, record.where), audio_from_plain(record.audio, record.where))
+    return shape.place(adapter.after_layer) < shape.num_stages
+
+
+def tally_of(plan: Plan, at_once: int, title: str = "") -> Tally:
+    """The tally of a run at its beginning, with all cohorts of the plan still to do.
+
+    Args:
+        at_once: trials that work at the same time.
+        title: what stands before the stage.
+    """
     cohorts = [[plan.users[number] for number in cohort] for cohort in plan.cohorts]
     return Tally(
         num_users=sum(map(len, cohorts)),
         num_utterances=sum(user.num_utterances for cohort in cohorts for user in cohort),
         speech_s=[sum(user.speech_s for user in cohort) for cohort in cohorts],
         started_s=time.monotonic(),
+        title=title,
+        at_once=at_once,
     )
 
 

@@ -4,7 +4,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import ray
@@ -12,12 +12,16 @@ from ray.exceptions import RayActorError
 from ray.tune import Callback
 
 from ds2ray import display
+from ds2ray.cluster.measuring.figures import RunFigures
 from ds2ray.errors import Ds2RayError, StorageError
 from ds2ray.fleet.attempts import Patience
 from ds2ray.fleet.cohort_task import CohortStart
 from ds2ray.fleet.common_cause import FirstUsers
 from ds2ray.fleet.tally import CohortSoFar, Tally
+from ds2ray.fleet.trained import TrainedUser
+from ds2ray.nights.spent import TRAINING, Spent
 from ds2ray.progress import paced
+from ds2ray.storage import Traffic
 from ds2ray.store.outcomes import Status
 
 SHOWN_EVERY_S = 0.1
@@ -32,13 +36,32 @@ class FleetProgress(Callback):
         keep_alive: called every half minute while the run goes on.
         max_attempts: starts of a cohort in a row that bring nothing, after which it is given up (see `Patience`).
         first_users: end the run where they all fail for one cause.
+        held_back: takes up, by key, the users whose trials publish nothing themselves.
+        spent: takes up what trials ask of servers, and is told among Ray's metrics …
+        stage: … and which begins with the first report of a trial.
     """
 
     def __init__(
-        self, tally: Tally, keep_alive: Callable[[], None], max_attempts: int, first_users: FirstUsers | None = None
+        self,
+        tally: Tally,
+        keep_alive: Callable[[], None],
+        max_attempts: int,
+        first_users: FirstUsers | None = None,
+        held_back: dict[str, TrainedUser] | None = None,
+        spent: Spent | None = None,
+        stage: str = TRAINING,
     ) -> None:
         self.tally = tally
-        self.keep_alive = paced(lambda line: keep_alive())
+        self.held_back = {} if held_back is None else held_back
+        self.spent, self.stage = spent or Spent(), stage
+        self.figures = RunFigures()
+        self.renewed_s = time.monotonic()
+
+        def renew(line: str) -> None:
+            keep_alive()
+            self.renewed_s = time.monotonic()
+
+        self.keep_alive = paced(renew)
         self.max_attempts = max_attempts
         self.first_users = first_users or FirstUsers(0)
         self.recoveries: Counter[int] = Counter()  # by cohort: how often its trial was started again
@@ -54,10 +77,14 @@ class FleetProgress(Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         cohort = trial.config["cohort"]
+        if self.tally.working_since_s is None:
+            self.spent.begin(self.stage)
         statuses = Counter(result.get("statuses", {}))
-        so_far = CohortSoFar(result["stage"], result["encoded"], result["share"])
+        so_far = CohortSoFar(**{field.name: result[field.name] for field in fields(CohortSoFar)})
         self.tally.report(cohort, statuses, so_far, time.monotonic())
+        self.spent.of_trials += Traffic(**result.get("traffic", {}))
         self.first_users.finished(cohort, statuses, result.get("causes", {}))
+        self.held_back.update({user.outcome.user_key: user for user in result.pop("held_back", ())})
         if result["done"]:
             self.tally.finish(cohort)
         if patience := self.patience.get(cohort):
@@ -94,6 +121,10 @@ class FleetProgress(Callback):
         if now_s - self.shown_s >= SHOWN_EVERY_S:
             self.shown_s = now_s
             display.doing(tally.stage(), *tally.facts(now_s), share=tally.share())
+            self.figures.tell(tally, self.spent, self.renewed_s, now_s)
+
+    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+        self.figures.tell(self.tally, self.spent, self.renewed_s, time.monotonic(), last=True)
 
 
 def last_error(trial: Any) -> BaseException | None:

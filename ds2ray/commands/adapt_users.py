@@ -5,28 +5,32 @@ Ray and torch are imported only when there is something to train: a plan, or a n
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ds2ray import display, storage
+from ds2ray.commands.adapting.canary import publish_sample, require_gains, try_first, wanted_sample
 from ds2ray.commands.planning import make_plan, size_of_cohorts
 from ds2ray.commands.reporting.ending import keep_summary_here, previous_run, print_outcomes, told_of, write_report
-from ds2ray.commands.reporting.estimating import speech_to_train_s, tell_estimate
+from ds2ray.commands.reporting.estimating import recent_runs, speech_to_train_s, tell_estimate
 from ds2ray.commands.reporting.telling import announced, exit_code_of
-from ds2ray.commands.wanted import take_base, wanted_anchor, wanted_base
+from ds2ray.commands.wanted import take_base, wanted_anchor, wanted_base, wanted_weights
 from ds2ray.commands.words import publish_table_words
 from ds2ray.config import AdaptJob
-from ds2ray.errors import ConfigError, InterruptedRunError, StorageError
+from ds2ray.errors import CanaryError, ConfigError, InterruptedRunError, StorageError
+from ds2ray.fleet.choosing.canary import Found, Sample, found_in
 from ds2ray.fleet.choosing.limit import require_few_changed
 from ds2ray.fleet.fingerprints import pipeline_state
 from ds2ray.fleet.plan import Plan, cohorts_of, plan_table
 from ds2ray.fleet.report import plan_text, repacked_text, summarise
 from ds2ray.fleet.settling import SETTLED_PART, CohortStarts, settle, unsettled
+from ds2ray.fleet.trained import TrainedUser
 from ds2ray.naming import typed
-from ds2ray.nights.spent import TRAINING, Spent
+from ds2ray.nights.night import ENDED, last_good_s
+from ds2ray.nights.spent import Spent
 from ds2ray.progress import paced
-from ds2ray.store import BaseRecord, Store, lease, read_base, require_salt, server_outside
+from ds2ray.store import BaseRecord, Store, lease, require_salt, server_outside
 from ds2ray.store.index import close_run, open_run, recover_runs
 from ds2ray.store.keys import private, refuse_case_pairs
 from ds2ray.store.layout import plan_uri, run_uri, summary_uri
@@ -42,6 +46,7 @@ def run(job: AdaptJob) -> int:
 
     Raises:
         ConfigError, InputError: wrong settings, table or base; nothing was started.
+        CanaryError: the users who tried a new base first gained too little.
         InterruptedRunError: another run is at work on the store.
         KeyboardInterrupt: the run was asked to stop; what is finished is published and in the index.
         StorageError: the store failed; running again does what is unfinished.
@@ -79,11 +84,13 @@ class _Trained:
         plan: with the cohorts that were trained.
         starts: what became of the cohorts whose trials did not go through at once.
         stopped: why training did not come to its end.
+        canary: what the users gained who were trained before the others.
     """
 
     plan: Plan
     starts: Mapping[int, CohortStarts] = field(default_factory=dict)
     stopped: BaseException | None = None
+    canary: Found | None = None
 
 
 def _adapt(job: AdaptJob, store: Store, told: dict[str, Any]) -> int:
@@ -94,14 +101,15 @@ def _adapt(job: AdaptJob, store: Store, told: dict[str, Any]) -> int:
     if job.dry_run:
         plan = make_plan(job, store, record, display.telling("planning"))
         display.say(plan_text(plan, job.users, store.root_uri))
-        tell_estimate(job, store, plan)
+        wanted_sample(job, store, record, plan)
+        tell_estimate(job, record, plan, recent_runs(store, plan))
         wanted_anchor(job, record)
         publish_table_words(job.users, job.data, store, record, dry_run=True)
         return 0
     started_s = time.monotonic()
     with lease.held(store, run_id) as hold:
         run = _Run(job, hold.store, run_id, record, storage.bearing_outages(hold, lease.TTL_S), started_s)
-        trained = _train(run, _prepare(run))
+        trained = _train(run, *_prepare(run))
         told.update(_finish(run, trained))  # also when the run was stopped: what is finished counts
         if trained.stopped is not None:
             raise trained.stopped
@@ -121,8 +129,9 @@ def _new_run_id(job: AdaptJob, store: Store) -> str:
     return job.run_id
 
 
-def _prepare(run: _Run) -> Plan:
-    """Take over what crashed runs have left, look whether the index is right, and plan."""
+def _prepare(run: _Run) -> tuple[Plan, Sample | None]:
+    """Take over what crashed runs have left, look whether the index is right, and plan; with the users who are to be
+    trained before the others."""
     run.spent.begin("planning")
     stay_alive = paced(lambda line: run.keep_alive())  # recovery and planning may take longer than a lease lasts
     for recovered in recover_runs(run.store, run.aside, lambda: stay_alive("")):
@@ -139,13 +148,15 @@ def _prepare(run: _Run) -> Plan:
     plan = make_plan(run.job, run.store, run.record, tell, index)
     refuse_case_pairs(run.store, lambda: {*plan.user_keys, *index["user_key"].to_pylist()})
     display.say(plan_text(plan, run.job.users, run.store.root_uri))
-    likely = tell_estimate(run.job, run.store, plan)
-    run.spent.speech_s, run.spent.estimated_s = speech_to_train_s(plan), likely.seconds if likely else None
+    sample = wanted_sample(run.job, run.store, run.record, plan, index)
+    recent = recent_runs(run.store, plan)
+    run.spent.estimated_s = tell_estimate(run.job, run.record, plan, recent)
+    run.spent.speech_s, run.spent.last_good_s = speech_to_train_s(plan), last_good_s(recent)
     require_few_changed(plan, run.job.adapt, display.ask)
-    return plan
+    return plan, sample
 
 
-def _train(run: _Run, plan: Plan) -> _Trained:
+def _train(run: _Run, plan: Plan, sample: Sample | None) -> _Trained:
     """Train the plan's cohorts, if there are any, on the cluster. Raises only what keeps the run from beginning."""
     if not plan.cohorts:
         take_base(run.job, run.store)
@@ -153,47 +164,50 @@ def _train(run: _Run, plan: Plan) -> _Trained:
         return _Trained(plan)
     run.spent.begin("starting")
     anchor = wanted_anchor(run.job, run.record)
-    take_base(run.job, run.store)  # not before: a run that is refused leaves the store's base as it was
-    weights = _checked_weights(run)
+    display.doing("reading the base")
+    weights = wanted_weights(run.job, run.store, run.record)  # with a damaged base every trial would fail
     from ds2ray.cluster.session import connected  # imports Ray
 
     begun: Plan | None = None
+    found: Found | None = None
+    first: dict[str, TrainedUser] = {}
     try:
         with connected(run.job.cluster):
             from ds2ray.cluster.fleet import train_cohorts  # imports torch
             from ds2ray.cluster.gpus import cluster_gpus
 
-            plan = _packed_for_cluster(run, plan)
+            run.spent.gpus = cluster_gpus()
+            work = (run.run_id, run.record, weights, run.keep_alive)
+            if sample is not None:
+                first = try_first(run.job, run.store, plan, sample, *work, anchor=anchor, spent=run.spent)
+                found = found_in(sample, [user.outcome for user in first.values()], run.job.adapt)
+                require_gains(found, run.job, run.store, run.record)
+            plan = _packed_for_cluster(run, plan, first)
+            take_base(run.job, run.store)  # not before: a run that is refused leaves the store's base as it was
             _begin(run, plan)
             begun = plan
-            run.spent.gpus = cluster_gpus()
-            run.spent.begin(TRAINING)
-            starts = train_cohorts(
-                run.job, run.store, plan, run.run_id, run.record, weights, run.keep_alive, anchor=anchor
-            )
+            if found is not None:
+                publish_sample(run.store, run.run_id, run.record, found, first)
+                run.spent.begin("starting")
+            starts: Mapping[int, CohortStarts] = {}
+            if plan.cohorts:
+                starts = train_cohorts(run.job, run.store, plan, *work, anchor=anchor, spent=run.spent)
+    except CanaryError as error:
+        return _Trained(plan, stopped=error, canary=found)
     except BaseException as error:
         if begun is None:
             raise
-        return _Trained(begun, stopped=error)
-    return _Trained(plan, starts)
+        return _Trained(begun, stopped=error, canary=found)
+    return _Trained(plan, starts, canary=found)
 
 
-def _checked_weights(run: _Run) -> bytes:
-    """The base's weights, checked together with its record: with a damaged base every trial would fail."""
-    display.doing("reading the base")
-    from ds2ray.model.stored import base_from_bytes  # imports torch
-
-    _, weights = read_base(run.store, run.record.base_id)
-    base_from_bytes(run.record, weights)
-    return weights
-
-
-def _packed_for_cluster(run: _Run, plan: Plan) -> Plan:
-    """The plan with cohorts for the connected cluster; it was made for one of this machine's size."""
+def _packed_for_cluster(run: _Run, plan: Plan, done: Collection[str]) -> Plan:
+    """The plan with cohorts for the connected cluster, without the users who are done; it was made for one of this
+    machine's size."""
     from ds2ray.cluster.session import room_for_trials
 
     room = room_for_trials(run.job.adapt.cpus_per_trial, run.job.adapt.gpus_per_trial)
-    packed = cohorts_of(plan.users, size_of_cohorts(run.job, run.record, room))
+    packed = cohorts_of(plan.users, size_of_cohorts(run.job, run.record, room), done)
     if len(packed) != len(plan.cohorts):
         display.say(f"  {repacked_text(packed, plan, room)}")
     return replace(plan, cohorts=packed)
@@ -213,20 +227,10 @@ def _finish(run: _Run, trained: _Trained) -> dict[str, Any]:
     plan, store = trained.plan, run.store
     rows: list[Outcome] = []
     try:
-        finished = trained.stopped is None
-        outcomes = read_outcomes(store, run.run_id, aside=run.aside)
-        left = unsettled(plan, outcomes, finished=finished)
-        outcomes += write_published(store, run.run_id, left, run.keep_alive)
-        rows = settle(
-            plan,
-            outcomes,
-            trained.starts,
-            finished=finished,
-            min_utterances=run.job.adapt.min_utterances,
-        )
-        rows = [replace(row, reason=private(row.reason)) for row in rows]
-        write_part(store, run.run_id, SETTLED_PART, rows, plan.unchanged)
-        close_run(store, run.run_id, rows, pipeline_state(run.job.data))
+        if isinstance(trained.stopped, CanaryError):  # the run has not begun, so that it has no outcomes
+            store.write_table(plan_uri(store, run.run_id), plan_table(plan))
+        else:
+            rows = _settled(run, trained)
         summary = _summary(run, trained, rows)
         summary |= previous_run(store)
         write_record(store, summary_uri(store, run.run_id), SUMMARY, summary)
@@ -234,8 +238,23 @@ def _finish(run: _Run, trained: _Trained) -> dict[str, Any]:
         keep_summary_here(run.run_id, _summary(run, replace(trained, stopped=trained.stopped or error), rows))
         raise
     write_report(run.job, store, summary, plan, rows)
-    print_outcomes(rows, plan, run_uri(store, run.run_id), summary["seconds"])
+    begun = not isinstance(trained.stopped, CanaryError)
+    print_outcomes(rows, plan, run_uri(store, run.run_id), summary["seconds"], begun)
     return summary
+
+
+def _settled(run: _Run, trained: _Trained) -> list[Outcome]:
+    """Write every user's outcome, and take them over into the index."""
+    plan, store, finished = trained.plan, run.store, trained.stopped is None
+    outcomes = read_outcomes(store, run.run_id, aside=run.aside)
+    left = unsettled(plan, outcomes, finished=finished)
+    outcomes += write_published(store, run.run_id, left, run.keep_alive)
+    few = run.job.adapt.min_utterances
+    rows = settle(plan, outcomes, trained.starts, finished=finished, min_utterances=few)
+    rows = [replace(row, reason=private(row.reason)) for row in rows]
+    write_part(store, run.run_id, SETTLED_PART, rows, plan.unchanged)
+    close_run(store, run.run_id, rows, pipeline_state(run.job.data))
+    return rows
 
 
 def _summary(run: _Run, trained: _Trained, rows: Sequence[Outcome]) -> dict[str, Any]:
@@ -252,5 +271,7 @@ def _summary(run: _Run, trained: _Trained, rows: Sequence[Outcome]) -> dict[str,
         num_erased=trained.plan.num_erased,
     )
     code = exit_code_of(stopped) if stopped else summary["exit_code"]
-    ended = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-    return {**summary, "exit_code": code, "set_aside": run.aside, **told_of(run.job, run.spent, ended)}
+    ended = time.strftime(ENDED, time.gmtime())
+    canary = asdict(trained.canary) if trained.canary else None
+    told = {"exit_code": code, "set_aside": run.aside, "canary": canary}
+    return {**summary, **told, **told_of(run.job, run.spent, ended)}

@@ -19,7 +19,15 @@ from ds2ray.naming import named
 from ds2ray.shapes.architectures import shape_of
 from ds2ray.shapes.fingerprints import require_known_version
 from ds2ray.shapes.shape import Shape
-from ds2ray.store import BaseRecord, Store, adopt_base, located_base, read_complete_record, read_language_model_record
+from ds2ray.store import (
+    BaseRecord,
+    Store,
+    adopt_base,
+    located_base,
+    read_base,
+    read_complete_record,
+    read_language_model_record,
+)
 from ds2ray.tables.manifest import Utterance
 from ds2ray.tables.users import read_fleet
 from ds2ray.text import Vocabulary
@@ -107,6 +115,25 @@ def wanted_base(job: AdaptJob, store: Store) -> BaseRecord:
     base = load_model_file(job.base)
     require_place(job.adapter, base.model.shape)
     return describe_base(base, run_id=job.base)
+
+
+def wanted_weights(job: AdaptJob, store: Store, record: BaseRecord) -> bytes:
+    """The weights of the base that the job names, checked together with its record; nothing is written.
+
+    Raises:
+        InputError: there is no such base any more.
+        ArtifactCorruptError: the weights are missing, or do not belong to the record.
+    """
+    from ds2ray.model.stored import base_from_bytes, base_to_bytes  # imports torch
+
+    if job.base.endswith(MODEL_FILE_SUFFIX):
+        from ds2ray.model.files import load_model_file
+
+        weights = base_to_bytes(load_model_file(job.base))
+    else:
+        _, weights = read_base(store, job.base if "/" in job.base else record.base_id)
+    base_from_bytes(record, weights)
+    return weights
 
 
 def take_base(job: AdaptJob, store: Store) -> None:

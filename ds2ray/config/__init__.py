@@ -4,7 +4,7 @@
 dataclasses; nothing below the jobs sees a Hydra object.
 """
 
-from ds2ray.config.adapt import AdaptConfig, Retry
+from ds2ray.config.adapt import AdaptConfig, Canary, Retry
 from ds2ray.config.adapter import (
     LAST_LAYER,
     Activation,
@@ -61,6 +61,7 @@ __all__ = [
     "BadRows",
     "Best",
     "CalibrateJob",
+    "Canary",
     "Checked",
     "Choice",
     "ClusterConfig",

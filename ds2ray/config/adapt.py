@@ -19,6 +19,14 @@ class Retry(Choice):
     kept = "kept", "those whose new adapter was not published in the last run"
 
 
+class Canary(Choice):
+    """When a sample of the users is trained before anybody else, and the others only if the sample does no worse."""
+
+    new_base = "new_base", "where the base is another one than that of the run before"
+    always = "always", "in every run that trains users again"
+    never = "never"
+
+
 @dataclass(frozen=True, kw_only=True)
 class AdaptConfig:
     """Training of many users' adapters against one frozen base."""
@@ -95,6 +103,19 @@ class AdaptConfig:
     max_changed_ratio: float = setting(
         1.0, "a run that would train more than this share of the known users again asks, or ends with exit code 2"
     )
+    canary: Canary = setting(
+        Canary.new_base, "when a sample of the users who have an adapter is trained before anybody else …"
+    )
+    canary_users: int = setting(32, "… of so many users at most …")
+    canary_min_share: float = setting(
+        0.5,
+        "… and the others only if this share of them gets an adapter, or errs by the base alone no more than before …",
+    )
+    canary_max_rise: float = setting(
+        0.01,
+        "… and their mean held-out error rises by no more than this over that of what they had; 0.01 is a point",
+        may_be_infinite=True,
+    )
     seed: int = setting(0, "seeds, with the user's key, the adapter, its data order and dropout")
     gate_confidence: float = setting(
         0.6, "probability of improvement on the base from which on an adapter is published; 0: no worse is enough"
@@ -118,6 +139,9 @@ class AdaptConfig:
         require(0 <= self.max_failed_ratio <= 1, "adapt.max_failed_ratio", self.max_failed_ratio, "0 to 1")
         require(0 <= self.max_unusable_ratio <= 1, "adapt.max_unusable_ratio", self.max_unusable_ratio, "0 to 1")
         require(0 <= self.max_changed_ratio <= 1, "adapt.max_changed_ratio", self.max_changed_ratio, "0 to 1")
+        require(self.canary_users >= 1, "adapt.canary_users", self.canary_users, "at least 1; adapt.canary=never: none")
+        require(0 <= self.canary_min_share <= 1, "adapt.canary_min_share", self.canary_min_share, "0 to 1")
+        require(self.canary_max_rise >= 0, "adapt.canary_max_rise", self.canary_max_rise, "at least 0")
         retry_h = self.retry_unusable_after_h
         require(retry_h >= 0, "adapt.retry_unusable_after_h", retry_h, "0 (in every run) or more")
         require(self.encode_batch_s >= 0, "adapt.encode_batch_s", self.encode_batch_s, "0 (by the device) or more")

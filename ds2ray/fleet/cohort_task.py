@@ -21,6 +21,7 @@ class FleetTask:
         private: whether nothing may say who a user is, as the job has a salt.
         cohorts: one reference per trial to the cohort's users.
         anchor: ordinary speech that all adapters are held to the base on; empty: none.
+        hold_back: whether trials report what they have trained, and neither publish it nor write outcomes.
     """
 
     run_id: str
@@ -36,6 +37,7 @@ class FleetTask:
     cohorts: Sequence[Any]
     private: bool = False
     anchor: Sequence[Utterance] = ()
+    hold_back: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ ONLY_HOW = frozenset(
         *("encode_batch_s", "max_cohort_users", "max_cohort_s", "gpus_per_trial", "cpus_per_trial"),
         *("max_concurrent_trials", "max_failed_ratio", "max_unusable_ratio", "max_attempts", "force"),
         *("retry_unusable_after_h", "stop_after_failures", "only", "retry", "max_changed_ratio"),
+        *("canary", "canary_users", "canary_min_share", "canary_max_rise"),
         # of users whose speech has changed anyway
         *("warm_start", "warm_epochs", "warm_learning_rate", "warm_growth"),
     }

@@ -4,7 +4,7 @@ Unchanged users stay in columns: a night of a million users makes objects only o
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -170,9 +170,9 @@ def plan_run(
     )
 
 
-def cohorts_of(users: Sequence[UserPlan], size: CohortSize) -> tuple[tuple[int, ...], ...]:
-    """Pack the users to train into cohorts (see `pack_cohorts`) of indices into `users`."""
-    to_train = [number for number, user in enumerate(users) if user.to_train]
+def cohorts_of(users: Sequence[UserPlan], size: CohortSize, done: Collection[str] = ()) -> tuple[tuple[int, ...], ...]:
+    """Pack the users to train into cohorts (see `pack_cohorts`) of indices into `users`, but for the keys `done`."""
+    to_train = [number for number, user in enumerate(users) if user.to_train and user.user_key not in done]
     packed = pack_cohorts([users[number].speech_s for number in to_train], size)
     return tuple(tuple(to_train[number] for number in cohort) for cohort in packed)
 

@@ -29,12 +29,17 @@ MODEL_FILE_SUFFIX = ".pt"
 
 def describe_base(base: Base, run_id: str, metrics: dict[str, Any] | None = None) -> BaseRecord:
     """The record under which the store keeps a base."""
-    return _record(base, to_bytes(base.model.base_state()), run_id, metrics or {})
+    return _record(base, base_to_bytes(base), run_id, metrics or {})
+
+
+def base_to_bytes(base: Base) -> bytes:
+    """The weights of a base as the store keeps them (safetensors)."""
+    return to_bytes(base.model.base_state())
 
 
 def publish_base(store: Store, base: Base, run_id: str, metrics: dict[str, Any]) -> str:
     """Write a base to the store and make it the newest; returns its URI."""
-    weights = to_bytes(base.model.base_state())
+    weights = base_to_bytes(base)
     return publish_weights(store, weights, _record(base, weights, run_id, metrics))
 
 
@@ -42,7 +47,7 @@ def ensure_base(store: Store, base: Base, run_id: str) -> None:
     """Write the base unless the store has it. It becomes the newest only where the store had no base."""
     known = list_bases(store)
     if base.base_id not in known:
-        weights = to_bytes(base.model.base_state())
+        weights = base_to_bytes(base)
         publish_weights(store, weights, _record(base, weights, run_id, {}), make_newest=not known)
 
 

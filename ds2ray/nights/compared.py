@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ds2ray.config.reporting.report import ReportConfig
+from ds2ray.fleet.choosing.canary import Found, found_of
 from ds2ray.nights.causes import Cause, causes_of
 from ds2ray.nights.night import Night, shipped_error
-from ds2ray.nights.spent import TRAINING
+from ds2ray.nights.spent import training_s
+from ds2ray.nights.words import traffic_text
 from ds2ray.store.outcomes import Status
 
 MAX_REGRESSIONS = 20
@@ -60,6 +62,7 @@ class Comparison:
             through new adapters, too.
         new, gone: keys of users; `gone` are in the plan of the night before alone.
         regressions: the greatest rises first, over all these nights.
+        canary: what the users gained who were trained before the others; None where there were none.
         changed_settings: names of settings, each with its value before and now.
     """
 
@@ -71,12 +74,18 @@ class Comparison:
     gone: tuple[str, ...]
     causes: tuple[Cause, ...]
     regressions: tuple[Regression, ...]
+    canary: Found | None
     changed_settings: dict[str, tuple[str, str]]
 
     @property
     def before(self) -> Night | None:
         """The night that this one is compared with."""
         return self.earlier[0] if self.earlier else None
+
+    @property
+    def traffic(self) -> str:
+        """What the night asked of servers; empty where that was nothing, or is not known."""
+        return traffic_text(self.night.summary.get("traffic"))
 
 
 def compared(night: Night, earlier: Sequence[Night] = ()) -> Comparison:
@@ -99,6 +108,7 @@ def compared(night: Night, earlier: Sequence[Night] = ()) -> Comparison:
         gone=tuple(sorted(gone)),
         causes=tuple(causes_of(night.outcomes)),
         regressions=tuple(_regressions([night, *earlier])),
+        canary=found_of(night.summary),
         changed_settings={
             name: (settings_before.get(name, "–"), settings.get(name, "–"))
             for name in sorted({*settings, *settings_before} if settings_before and settings else ())
@@ -163,7 +173,7 @@ def _regressions(nights: Sequence[Night]) -> list[Regression]:
 def gpu_hours(night: Night) -> float | None:
     """GPUs of the cluster times hours of training; None where a run of an earlier release did not record them."""
     stages, gpus = night.summary.get("stages"), _number(night.summary, "gpus")
-    return None if not isinstance(stages, dict) or gpus is None else gpus * stages.get(TRAINING, 0.0) / 3600
+    return None if not isinstance(stages, dict) or gpus is None else gpus * training_s(night.summary) / 3600
 
 
 def cost(night: Night, report: ReportConfig) -> float | None:

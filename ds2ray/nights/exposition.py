@@ -15,7 +15,7 @@ SERIES = {
     "stage_seconds": "seconds of the run, by stage",
     "seconds": "seconds of the run",
     "gpus": "GPUs of the cluster while the run trained",
-    "exit_code": "what the run ended with: 0 complete, 2 input, 3 too many failed, 5 storage, 75 run again",
+    "exit_code": "what the run ended with: 0 complete, 2 input, 3 too many failed, 5 storage, 6 canary, 75 run again",
     "end_timestamp_seconds": "when the run ended",
     "last_good_timestamp_seconds": "when the last run ended that was complete",
 }

@@ -1,6 +1,8 @@
 """A night: one run of a fleet as the store has it, its summary, its plan and the outcomes of who was not unchanged."""
 
-from collections.abc import Iterator
+import calendar
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _LAST = "last run"
+ENDED = "%Y-%m-%d %H:%M:%S UTC"
+"""How a summary tells when its run ended."""
 _PLAN_COLUMNS = ["user_key", "change", "speech_s"]
 
 
@@ -123,6 +127,18 @@ def summaries_before(store: Store, run_id: str, most: int) -> Iterator[dict[str,
             return
         yield summary
         run_id = str(summary.get("previous") or "")
+
+
+def last_good_s(summaries: Iterable[Mapping[str, Any]]) -> float | None:
+    """When the newest of these runs ended that was complete, in seconds since 1970; None where none tells."""
+    for summary in summaries:
+        if summary.get("exit_code") != 0:
+            continue
+        try:
+            return float(calendar.timegm(time.strptime(str(summary.get("ended")), ENDED)))
+        except ValueError:  # a run of an earlier release
+            continue
+    return None
 
 
 def read_last_run(store: Store) -> str:

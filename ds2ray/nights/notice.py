@@ -8,6 +8,7 @@ MEANINGS = {
     2: "wrong settings or input, nothing was started",
     3: "complete, but too many users failed",
     5: "the store failed, run it again",
+    6: "the users who tried a new base first gained too little, nothing was changed",
     75: "interrupted, or another run is at work: run it again",
 }
 """Exit codes in words."""

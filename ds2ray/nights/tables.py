@@ -83,6 +83,8 @@ def _lines(comparison: Comparison, name: Callable[[str], str]) -> list[str]:
         f"{name(user.user_key)} {percent(user.error_before)} → {percent(user.error_now)}"
         for user in comparison.regressions
     ]
+    if comparison.canary:
+        lines.append(f"canary {'held' if comparison.canary.held else 'failed'}: {comparison.canary.text()}")
     lines += [f"errors rose: {_named(risen)}"] if risen else []
     for setting, (was, is_now) in comparison.changed_settings.items():
         lines.append(f"setting changed: {setting}: {was} → {is_now}")

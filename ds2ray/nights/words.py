@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from ds2ray.progress import size_text
+
 _VERDICTS = {
     0: ("good", "Complete"),
     3: ("bad", "Complete, but too many users failed or had no usable speech"),
     5: ("bad", "Stopped, as storage failed: nothing is lost, run it again"),
+    6: ("bad", "Stopped, as those who tried the new base first gained too little: nothing was changed"),
     75: ("warned", "Interrupted: what is finished is published, run it again for the rest"),
 }
 
@@ -22,6 +25,15 @@ def verdict(summary: dict[str, Any]) -> tuple[str, str]:
 def number(value: float | None) -> str:
     """A count: `1,204`; a dash where it is not known."""
     return "–" if value is None else f"{value:,.0f}"
+
+
+def traffic_text(traffic: Any) -> str:
+    """What a run asked of servers, as its summary has it: `1,204, of which 3 were sent again; 2.1 MB read, …`."""
+    if not isinstance(traffic, dict) or not traffic.get("requests"):
+        return ""
+    read, written = (size_text(traffic.get(name) or 0) for name in ("read_bytes", "written_bytes"))
+    again = number(traffic.get("retries"))
+    return f"{number(traffic['requests'])}, of which {again} were sent again; {read} read, {written} written"
 
 
 def percent(rate: float | None) -> str:

@@ -10,6 +10,7 @@ from ds2ray.storage.objects import delete, exists, open_read, read_bytes, write_
 from ds2ray.storage.outages.bearing import bearing_outages
 from ds2ray.storage.reach import root_of, why_refused
 from ds2ray.storage.server import Server, current_server, using
+from ds2ray.storage.traffic import Traffic, traffic_so_far
 from ds2ray.storage.walking import Found, remove_empty_folders, walk
 from ds2ray.storage.writers.ages import age_s
 from ds2ray.storage.writers.conditional import Seen, honours_conditions, read_seen, write_where_seen
@@ -25,6 +26,7 @@ __all__ = [
     "ObjectInfo",
     "Seen",
     "Server",
+    "Traffic",
     "absolute",
     "age_s",
     "arrow_filesystem",
@@ -52,6 +54,7 @@ __all__ = [
     "root_of",
     "stat_many",
     "table_bytes",
+    "traffic_so_far",
     "using",
     "walk",
     "why_no_file",

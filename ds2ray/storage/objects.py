@@ -19,6 +19,7 @@ from typing import BinaryIO, cast
 from ds2ray.storage.connections import connect
 from ds2ray.storage.errors import ReportingFile, reporting, too_large
 from ds2ray.storage.server import Server, current_server
+from ds2ray.storage.traffic import count
 from ds2ray.storage.whole import PatientFile, read_whole
 from ds2ray.uris import is_local, local_path
 
@@ -61,6 +62,7 @@ def write_bytes(uri: str, data: bytes, server: Server | None = None) -> None:
         if not is_local(uri):
             filesystem, path = connect(uri, server)
             filesystem.pipe_file(path, data)
+            count(written_bytes=len(data))
             return
         target = local_path(uri)
         folder, name = os.path.split(target)

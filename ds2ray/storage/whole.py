@@ -11,6 +11,7 @@ from ds2ray.storage.connections import Connection
 from ds2ray.storage.errors import too_large
 from ds2ray.storage.outages.line import Line
 from ds2ray.storage.outages.passing import DamagedOnItsWayError
+from ds2ray.storage.traffic import count
 
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 
@@ -23,9 +24,10 @@ def read_whole(connection: Connection, path: str, max_bytes: int | None = None) 
     """
     if connection.is_s3:
         return read_tagged(connection, path, max_bytes)[0]
-    if max_bytes is None:
-        return bytes(connection.cat_file(path))
-    return bytes(connection.cat_file(path, start=0, end=max_bytes + 1))
+    end = None if max_bytes is None else max_bytes + 1
+    data = bytes(connection.cat_file(path, start=0, end=end) if end else connection.cat_file(path))
+    count(read_bytes=len(data))
+    return data
 
 
 def read_tagged(connection: Connection, path: str, max_bytes: int | None = None) -> tuple[bytes, str]:
@@ -35,6 +37,7 @@ def read_tagged(connection: Connection, path: str, max_bytes: int | None = None)
 
 def _checked(connection: Connection, path: str, max_bytes: int | None) -> tuple[bytes, str]:
     data, tag, is_digest = _fetched(connection.plain, path, max_bytes)
+    count(read_bytes=len(data))
     if not is_digest or _fits(connection.line, data, tag):
         return data, tag.strip('"')
     again, _, _ = _fetched(connection.plain, path, max_bytes)
@@ -64,7 +67,9 @@ class PatientFile:
             self._file.seek(start)
             return bytes(self._file.read(size))
 
-        return self._connection.outlast(read)
+        data = self._connection.outlast(read)
+        count(read_bytes=len(data))
+        return data
 
 
 def _fits(line: Line, data: bytes, tag: str) -> bool:

@@ -8,14 +8,23 @@ from ds2ray.errors import ArtifactCorruptError, InputError
 from ds2ray.naming import named
 from ds2ray.store.calibrations import adopt_calibrations
 from ds2ray.store.language_models import adopt_language_model
-from ds2ray.store.layout import base_id_of, base_record_uri, base_uri, base_weights_uri, bases_uri, newest_base_uri
+from ds2ray.store.layout import (
+    base_id_of,
+    base_record_uri,
+    base_uri,
+    base_weights_uri,
+    bases_uri,
+    canary_uri,
+    newest_base_uri,
+)
 from ds2ray.store.records import BaseRecord, read_record, write_record
 from ds2ray.store.store import Store
 from ds2ray.store.verify import ID_LENGTH, read_verified, require_size
 
 KIND = "base"
 NEWEST_KIND = "newest base"
-"""What base.json and current.json say that they are."""
+CANARY_KIND = "canary"
+"""What base.json, current.json and canary.json say that they are."""
 
 _BASE_ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}").fullmatch
 
@@ -26,7 +35,7 @@ def publish_base(store: Store, weights: bytes, record: BaseRecord, *, make_newes
     store.write_bytes(base_weights_uri(folder_uri), weights)
     write_record(store, base_record_uri(folder_uri), KIND, record)
     if make_newest:
-        write_record(store, newest_base_uri(store), NEWEST_KIND, {"base_id": record.base_id})
+        make_current(store, record.base_id)
     return folder_uri
 
 
@@ -74,7 +83,7 @@ def read_base(store: Store, base: str = "") -> tuple[BaseRecord, bytes]:
 
 def located_base(store: Store, base: str = "") -> tuple[str, BaseRecord]:
     """The URI of a base's folder, and its record; arguments and errors are those of `read_base`."""
-    base_id = base or _current_base_id(store)
+    base_id = base or current_base_id(store)
     folder_uri = base_id.rstrip("/") if "/" in base_id else base_uri(store, base_id)
     record_uri = base_record_uri(folder_uri)
     name = PurePosixPath(folder_uri).name  # a folder under another name than its base's is a mistake or a trick
@@ -90,13 +99,40 @@ def located_base(store: Store, base: str = "") -> tuple[str, BaseRecord]:
     return folder_uri, record
 
 
+def make_current(store: Store, base_id: str) -> None:
+    """Make a base of the store the current one."""
+    write_record(store, newest_base_uri(store), NEWEST_KIND, {"base_id": base_id})
+
+
 def list_bases(store: Store) -> list[str]:
     """Ids of the bases in the store."""
     found = store.list_objects(bases_uri(store), recursive=True)
     return [base_id for info in found if (base_id := base_id_of(info.uri))]
 
 
-def _current_base_id(store: Store) -> str:
+def write_canary(store: Store, base_id: str, found: dict[str, Any]) -> None:
+    """Record beside a base what the users gained who tried it before the others: it is not tried so again."""
+    write_record(store, canary_uri(base_uri(store, base_id)), CANARY_KIND, {**found, "base_id": base_id})
+
+
+def read_canary(store: Store, base_id: str) -> dict[str, Any] | None:
+    """The record of `write_canary`; None where there is none.
+
+    Raises:
+        ArtifactCorruptError: it is damaged, or another base's.
+    """
+    uri, remedy = canary_uri(base_uri(store, base_id)), "remove it: the base is then tried by some users first again"
+    try:
+        found: dict[str, Any] = read_record(
+            store, dict, uri, kind=CANARY_KIND, bound={"base_id": base_id}, remedy=remedy
+        )
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def current_base_id(store: Store) -> str:
+    """The id of the base that is current. Raises InputError where the store has none."""
     uri = newest_base_uri(store)
     try:
         found: dict[str, Any] = read_record(store, dict, uri, kind=NEWEST_KIND, remedy="publish the base again")

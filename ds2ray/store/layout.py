@@ -2,6 +2,7 @@
 
 <root>/bases/<base id>/model.safetensors, base.json        base.json last, then bases/current.json
 <root>/bases/<base id>/calibration.json                    how sure its words are, by decoder
+<root>/bases/<base id>/canary.json                         what the users gained who tried it before the others
 <root>/bases/<base id>/lm/<version>.arpa.gz, lm.json       its language model, lm.json last
 <root>/users/<user key>/<version>.safetensors              immutable, named by its content
 <root>/users/<user key>/current.json                       the pointer, last
@@ -53,6 +54,11 @@ def base_weights_uri(folder_uri: str) -> str:
 def calibrations_uri(folder_uri: str) -> str:
     """The record of the calibrations of a base, in its folder."""
     return storage.join(folder_uri, "calibration.json")
+
+
+def canary_uri(folder_uri: str) -> str:
+    """The record of the canary of a base, in its folder."""
+    return storage.join(folder_uri, "canary.json")
 
 
 def language_model_record_uri(folder_uri: str) -> str:

@@ -8,8 +8,8 @@ from plans import index_of, infos_of, make_plan, problem, user
 from ds2ray import storage
 from ds2ray.config import AdaptConfig, AdapterConfig, DataConfig
 from ds2ray.errors import InputError
-from ds2ray.fleet.cohorts import Room, cohort_size
-from ds2ray.fleet.plan import Change, plan_run, plan_table
+from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size
+from ds2ray.fleet.plan import Change, cohorts_of, plan_run, plan_table
 from ds2ray.tables.problems import cause
 from ds2ray.tables.users import Fleet
 from ds2ray.tables.users_table import no_users
@@ -31,6 +31,12 @@ def test_new_changed_unchanged_and_skipped() -> None:
     assert sorted(number for cohort in plan.cohorts for number in cohort) == [0, 2]
     assert [plan.count(change) for change in Change] == [1, 1, 2, 1]
     assert (plan.num_users, plan.speech_s) == (5, 8.0 + 8.0 + 10.0 + 8.0 + 6.0)
+
+
+def test_who_is_done_already_is_in_no_cohort() -> None:
+    plan = make_plan([user("a"), user("b"), user("c", 3), user("d")])
+    assert cohorts_of(plan.users, CohortSize(9, 1e9), {"b"}) == ((0, 3),)
+    assert cohorts_of(plan.users, CohortSize(9, 1e9), {"a", "b", "d"}) == ()
 
 
 def test_nothing_is_trained_twice() -> None:

@@ -190,7 +190,7 @@ def test_the_template_of_a_night_starts_nothing_itself_and_a_failed_night_is_tri
     container = job["template"]["spec"]["containers"][0]
     assert container["command"][-1] == f"--template={template['metadata']['name']}"
     final, ignored = job["podFailurePolicy"]["rules"]
-    assert (final["action"], final["onExitCodes"]["values"]) == ("FailJob", [1, 2, 3])
+    assert (final["action"], final["onExitCodes"]["values"]) == ("FailJob", [1, 2, 3, 6])
     assert final["onExitCodes"]["containerName"] == container["name"]
     assert (ignored["action"], ignored["onPodConditions"]) == (
         "Ignore",

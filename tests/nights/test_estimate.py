@@ -48,8 +48,26 @@ def test_where_speed_and_start_stay_the_estimate_is_the_truth(share: float) -> N
     assert found.seconds == pytest.approx(truth["seconds"])
 
 
+def test_requests_of_trials_grow_with_speech_and_the_others_do_not() -> None:
+    traffic: dict[str, Any] = {"traffic": {"requests": 130}, "traffic_of_trials": {"requests": 100}}
+    found = estimate(2000.0, [summary(1000.0, 50.0, **traffic)], ReportConfig())
+    assert found is not None
+    assert found.requests == 230
+
+
+def test_the_canary_of_a_new_base_is_training_too() -> None:
+    night = summary(1000.0, 50.0)
+    night["stages"]["canary"] = 5.0
+    found = estimate(2000.0, [night], ReportConfig())
+    assert found is not None
+    assert found.seconds == pytest.approx(20 - 5 + 110)
+
+
 def test_an_estimate_in_words() -> None:
     assert Estimate(1100.0, 900.0, 1500.0, 3, 0.5, 1.25).text("EUR") == (
         "about 18m (15m to 25m), 0.50 GPU-hours, 1.25 EUR, by the speed of the last 3 runs that trained"
+    )
+    assert Estimate(61.0, 61.0, 61.0, 1, 0.0, None, 1234.4).text("EUR") == (
+        "about 1m, 1,234 requests, by the speed of the only run that trained"
     )
     assert Estimate(61.0, 61.0, 61.0, 1, 0.0, None).text("EUR") == "about 1m, by the speed of the only run that trained"

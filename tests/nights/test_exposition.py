@@ -77,7 +77,7 @@ def test_every_alert_says_what_it_is_and_the_page_what_to_do() -> None:
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert f"`{rule['alert']}`" in page
     panels = json.loads((MONITORING / "dashboard.json").read_text("utf-8"))["panels"]
-    assert len({panel["id"] for panel in panels}) == len(panels) == 8
+    assert len({panel["id"] for panel in panels}) == len(panels) == 12
 
 
 @pytest.mark.process

@@ -1,16 +1,19 @@
 """report.html: what stands there, and what a browser makes of it on a phone and on a desk, by day and by night."""
 
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from browser import open_page
+from rich.console import Console
 
 from ds2ray.config import ReportConfig
 from ds2ray.nights.compared import Comparison, compared
 from ds2ray.nights.night import Night
 from ds2ray.nights.page import MAX_USERS, page
+from ds2ray.nights.tables import compared_table
 
 HOSTILE = "%3Cb%3Ebold%3C%2Fb%3E"
 """The key of the user in the second night whose id is a tag."""
@@ -53,6 +56,23 @@ def test_everything_stands_in_it(comparison: Comparison) -> None:
     assert "Cost: 10.00 EUR." in text
     assert '<dt class="key">adapt.num_epochs</dt><dd>20 → 30</dd>' in text
     assert 'class="n">83.3 %</td>' in text
+
+
+@pytest.mark.parametrize(("held", "said"), [(True, "The gains held"), (False, "The gains did not hold")])
+def test_a_canary_is_told_on_the_page_and_in_the_terminal(first_night: Night, held: bool, said: str) -> None:
+    canary = {"base_before": "a" * 16, "users": 32, "served": 20, "published": 18, "error_before": 0.1}
+    traffic = {"requests": 1234, "retries": 5, "read_bytes": 10_000_000, "written_bytes": 2000}
+    summary = {**first_night.summary, "canary": {**canary, "error_after": 0.08, "held": held}, "traffic": traffic}
+    comparison = compared(replace(first_night, summary=summary))
+    text = page(comparison, ReportConfig())
+    assert said in text
+    assert "32 users with an adapter of base aaaaaaaaaaaaaaaa" in text
+    assert "Requests to servers: 1,234, of which 5 were sent again; 10.0 MB read, 2.0 KB written." in text
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(compared_table(comparison, str, 200))
+    assert (
+        f"canary {'held' if held else 'failed'}: of 32 users 18 get an adapter, 2 do no worse" in console.export_text()
+    )
 
 
 def test_a_screen_reader_finds_its_way(comparison: Comparison) -> None:

@@ -64,12 +64,19 @@ def keep_summary_here(run_id: str, summary: dict[str, Any]) -> None:
     display.say(f"the store does not take the summary, which is kept in {path}; the next run goes on from what is done")
 
 
-def print_outcomes(rows: Sequence[Outcome], plan: Plan, run_folder: str, seconds: float) -> None:
-    """Show what became of the users, and where the run's folder lies."""
+def print_outcomes(rows: Sequence[Outcome], plan: Plan, run_folder: str, seconds: float, begun: bool = True) -> None:
+    """Show what became of the users, and where the run's folder lies.
+
+    Args:
+        begun: whether anything was done: not where a canary ended the run.
+    """
     if rows:
         display.show(partial(outcome_table, rows))
     elif not plan.users:
         display.say(f"all {plan.num_users} users unchanged: nothing to do ({unchanged_text(plan)})")
+    if not begun:
+        display.say(f"stopped by the canary after {duration_text(seconds)}, nothing was changed: {run_folder}")
+        return
     left = len(plan.users) - len(rows)
     word = f"stopped with {left} of {plan.num_users} users to do, run again;" if left else "done in"
     display.say(f"{word} {duration_text(seconds)}: {run_folder}")

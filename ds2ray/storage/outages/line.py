@@ -14,6 +14,7 @@ from typing import TypeVar
 from ds2ray import display
 from ds2ray.progress import duration_text
 from ds2ray.storage.outages.passing import is_expired, is_passing
+from ds2ray.storage.traffic import count
 
 T = TypeVar("T")
 
@@ -69,6 +70,7 @@ class Line:
         while True:
             try:
                 with self._turn(self._limit_s(outage_s)):
+                    count(requests=1, retries=int(tries + renewals > 0))
                     result = request()
             except Exception as error:
                 if is_expired(error) and renewals < RENEWALS:

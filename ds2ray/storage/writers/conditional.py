@@ -20,6 +20,7 @@ from ds2ray.storage.connections import Connection, connect
 from ds2ray.storage.errors import is_refused_condition, reporting
 from ds2ray.storage.objects import delete, read_bytes, write_bytes
 from ds2ray.storage.server import Server
+from ds2ray.storage.traffic import count
 from ds2ray.storage.whole import read_tagged
 from ds2ray.uris import is_local, join, local_path, parent, protocol
 
@@ -118,6 +119,7 @@ def _put(uri: str, data: bytes, seen: Seen, server: Server | None) -> bool:
         with reporting(uri, "write", server):
             connection, path = connect(uri, server)
             connection.pipe_file(path, data, **options)
+            count(written_bytes=len(data))
     except (Ds2RayError, FileNotFoundError) as error:
         if is_refused_condition(error):
             return False

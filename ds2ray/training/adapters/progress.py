@@ -40,6 +40,16 @@ class CohortProgress:
     encoded: int
     share: float
 
+    @property
+    def prepared(self) -> float:
+        """The share of the cohort's speech that is encoded, 0 to 1."""
+        return min(1.0, self.share / ENCODING_SHARE)
+
+    @property
+    def trained(self) -> float:
+        """The share of the cohort's training that is done, 0 to 1."""
+        return max(0.0, (self.share - ENCODING_SHARE) / (1 - ENCODING_SHARE))
+
 
 def told(steps: Generator[int, None, T], told: Callable[[int], Event]) -> Generator[Event, None, T]:
     """The return value of a generator; yields what each value that it yields is told as."""

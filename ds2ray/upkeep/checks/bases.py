@@ -13,6 +13,7 @@ from ds2ray.store import (
     read_language_model,
     read_language_model_record,
 )
+from ds2ray.store.bases import read_canary
 from ds2ray.store.layout import base_uri, language_model_record_uri, newest_base_uri
 from ds2ray.upkeep.checks.faults import Checkup, Fault, Kind
 from ds2ray.upkeep.checks.users import require_tensors
@@ -24,6 +25,7 @@ def check_bases(store: Store, depth: Checked, found: Checkup) -> set[str]:
     for base_id in base_ids:
         _try(found, f"bases/{base_id}", lambda base_id=base_id: _check_weights(store, base_id, depth, found))  # type: ignore[misc]
         _try(found, f"bases/{base_id}/calibration.json", lambda base_id=base_id: read_calibrations(store, base_id))  # type: ignore[misc]
+        _try(found, f"bases/{base_id}/canary.json", lambda base_id=base_id: read_canary(store, base_id))  # type: ignore[misc]
         if store.exists(language_model_record_uri(base_uri(store, base_id))):
             read = read_language_model_record if depth is Checked.sizes else read_language_model
             _try(found, f"bases/{base_id}/lm", lambda base_id=base_id, read=read: read(store, base_id))  # type: ignore[misc]
