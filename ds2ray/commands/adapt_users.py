@@ -11,12 +11,20 @@ from typing import Any
 
 from ds2ray import display, storage
 from ds2ray.commands.planning import make_plan, size_of_cohorts
-from ds2ray.commands.reporting.ending import keep_summary_here, previous_run, print_outcomes, told_of, write_report
+from ds2ray.commands.reporting.ending import (
+    keep_summary_here,
+    previous_run,
+    print_outcomes,
+    told_of,
+    write_log,
+    write_report,
+)
 from ds2ray.commands.reporting.estimating import speech_to_train_s, tell_estimate
 from ds2ray.commands.reporting.telling import announced, exit_code_of
 from ds2ray.commands.wanted import take_base, wanted_anchor, wanted_base
 from ds2ray.commands.words import publish_table_words
 from ds2ray.config import AdaptJob
+from ds2ray.display.kept import KeptLines
 from ds2ray.errors import ConfigError, InterruptedRunError, StorageError
 from ds2ray.fleet.choosing.limit import require_few_changed
 from ds2ray.fleet.fingerprints import pipeline_state
@@ -46,8 +54,8 @@ def run(job: AdaptJob) -> int:
         KeyboardInterrupt: the run was asked to stop; what is finished is published and in the index.
         StorageError: the store failed; running again does what is unfinished.
     """
-    with storage.using(server_outside(job.data, job.storage)), announced(job) as summary:
-        return _adapt(job, Store.of(job.storage), summary)
+    with storage.using(server_outside(job.data, job.storage)), announced(job) as summary, display.keeping() as lines:
+        return _adapt(job, Store.of(job.storage), summary, lines)
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ class _Trained:
     stopped: BaseException | None = None
 
 
-def _adapt(job: AdaptJob, store: Store, told: dict[str, Any]) -> int:
+def _adapt(job: AdaptJob, store: Store, told: dict[str, Any], lines: KeptLines) -> int:
     run_id = _new_run_id(job, store)
     require_salt(store)
     display.doing("reading the base")
@@ -103,6 +111,7 @@ def _adapt(job: AdaptJob, store: Store, told: dict[str, Any]) -> int:
         run = _Run(job, hold.store, run_id, record, storage.bearing_outages(hold, lease.TTL_S), started_s)
         trained = _train(run, _prepare(run))
         told.update(_finish(run, trained))  # also when the run was stopped: what is finished counts
+        write_log(job, run.store, run_id, lines, trained.stopped)
         if trained.stopped is not None:
             raise trained.stopped
     return int(told["exit_code"])
