@@ -21,6 +21,7 @@ from ds2ray.storage import Server
 if TYPE_CHECKING:
     from base_training import TrainedBase
     from fleet_runs import RandomBase
+    from head_node import HeadNode
 
     from ds2ray.demo.corpus import DemoCorpus
     from ds2ray.model.weights import Base
@@ -171,3 +172,12 @@ def ray_cluster() -> Iterator[str]:
     ray.shutdown()
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def ray_head(s3_server: S3Server) -> "Iterator[HeadNode]":
+    """The head node of a Ray cluster that asks for a token, for jobs that are submitted to it."""
+    from head_node import head_beside
+
+    with head_beside(s3_server) as head:
+        yield head

@@ -12,12 +12,20 @@ from typing import Any
 from ds2ray import display, storage
 from ds2ray.commands.adapting.canary import publish_sample, require_gains, try_first, wanted_sample
 from ds2ray.commands.planning import make_plan, size_of_cohorts
-from ds2ray.commands.reporting.ending import keep_summary_here, previous_run, print_outcomes, told_of, write_report
+from ds2ray.commands.reporting.ending import (
+    keep_summary_here,
+    previous_run,
+    print_outcomes,
+    told_of,
+    write_log,
+    write_report,
+)
 from ds2ray.commands.reporting.estimating import recent_runs, speech_to_train_s, tell_estimate
 from ds2ray.commands.reporting.telling import announced, exit_code_of
 from ds2ray.commands.wanted import take_base, wanted_anchor, wanted_base, wanted_weights
 from ds2ray.commands.words import publish_table_words
 from ds2ray.config import AdaptJob
+from ds2ray.display.kept import KeptLines
 from ds2ray.errors import CanaryError, ConfigError, InterruptedRunError, StorageError
 from ds2ray.fleet.choosing.canary import Found, Sample, found_in
 from ds2ray.fleet.choosing.limit import require_few_changed
@@ -51,8 +59,8 @@ def run(job: AdaptJob) -> int:
         KeyboardInterrupt: the run was asked to stop; what is finished is published and in the index.
         StorageError: the store failed; running again does what is unfinished.
     """
-    with storage.using(server_outside(job.data, job.storage)), announced(job) as summary:
-        return _adapt(job, Store.of(job.storage), summary)
+    with storage.using(server_outside(job.data, job.storage)), announced(job) as summary, display.keeping() as lines:
+        return _adapt(job, Store.of(job.storage), summary, lines)
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,7 @@ class _Trained:
     canary: Found | None = None
 
 
-def _adapt(job: AdaptJob, store: Store, told: dict[str, Any]) -> int:
+def _adapt(job: AdaptJob, store: Store, told: dict[str, Any], lines: KeptLines) -> int:
     run_id = _new_run_id(job, store)
     require_salt(store)
     display.doing("reading the base")
@@ -111,6 +119,7 @@ def _adapt(job: AdaptJob, store: Store, told: dict[str, Any]) -> int:
         run = _Run(job, hold.store, run_id, record, storage.bearing_outages(hold, lease.TTL_S), started_s)
         trained = _train(run, *_prepare(run))
         told.update(_finish(run, trained))  # also when the run was stopped: what is finished counts
+        write_log(job, run.store, run_id, lines, trained.stopped)
         if trained.stopped is not None:
             raise trained.stopped
     return int(told["exit_code"])

@@ -15,21 +15,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ds2ray.display.doing import Display, Doing, Drawn
-from ds2ray.display.log import LogDisplay
+from ds2ray.display.kept import KeptLines
+from ds2ray.display.log import LogDisplay, drawn_text
 from ds2ray.display.streams import is_terminal, live_stream
 from ds2ray.progress import INTERVAL_S, Tell
 
 _display: Display = LogDisplay()
 _asked_to_stop = False
+_kept: KeptLines | None = None
+_kept_phase = ""
 
 
 def say(line: str = "") -> None:
     """Print one or several lines that stay. Control characters, which a terminal would obey, are shown as escapes."""
+    _keep(visible(line))
     _display.say(visible(line))
 
 
 def show(drawn: Drawn) -> None:
     """Print a table that fits the terminal, or in a log LOG_WIDTH columns."""
+    if _kept is not None:
+        _keep(drawn_text(drawn))
     _display.show(drawn)
 
 
@@ -40,6 +46,7 @@ def page(text: str) -> None:
 
 def complain(line: str) -> None:
     """Print a line to `sys.stderr` as it is at the time: a live display puts a stream there that prints above it."""
+    _keep(visible(line))
     print(visible(line), file=sys.stderr, flush=True)
 
 
@@ -50,7 +57,28 @@ def doing(phase: str, *facts: str, share: float | None = None, every_s: float = 
         facts, share: see `Doing`.
         every_s: in a log, seconds from the last line to the next.
     """
-    _display.doing(Doing(phase, tuple(filter(None, facts)), share), every_s)
+    global _kept_phase
+    now = Doing(phase, tuple(filter(None, facts)), share)
+    if phase != _kept_phase:  # of progress, a log that is kept has the beginning of each phase
+        _kept_phase = phase
+        _keep(visible(now.line()))
+    _display.doing(now, every_s)
+
+
+@contextmanager
+def keeping() -> Iterator[KeptLines]:
+    """A context in which all lines that are printed are kept, too, tables and the beginnings of phases among them."""
+    global _kept, _kept_phase
+    before, _kept, _kept_phase = _kept, KeptLines(), ""
+    try:
+        yield _kept
+    finally:
+        _kept = before
+
+
+def _keep(line: str) -> None:
+    if _kept is not None:
+        _kept.add(line)
 
 
 def idle() -> None:

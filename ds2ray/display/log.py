@@ -1,5 +1,6 @@
 """The display of a log, a pipe or a simple terminal: lines only."""
 
+import io
 import sys
 import time
 from dataclasses import dataclass, field
@@ -32,3 +33,12 @@ class LogDisplay:
 
     def close(self) -> None:
         pass
+
+
+def drawn_text(drawn: Drawn) -> str:
+    """A table as the text that a log has."""
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=columns())
+    console.print(drawn(console.width))
+    return cast(io.StringIO, console.file).getvalue().rstrip("\n")

@@ -9,7 +9,7 @@
 <root>/users/<user key>/withdrawn.json                     the last pointer of a user who went back to the base
 <root>/users/<user key>/words-<version>.json, words.json   the user's own words, words.json last
 <root>/runs/<run id>/plan.parquet, summary.json            and outcomes/<part>.parquet, attempts/<cohort>.json
-<root>/runs/<run id>/report.html                           the same for people
+<root>/runs/<run id>/report.html, log.txt                  the same for people, and what the run has printed
 <root>/index/last_run.json                                 the run that came to its end last
 <root>/sweeps/<sweep id>/trials/<trial id>.json            a record of every trial; table.csv, table.md, pareto.svg,
                                                            pareto.png, best.yaml, and summary.json last
@@ -127,6 +127,11 @@ def summary_uri(store: Store, run_id: str) -> str:
 def report_uri(store: Store, run_id: str) -> str:
     """The page of a run."""
     return storage.join(run_uri(store, run_id), "report.html")
+
+
+def log_uri(store: Store, run_id: str) -> str:
+    """What a run has printed."""
+    return storage.join(run_uri(store, run_id), "log.txt")
 
 
 def outcomes_uri(store: Store, run_id: str) -> str:

@@ -84,3 +84,20 @@ def test_the_command_of_every_night_runs_in_it_twice(
     assert set(changed_outcomes(root, "one")) == set(USERS)
     again = run(app, command, **pods)
     assert (again.returncode, f"all {len(USERS)} users unchanged" in again.stdout) == (0, True), again
+
+
+@pytest.mark.parametrize(
+    ("base", "required", "code"),
+    [
+        ("python:3.11-slim-bookworm", "", 0),
+        ("python:3.11-slim-bookworm", "1", 1),
+        ("python@sha256:" + 64 * "0", "1", 0),
+        ("python@sha256:0123", "1", 1),
+    ],
+)
+def test_a_base_without_a_digest_is_refused_where_one_is_required(base: str, required: str, code: int) -> None:
+    (step,) = re.findall(r"^RUN (\[ -z .*?esac)$", DOCKERFILE.read_text(), re.MULTILINE | re.DOTALL)
+    done = subprocess.run(
+        ["sh", "-c", step], env={"BASE": base, "REQUIRE_DIGEST": required}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "is no digest" in done.stderr) == (code, bool(code))

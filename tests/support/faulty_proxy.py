@@ -6,7 +6,7 @@ import struct
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from enum import Enum
 from http.client import HTTPConnection, HTTPResponse
@@ -56,6 +56,30 @@ class FaultyProxy:
         self._random = random.Random(seed)
         self._lock = threading.Lock()
         self.endpoint_url = ""
+        self._is_held: Callable[[str], bool] = lambda request: False
+        self._held, self._over = threading.Event(), threading.Event()
+
+    @contextmanager
+    def holding(self, is_held: Callable[[str], bool]) -> Iterator[threading.Event]:
+        """A context in which requests for which a function is true wait, and are broken off in the end; yields what is
+        set as soon as one waits."""
+        self._held, self._over = threading.Event(), threading.Event()
+        self._is_held = is_held
+        try:
+            yield self._held
+        finally:
+            self._is_held = lambda request: False
+            self._over.set()
+
+    def has_held(self, request: str) -> bool:
+        """Whether a request is one that is held; returns when it is over."""
+        with self._lock:
+            if not self._is_held(request):
+                return False
+            over = self._over
+            self._held.set()
+        over.wait()
+        return True
 
     @contextmanager
     def outage(self) -> Iterator[None]:
@@ -131,8 +155,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_request(self) -> None:
         body = self._body()
-        with self.state.taken(f"{self.command} {self.path}") as fault:
-            self._answer(body, fault)
+        request = f"{self.command} {self.path}"
+        with self.state.taken(request) as fault:
+            if self.state.has_held(request):
+                self._break_off()
+            else:
+                self._answer(body, fault)
 
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = handle_request
 

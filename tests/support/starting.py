@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-MARKER_OF = {"ray_cluster": "ray", "s3_server": "s3", "s3_root": "s3"}
+MARKER_OF = {"ray_cluster": "ray", "ray_head": "ray", "s3_server": "s3", "s3_root": "s3"}
 """The marker that a test has because of a fixture that it uses."""
 
 MARKERS = ("ray", "s3", "process")

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
 from typing import TypeVar
 
 import aiohttp
@@ -100,11 +99,15 @@ class Jobs:
         return True
 
     def stop(self, submission_id: str) -> None:
-        """Ask a job to stop, if it has not ended."""
+        """Ask a job to stop, if it has not ended. Raises InterruptedRunError after too long an outage."""
 
         def ask() -> None:
-            with suppress(RuntimeError):  # it has ended in the meantime
+            try:
                 self.client.stop_job(submission_id)
+            except RuntimeError:
+                found = self.find(submission_id)
+                if found is not None and not found.status.is_terminal():
+                    raise  # it was not asked: once more
 
         self._answered(ask)
 
@@ -170,14 +173,11 @@ class SubmittedJob:
 
     def lines(self) -> Iterator[str]:
         """The lines of the log that are new, as they come, until the stream ends, is silent or `until_s` has passed."""
-        with asyncio.Runner() as runner:
+        with asyncio.Runner() as runner:  # whose end also ends a stream that is waited for, as by Ctrl-C
             chunks = self._chunks()
-            try:
-                while (chunk := runner.run(self._next(chunks))) is not None:
-                    *whole, self.rest = (self.rest + chunk).split("\n")
-                    yield from whole
-            finally:
-                runner.run(chunks.aclose())  # type: ignore[attr-defined]
+            while (chunk := runner.run(self._next(chunks))) is not None:
+                *whole, self.rest = (self.rest + chunk).split("\n")
+                yield from whole
         if self.has_ended and self.rest:
             yield self.rest
             self.rest = ""

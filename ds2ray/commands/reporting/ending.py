@@ -8,6 +8,7 @@ from typing import Any
 
 from ds2ray import display, storage
 from ds2ray.config import AdaptJob
+from ds2ray.display.kept import KeptLines
 from ds2ray.fleet.plan import Plan, plan_table
 from ds2ray.fleet.report import outcome_table, unchanged_text
 from ds2ray.nights.compared import compared
@@ -17,7 +18,8 @@ from ds2ray.nights.page import page
 from ds2ray.nights.spent import Spent
 from ds2ray.progress import duration_text
 from ds2ray.store import Store
-from ds2ray.store.layout import report_uri
+from ds2ray.store.keys import private
+from ds2ray.store.layout import log_uri, report_uri
 from ds2ray.store.outcomes import Outcome
 
 
@@ -46,6 +48,24 @@ def write_report(job: AdaptJob, store: Store, summary: dict[str, Any], plan: Pla
 
     place = store.hurried()
     _or_nothing("no report of this run was written", write)
+
+
+def write_log(job: AdaptJob, store: Store, run_id: str, lines: KeptLines, stopped: BaseException | None) -> None:
+    """Write what the run has printed beside its outcomes. A failure of it is told, and does not fail the run.
+
+    Args:
+        stopped: why it did not come to its end.
+    """
+
+    def write() -> str:
+        if stopped is not None:
+            lines.add(f"stopped: {type(stopped).__name__}: {stopped}")
+        place.write_bytes(log_uri(place, run_id), private(lines.text()).encode())
+        return ""
+
+    place = store.hurried()
+    if job.report.log:
+        _or_nothing("no log of this run was written", write)
 
 
 def _or_nothing(without: str, work: Callable[[], str]) -> str:

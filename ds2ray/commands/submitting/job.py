@@ -4,7 +4,7 @@ Ray is imported when the cluster is asked, so that mistakes are answered at once
 """
 
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from ds2ray import display
 from ds2ray.commands.submitting.command import Command, exit_code_of_stopped
@@ -120,14 +120,25 @@ def _followed(job: SubmitJob, jobs: "Jobs", submission_id: str) -> int:
         return follow(followed, lambda: _pause(until_s))
     except _TimeoutError:
         display.say(f"job {submission_id} has not ended after {job.timeout_s:g} s: it is stopped")
-        followed.until_s = float("inf")
-        jobs.stop(submission_id)
+    except KeyboardInterrupt:
+        if not display.ask(f"stop job {submission_id}, too? What is finished is kept."):
+            display.say(
+                f"job {submission_id} goes on without being followed; the same command follows it again, and "
+                f"`{_stopping(submission_id)}` stops it"
+            )
+            raise
+    followed.until_s = float("inf")
+    return _stopped(jobs, followed)
+
+
+def _stopped(jobs: "Jobs", followed: "SubmittedJob") -> int:
+    """Stop a job and follow it to its end; returns its exit code."""
+    jobs.stop(followed.submission_id)
+    try:
         return follow(followed, _pause)
     except KeyboardInterrupt:
-        if display.ask(f"stop job {submission_id}, too? What is finished is kept."):
-            jobs.stop(submission_id)
-            return follow(followed, _pause)
-        _leave(submission_id)
+        display.say(f"{followed.name} was asked to stop, and comes to its end without being followed")
+        raise
 
 
 class _TimeoutError(Exception):
@@ -143,14 +154,6 @@ def _pause(until_s: float = float("inf")) -> None:
     time.sleep(POLL_S)
 
 
-def _leave(submission_id: str) -> NoReturn:
-    display.say(
-        f"job {submission_id} goes on without being followed; the same command follows it again, and "
-        f"`{_stopping(submission_id)}` stops it"
-    )
-    raise KeyboardInterrupt
-
-
 def _stop(jobs: "Jobs", submission_id: str) -> int:
     """Stop a job and wait for its end; returns 0 once it has ended.
 
@@ -161,9 +164,7 @@ def _stop(jobs: "Jobs", submission_id: str) -> int:
     found = jobs.find(submission_id)
     if found is None:
         raise ConfigError(f"stop={submission_id}: the cluster has no such job; `ray job list` shows what it has")
-    jobs.stop(submission_id)
-    followed = _followable(jobs, submission_id, Command.of(found.entrypoint or ""))
-    follow(followed, _pause)
+    _stopped(jobs, _followable(jobs, submission_id, Command.of(found.entrypoint or "")))
     return 0
 
 

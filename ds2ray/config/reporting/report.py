@@ -11,6 +11,7 @@ class ReportConfig:
     """report.html of a run, and whom its end is told: see also DS2RAY_WEBHOOK_URL in the environment."""
 
     page: bool = setting(True, "write report.html into the run's folder when the run ends")
+    log: bool = setting(True, "write what the run has printed as log.txt into its folder, up to some hundred kilobytes")
     show_ids: bool = setting(False, "name users by their ids, not by their keys; with a salt they have keys alone")
     num_nights: int = setting(7, "earlier runs, at most, that are looked at for the trend and for errors that rise")
     price_per_gpu_hour: float = setting(0.0, "what an hour of a GPU costs; 0: costs are not told")

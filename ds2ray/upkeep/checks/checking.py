@@ -20,8 +20,8 @@ from ds2ray.upkeep.checks.users import UserCheck, check_user
 from ds2ray.upkeep.erasing.tombstones import read_tombstones
 from ds2ray.upkeep.working import at_once, leased, new_name
 
-_ROOMS = ("bases", "users", "runs", "index", "aside")
-_OF_RUNS = ("plan.parquet", "summary.json", "report.html", "outcomes", "attempts")
+_ROOMS = ("bases", "users", "runs", "sweeps", "index", "aside")
+_OF_RUNS = ("plan.parquet", "summary.json", "report.html", "log.txt", "outcomes", "attempts")
 _TABLES, _DOCUMENTS = ".parquet", ".json"
 
 

@@ -148,14 +148,14 @@ def _clean_users(
 def _clean_runs(
     store: Store, mentions: Mentions, erased: Erased, dry_run: bool, stay: Callable[[], None], tell: Tell
 ) -> None:
-    """Plans, outcomes, attempts, summaries and pages of all runs."""
+    """Plans, outcomes, attempts, summaries, pages and logs of all runs."""
 
     def clean(found: Found) -> tuple[int, bool]:
         if found.is_leftover:
             return 0, False
         if found.name.endswith(".parquet"):
             return clean_table(store, found.uri, mentions, dry_run), False
-        if found.name.endswith((".json", ".html")):
+        if found.name.endswith((".json", ".html", ".txt")):
             return 0, clean_document(store, found.uri, mentions, dry_run)
         return 0, False
 

@@ -87,6 +87,12 @@ class Mentions:
         texts = _TAG.split(data.decode("utf-8", "replace"))
         return any(self.in_text(unescape(text).strip()) for text in texts)
 
+    def in_log(self, data: bytes) -> bool:
+        """Whether a log may name one of the users: it is free text, in which names that say little are names, too."""
+        text = data.decode("utf-8", "replace")
+        odd = self._odd is not None and self._odd.search(text) is not None
+        return odd or any(match[0] in self._all for match in _TOKEN.finditer(text))
+
     def in_json(self, value: Any) -> bool:
         """Whether a decoded JSON document names one of the users, as a key or a value."""
         return any(text in self._all if is_key else self.in_text(text) for text, is_key in _texts(value))

@@ -36,13 +36,13 @@ def clean_table(store: Store, uri: str, mentions: Mentions, dry_run: bool) -> in
 
 
 def clean_document(store: Store, uri: str, mentions: Mentions, dry_run: bool) -> bool:
-    """Take the users out of a JSON document or a page of a run; returns whether it named one of them.
+    """Take the users out of a JSON document, a page or a log of a run; returns whether it named one of them.
 
-    A page is deleted, as it can be made again from the outcomes that stay. So is a document that is about such a user
-    alone, as the attempt that found whose speech ends workers.
+    A page is deleted, as it can be made again from the outcomes that stay, and a log, as its lines are free text. So is
+    a document that is about such a user alone, as the attempt that found whose speech ends workers.
     """
-    if uri.endswith(".html"):
-        return _clean_page(store, uri, mentions, dry_run)
+    if uri.endswith((".html", ".txt")):
+        return _clean_text(store, uri, mentions, dry_run)
     try:
         document = store.read_json(uri)
     except (FileNotFoundError, ArtifactCorruptError):
@@ -59,11 +59,12 @@ def clean_document(store: Store, uri: str, mentions: Mentions, dry_run: bool) ->
     return True
 
 
-def _clean_page(store: Store, uri: str, mentions: Mentions, dry_run: bool) -> bool:
+def _clean_text(store: Store, uri: str, mentions: Mentions, dry_run: bool) -> bool:
     try:
-        named = mentions.in_html(store.read_bytes(uri))
+        data = store.read_bytes(uri)
     except FileNotFoundError:
         return False
+    named = mentions.in_html(data) if uri.endswith(".html") else mentions.in_log(data)
     if named and not dry_run:
         store.delete(uri)
     return named

@@ -2,9 +2,12 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
-from typing import Any
+import signal
+from collections.abc import AsyncIterator, Iterator
+from types import FrameType
+from typing import Any, NoReturn
 
+import pytest
 from ray.job_submission import JobDetails, JobStatus, JobType
 
 from ds2ray.cluster.submitting.jobs import Jobs, SubmittedJob
@@ -22,6 +25,7 @@ class Course:
 
     def __init__(self, records: list[JobDetails | Exception], streams: list[tuple[str, Exception | None]]) -> None:
         self.records, self.streams = records, streams
+        self.refusals: list[Exception | None] = []  # the answers to requests to stop
 
     def get_job_info(self, submission_id: str) -> JobDetails:
         found = self.records.pop(0)
@@ -35,14 +39,27 @@ class Course:
             yield text[place : place + 3]
         if isinstance(error, TimeoutError):
             await asyncio.sleep(3600)
+        if isinstance(error, InterruptedError):  # as by Ctrl-C, while the next line is waited for
+            asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
+            await asyncio.sleep(3600)
         if error is not None:
             raise error
 
+    def stop_job(self, submission_id: str) -> bool:
+        refusal = self.refusals.pop(0)
+        if refusal is not None:
+            raise refusal
+        return True
 
-def followed(course: Course, stopped: int | None = None) -> SubmittedJob:
+
+def jobs_of(course: Course) -> Jobs:
     jobs = Jobs.__new__(Jobs)
     vars(jobs).update(client=course, outage_s=1000.0, pause_s=0.0)
-    return SubmittedJob(jobs, "night-1", lambda: stopped, math.inf, silence_s=0.05)
+    return jobs
+
+
+def followed(course: Course, stopped: int | None = None) -> SubmittedJob:
+    return SubmittedJob(jobs_of(course), "night-1", lambda: stopped, math.inf, silence_s=0.05)
 
 
 def test_every_line_is_shown_once_however_often_the_stream_breaks_off(capsys: Any) -> None:
@@ -72,3 +89,44 @@ def test_exit_codes() -> None:
 def test_a_job_that_waits_has_no_code() -> None:
     look = followed(Course([details(JobStatus.PENDING)], [])).look()
     assert (look.state, look.exit_code) == ("pending", None)
+
+
+@pytest.fixture
+def interrupt_of_jobs() -> Iterator[None]:
+    """Ctrl-C as jobs have it: a handler that raises wherever the process is."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupt_of_jobs")
+def test_ctrl_c_while_the_log_is_silent_ends_the_following_and_nothing_else() -> None:
+    one = followed(Course([], [(LOG, InterruptedError()), (LOG, None)]))
+    lines = iter(one.lines())
+    assert [next(lines) for _ in range(3)] == ["one", "two", "three"]
+    with pytest.raises(KeyboardInterrupt):
+        next(lines)
+    one.has_ended = True
+    assert list(one.lines()) == ["four"]
+
+
+def test_a_request_to_stop_that_fails_is_sent_again() -> None:
+    running = details(JobStatus.RUNNING)
+    course = Course([running, running], [])
+    refusal = RuntimeError("Request failed with status code 500: no agent is there")
+    course.refusals = [refusal, OSError("gone"), refusal, None]
+    jobs_of(course).stop("night-1")
+    assert (course.refusals, course.records) == ([], [])
+
+
+@pytest.mark.parametrize("status", [JobStatus.SUCCEEDED, JobStatus.STOPPED, None])
+def test_a_job_that_has_ended_or_is_gone_need_not_be_stopped(status: JobStatus | None) -> None:
+    gone = RuntimeError("Request failed with status code 404: no such job")
+    course = Course([gone if status is None else details(status)], [])
+    course.refusals = [RuntimeError("Request failed with status code 500: it has ended")]
+    jobs_of(course).stop("night-1")
+    assert (course.refusals, course.records) == ([], [])

@@ -1,5 +1,6 @@
 """The page that a run leaves, and jobs/report.py: runs of users with too little speech, for which no Ray starts."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from ds2ray.commands.reporting import ending
 from ds2ray.config import ReportConfig
 from ds2ray.demo.corpus import DemoCorpus
 from ds2ray.store import Store
-from ds2ray.store.layout import last_run_uri, report_uri
+from ds2ray.store.layout import last_run_uri, log_uri, report_uri
 from ds2ray.upkeep.checks import fsck
 
 
@@ -41,6 +42,15 @@ def test_each_run_leaves_a_page_that_compares_it_with_the_run_before(nights: Pat
     assert "Compared with run one" in second
     assert "<summary>Gone: 1" in second
     assert "Record more speech, or lower adapt.min_utterances" in second
+
+
+def test_each_run_leaves_what_it_has_printed(nights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = (nights / "store" / "runs" / "two" / "log.txt").read_text("utf-8").splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in log)
+    told = "\n".join(line[20:] for line in log)
+    assert "planning" in told
+    assert "skipped_no_data" in told or "skipped" in told
+    assert f"{nights}/store/runs/two" in told.replace("\n", "")
 
 
 def test_the_summary_tells_what_it_was_made_with_and_what_it_spent(nights: Path) -> None:
@@ -111,6 +121,27 @@ def test_a_page_that_fails_does_not_fail_the_run(
     assert not storage.exists(report_uri(Store(root), "run"))
 
 
+def test_a_log_that_cannot_be_written_fails_no_run_and_none_is_written_that_nobody_wants(
+    random_base: RandomBase,
+    small_corpus: DemoCorpus,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = random_base.publish(str(tmp_path / "store"))
+    users = write_users(str(tmp_path / "users.csv"), {"tony": spoken(small_corpus)["tony"]})
+    job = job_of(root, users, "without", min_utterances=100)
+    adapt.run(replace(job, report=ReportConfig(page=False, log=False)))
+    assert not storage.exists(log_uri(Store(root), "without"))
+
+    def fail(text: str) -> str:
+        raise RuntimeError("no paper")
+
+    monkeypatch.setattr(ending, "private", fail)
+    assert adapt.run(replace(job, run_id="run")) == 3
+    assert "no log of this run was written, as RuntimeError: no paper" in capsys.readouterr().out
+
+
 def test_with_a_salt_neither_page_nor_summary_tells_who_a_user_is(
     random_base: RandomBase, small_corpus: DemoCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,7 +149,7 @@ def test_with_a_salt_neither_page_nor_summary_tells_who_a_user_is(
     root = random_base.publish(str(tmp_path / "store"))
     users = write_users(str(tmp_path / "tony.csv"), {"tony": spoken(small_corpus)["tony"]})
     adapt.run(replace(job_of(root, users, "run", min_utterances=100), report=ReportConfig(show_ids=True)))
-    for name in ("report.html", "summary.json"):
+    for name in ("report.html", "summary.json", "log.txt"):
         assert "tony" not in (tmp_path / "store" / "runs" / "run" / name).read_text("utf-8")
 
 

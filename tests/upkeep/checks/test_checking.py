@@ -187,6 +187,13 @@ def test_bases_runs_and_foreign_objects(place: Store) -> None:
     assert FINGERPRINT.startswith(BASE_ID)
 
 
+def test_the_files_of_a_sweep_are_ours(place: Store) -> None:
+    for name in ("table.csv", "table.md", "pareto.svg", "pareto.png", "best.yaml"):
+        place.write_bytes(f"{place.root_uri}/sweeps/first/{name}", b"of a sweep")
+    place.write_json(f"{place.root_uri}/sweeps/first/trials/0123456789abcdef.json", {"error": 0.5})
+    assert fsck(place).faults == []
+
+
 def test_an_erasure_that_was_interrupted_is_told(place: Store) -> None:
     erase(place, {"alice": "alice"})
     assert fsck(place).faults == []

@@ -15,7 +15,7 @@ from ds2ray.errors import ArtifactCorruptError, InputError
 from ds2ray.packs.files import read_shard
 from ds2ray.store import Store
 from ds2ray.store.index import read_index
-from ds2ray.store.layout import attempt_uri, report_uri, summary_uri, tombstones_uri, words_index_uri
+from ds2ray.store.layout import attempt_uri, log_uri, report_uri, summary_uri, tombstones_uri, words_index_uri
 from ds2ray.store.own_words import write_words_index
 from ds2ray.store.records import SUMMARY, read_record, write_record
 from ds2ray.tables.users import read_fleet
@@ -81,6 +81,18 @@ def test_a_page_that_names_the_user_goes_and_that_of_another_night_stays(place: 
     assert receipt.left == {}
     assert not place.exists(report_uri(place, "first"))
     assert place.read_bytes(report_uri(place, "second")) == page("bob")
+
+
+@pytest.mark.parametrize("user", ["alice", "jo", "o'brien & co", "4711"])
+def test_a_log_that_names_the_user_goes_and_that_of_another_night_stays(place: Store, user: str) -> None:
+    def log(name: str) -> bytes:
+        return f"2026-11-26 02:00:00 failed: {name}: its manifest cannot be read\n".encode()
+
+    place.write_bytes(log_uri(place, "first"), log(user))
+    place.write_bytes(log_uri(place, "second"), log("bob"))
+    receipt = erase(place, keys_of([user]))
+    assert (place.exists(log_uri(place, "first")), receipt.left) == (False, {})
+    assert place.read_bytes(log_uri(place, "second")) == log("bob")
 
 
 def test_packs_of_others_stay_and_shards_are_written_again(place: Store, tmp_path: Path) -> None:
