@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ds2ray.config import LAST_LAYER, AdaptConfig, AdapterConfig, DataConfig, adapter_to_plain, to_plain
@@ -22,6 +22,8 @@ ONLY_HOW = frozenset(
         *("retry_unusable_after_h", "stop_after_failures", "only", "retry", "max_changed_ratio"),
         # of users whose speech has changed anyway
         *("warm_start", "warm_epochs", "warm_learning_rate", "warm_growth"),
+        # of users with speech that has no transcripts, see `settings_of_user`
+        *("unlabelled_share", "unlabelled_confidence"),
     }
 )
 """Settings that change how fast or where adapters are trained, and not the adapters."""
@@ -51,11 +53,23 @@ def settings_that_matter(adapter: AdapterConfig, adapt: AdaptConfig) -> dict[str
     return {"adapter": adapter_to_plain(adapter), "adapt": plain}
 
 
-def with_segments(settings: Mapping[str, Any], utterances: Iterable[Utterance], data: DataConfig) -> Mapping[str, Any]:
-    """The settings that matter for these utterances: where some may be too long, how long their segments may be."""
+def settings_of_user(
+    settings: Mapping[str, Any], utterances: Sequence[Utterance], data: DataConfig, adapt: AdaptConfig
+) -> Mapping[str, Any]:
+    """The settings that matter for these utterances: where some may be too long, how long their segments may be, and
+    where some have no transcript, how much is learned from these."""
     if data.segment_long and any(u.duration_s is None or u.duration_s > data.max_duration_s for u in utterances):
-        return {**settings, "segment_s": data.max_duration_s}
+        settings = {**settings, "segment_s": data.max_duration_s}
+    if not all(utterance.transcript.strip() for utterance in utterances):
+        settings = with_unlabelled(settings, data, adapt)
     return settings
+
+
+def with_unlabelled(settings: Mapping[str, Any], data: DataConfig, adapt: AdaptConfig) -> Mapping[str, Any]:
+    """The settings that matter where some speech may have no transcript."""
+    if not data.unlabelled:
+        return settings
+    return {**settings, "unlabelled": [adapt.unlabelled_share, adapt.unlabelled_confidence]}
 
 
 def pipeline_state(data: DataConfig) -> str:
