@@ -87,23 +87,23 @@ def recorded(utterances: Sequence[Utterance], condition: Condition, folder: str)
     return rows
 
 
-def long_recording(utterances: Sequence[Utterance], seconds: float, uri: str) -> list[str]:
-    """One speaker's sentences over and over, with pauses, in one file; returns their transcripts."""
+def long_recording(utterances: Sequence[Utterance], seconds: float, uri: str) -> list[Utterance]:
+    """One speaker's sentences over and over, with pauses, in one file; returns them as they follow each other in it."""
     draws = np.random.default_rng(0)
     waveforms = [read_waveform(utterance.audio, RATE_HZ) for utterance in utterances]
     parts: list[np.ndarray] = []
-    transcripts: list[str] = []
+    said: list[Utterance] = []
     length = 0
     while length < seconds * RATE_HZ:
         for place in draws.permutation(len(utterances)):
             pause = FAINT * draws.standard_normal(round(draws.uniform(*PAUSES_S) * RATE_HZ))
             parts += [waveforms[place], pause.astype(np.float32)]
-            transcripts.append(utterances[place].transcript)
+            said.append(utterances[place])
             length += len(parts[-2]) + len(parts[-1])
             if length >= seconds * RATE_HZ:
                 break
     write_audio(uri, np.concatenate(parts), RATE_HZ)
-    return transcripts
+    return said
 
 
 def silent_clips(folder: str) -> list[str]:

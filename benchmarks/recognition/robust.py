@@ -3,7 +3,8 @@
 The base alone recognises new sentences of the demo's ordinary voices, the adapters those of users with the demo's
 accents; both as they are (`clean`) and as recordings have them: `pad_…` seconds of digital silence on each side,
 `noise_…` seconds of noise 60 dB below full scale, two sentences `joined`, `long` recordings of ten minutes beside
-`long_sentences`, the same sentences one by one, `narrowband` copies at 8 kHz, and `clipped` at four times the peak.
+`long_sentences`, the same sentences one by one and each as often, `narrowband` copies at 8 kHz, and `clipped` at four
+times the peak.
 `falls_short` names the bars that are missed. `encoding_speed` is that of the base's own features beside features
 normalised over whole utterances, in turns on the same speech; the trunk is the same.
 """
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--users", type=int, default=8)
     parser.add_argument("--minutes", type=float, default=1.3, help="of speech per user, for the adapter")
     parser.add_argument("--adapt-epochs", type=int, default=AdaptConfig.num_epochs)
-    parser.add_argument("--test-sentences", type=int, default=25, help="per user, and per ordinary voice")
+    parser.add_argument("--test-sentences", type=int, default=75, help="per user, and per ordinary voice")
     parser.add_argument("--base-sentences", type=int, default=400, help="that the demo's base is trained on")
     parser.add_argument("--long-s", type=float, default=600.0, help="length of a long recording")
     parser.add_argument("--long-speakers", type=int, default=2, help="voices, and users, who have one")
@@ -112,8 +113,7 @@ class Robust:
         wer["long"], wer["long_sentences"] = {}, {}
         for side in SIDES:
             chosen = self.speech[side][:long_speakers]
-            wer["long"][side] = self.rate_of_long(chosen, side, long_s)
-            wer["long_sentences"][side] = self.rate([u for one in chosen for u in one.test], side)
+            wer["long"][side], wer["long_sentences"][side] = self.rates_of_long(chosen, side, long_s)
         silent = silent_clips(self.folder)
         words = {"base": self.words_in(silent, [""]), "adapter": self.words_in(silent, self.user_ids())}
         return {
@@ -134,17 +134,22 @@ class Robust:
         heard = self.transcriber.transcribe_utterances(utterances, use_adapters=side == "adapter")
         return 100 * self.transcriber.score([u.transcript for u in utterances], heard).words.rate()
 
-    def rate_of_long(self, chosen: Sequence[Speaker], side: str, seconds: float) -> float:
-        """WER in percent of a long recording of each speaker."""
-        score = Score()
+    def rates_of_long(self, chosen: Sequence[Speaker], side: str, seconds: float) -> tuple[float, float]:
+        """WER in percent of a long recording of each speaker, and of its sentences one by one."""
+        whole, apart = Score(), Score()
+        config = self.transcriber.base.vocabulary.config
         for speaker in chosen:
             uri = f"{self.folder}/long-{side}-{speaker.user_id}.wav"
-            transcripts = long_recording(speaker.test, seconds, uri)
+            spoken = long_recording(speaker.test, seconds, uri)
+            said = [normalise(utterance.transcript, config) for utterance in spoken]
             (heard,) = self.transcriber.transcribe([uri], user=speaker.user_id if side == "adapter" else "")
-            reference = normalise(" ".join(transcripts), self.transcriber.base.vocabulary.config)
-            score += score_texts([reference], [heard.text])
-        say(f"long: {side} {100 * score.words.rate():.1f} %")
-        return 100 * score.words.rate()
+            whole += score_texts([" ".join(said)], [heard.text])
+            by_itself = self.transcriber.transcribe_utterances(speaker.test, use_adapters=side == "adapter")
+            text_of = {u.utterance_id: one.text for u, one in zip(speaker.test, by_itself, strict=True)}
+            apart += score_texts(said, [text_of[u.utterance_id] for u in spoken])
+        rates = 100 * whole.words.rate(), 100 * apart.words.rate()
+        say(f"long: {side} {rates[0]:.2f} %, its sentences {rates[1]:.2f} %")
+        return rates
 
     def words_in(self, clips: Sequence[str], user_ids: Sequence[str]) -> int:
         """Words that are heard in recordings without any, by all of these users' adapters together."""

@@ -47,7 +47,7 @@ def test_conditions_are_what_their_names_say(tmp_path: Path) -> None:
 
 def test_a_long_recording_holds_all_sentences_over_and_over(tmp_path: Path) -> None:
     uri = str(tmp_path / "long.wav")
-    transcripts = long_recording(said(tmp_path, "ann", "ann", "ann"), 12.0, uri)
+    transcripts = [one.transcript for one in long_recording(said(tmp_path, "ann", "ann", "ann"), 12.0, uri)]
     assert probe(uri).duration_s == pytest.approx(12.5, abs=1.5)
     assert set(transcripts[:3]) == set(transcripts[3:6]) == {"word0", "word1", "word2"}
 
