@@ -24,9 +24,13 @@ ONLY_HOW = frozenset(
         *("warm_start", "warm_epochs", "warm_learning_rate", "warm_growth"),
         # of users with speech that has no transcripts, see `settings_of_user`
         *("unlabelled_share", "unlabelled_confidence"),
+        # of users with corrected transcripts
+        "corrected_weight",
     }
 )
 """Settings that change how fast or where adapters are trained, and not the adapters."""
+
+_CORRECTED = "corrected"
 
 _DECIDE_WHAT_IS_USABLE = ("min_duration_s", "max_duration_s", "unknown_characters")
 """Settings of the data that decide which of a sealed user's utterances are used, and how."""
@@ -57,11 +61,13 @@ def settings_of_user(
     settings: Mapping[str, Any], utterances: Sequence[Utterance], data: DataConfig, adapt: AdaptConfig
 ) -> Mapping[str, Any]:
     """The settings that matter for these utterances: where some may be too long, how long their segments may be, and
-    where some have no transcript, how much is learned from these."""
+    where some have no transcript, how much is learned from these, and how much corrected transcripts count."""
     if data.segment_long and any(u.duration_s is None or u.duration_s > data.max_duration_s for u in utterances):
         settings = {**settings, "segment_s": data.max_duration_s}
     if not all(utterance.transcript.strip() for utterance in utterances):
         settings = with_unlabelled(settings, data, adapt)
+    if any(utterance.corrected for utterance in utterances):
+        settings = {**settings, _CORRECTED: adapt.corrected_weight}
     return settings
 
 
@@ -89,7 +95,10 @@ def user_fingerprint(
     Neither the order of rows nor the place of the audio matters: stored audio is told by its version tag, and an
     excerpt by its times, too.
     """
-    rows = sorted((u.utterance_id, _audio_tag(u.audio, object_infos), u.transcript) for u in utterances)
+    rows = sorted(
+        (u.utterance_id, _audio_tag(u.audio, object_infos), u.transcript, *([_CORRECTED] if u.corrected else []))
+        for u in utterances
+    )
     text = json.dumps([base_fingerprint, settings, rows], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT_LENGTH]
 

@@ -89,6 +89,15 @@ def test_where_speech_has_no_transcript_how_it_is_learned_from_counts() -> None:
     assert len({fingerprint(rows, settings=dict(each)) for each in (SETTINGS, *found)}) == 3
 
 
+def test_what_a_user_has_corrected_counts_and_its_weight() -> None:
+    rows = [utterance(1), replace(utterance(2), corrected=True)]
+    adapts = [ADAPT, AdaptConfig(corrected_weight=5.0)]
+    assert settings_of_user(SETTINGS, rows[:1], DataConfig(), ADAPT) == SETTINGS
+    found = [settings_of_user(SETTINGS, rows, DataConfig(), adapt) for adapt in adapts]
+    prints = [fingerprint(rows, settings=dict(each)) for each in (SETTINGS, *found)]
+    assert len({*prints, fingerprint([rows[0], replace(rows[1], corrected=False)])}) == 4
+
+
 def test_what_changes_a_fingerprint() -> None:
     rows = [utterance(1), utterance(2)]
     others = [
@@ -148,6 +157,7 @@ OTHER_HOW: dict[str, Any] = {
     "warm_growth": 3.0,
     "unlabelled_share": 0.25,  # without speech that has no transcripts
     "unlabelled_confidence": 0.5,
+    "corrected_weight": 3.0,  # without corrected transcripts
     "only": "john",
     "retry": Retry.failed,
     "max_changed_ratio": 0.5,

@@ -106,7 +106,7 @@ def with_heard(
         speech,
         frames=[*speech.frames, *(frames for frames, _ in passages)],
         tokens=[*speech.tokens, *(torch.tensor(one.tokens, dtype=torch.int64) for _, one in passages)],
-        weights=dict(zip(rows, (one.confidence for _, one in passages), strict=True)),
+        weights={**speech.weights, **dict(zip(rows, (one.confidence for _, one in passages), strict=True))},
         parts=[replace(part, heard=rows) for part in speech.parts],
         untranscribed=[],
         num_heard=len(found) - num_unsure,

@@ -199,6 +199,7 @@ def _usable(
         parts=split([u.utterance_id for u in kept], adapt, seed) if len(kept) >= adapt.min_utterances else [],
         dropped={problem: len(own) for problem, own in dropped.items()},
         untranscribed=untranscribed,
+        weights={row: adapt.corrected_weight for row, utterance in enumerate(kept) if utterance.corrected},
     )
     return speech, kept
 

@@ -131,6 +131,18 @@ def test_the_adapter_that_a_user_has_listens(base: Base, users: Fleet) -> None:
     assert to_bytes(state_of(by_base)) != to_bytes(state_of(by_own))
 
 
+def test_corrected_transcripts_count_more(base: Base, users: Fleet) -> None:
+    given = without_transcripts(users)["ann"]
+    given[2] = replace(given[2], corrected=True)
+    speech = listened(base, given)
+    assert {row: weight for row, weight in speech.weights.items() if row < 7} == {2: ADAPT.corrected_weight}
+    assert len(speech.weights) == 1 + len(speech.parts[0].heard)
+    corrected, plain = (adapted(base, {"ann": own})["ann"] for own in (given[:7], users["ann"][:7]))
+    (part,) = speech.parts
+    is_trained_on = 2 in part.train
+    assert (to_bytes(state_of(corrected)) != to_bytes(state_of(plain))) == is_trained_on
+
+
 def test_with_what_was_heard_an_adapter_has_the_same_bytes_in_any_company(base: Base, users: Fleet) -> None:
     fleet = without_transcripts(users)
     fleet["bob"] = users["bob"]  # all of whose speech has transcripts
