@@ -32,7 +32,7 @@ from ds2ray.metrics import Score
 from ds2ray.model.adapters.kinds import build_adapter
 from ds2ray.model.stored import open_base, publish_base
 from ds2ray.model.weights import Base
-from ds2ray.recognition.decoders import open_listener
+from ds2ray.recognition.opening import open_listener
 from ds2ray.store import Store
 from ds2ray.tables.manifest import Utterance, read_manifest, write_manifest
 from ds2ray.training.adapters.cohort import CohortResult, adapt_cohort, results_of

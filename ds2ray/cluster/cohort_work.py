@@ -23,7 +23,6 @@ from ds2ray.fleet.settling import is_unusable
 from ds2ray.model.devices import assigned_device
 from ds2ray.model.stored import base_from_bytes, open_adapter
 from ds2ray.model.weights import to_bytes
-from ds2ray.recognition.decoders import open_listener
 from ds2ray.store import AdapterPointer, outcomes, publish_adapter, read_pointer
 from ds2ray.store.keys import keep_private, private
 from ds2ray.store.outcomes import Outcome, Status
@@ -73,6 +72,8 @@ class CohortWork:
         task = self.task
         if not task.data.unlabelled:
             return None
+        from ds2ray.recognition.opening import open_listener  # imports all of recognition
+
         return open_listener(task.store, self.base, task.adapt.unlabelled_confidence)
 
     def take_up(self, start: CohortStart) -> None:

@@ -1,5 +1,4 @@
-"""Decoders as settings name them: with the language model of a base, with a lexicon, or with neither; and the listener
-of a base, the best of them with its calibration."""
+"""Decoders as settings name them: with the language model of a base, with a lexicon, or with neither."""
 
 import gzip
 import math
@@ -9,15 +8,11 @@ from typing import TYPE_CHECKING
 from ds2ray import storage
 from ds2ray.config import DecodeConfig, DecoderKind, LanguageModelUnit
 from ds2ray.config.text import OF_THE_BASE, OF_THE_MODEL
-from ds2ray.decoding.calibration import Calibration
-from ds2ray.decoding.decoder import Decoder, name_of
+from ds2ray.decoding.decoder import Decoder
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import ArtifactCorruptError, ConfigError, InputError
-from ds2ray.model.weights import Base
-from ds2ray.store import Store, read_calibrations, read_language_model
-from ds2ray.store.records import known_fields
+from ds2ray.store import Store, read_language_model
 from ds2ray.text import Vocabulary, normalise
-from ds2ray.training.adapters.listening import Listener
 
 if TYPE_CHECKING:
     from ds2ray.decoding.fusion import Fusion
@@ -75,27 +70,6 @@ def _fusion(config: DecodeConfig, vocabulary: Vocabulary, store: Store, base_id:
         word_score=config.word_score,
         unknown_score=-math.inf if config.lexicon else config.unknown_score,
     )
-
-
-def open_listener(store: Store, base: Base, least: float) -> Listener:
-    """What recognises speech without transcripts: beam search with the base's language model, or without one greedy
-    decoding.
-
-    Args:
-        least: confidence of each word of what is learned from; that which the base has, where its decoder is not
-            calibrated.
-
-    Raises:
-        ArtifactCorruptError: the language model or the calibration is damaged.
-    """
-    with_model = DecodeConfig(decoder=DecoderKind.beam, language_model=OF_THE_BASE)
-    try:
-        decoder = open_decoder(with_model, base.vocabulary, store, base.base_id)
-    except InputError:  # there is none
-        decoder = open_decoder(DecodeConfig(), base.vocabulary, store, base.base_id)
-    numbers = read_calibrations(store, base.base_id).get(name_of(decoder))
-    calibration = Calibration(**known_fields(Calibration, numbers)) if numbers else None
-    return Listener(decoder, calibration or math.exp, least)
 
 
 def decoding_notes(decoder: Decoder) -> list[str]:
