@@ -13,7 +13,7 @@ RUNTIME := $(COMPILE) pyproject.toml --no-annotate --extra av --extra text --con
 # and Ray again, which is half of its time before it works. `make clean` removes it.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-nights bench-anchor bench-real-speech bench-people bench-digits bench-robust bench-decode bench-transcribe bench-words \
+.PHONY: help demo test test-fast lint bench-adapt bench-levers bench-bank bench-company bench-quality bench-nights bench-anchor bench-real-speech bench-people bench-digits bench-robust bench-unlabelled bench-decode bench-transcribe bench-words \
 	bench-scale bench-gpu bench-sweep chaos \
 	bench-plan bench-finished bench-night bench-train bench-scale-train bench-epoch browser fix lock clean
 .DEFAULT_GOAL := help
@@ -73,6 +73,9 @@ bench-robust: $(VENV)/installed ## speech as it is recorded: silence around it, 
 
 bench-harm: $(VENV)/installed ## is anybody worse off? known voices and new ones, half a minute to four, by gate (2 hours)
 	@$(BIN)/python -m benchmarks.gains.harm $(BENCH_ARGS)
+
+bench-unlabelled: $(VENV)/installed ## speech without transcripts: how much of its gain is found all the same (5 minutes)
+	@$(BIN)/python -m benchmarks.gains.unlabelled $(BENCH_ARGS)
 
 bench-decode: $(VENV)/installed ## decoders, with a language model and without: the demo's speech, digits, people (an hour)
 	@$(BIN)/python -m benchmarks.recognition.decode $(BENCH_ARGS)

@@ -35,6 +35,7 @@ from ds2ray.training.adapters.cohort import CohortResult, adapt_cohort
 from ds2ray.training.adapters.encode import Encoder
 from ds2ray.training.adapters.judging.gate import CurrentAdapter
 from ds2ray.training.adapters.judging.split import split_rule
+from ds2ray.training.adapters.listening import Listener
 from ds2ray.training.adapters.progress import CohortProgress, Stage
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,16 @@ class CohortWork:
         batch_s, longest_s = task.adapt.encode_batch_s, task.data.max_duration_s
         encoder = Encoder(self.base, task.adapter.after_layer, batch_s, self.device, task.adapt.precision, longest_s)
         return encode_anchor(self.base, task.anchor, encoder, task.adapt)
+
+    @cached_property
+    def listener(self) -> Listener | None:
+        """What recognises speech without transcripts, where such speech is used."""
+        task = self.task
+        if not task.data.unlabelled:
+            return None
+        from ds2ray.recognition.opening import open_listener  # imports all of recognition
+
+        return open_listener(task.store, self.base, task.adapt.unlabelled_confidence)
 
     def take_up(self, start: CohortStart) -> None:
         """Prepare for the cohort. The first slice does all that may fail: Tune does not repeat a failed reset."""
@@ -128,6 +139,7 @@ class CohortWork:
             max_duration_s=self.task.data.max_duration_s,
             segment_long=self.task.data.segment_long,
             anchor=self.anchor,
+            listener=self.listener,
         )
 
     def _events(self) -> Iterator[Outcome | CohortProgress]:
@@ -229,8 +241,8 @@ class CohortWork:
                 "anchor_error_after": anchor_after,
             }
         # problems in the manifests of sealed users, which the plan did not read, are first reported here
-        of_segments = result.dropped if task.data.segment_long and result.fit else {}
-        reasons = {**(user.reasons if user.row else {}), **of_segments}
+        of_training = result.dropped if (task.data.segment_long or task.data.unlabelled) and result.fit else {}
+        reasons = {**(user.reasons if user.row else {}), **of_training}
         num_dropped = user.num_dropped + sum(result.dropped.values())
         may_pass = any(storage.UNREACHED in reason for reason in (*result.dropped, *(user.reasons if user.row else ())))
         skipped = result.fit is None and not result.failed
@@ -250,6 +262,7 @@ class CohortWork:
             error_current=result.current_error,
             anchor_error_before=anchor_before,
             anchor_error_after=anchor_after,
+            utterances_heard=result.num_heard,
         )
         trained = TrainedUser(outcome, weights, making)
         if not task.hold_back:

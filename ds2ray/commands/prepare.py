@@ -55,7 +55,7 @@ def _prepare(job: PrepareJob) -> int:
         dropped_rows(problem for m in corpus.manifests for problem in m.problems)
     )
     display.say(f"{corpus.uri}: {corpus.format.value}, {num_rows} rows")
-    for note in [*reading_notes(corpus.manifests), *corpus.notes]:
+    for note in [*reading_notes(corpus.manifests), *corpus.notes, *_lost(corpus.manifests)]:
         display.say(f"  {note}")
     if not num_rows:
         require_rows(0, [], job.data, corpus.uri)
@@ -106,6 +106,12 @@ def _output_uri(job: PrepareJob) -> str:
     if output_uri == storage.absolute(job.source).rstrip("/"):
         raise ConfigError(f"output={job.output!r} is the corpus itself; name another folder")
     return output_uri
+
+
+def _lost(manifests: Sequence[Manifest]) -> list[str]:
+    """A line on what a pack does not keep."""
+    count = sum(utterance.corrected for manifest in manifests for utterance in manifest.utterances)
+    return [f"corrected, which packs do not tell, so that they count as any others: {count}"] if count else []
 
 
 def _plan(job: PrepareJob, output_uri: str, corpus: Corpus) -> Packing:

@@ -51,6 +51,15 @@ class AdaptConfig:
         "share of the steps on further recordings of the utterances, two in one breath and clipped ones, where layers "
         "with memory follow the adapter",
     )
+    unlabelled_share: float = setting(
+        0.5, "with data.unlabelled=true, share of the steps on speech without transcripts, at most …"
+    )
+    unlabelled_confidence: float = setting(
+        0.9, "… of which passages are learned from whose words are recognised with this confidence, each of them"
+    )
+    corrected_weight: float = setting(
+        2.0, "weight of utterances whose transcript the user has corrected (column `corrected`); others have 1"
+    )
     warm_start: bool = setting(
         True,
         "a user whose speech has grown goes on from the adapter that there is, if it is of this base, kind and shape …",
@@ -147,6 +156,11 @@ class AdaptConfig:
         require(self.encode_batch_s >= 0, "adapt.encode_batch_s", self.encode_batch_s, "0 (by the device) or more")
         require(self.num_folds >= 2, "adapt.num_folds", self.num_folds, "at least 2")
         require(0 <= self.further_share <= 1, "adapt.further_share", self.further_share, "0 to 1")
+        share = self.unlabelled_share
+        require(0 <= share < 1, "adapt.unlabelled_share", share, "at least 0, below 1: some speech has transcripts")
+        confidence = self.unlabelled_confidence
+        require(0 < confidence <= 1, "adapt.unlabelled_confidence", confidence, "above 0, at most 1")
+        require(self.corrected_weight > 0, "adapt.corrected_weight", self.corrected_weight, "above 0")
         require(self.warm_learning_rate > 0, "adapt.warm_learning_rate", self.warm_learning_rate, "above 0")
         require(self.warm_growth >= 0, "adapt.warm_growth", self.warm_growth, "at least 0")
         require(self.kl_weight >= 0, "adapt.kl_weight", self.kl_weight, "at least 0")

@@ -36,6 +36,11 @@ class DataConfig:
         "longer audio is cut at its pauses, where a base can align its transcript: the base that is adapted or fine-"
         "tuned, in packing that of prepare.base; segments are no longer than data.max_duration_s",
     )
+    unlabelled: bool = setting(
+        False,
+        "utterances without a transcript are used, too: adapters learn from what is surely recognised in them, see "
+        "adapt.unlabelled_confidence",
+    )
     unknown_characters: UnknownCharacters = setting(UnknownCharacters.refuse, "characters that the vocabulary lacks")
     bad_rows: BadRows = setting(
         BadRows.refuse, "table rows that cannot be read: missing or malformed cells, duplicate ids"

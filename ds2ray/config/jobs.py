@@ -29,6 +29,13 @@ def require_segment_s(max_segment_s: float) -> None:
     require(least_s <= max_segment_s <= most_s, "max_segment_s", max_segment_s, allowed)
 
 
+def require_transcripts(data: DataConfig) -> None:
+    """Raise ConfigError where a job that compares with transcripts, or has nothing else to learn from, is to do
+    without."""
+    allowed = "it is for adapt_users, and for prepare, which packs for it"
+    require(not data.unlabelled, "data.unlabelled", data.unlabelled, allowed)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainJob:
     """jobs/train.py"""
@@ -46,6 +53,7 @@ class TrainJob:
 
     def __post_init__(self) -> None:
         require_finite(self)
+        require_transcripts(self.data)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +98,7 @@ class SweepJob:
 
     def __post_init__(self) -> None:
         require_finite(self)
+        require_transcripts(self.data)
 
 
 class Vad(Choice):
@@ -171,6 +180,7 @@ class EvaluateJob:
 
     def __post_init__(self) -> None:
         require_finite(self)
+        require_transcripts(self.data)
         require(self.batch_s > 0, "batch_s", self.batch_s, "above 0")
         require(self.num_others >= 0, "num_others", self.num_others, "at least 0")
         require_segment_s(self.max_segment_s)
@@ -223,6 +233,7 @@ class CalibrateJob:
 
     def __post_init__(self) -> None:
         require_finite(self)
+        require_transcripts(self.data)
         require(self.batch_s > 0, "batch_s", self.batch_s, "above 0")
 
 

@@ -8,7 +8,8 @@ from ds2ray.corpora.listing import audio_problem, encoding_notes, listed_files, 
 from ds2ray.errors import InputError
 from ds2ray.progress import Tell, untold
 from ds2ray.sound.audio import is_audio
-from ds2ray.tables.manifest import Manifest, Utterance, with_ids
+from ds2ray.tables.default_ids import with_ids
+from ds2ray.tables.manifest import Manifest, Utterance
 
 TEXT_FOLDER = "txt"
 LAYOUT_FOLDERS = frozenset({"audio", "clips", "flac", "mp3", "ogg", "pcm", "wav"})

@@ -8,9 +8,10 @@ from ds2ray import storage
 from ds2ray.config import TextConfig
 from ds2ray.corpora.listing import encoding_notes
 from ds2ray.errors import InputError
+from ds2ray.tables.default_ids import with_ids
 from ds2ray.tables.encodings import read_text
 from ds2ray.tables.formats import CSV, table_format
-from ds2ray.tables.manifest import Manifest, Utterance, with_ids
+from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.problems import Problem, ProblemKind, shown
 from ds2ray.tables.rows import read_rows
 from ds2ray.text import Vocabulary, tokens_of

@@ -8,8 +8,9 @@ from ds2ray import storage
 from ds2ray.corpora.listing import encoding_notes, plain_form, read_texts, text_problem
 from ds2ray.errors import InputError
 from ds2ray.progress import Tell, untold
+from ds2ray.tables.default_ids import with_ids
 from ds2ray.tables.encodings import Text
-from ds2ray.tables.manifest import Manifest, Utterance, with_ids
+from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.problems import Problem, ProblemKind, shown
 
 TRN = ".trn"

@@ -9,8 +9,9 @@ from ds2ray.corpora.listing import encoding_notes, listed_files, plain_form, rea
 from ds2ray.errors import InputError
 from ds2ray.progress import Tell, untold
 from ds2ray.sound.audio import AUDIO_SUFFIXES
+from ds2ray.tables.default_ids import with_ids
 from ds2ray.tables.encodings import Text
-from ds2ray.tables.manifest import Manifest, Utterance, with_ids
+from ds2ray.tables.manifest import Manifest, Utterance
 from ds2ray.tables.problems import Problem, ProblemKind, shown
 
 FILE_IDS, TRANSCRIPTION = ".fileids", ".transcription"

@@ -35,7 +35,11 @@ def anchor_speech(
     manifest = read_manifest(uri, encoding=data.encoding)
     manifest = replace(manifest, utterances=spread(manifest.utterances))
     checked = validate(
-        manifest, data=data, audio=shape.audio, vocabulary=vocabulary, encoding_frames=shape.encoding_frames
+        manifest,
+        data=replace(data, unlabelled=False),
+        audio=shape.audio,
+        vocabulary=vocabulary,
+        encoding_frames=shape.encoding_frames,
     )
     enforce(checked, data)
     left_out = f"; left out: {listed(reasons_of(checked.problems))}" if checked.problems else ""

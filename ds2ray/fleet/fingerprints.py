@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ds2ray.config import LAST_LAYER, AdaptConfig, AdapterConfig, DataConfig, adapter_to_plain, to_plain
@@ -23,9 +23,15 @@ ONLY_HOW = frozenset(
         *("canary", "canary_users", "canary_min_share", "canary_max_rise"),
         # of users whose speech has changed anyway
         *("warm_start", "warm_epochs", "warm_learning_rate", "warm_growth"),
+        # of users with speech that has no transcripts, see `settings_of_user`
+        *("unlabelled_share", "unlabelled_confidence"),
+        # of users with corrected transcripts
+        "corrected_weight",
     }
 )
 """Settings that change how fast or where adapters are trained, and not the adapters."""
+
+_CORRECTED = "corrected"
 
 _DECIDE_WHAT_IS_USABLE = ("min_duration_s", "max_duration_s", "unknown_characters")
 """Settings of the data that decide which of a sealed user's utterances are used, and how."""
@@ -52,11 +58,25 @@ def settings_that_matter(adapter: AdapterConfig, adapt: AdaptConfig) -> dict[str
     return {"adapter": adapter_to_plain(adapter), "adapt": plain}
 
 
-def with_segments(settings: Mapping[str, Any], utterances: Iterable[Utterance], data: DataConfig) -> Mapping[str, Any]:
-    """The settings that matter for these utterances: where some may be too long, how long their segments may be."""
+def settings_of_user(
+    settings: Mapping[str, Any], utterances: Sequence[Utterance], data: DataConfig, adapt: AdaptConfig
+) -> Mapping[str, Any]:
+    """The settings that matter for these utterances: where some may be too long, how long their segments may be, and
+    where some have no transcript, how much is learned from these, and how much corrected transcripts count."""
     if data.segment_long and any(u.duration_s is None or u.duration_s > data.max_duration_s for u in utterances):
-        return {**settings, "segment_s": data.max_duration_s}
+        settings = {**settings, "segment_s": data.max_duration_s}
+    if not all(utterance.transcript.strip() for utterance in utterances):
+        settings = with_unlabelled(settings, data, adapt)
+    if any(utterance.corrected for utterance in utterances):
+        settings = {**settings, _CORRECTED: adapt.corrected_weight}
     return settings
+
+
+def with_unlabelled(settings: Mapping[str, Any], data: DataConfig, adapt: AdaptConfig) -> Mapping[str, Any]:
+    """The settings that matter where some speech may have no transcript."""
+    if not data.unlabelled:
+        return settings
+    return {**settings, "unlabelled": [adapt.unlabelled_share, adapt.unlabelled_confidence]}
 
 
 def pipeline_state(data: DataConfig) -> str:
@@ -76,7 +96,10 @@ def user_fingerprint(
     Neither the order of rows nor the place of the audio matters: stored audio is told by its version tag, and an
     excerpt by its times, too.
     """
-    rows = sorted((u.utterance_id, _audio_tag(u.audio, object_infos), u.transcript) for u in utterances)
+    rows = sorted(
+        (u.utterance_id, _audio_tag(u.audio, object_infos), u.transcript, *([_CORRECTED] if u.corrected else []))
+        for u in utterances
+    )
     text = json.dumps([base_fingerprint, settings, rows], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT_LENGTH]
 

@@ -14,9 +14,10 @@ from ds2ray.fleet.cohorts import CohortSize, pack_cohorts
 from ds2ray.fleet.fingerprints import (
     pipeline_state,
     sealed_fingerprints,
+    settings_of_user,
     settings_that_matter,
     user_fingerprint,
-    with_segments,
+    with_unlabelled,
 )
 from ds2ray.storage import ObjectInfo
 from ds2ray.store.keys import user_keys
@@ -152,11 +153,12 @@ def plan_run(
     sealed = fleet.table.rows
     fingerprints = [
         user_fingerprint(
-            user.utterances, object_infos, base_fingerprint, with_segments(settings, user.utterances, data)
+            user.utterances, object_infos, base_fingerprint, settings_of_user(settings, user.utterances, data, adapt)
         )
         for user in fleet.users
     ]
-    fingerprints += sealed_fingerprints(sealed["version"].to_pylist(), base_fingerprint, settings, data)
+    of_sealed = with_unlabelled(settings, data, adapt)
+    fingerprints += sealed_fingerprints(sealed["version"].to_pylist(), base_fingerprint, of_sealed, data)
     known = _known(index, adapt, pipeline_state(data), now_s)
     everyone = _with_changes(_everyone(fleet, fingerprints, data), known, adapt, data)
     is_unchanged = pc.equal(everyone["change"], Change.unchanged.value)

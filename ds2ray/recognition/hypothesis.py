@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ds2ray.decoding.decoder import Decoded
+from ds2ray.decoding.words import word_places, word_score
 from ds2ray.tables.manifest import Utterance
 from ds2ray.text import Vocabulary
 
@@ -158,31 +159,12 @@ def words_of(row: Decoded, vocabulary: Vocabulary, frame_s: float) -> Iterator[W
     Args:
         frame_s: seconds from one encoding frame to the next.
     """
-    for start, end in _word_places(row, vocabulary):
+    for start, end in word_places(row, vocabulary):
         text = vocabulary.decode(row.token_ids[start:end])
         end_frame = row.last_frames[end - 1] + 1
         yield Word(text, round(row.first_frames[start] * frame_s, 3), round(end_frame * frame_s, 3))
 
 
-def word_score(token_scores: Sequence[float]) -> float:
-    """The score of a word by the mean log-probabilities of its tokens: their mean.
-
-    It tells words that were said from others better than the least sure token or the sum does: docs/hypotheses.md.
-    """
-    return sum(token_scores) / len(token_scores)
-
-
 def _word_scores(row: Decoded, vocabulary: Vocabulary) -> Iterator[float | None]:
-    for start, end in _word_places(row, vocabulary):
+    for start, end in word_places(row, vocabulary):
         yield word_score(row.token_scores[start:end]) if row.token_scores else None
-
-
-def _word_places(row: Decoded, vocabulary: Vocabulary) -> Iterator[tuple[int, int]]:
-    """The first token of each word, and the one after its last."""
-    start = 0
-    for end in range(len(row.token_ids) + 1):
-        if end < len(row.token_ids) and vocabulary.tokens[row.token_ids[end]] != " ":
-            continue
-        if end > start:
-            yield start, end
-        start = end + 1

@@ -50,6 +50,7 @@ class Outcome:
     error_current: float | None = None  # held-out error of the adapter that the user had before
     anchor_error_before: float | None = None  # on ordinary speech by the base alone, where there is an anchor …
     anchor_error_after: float | None = None  # … and through the trained adapter
+    utterances_heard: int = 0  # without a transcript, of which the adapter has learned something, too
 
     @property
     def has_drifted(self) -> bool:
@@ -161,6 +162,7 @@ def _schema() -> "pa.Schema":
         "error_current": pa.float64(),
         "anchor_error_before": pa.float64(),
         "anchor_error_after": pa.float64(),
+        "utterances_heard": pa.int32(),
     }
     return pa.schema([(field.name, types.get(field.name, pa.string())) for field in fields(Outcome)])
 

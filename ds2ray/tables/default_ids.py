@@ -2,11 +2,16 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
+from ds2ray.tables.problems import Problem, ProblemKind, shown
 from ds2ray.uris import excerpt_of, recording_of
+
+if TYPE_CHECKING:
+    from ds2ray.tables.manifest import Utterance
 
 _DIGITS = 8  # of a digest
 
@@ -18,6 +23,31 @@ class Nameless:
     audio: str | bytes
     transcript: str
     file_name: str = ""  # of audio that is given as bytes, where it is known
+
+
+def with_ids(
+    utterances: "Sequence[Utterance]", uri: str, problems: list[Problem], file_names: Mapping[int, str] | None = None
+) -> "list[Utterance]":
+    """Give an id to every utterance without one (see `default_ids`); those whose own id is used before become problems.
+
+    Args:
+        file_names: of audio that is given as bytes, by line.
+    """
+    line_of_id: dict[str, int] = {}
+    unique = []
+    for utterance in utterances:
+        own_id, line = utterance.utterance_id, utterance.line
+        if own_id and line_of_id.setdefault(own_id, line) != line:
+            reason = f"already the id of line {line_of_id[own_id]}"
+            place = (uri, line, ProblemKind.row, "utterance_id")
+            remedy = "give every utterance its own id"
+            problems.append(Problem(*place, shown(own_id), reason, remedy, own_id, utterance.user_id))
+        else:
+            unique.append(utterance)
+    name_of = file_names or {}
+    nameless = [Nameless(u.audio, u.transcript, name_of.get(u.line, "")) for u in unique if not u.utterance_id]
+    ids = iter(default_ids(nameless, line_of_id))
+    return [u if u.utterance_id else replace(u, utterance_id=next(ids)) for u in unique]
 
 
 def default_ids(utterances: Sequence[Nameless], taken: Collection[str]) -> list[str]:

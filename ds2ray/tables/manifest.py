@@ -3,7 +3,8 @@
 Columns are `utterance_id, user_id, audio, duration_s, transcript`, of which audio and transcript must be there; what
 other programs call them is read, too (see `columns`). Audio is a URI, relative ones starting from the manifest's
 folder; in Parquet it may be the bytes of an audio file, or Hugging Face's struct of bytes and path. With `start_s`, and
-`end_s` or `duration_s`, it is an excerpt of a recording, whose address says so (`long.wav#t=12.5,15.75`).
+`end_s` or `duration_s`, it is an excerpt of a recording, whose address says so (`long.wav#t=12.5,15.75`). `corrected`
+is true where the user has corrected what was recognised to this transcript.
 """
 
 import csv
@@ -13,23 +14,25 @@ import json
 import math
 import posixpath
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from ds2ray import storage
 from ds2ray.errors import InputError
 from ds2ray.tables.columns import is_common_voice
-from ds2ray.tables.default_ids import Nameless, default_ids
+from ds2ray.tables.default_ids import with_ids
 from ds2ray.tables.formats import CSV, GZIP, JSON_LINES, PARQUET, table_format
 from ds2ray.tables.problems import Problem, ProblemKind, shown
 from ds2ray.tables.rows import Row, RowTable, read_rows
 from ds2ray.uris import Excerpt, excerpt_uri
 
 COLUMNS = ("utterance_id", "user_id", "audio", "duration_s", "transcript")
-READ_COLUMNS = (*COLUMNS, "start_s", "end_s")
+CORRECTED = "corrected"
+READ_COLUMNS = (*COLUMNS, "start_s", "end_s", CORRECTED)
 CLIPS = "clips"
+_TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0", "")
 _TIMES_TOLERANCE_S = 0.1  # by which a duration may differ from the times of an excerpt
 
 
@@ -43,6 +46,7 @@ class Utterance:
     duration_s: float | None  # None: not known before the audio is opened
     transcript: str
     line: int  # where the row starts in its manifest, from 1
+    corrected: bool = False  # whether the user has corrected what was recognised to this transcript
 
 
 @dataclass
@@ -122,7 +126,7 @@ class _Cells:
         if excerpt and audio:
             audio = self._part(audio, excerpt)
             duration_s = excerpt.duration_s if math.isfinite(excerpt.end_s) else None
-        return Utterance(*ids, audio, duration_s, self._transcript(), self.row.line)
+        return Utterance(*ids, audio, duration_s, self._transcript(), self.row.line, self._corrected())
 
     def _refuse(self, column: str, value: object, reason: str, remedy: str) -> None:
         ids = [_normal(str(self.row.cells.get(name, "")).strip()) for name in ("utterance_id", "user_id")]
@@ -211,35 +215,17 @@ class _Cells:
             self._refuse("transcript", value, "missing", "give it")
         return ""
 
+    def _corrected(self) -> bool:
+        value = self.row.cells.get(CORRECTED, "")
+        said = str("" if value is None else value).strip().lower()
+        if said not in _TRUE + _FALSE:
+            self._refuse(CORRECTED, value, "neither true nor false", "write true, or leave the cell empty")
+        return said in _TRUE
+
 
 def _normal(text: str) -> str:
     """The form in which users are told apart."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
-
-
-def with_ids(
-    utterances: Sequence[Utterance], uri: str, problems: list[Problem], file_names: Mapping[int, str] | None = None
-) -> list[Utterance]:
-    """Give an id to every utterance without one (see `default_ids`); those whose own id is used before become problems.
-
-    Args:
-        file_names: of audio that is given as bytes, by line.
-    """
-    line_of_id: dict[str, int] = {}
-    unique = []
-    for utterance in utterances:
-        own_id, line = utterance.utterance_id, utterance.line
-        if own_id and line_of_id.setdefault(own_id, line) != line:
-            reason = f"already the id of line {line_of_id[own_id]}"
-            place = (uri, line, ProblemKind.row, "utterance_id")
-            remedy = "give every utterance its own id"
-            problems.append(Problem(*place, shown(own_id), reason, remedy, own_id, utterance.user_id))
-        else:
-            unique.append(utterance)
-    name_of = file_names or {}
-    nameless = [Nameless(u.audio, u.transcript, name_of.get(u.line, "")) for u in unique if not u.utterance_id]
-    ids = iter(default_ids(nameless, line_of_id))
-    return [u if u.utterance_id else replace(u, utterance_id=next(ids)) for u in unique]
 
 
 def write_manifest(uri: str, utterances: Iterable[Utterance], audio_relative: bool = True) -> None:
@@ -253,12 +239,14 @@ def write_manifest(uri: str, utterances: Iterable[Utterance], audio_relative: bo
         InputError: no known suffix, or audio as bytes elsewhere than in a Parquet file of nothing else.
     """
     rows: list[dict[str, Any]] = []
+    utterances = list(utterances)
+    columns = (*COLUMNS, CORRECTED) if any(u.corrected for u in utterances) else COLUMNS
     for u in utterances:
         audio = u.audio
         if isinstance(audio, str) and audio_relative:
             audio = _relative(storage.absolute(audio), storage.absolute(storage.parent(uri)))
-        cells = (u.utterance_id, u.user_id, audio, u.duration_s, u.transcript)
-        rows.append(dict(zip(COLUMNS, cells, strict=True)))
+        cells = (u.utterance_id, u.user_id, audio, u.duration_s, u.transcript, u.corrected)
+        rows.append(dict(zip(columns, cells, strict=False)))
     suffix = table_format(uri)
     if suffix not in (CSV, JSON_LINES, PARQUET):
         raise InputError(f"{uri}: a manifest's name must end in {CSV}, {JSON_LINES} or {PARQUET}")
@@ -266,13 +254,13 @@ def write_manifest(uri: str, utterances: Iterable[Utterance], audio_relative: bo
     if num_bytes and (suffix != PARQUET or num_bytes < len(rows)):
         raise InputError(f"{uri}: audio as bytes can only be written to a {PARQUET} file, and not beside URIs")
     if suffix == PARQUET:
-        _write_parquet(uri, rows, of_bytes=num_bytes > 0)
+        _write_parquet(uri, rows, columns, of_bytes=num_bytes > 0)
         return
     text = io.StringIO()
     if suffix == CSV:
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
         if any("\r" in row["transcript"] for row in rows):  # csv quotes only such line breaks as end its rows
-            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+            writer = csv.DictWriter(text, columns, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writeheader()
         writer.writerows(rows)
     else:
@@ -281,11 +269,11 @@ def write_manifest(uri: str, utterances: Iterable[Utterance], audio_relative: bo
     storage.write_bytes(uri, gzip.compress(data, mtime=0) if uri.lower().endswith(GZIP) else data)
 
 
-def _write_parquet(uri: str, rows: list[dict[str, Any]], *, of_bytes: bool) -> None:
+def _write_parquet(uri: str, rows: list[dict[str, Any]], columns: Sequence[str], *, of_bytes: bool) -> None:
     import pyarrow as pa
 
-    types = {"audio": pa.binary() if of_bytes else pa.string(), "duration_s": pa.float64()}
-    schema = pa.schema([(column, types.get(column, pa.string())) for column in COLUMNS])
+    types = {"audio": pa.binary() if of_bytes else pa.string(), "duration_s": pa.float64(), CORRECTED: pa.bool_()}
+    schema = pa.schema([(column, types.get(column, pa.string())) for column in columns])
     storage.write_table(uri, pa.Table.from_pylist(rows, schema=schema))
 
 

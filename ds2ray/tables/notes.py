@@ -11,6 +11,7 @@ from ds2ray.tables.validation import (
     PUT_IN_WORDS,
     RESAMPLED,
     SAMPLED_UP,
+    UNTRANSCRIBED,
 )
 
 _CONVERSIONS = {
@@ -20,6 +21,7 @@ _CONVERSIONS = {
     DURATION_CORRECTED: "with the audio's own duration in place of the manifest's",
     PUT_IN_WORDS: "with numbers or abbreviations put in words",
     CHARACTERS_DROPPED: "with characters left out that the vocabulary lacks",
+    UNTRANSCRIBED: "without a transcript, of which what is surely recognised is learned from",
 }
 _MAX_SHOWN = 10
 

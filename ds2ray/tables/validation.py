@@ -19,6 +19,7 @@ MIXED, RESAMPLED, DURATION_CORRECTED = "mixed_to_mono", "resampled", "duration_c
 CHARACTERS_DROPPED = "characters_dropped"
 SAMPLED_UP = "sampled_up"
 PUT_IN_WORDS = "put_in_words"
+UNTRANSCRIBED = "untranscribed"
 
 SEGMENT_LONG = "set data.segment_long=true, which cuts it where a base can align its transcript"
 NO_ALIGNER = (
@@ -79,7 +80,8 @@ def validate(
         A new manifest with the usable utterances, their durations filled in where the audio was opened, and all
         problems by line. `conversions` counts utterances that are used but not as they are: `mixed_to_mono` and
         `resampled`, of these `sampled_up` (of those whose audio was opened), `duration_corrected` (the manifest said
-        something else than the audio), `put_in_words` (numbers and abbreviations) and `characters_dropped`.
+        something else than the audio), `put_in_words` (numbers and abbreviations), `characters_dropped` and
+        `untranscribed` (used without a transcript, as `data.unlabelled` says).
 
     Raises:
         StorageError: the store cannot be reached or refuses the credentials.
@@ -137,6 +139,8 @@ def _check_manifest(manifest: Manifest, sounds: Sequence[AudioInfo | _Fault | No
         usable.append(checked)
         if info:
             conversions.update(_conversions(utterance, info, checks.audio))
+        if checks.transcripts_required and not checked.transcript.strip():
+            conversions.update([UNTRANSCRIBED])
         if checks.vocabulary and checks.transcripts_required:
             conversions.update([PUT_IN_WORDS] if checks.vocabulary.is_put_in_words(checked.transcript) else [])
         if checks.vocabulary and checks.data.unknown_characters is UnknownCharacters.drop:
@@ -224,7 +228,8 @@ def _check_duration(utterance: Utterance, checks: _Checks) -> list[_Fault]:
     if duration_s < data.min_duration_s:
         reason = f"shorter than {data.min_duration_s:g} s"
         return [_duration_fault(duration_s, reason, "remove the row or lower data.min_duration_s")]
-    if duration_s > data.max_duration_s and not (data.segment_long and checks.has_aligner):
+    is_aligned = data.segment_long and checks.has_aligner and bool(utterance.transcript.strip())
+    if duration_s > data.max_duration_s and not is_aligned:
         remedy = "split the recording or raise data.max_duration_s"
         if checks.transcripts_required:
             remedy += f", or {NO_ALIGNER if data.segment_long else SEGMENT_LONG}"
@@ -238,7 +243,7 @@ def _duration_fault(duration_s: float, reason: str, remedy: str) -> _Fault:
 
 def _check_transcript(utterance: Utterance, checks: _Checks, known_length: bool) -> list[_Fault]:
     transcript, vocabulary = utterance.transcript, checks.vocabulary
-    if not checks.transcripts_required:
+    if not checks.transcripts_required or (checks.data.unlabelled and not transcript.strip()):
         return []
     if vocabulary is None:
         empty = not transcript.strip()

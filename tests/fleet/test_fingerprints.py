@@ -21,11 +21,18 @@ from ds2ray.config import (
     UnknownCharacters,
 )
 from ds2ray.fleet import fingerprints
-from ds2ray.fleet.fingerprints import sealed_fingerprints, settings_that_matter, user_fingerprint, with_segments
+from ds2ray.fleet.fingerprints import (
+    sealed_fingerprints,
+    settings_of_user,
+    settings_that_matter,
+    user_fingerprint,
+    with_unlabelled,
+)
 from ds2ray.storage import ObjectInfo
 from ds2ray.tables.manifest import Utterance
 
-SETTINGS = settings_that_matter(AdapterConfig(), AdaptConfig())
+ADAPT = AdaptConfig()
+SETTINGS = settings_that_matter(AdapterConfig(), ADAPT)
 
 
 def utterance(number: int, **changes: Any) -> Utterance:
@@ -64,11 +71,31 @@ def test_where_recordings_may_be_cut_the_length_of_segments_counts() -> None:
     unknown = utterance(3, duration_s=None)
     cut, elsewhere = DataConfig(segment_long=True), DataConfig(segment_long=True, max_duration_s=20.0)
     for data in (DataConfig(), cut, elsewhere):
-        assert with_segments(SETTINGS, [short], data) == SETTINGS
+        assert settings_of_user(SETTINGS, [short], data, ADAPT) == SETTINGS
     for rows in ([short, long], [short, unknown]):
-        assert with_segments(SETTINGS, rows, DataConfig()) == SETTINGS
-        found = [with_segments(SETTINGS, rows, data) for data in (cut, elsewhere)]
+        assert settings_of_user(SETTINGS, rows, DataConfig(), ADAPT) == SETTINGS
+        found = [settings_of_user(SETTINGS, rows, data, ADAPT) for data in (cut, elsewhere)]
         assert len({fingerprint(rows, settings=dict(each)) for each in (SETTINGS, *found)}) == 3
+
+
+def test_where_speech_has_no_transcript_how_it_is_learned_from_counts() -> None:
+    rows = [utterance(1), replace(utterance(2), transcript=" ")]
+    data, other = DataConfig(unlabelled=True), AdaptConfig(unlabelled_confidence=0.7)
+    assert settings_of_user(SETTINGS, rows[:1], data, ADAPT) == SETTINGS
+    assert settings_of_user(SETTINGS, rows, DataConfig(), ADAPT) == SETTINGS
+    found = [settings_of_user(SETTINGS, rows, data, adapt) for adapt in (ADAPT, other)]
+    found += [with_unlabelled(SETTINGS, data, adapt) for adapt in (ADAPT, other)]  # of sealed users
+    assert found[:2] == found[2:]
+    assert len({fingerprint(rows, settings=dict(each)) for each in (SETTINGS, *found)}) == 3
+
+
+def test_what_a_user_has_corrected_counts_and_its_weight() -> None:
+    rows = [utterance(1), replace(utterance(2), corrected=True)]
+    adapts = [ADAPT, AdaptConfig(corrected_weight=5.0)]
+    assert settings_of_user(SETTINGS, rows[:1], DataConfig(), ADAPT) == SETTINGS
+    found = [settings_of_user(SETTINGS, rows, DataConfig(), adapt) for adapt in adapts]
+    prints = [fingerprint(rows, settings=dict(each)) for each in (SETTINGS, *found)]
+    assert len({*prints, fingerprint([rows[0], replace(rows[1], corrected=False)])}) == 4
 
 
 def test_what_changes_a_fingerprint() -> None:
@@ -128,6 +155,9 @@ OTHER_HOW: dict[str, Any] = {
     "warm_epochs": 3,
     "warm_learning_rate": 0.5,
     "warm_growth": 3.0,
+    "unlabelled_share": 0.25,  # without speech that has no transcripts
+    "unlabelled_confidence": 0.5,
+    "corrected_weight": 3.0,  # without corrected transcripts
     "only": "john",
     "retry": Retry.failed,
     "max_changed_ratio": 0.5,
@@ -219,6 +249,7 @@ OTHER_LOOK: dict[str, Any] = {
     "encoding": "cp949",
     "allow_empty": True,
     "silence_rows": 0.2,  # of bases alone
+    "unlabelled": True,  # see `with_unlabelled`
     "allowed_schemes": ["s3"],
     "allowed_roots": ["/data"],
 }

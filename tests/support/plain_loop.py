@@ -97,7 +97,10 @@ class _Learner:
         self.optimizer = build_optimizer(
             adapter.parameters(), OptimizerType.adamw, config.learning_rate, config.weight_decay
         )
-        self.steps_per_epoch = math.ceil(len(part.train) / config.batch_size)
+        steps, most = math.ceil(len(part.train) / config.batch_size), config.unlabelled_share
+        heard_steps = min(math.ceil(len(part.heard) / config.batch_size), int(steps * most / (1 - most)))
+        self.steps_per_epoch = steps + heard_steps
+        self.heard_share = heard_steps / self.steps_per_epoch
         self.share = config.further_share if part.further else 0.0
         self.bad_steps = self.bad_in_epoch = 0
         self.best = copy.deepcopy(adapter.state_dict())
@@ -115,12 +118,17 @@ class _Learner:
         self.bad_steps += self.bad_in_epoch
 
     def _rows(self, step: int) -> list[int]:
-        """Utterances, or in a share of the steps half as many further recordings; each in passes of their own."""
+        """Utterances, or in a share of the steps heard passages, and in a share of the others half as many further
+        recordings; each in passes of their own."""
+        size = self.loop.config.batch_size
+        heard = int(step * self.heard_share)
+        if int((step + 1) * self.heard_share) > heard:
+            return self._batch(self.part.heard, size, derive_seed(self.seed, "heard"), heard)
+        step -= heard
         before = int(step * self.share)
         if int((step + 1) * self.share) > before:
-            size = max(1, self.loop.config.batch_size // 2)
-            return self._batch(self.part.further, size, derive_seed(self.seed, "further"), before)
-        return self._batch(self.part.train, self.loop.config.batch_size, self.seed, step - before)
+            return self._batch(self.part.further, max(1, size // 2), derive_seed(self.seed, "further"), before)
+        return self._batch(self.part.train, size, self.seed, step - before)
 
     def _batch(self, rows: Sequence[int], size: int, seed: int, number: int) -> list[int]:
         lengths = [len(self.loop.speech.frames[row]) for row in rows]
@@ -155,7 +163,8 @@ class _Loop:
                 of_base = self.model.head(encodings, lengths, self.after_layer)
             losses = losses + self.config.kl_weight * kl_divergences(log_probs, of_base, lengths)
         optimizer.zero_grad(set_to_none=True)
-        losses.mean().backward()
+        weights = losses.new_tensor([self.speech.weights.get(row, 1.0) for row in rows])
+        (weights * losses).mean().backward()
         finite = bool(clip_gradients(adapter.parameters(), self.config.max_grad_norm).isfinite())
         if finite:
             optimizer.step()

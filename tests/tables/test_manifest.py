@@ -57,6 +57,25 @@ def test_any_transcript_survives(transcripts: list[str], suffix: str) -> None:
     assert [u.transcript for u in read_manifest(uri).utterances] == transcripts
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_it_tells_which_transcripts_were_corrected(tmp_path: Path, suffix: str) -> None:
+    uri = str(tmp_path / f"m.{suffix}")
+    rows = [Utterance(name, "", f"/{name}.wav", 1.0, "said", 2, corrected=name == "b") for name in "abc"]
+    write_manifest(uri, rows)
+    assert [u.corrected for u in read_manifest(uri).utterances] == [False, True, False]
+    write_manifest(uri, rows[:1])
+    assert b"corrected" not in storage.read_bytes(uri)  # as ever, where nobody has corrected any
+
+
+def test_corrected_is_true_or_false_in_whatever_way_people_write_it(tmp_path: Path) -> None:
+    cells = ["true", "TRUE", " yes ", "1", "", "no", "False", "0", "maybe", "2"]
+    lines = [f"{n}.wav,said,{cell}" for n, cell in enumerate(cells)]
+    manifest = read_manifest(write(tmp_path / "m.csv", "\n".join(["audio,transcript,corrected", *lines])))
+    assert [u.corrected for u in manifest.utterances] == [True] * 4 + [False] * 4
+    assert found(manifest) == [(10, "corrected", "'maybe'"), (11, "corrected", "'2'")]
+    assert "write true, or leave the cell empty" in str(manifest.problems[0])
+
+
 def test_relative_audio_starts_from_the_manifest_and_moves_with_it(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     write_manifest(str(old / "tables/m.csv"), [Utterance("a", "", str(old / "audio/~a.wav"), None, "x", 0)])

@@ -1,12 +1,24 @@
 """The transcripts of a manifest, validated; and its problems held against the policies."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from validating import VOCABULARY, check, reasons, sound
 
-from ds2ray.config import AudioConfig, BadRows, DataConfig, ProbeAudio, TextConfig, UnknownCharacters
-from ds2ray.errors import InputError
+from ds2ray.config import (
+    AudioConfig,
+    BadRows,
+    CalibrateJob,
+    DataConfig,
+    EvaluateJob,
+    ProbeAudio,
+    SweepJob,
+    TextConfig,
+    TrainJob,
+    UnknownCharacters,
+)
+from ds2ray.errors import ConfigError, InputError
 from ds2ray.tables.manifest import Manifest, Utterance, read_manifest
 from ds2ray.tables.problems import Problem, ProblemKind
 from ds2ray.tables.validation import enforce, validate, validate_many
@@ -33,6 +45,25 @@ def test_unknown_characters_refuse_the_utterance_or_are_left_out_and_counted(tmp
 def test_empty_transcripts_are_bad(tmp_path: Path, transcript: str, vocabulary: Vocabulary | None) -> None:
     manifest = check({"a.wav": sound()}, str(tmp_path), transcript=transcript, vocabulary=vocabulary)
     assert reasons(manifest) == [(2, ProblemKind.transcript, "transcript", "is empty")]
+
+
+@pytest.mark.parametrize("vocabulary", [VOCABULARY, None])
+def test_where_speech_without_transcripts_is_used_only_its_audio_counts(
+    tmp_path: Path, vocabulary: Vocabulary | None
+) -> None:
+    data = DataConfig(unlabelled=True, max_duration_s=2.0, segment_long=True)
+    used = check({"a.wav": sound()}, str(tmp_path), transcript=" ", vocabulary=vocabulary, data=data)
+    assert (len(used.utterances), used.problems, used.conversions) == (1, [], {"untranscribed": 1})
+    long = check({"a.wav": sound(2.5)}, str(tmp_path), transcript=" ", vocabulary=vocabulary, data=data)
+    assert [reason[3] for reason in reasons(long)] == ["longer than 2 s"]  # nothing tells where to cut it
+    wrong = check({"a.wav": sound()}, str(tmp_path), transcript="é", data=data)
+    assert [reason[3] for reason in reasons(wrong)] == ["the vocabulary lacks 'é' (U+00E9)"]
+
+
+@pytest.mark.parametrize("job", [TrainJob, SweepJob, EvaluateJob, CalibrateJob])
+def test_jobs_that_compare_with_transcripts_refuse_to_do_without(job: Any) -> None:
+    with pytest.raises(ConfigError, match="data.unlabelled=True is not possible: it is for adapt_users"):
+        job(data=DataConfig(unlabelled=True))
 
 
 def test_transcripts_do_not_matter_where_speech_is_only_recognised(tmp_path: Path) -> None:

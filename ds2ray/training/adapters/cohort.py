@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from ds2ray.config import AdaptConfig, AdapterConfig, adapter_to_plain
+from ds2ray.config import AdaptConfig, AdapterConfig
 from ds2ray.decoding.decoder import Decoder
 from ds2ray.decoding.greedy import Greedy
 from ds2ray.errors import DeviceLostError, InterruptedRunError, StorageError
@@ -25,6 +25,7 @@ from ds2ray.training.adapters.judging.gate import CurrentAdapter, gate, improvem
 from ds2ray.training.adapters.judging.held_out import evaluate_adapter
 from ds2ray.training.adapters.judging.results import AdapterFit, Judged
 from ds2ray.training.adapters.judging.split import CROSS_VALIDATED, split_rule
+from ds2ray.training.adapters.listening import Listener, with_heard
 from ds2ray.training.adapters.progress import (
     CohortProgress,
     Stage,
@@ -33,6 +34,7 @@ from ds2ray.training.adapters.progress import (
     told,
     training_progress,
 )
+from ds2ray.training.adapters.returning import goes_on
 from ds2ray.training.adapters.speech import Users, UserSpeech, encoding_of_users
 from ds2ray.training.adapters.stack.learners import fresh_adapter
 from ds2ray.training.adapters.stack.stacked import StackedTraining, stacks
@@ -57,6 +59,7 @@ class CohortResult:
         improvement: the probability that the adapter improves on the base and on the current adapter, the lower of the
             two.
         dropped: unusable utterances, by reason.
+        num_heard: utterances without a transcript of which something was learned from.
     """
 
     user_key: str
@@ -69,6 +72,7 @@ class CohortResult:
     reason: str = ""
     current_error: float | None = None
     improvement: float | None = None
+    num_heard: int = 0
 
 
 def adapt_cohort(
@@ -84,6 +88,7 @@ def adapt_cohort(
     decoder: Decoder = Greedy(),
     stages: StageClock | None = None,
     anchor: Anchor | None = None,
+    listener: Listener | None = None,
 ) -> Iterator[CohortResult | CohortProgress]:
     """Encode the speech of all users, then train their adapters; yields each user's result when it is done.
 
@@ -98,6 +103,7 @@ def adapt_cohort(
         decoder: of the judges, whose errors the gate compares.
         stages: is told where the time goes.
         anchor: ordinary speech of this base at the adapters' place, on the device.
+        listener: recognises utterances without a transcript, by the adapter that the user has; None: there are none.
     """
     stages = stages or StageClock()
     base.model.freeze_base_model()
@@ -111,6 +117,7 @@ def adapt_cohort(
     # encoding is shared work: each user is charged an equal part of it
     share_s = (time.perf_counter() - started_s) / max(1, len(users))
     training = _CohortTraining(base, adapter, adapt, open_current, torch.device(device), decoder, stages, anchor)
+    speeches = [training.listened(speech, listener) for speech in speeches]
     enough = [speech for speech in speeches if speech.parts]
     for speech in speeches:
         if not speech.parts:
@@ -133,7 +140,8 @@ def results_of(events: Iterable[CohortResult | CohortProgress]) -> Iterator[Coho
 
 
 def _too_few(speech: UserSpeech, least: int) -> CohortResult:
-    reason = f"{len(speech.transcripts)} usable utterances, at least {least} are needed"
+    with_transcripts = " with transcripts" if speech.untranscribed else ""
+    reason = f"{len(speech.transcripts)} usable utterances{with_transcripts}, at least {least} are needed"
     causes = "; ".join(f"{count} × {cause}" for cause, count in speech.dropped.items())
     reason = f"{reason} ({causes})" if causes else reason
     return CohortResult(speech.user_key, 0.0, len(speech.transcripts), speech.dropped, reason=reason)
@@ -151,6 +159,15 @@ class _CohortTraining:
     decoder: Decoder
     stages: StageClock
     anchor: Anchor | None = None
+
+    def listened(self, speech: UserSpeech, listener: Listener | None) -> UserSpeech:
+        """The speech with what is heard in utterances without a transcript."""
+        if listener is None or not speech.untranscribed or not speech.parts:
+            return speech
+        with self.stages("listen"):
+            current = self.open_current(speech.user_key)
+            adapter = current.adapter.to(self.device).eval() if current else None
+            return with_heard(speech, listener, self.base, adapter, self.config.after_layer, self.device)
 
     def adapt(self, speeches: Sequence[UserSpeech]) -> Iterator[CohortResult | float]:
         """Train a stack of users; yields each one's result when it is done, charged an equal part of the time.
@@ -233,7 +250,7 @@ class _CohortTraining:
             yield done if isinstance(done, float) else (speeches[done[0]], done[1], currents[done[0]])
 
     def _result(self, speech: UserSpeech, fit: AdapterFit | str, current: CurrentAdapter | None = None) -> CohortResult:
-        result = CohortResult(speech.user_key, 0.0, len(speech.transcripts), speech.dropped)
+        result = CohortResult(speech.user_key, 0.0, len(speech.transcripts), speech.dropped, num_heard=speech.num_heard)
         if isinstance(fit, str):
             return replace(result, failed=True, reason=fit)
         config = self.adapt_config
@@ -267,25 +284,6 @@ class _CohortTraining:
             self.decoder,
         )
         return evaluation.score.rate(metric), evaluation.utterances
-
-
-def goes_on(current: CurrentAdapter, fresh: Adapter, speech: UserSpeech, adapt: AdaptConfig) -> bool:
-    """Whether training goes on from the adapter that the user has, see `adapt.warm_start`.
-
-    Not where it may have learned from what is held out now, nor where speech has gone or been exchanged: what an
-    adapter has learned from that must be forgotten.
-    """
-    rule, now = split_rule(len(speech.transcripts), adapt), len(speech.transcripts)
-    return (
-        adapt.warm_start
-        and not adapt.force
-        and rule != CROSS_VALIDATED
-        and current.split == rule
-        and current.num_utterances is not None
-        and current.num_utterances < now <= current.num_utterances * (1 + adapt.warm_growth)
-        and adapter_to_plain(replace(current.adapter.config, dropout=fresh.config.dropout))
-        == adapter_to_plain(fresh.config)
-    )
 
 
 def _is_too_large(error: Exception) -> bool:

@@ -25,8 +25,11 @@ from ds2ray.training.adapters.encode import Encoded, Encoder, drained
 from ds2ray.training.adapters.judging.split import Part, split, undivided, with_further
 from ds2ray.training.adapters.progress import told
 from ds2ray.training.further import FurtherRecording, MadeOf, further_recordings
+from ds2ray.training.hold_out import drawn_order
 from ds2ray.training.long_recordings import NOT_CREDIBLE, cut_recording, is_long
 from ds2ray.training.seeds import derive_seed
+
+TOO_MUCH = "has no transcript, and there is more of such speech than training has steps for"
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +39,19 @@ Users = Mapping[str, Sequence[Utterance]]
 
 @dataclass(frozen=True)
 class UserSpeech:
-    """One user's usable utterances, encoded and split, and further recordings of them.
+    """One user's usable utterances, encoded and split, further recordings of them, and what was heard in others.
 
     Attributes:
         seed: of the adapter, its data order and its dropout.
-        frames: encodings [T, D] per utterance and, after them, per further recording.
+        frames: encodings [T, D] per utterance and, after them, per further recording and per passage that was heard.
         tokens: int64 [L] of each of these.
         transcripts: per utterance.
         parts: an adapter is trained for each, and the first is the user's (see `split`); none where the utterances
             are too few.
         dropped: utterances that cannot be used, counted by reason.
+        untranscribed: encodings [T, D] of utterances without a transcript, until they are listened to.
+        num_heard: of these, in which something was heard surely enough to learn from it.
+        weights: of the losses of rows, where it is not 1.
     """
 
     user_key: str
@@ -55,6 +61,9 @@ class UserSpeech:
     transcripts: Sequence[str]
     parts: Sequence[Part]
     dropped: dict[str, int] = field(default_factory=dict)
+    untranscribed: list[Tensor] = field(default_factory=list)
+    num_heard: int = 0
+    weights: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def held_out(self) -> list[int]:
@@ -69,9 +78,10 @@ def encode_users(encoder: Encoder, users: Users, adapt: AdaptConfig) -> list[Use
 
 def encoding_of_users(encoder: Encoder, users: Users, adapt: AdaptConfig) -> Generator[int, None, list[UserSpeech]]:
     """As `encode_users`; yields how many utterances are done, of which further recordings are their share of audio."""
-    refused: dict[str, Counter[str]] = {}
+    users, refused = _as_much_as_trained(users, adapt)
     if encoder.segment_long:
-        users, refused = yield from _with_segments(encoder, users)
+        users, of_long = yield from _with_segments(encoder, users)
+        refused = {user_key: refused[user_key] + of_long[user_key] for user_key in users}
     times = 1 + FURTHER_TIMES if has_further(encoder.base.model, encoder.after_layer, adapt) else 1
     encoded = yield from told(encoder.encoding(*users.values(), room=1 / times), lambda done: done // times)
     speeches: list[UserSpeech] = []
@@ -79,7 +89,7 @@ def encoding_of_users(encoder: Encoder, users: Users, adapt: AdaptConfig) -> Gen
     first = 0
     for user_key, utterances in users.items():
         speech, usable = _usable(user_key, utterances, encoded, first, encoder.base.vocabulary, adapt)
-        dropped = refused.get(user_key, Counter()) + Counter(speech.dropped)
+        dropped = refused[user_key] + Counter(speech.dropped)
         speeches.append(replace(speech, dropped=dict(dropped)))
         kept.append(usable)
         first += len(utterances)
@@ -157,17 +167,20 @@ def _usable(
     vocabulary: Vocabulary,
     adapt: AdaptConfig,
 ) -> tuple[UserSpeech, list[Utterance]]:
-    """A user's speech, split, and the utterances that it is of: those that could be encoded.
+    """A user's speech, split, and the utterances that it is of: those with a transcript that could be encoded.
 
     Args:
         first: place of the user's first utterance among the encoded ones.
     """
     kept: list[Utterance] = []
     frames: list[Tensor] = []
+    untranscribed: list[Tensor] = []
     dropped: dict[str, list[Utterance]] = {}
     for index, utterance in enumerate(utterances, start=first):
         rows = encoded.encodings[index]
-        if rows is not None:
+        if rows is not None and not utterance.transcript.strip():
+            untranscribed.append(rows)
+        elif rows is not None:
             kept.append(utterance)
             frames.append(rows)
         else:
@@ -185,8 +198,28 @@ def _usable(
         transcripts=[u.transcript for u in kept],
         parts=split([u.utterance_id for u in kept], adapt, seed) if len(kept) >= adapt.min_utterances else [],
         dropped={problem: len(own) for problem, own in dropped.items()},
+        untranscribed=untranscribed,
+        weights={row: adapt.corrected_weight for row, utterance in enumerate(kept) if utterance.corrected},
     )
     return speech, kept
+
+
+def _as_much_as_trained(users: Users, adapt: AdaptConfig) -> tuple[Users, dict[str, Counter[str]]]:
+    """The users without the utterances that have neither a transcript nor a step of training, and these, counted.
+
+    As many stay as there are steps for if each is in one of them (see `adapt.unlabelled_share`): a draw, in which an
+    utterance's place depends on its id alone.
+    """
+    found: dict[str, Sequence[Utterance]] = {}
+    refused: dict[str, Counter[str]] = {}
+    for user_key, utterances in users.items():
+        waiting = [row for row, utterance in enumerate(utterances) if not utterance.transcript.strip()]
+        steps_each = adapt.num_epochs * adapt.unlabelled_share / (1 - adapt.unlabelled_share)
+        order = drawn_order([utterances[row].utterance_id for row in waiting], user_seed(user_key, adapt))
+        left_out = {waiting[index] for index in order[int(steps_each * (len(utterances) - len(waiting))) :]}
+        found[user_key] = [utterance for row, utterance in enumerate(utterances) if row not in left_out]
+        refused[user_key] = Counter({TOO_MUCH: len(left_out)} if left_out else {})
+    return found, refused
 
 
 def _with_segments(encoder: Encoder, users: Users) -> Generator[int, None, tuple[Users, dict[str, Counter[str]]]]:

@@ -21,11 +21,13 @@ class Part:
     Attributes:
         further: further recordings, all of whose utterances are in `train`: indices that follow those of all
             utterances.
+        heard: passages of speech without transcripts: indices that follow those of all recordings.
     """
 
     train: Sequence[int]
     held_out: Sequence[int]
     further: Sequence[int] = ()
+    heard: Sequence[int] = ()
 
 
 def split(utterance_ids: Sequence[str], config: AdaptConfig, seed: int) -> list[Part]:

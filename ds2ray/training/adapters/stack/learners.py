@@ -75,8 +75,13 @@ class Learner:
     def __post_init__(self) -> None:
         size = self.config.batch_size
         steps = math.ceil(len(self.part.train) / size)
-        self.steps_per_epoch = min(steps, self.max_steps_per_epoch or steps)
-        self.plain = self._passes(self.part.train, size, self.seed, self.steps_per_epoch)
+        steps = min(steps, self.max_steps_per_epoch or steps)
+        heard_steps = steps_on_heard(steps, math.ceil(len(self.part.heard) / size), self.config.unlabelled_share)
+        self.steps_per_epoch = steps + heard_steps
+        self.heard_share = heard_steps / self.steps_per_epoch
+        self.plain = self._passes(self.part.train, size, self.seed, steps)
+        seed = derive_seed(self.seed, "heard")
+        self.heard = self._passes(self.part.heard, size, seed, math.ceil(len(self.part.heard) / size))
         # a recording holds two utterances, so that a step has as much speech
         size = further_batch_size(size)
         seed = derive_seed(self.seed, "further")
@@ -108,14 +113,20 @@ class Learner:
         )
 
     def rows(self) -> list[int]:
-        """The rows of the step: utterances or, in a share of the steps, further recordings.
+        """The rows of the step: utterances or, in a share of the steps, passages that were heard or, in a share of the
+        others, further recordings.
 
-        The steps that have these are the same for all users: a stack takes as long as its longest row.
+        The steps that have these are the same for all users who have as much of each: a stack takes as long as its
+        longest row.
         """
-        num_further = further_steps(self.step, self.share)
-        if further_steps(self.step + 1, self.share) > num_further:
+        num_heard = steps_of(self.step, self.heard_share)
+        if steps_of(self.step + 1, self.heard_share) > num_heard:
+            return self.heard.batch(num_heard)
+        step = self.step - num_heard
+        num_further = steps_of(step, self.share)
+        if steps_of(step + 1, self.share) > num_further:
             return self.further.batch(num_further)
-        return self.plain.batch(self.step - num_further)
+        return self.plain.batch(step - num_further)
 
 
 def warm_config(config: AdaptConfig) -> AdaptConfig:
@@ -139,9 +150,15 @@ def is_judged(epoch: int, config: AdaptConfig) -> bool:
     return config.patience_epochs < config.num_epochs or epoch >= config.num_epochs // 2
 
 
-def further_steps(step: int, share: float) -> int:
-    """How many of the steps before this one were on further recordings: a share, evenly spread."""
+def steps_of(step: int, share: float) -> int:
+    """How many of the steps before this one were of a kind that has a share of all, evenly spread."""
     return math.floor(step * share)
+
+
+def steps_on_heard(steps: int, heard_steps: int, most: float) -> int:
+    """Steps of an epoch on passages that were heard, beside `steps` on other speech: one on each batch of them, and at
+    most a share of all."""
+    return min(heard_steps, math.floor(steps * most / (1 - most)))
 
 
 def further_batch_size(batch_size: int) -> int:

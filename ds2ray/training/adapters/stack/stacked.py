@@ -147,7 +147,11 @@ class StackedTraining:
         rows_of = [learner.rows() for learner in learners]
         rows = self.table.rows([learner.user for learner in learners], rows_of)
         adapted = self._adapted(rows, learners, rows_of)
-        shares = torch.tensor([1 / len(batch) for batch in rows_of for _ in batch], device=self.device)
+        weights = [self.speeches[one.user].weights for one in learners]
+        shares = torch.tensor(
+            [own.get(row, 1.0) / len(batch) for own, batch in zip(weights, rows_of, strict=True) for row in batch],
+            device=self.device,
+        )
         log_probs = head_log_probs(self.model, rows, adapted, self.after_layer)
         losses = self.criterion(log_probs, rows.lengths, rows.tokens, rows.num_tokens)
         if self.config.kl_weight:

@@ -47,7 +47,9 @@ def small_model() -> DeepSpeech2:
     return DeepSpeech2(8, len(VOCABULARY), num_rnn_layers=2, rnn_hidden_dim=6, conv_channels=2)
 
 
-def speech_of_user(user: str, num_utterances: int, dim: int, config: AdaptConfig = CONFIG) -> UserSpeech:
+def speech_of_user(
+    user: str, num_utterances: int, dim: int, config: AdaptConfig = CONFIG, num_heard: int = 0
+) -> UserSpeech:
     draws = random.Random(user)
     seed = derive_seed(0, user)
     generator = torch.Generator().manual_seed(seed)
@@ -57,7 +59,15 @@ def speech_of_user(user: str, num_utterances: int, dim: int, config: AdaptConfig
     speech = UserSpeech(user, seed, frames, tokens_of(VOCABULARY, texts), texts, split(ids, config, seed))
     recordings = further_recordings(ids, [1.0] * num_utterances, undivided(speech.parts), seed)
     encodings = [torch.randn(draws.randint(16, 60), dim, generator=generator) for _ in recordings]
-    return with_recordings(speech, recordings, encodings, VOCABULARY.space)
+    speech = with_recordings(speech, recordings, encodings, VOCABULARY.space)
+    rows = range(len(speech.frames), len(speech.frames) + num_heard)
+    return dataclasses.replace(
+        speech,
+        frames=[*speech.frames, *(torch.randn(draws.randint(8, 30), dim, generator=generator) for _ in rows)],
+        tokens=[*speech.tokens, *tokens_of(VOCABULARY, [draws.choice("abcde") for _ in rows])],
+        parts=[dataclasses.replace(part, heard=rows) for part in speech.parts],
+        weights={row: draws.uniform(0.5, 1) for row in rows},
+    )
 
 
 def alone(model: AcousticModel, speech: UserSpeech, adapter: AdapterConfig, config: AdaptConfig) -> AdapterFit:
@@ -94,6 +104,7 @@ def assert_same(one: AdapterFit, other: AdapterFit | str) -> None:
     cross_validate_below=st.sampled_from([0, 7]),
     kl_weight=st.sampled_from([0.0, 0.5]),
     further_share=st.sampled_from([0.0, 0.4, 1.0]),
+    num_heard=st.sampled_from([0, 1, 8]),
 )
 def test_a_stack_gives_every_user_the_adapter_of_training_alone(
     at_once: bool,
@@ -104,6 +115,7 @@ def test_a_stack_gives_every_user_the_adapter_of_training_alone(
     cross_validate_below: int,
     kl_weight: float,
     further_share: float,
+    num_heard: int,
 ) -> None:
     model = small_model()
     config = dataclasses.replace(
@@ -113,7 +125,7 @@ def test_a_stack_gives_every_user_the_adapter_of_training_alone(
     dim = model.encoding_dim(after_layer)
     users = [(f"user-{number}", size) for number, size in enumerate(sizes)]
     order.shuffle(users)
-    speeches = [speech_of_user(user, size, dim, config) for user, size in users]
+    speeches = [speech_of_user(user, size, dim, config, num_heard) for user, size in users]
     fits = dict(stack_of(model, speeches, adapter, config, at_once).run())
     assert sorted(fits) == list(range(len(users)))
     for place, speech in enumerate(speeches):
