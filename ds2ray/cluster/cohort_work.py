@@ -12,7 +12,7 @@ import ray
 import torch
 
 from ds2ray import storage
-from ds2ray.config import ErrorMetric, adapter_to_plain
+from ds2ray.config import adapter_to_plain
 from ds2ray.errors import ArtifactCorruptError, BaseMismatchError, NewerReleaseError
 from ds2ray.fleet.attempts import name_user, named_user
 from ds2ray.fleet.cohort_task import CohortStart, FleetTask
@@ -222,8 +222,8 @@ class CohortWork:
         """The user's outcome; an adapter that passed the gate is published, unless the task holds it back."""
         task = self.task
         metric = task.adapt.gate_metric
-        before, after = _errors(result, metric)
-        anchor_before, anchor_after = _anchor_errors(result, metric)
+        before, after = result.fit.errors(metric) if result.fit else (None, None)
+        anchor_before, anchor_after = result.fit.anchor_errors(metric) if result.fit else (None, None)
         weights, making = b"", {}
         if result.fit is not None and result.better:
             weights = to_bytes(result.fit.state)
@@ -295,15 +295,3 @@ def _status(result: CohortResult) -> Status:
     if result.fit is None:
         return Status.skipped_no_data
     return Status.adapted if result.better else Status.kept_previous
-
-
-def _errors(result: CohortResult, metric: ErrorMetric) -> tuple[float | None, float | None]:
-    if result.fit is None:
-        return None, None
-    return result.fit.score_before.rate(metric), result.fit.score_after.rate(metric)
-
-
-def _anchor_errors(result: CohortResult, metric: ErrorMetric) -> tuple[float | None, float | None]:
-    if result.fit is None or result.fit.anchor is None:
-        return None, None
-    return result.fit.anchor.before.rate(metric), result.fit.anchor.after.rate(metric)

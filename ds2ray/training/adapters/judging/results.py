@@ -68,3 +68,11 @@ class AdapterFit:
     judged_after: tuple[Judged, ...] = ()
     anchor: AnchorErrors | None = None
     judged_start: tuple[Judged, ...] = ()
+
+    def errors(self, metric: ErrorMetric) -> tuple[float, float]:
+        """The held-out error by the base alone, and with the adapter."""
+        return self.score_before.rate(metric), self.score_after.rate(metric)
+
+    def anchor_errors(self, metric: ErrorMetric) -> tuple[float | None, float | None]:
+        """The error on ordinary speech by the base alone, and through the adapter; None without an anchor."""
+        return (self.anchor.before.rate(metric), self.anchor.after.rate(metric)) if self.anchor else (None, None)
