@@ -5,15 +5,17 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from ds2ray.commands.wanted import BaseSettings
+from ds2ray.commands.wanted import MODEL_FILE_SUFFIX, BaseSettings
 from ds2ray.config import AdaptJob
 from ds2ray.fleet.bandwidth import bandwidth_notes
 from ds2ray.fleet.choosing.users import chosen_users
 from ds2ray.fleet.cohorts import CohortSize, Room, cohort_size, speech_bytes_per_s
 from ds2ray.fleet.plan import Plan, plan_run
+from ds2ray.naming import named
 from ds2ray.progress import Tell, untold
 from ds2ray.store import BaseRecord, Store
 from ds2ray.store.index import read_rows
+from ds2ray.store.layout import base_uri, calibrations_uri, language_model_record_uri
 from ds2ray.tables.problems import ProblemKind
 from ds2ray.tables.users import read_fleet, stat_audio, usable_users
 from ds2ray.tables.validation import refuse
@@ -56,9 +58,25 @@ def make_plan(job: AdaptJob, store: Store, record: BaseRecord, tell: Tell = unto
         size=size_of_cohorts(job, record, Room(trials=os.cpu_count() or 1)),
         now_s=time.time(),
     )
-    notes = bandwidth_notes(users, base.audio.sample_rate_hz, record.metrics)
+    notes = [*bandwidth_notes(users, base.audio.sample_rate_hz, record.metrics), *_listening_notes(job, store, record)]
     refused = [erased_note(num_erased)] if num_erased else []
     return replace(plan, notes=(*choice, *plan.notes, *notes, *refused), num_erased=num_erased)
+
+
+def _listening_notes(job: AdaptJob, store: Store, record: BaseRecord) -> list[str]:
+    """A line on what the base lacks to recognise speech without transcripts well, where such speech is used."""
+    if not job.data.unlabelled:
+        return []
+    is_elsewhere = "/" in job.base and not job.base.endswith(MODEL_FILE_SUFFIX)
+    folder = job.base.rstrip("/") if is_elsewhere else base_uri(store, record.base_id)
+    needed = {"language model": language_model_record_uri(folder), "calibration": calibrations_uri(folder)}
+    missing = [what for what, uri in needed.items() if not store.exists(uri)]
+    if not missing:
+        return []
+    return [
+        f"speech without transcripts: the base has no {' and no '.join(missing)}, so that little of it is recognised "
+        f"surely and rightly; make what is missing with {named('language_model')} and {named('calibrate')}"
+    ]
 
 
 def size_of_cohorts(job: AdaptJob, record: BaseRecord, room: Room) -> CohortSize:

@@ -33,6 +33,10 @@ def test_speech_without_transcripts(
 ) -> None:
     root = str(tmp_path / "store")
     publish_base(Store(root), spoken_base, "base", {})
+    users = write_users(str(tmp_path / "users.csv"), spoken(small_corpus))
+    job = replace(job_of(root, users, dry_run=True), data=DataConfig(unlabelled=True))
+    assert adapt.run(job) == 0
+    assert "the base has no language model and no calibration, so that little of it" in capsys.readouterr().out
     texts = [small_corpus.train_manifest]
     language_model.run(LanguageModelJob(texts=texts, storage=StorageConfig(root=root)))
     speech = spoken(small_corpus)
@@ -52,7 +56,9 @@ def test_speech_without_transcripts(
     assert (first["fiona"].utterances_used, first["fiona"].utterances_heard) == (4, given - 4)
     assert first["fiona"].utterances_dropped == 0
     assert [first[user].status.value == "unchanged" for user in ("fiona", "gary")] == [False, True]
-    assert "without a transcript" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"without a transcript, of which what is surely recognised is learned from: {given - 4}" in told
+    assert "the base has no calibration, so that" in told
 
     # what is not sure enough is told; nothing has changed in a third night
     second = night(root, users, "second", unlabelled_confidence=1.0)
