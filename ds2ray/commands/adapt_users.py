@@ -217,7 +217,7 @@ def _packed_for_cluster(run: _Run, plan: Plan, done: Collection[str]) -> Plan:
 
     room = room_for_trials(run.job.adapt.cpus_per_trial, run.job.adapt.gpus_per_trial)
     packed = cohorts_of(plan.users, size_of_cohorts(run.job, run.record, room), done)
-    if len(packed) != len(plan.cohorts):
+    if packed and len(packed) != len(plan.cohorts):
         display.say(f"  {repacked_text(packed, plan, room)}")
     return replace(plan, cohorts=packed)
 
@@ -240,6 +240,8 @@ def _finish(run: _Run, trained: _Trained) -> dict[str, Any]:
             store.write_table(plan_uri(store, run.run_id), plan_table(plan))
         else:
             rows = _settled(run, trained)
+            write_part(store, run.run_id, SETTLED_PART, rows, plan.unchanged)
+            close_run(store, run.run_id, rows, pipeline_state(run.job.data))
         summary = _summary(run, trained, rows)
         summary |= previous_run(store)
         write_record(store, summary_uri(store, run.run_id), SUMMARY, summary)
@@ -253,17 +255,14 @@ def _finish(run: _Run, trained: _Trained) -> dict[str, Any]:
 
 
 def _settled(run: _Run, trained: _Trained) -> list[Outcome]:
-    """Write every user's outcome, and take them over into the index."""
+    """Every user's outcome; those whom a trial has published and not told are written."""
     plan, store, finished = trained.plan, run.store, trained.stopped is None
     outcomes = read_outcomes(store, run.run_id, aside=run.aside)
     left = unsettled(plan, outcomes, finished=finished)
     outcomes += write_published(store, run.run_id, left, run.keep_alive)
     few = run.job.adapt.min_utterances
     rows = settle(plan, outcomes, trained.starts, finished=finished, min_utterances=few)
-    rows = [replace(row, reason=private(row.reason)) for row in rows]
-    write_part(store, run.run_id, SETTLED_PART, rows, plan.unchanged)
-    close_run(store, run.run_id, rows, pipeline_state(run.job.data))
-    return rows
+    return [replace(row, reason=private(row.reason)) for row in rows]
 
 
 def _summary(run: _Run, trained: _Trained, rows: Sequence[Outcome]) -> dict[str, Any]:

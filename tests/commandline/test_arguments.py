@@ -203,6 +203,7 @@ class TestSecrets:
 
 
 MAY_BE_INFINITE = (
+    "adapt.canary_max_rise",
     "adapt.max_anchor_rise",
     "adapt.retry_unusable_after_h",
     "data.max_duration_s",

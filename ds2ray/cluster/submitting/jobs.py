@@ -18,6 +18,10 @@ from ds2ray.naming import typed
 T = TypeVar("T")
 
 POLL_S = 1.0
+
+ATTACHED_AT_THE_END = 5
+"""Times that the log of a job that has ended is asked for, at most, where its stream breaks off."""
+
 SILENCE_S = 20.0
 """Seconds without a line after which it is looked how the job is, and its log is attached again."""
 
@@ -153,6 +157,7 @@ class SubmittedJob:
         self.seen = 0  # characters of the log
         self.rest = ""  # of a line that has not come to its end
         self.has_ended = False
+        self.is_whole = False  # the log, up to where the last stream has ended by itself
 
     def look(self) -> Look:
         found = self.jobs.find(self.submission_id)
@@ -172,22 +177,33 @@ class SubmittedJob:
         return of_a_job((exit_code_in(found.message or "") if code is None else code) or None)
 
     def lines(self) -> Iterator[str]:
-        """The lines of the log that are new, as they come, until the stream ends, is silent or `until_s` has passed."""
-        with asyncio.Runner() as runner:  # whose end also ends a stream that is waited for, as by Ctrl-C
-            chunks = self._chunks()
-            while (chunk := runner.run(self._next(chunks))) is not None:
-                *whole, self.rest = (self.rest + chunk).split("\n")
-                yield from whole
+        """The lines of the log that are new, as they come, until the stream ends, is silent or `until_s` has passed.
+
+        That of a job that has ended ends, too; where it is dropped or silent before, it is attached again, so that the
+        last lines, which tell why a job has failed, are not lost to a busy cluster.
+        """
+        for _ in range(ATTACHED_AT_THE_END if self.has_ended else 1):
+            self.is_whole = False
+            with asyncio.Runner() as runner:  # whose end also ends a stream that is waited for, as by Ctrl-C
+                chunks = self._chunks()
+                while (chunk := runner.run(self._next(chunks))) is not None:
+                    *whole, self.rest = (self.rest + chunk).split("\n")
+                    yield from whole
+            if self.is_whole:
+                break
         if self.has_ended and self.rest:
             yield self.rest
             self.rest = ""
 
     async def _next(self, chunks: AsyncIterator[str]) -> str | None:
         """The next piece of the log; None where the stream has ended, was dropped, or is silent."""
-        wait_s = min(self.silence_s, self.until_s - time.monotonic())
+        wait_s = self.silence_s if self.has_ended else min(self.silence_s, self.until_s - time.monotonic())
         try:
             return await asyncio.wait_for(anext(chunks), max(0.1, wait_s))
-        except (StopAsyncIteration, TimeoutError, RuntimeError, OSError, aiohttp.ClientError):
+        except StopAsyncIteration:
+            self.is_whole = True
+            return None
+        except (TimeoutError, RuntimeError, OSError, aiohttp.ClientError):
             return None  # it is attached again after the next look
 
     async def _chunks(self) -> AsyncIterator[str]:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import pytest
 from ray.job_submission import JobDetails, JobStatus, JobType
 
-from ds2ray.cluster.submitting.jobs import Jobs, SubmittedJob
+from ds2ray.cluster.submitting.jobs import ATTACHED_AT_THE_END, Jobs, SubmittedJob
 from ds2ray.following import follow
 
 LOG = "one\ntwo\nthree\nfour"
@@ -72,6 +72,17 @@ def test_every_line_is_shown_once_however_often_the_stream_breaks_off(capsys: An
     told = [line for line in told if not line.startswith("job night-1")]
     assert told == ["one", "two", "three", "four"]
     assert len(waits) == 3
+
+
+def test_the_last_lines_of_a_job_that_has_ended_are_asked_for_until_they_come(capsys: Any) -> None:
+    ended = details(JobStatus.FAILED, driver_exit_code=3)
+    streams = [("", TimeoutError()), (LOG[:6], RuntimeError("closed")), (LOG, None)]
+    assert follow(followed(Course([ended], streams)), lambda: None) == 3
+    told = capsys.readouterr().out.splitlines()
+    assert told[:4] == ["one", "two", "three", "four"]
+    for_ever = Course([ended], [(LOG[:6], OSError("gone"))] * 10)
+    assert follow(followed(for_ever), lambda: None) == 3  # a log that never comes whole holds nobody up
+    assert len(for_ever.streams) == 10 - ATTACHED_AT_THE_END
 
 
 def test_exit_codes() -> None:
