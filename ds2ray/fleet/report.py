@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ds2ray.config import AdaptConfig
+from ds2ray.display.titles import titled
 from ds2ray.fleet.cohorts import Room
 from ds2ray.fleet.plan import Change, Plan, num_with_adapter
 from ds2ray.fleet.tally import SHORT
@@ -176,12 +177,11 @@ def outcome_table(outcomes: Sequence[Outcome], width: int, max_rows: int = MAX_T
     Args:
         width: columns of the terminal; where they are few, reasons stand below the table.
     """
-    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     wide = width >= WIDE
-    table = Table(title=" · ".join(_status_counts(outcomes)), title_justify="left")
+    table = Table()
     table.add_column("user", overflow="fold")
     table.add_column("outcome")
     numbers = ("likely", "utterances", "dropped", "seconds") if wide else ()
@@ -213,7 +213,7 @@ def outcome_table(outcomes: Sequence[Outcome], width: int, max_rows: int = MAX_T
     if drifted:
         more = f" … and {_plural(len(drifted) - max_rows, 'more user')}" if len(drifted) > max_rows else ""
         reasons.append(Text(f"{DRIFTED}: {', '.join(drifted[:max_rows])}{more}; {TAKE_BACK}"))
-    return Group(table, *reasons)
+    return titled(" · ".join(_status_counts(outcomes)), table, *reasons)
 
 
 def _error_shipped(outcome: Outcome) -> float:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ds2ray.display.titles import titled
 from ds2ray.nights.compared import Comparison
 from ds2ray.nights.words import change, number, percent
 from ds2ray.progress import duration_text
@@ -54,12 +55,11 @@ def compared_table(comparison: Comparison, name: Callable[[str], str], width: in
     Args:
         name: how a user is named, by key.
     """
-    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     before = comparison.before
-    table = Table(title=Text(f"run {comparison.night.run_id}"), title_justify="left")
+    table = Table()
     table.add_column("")
     for heading in (before.run_id if before else "no run before", comparison.night.run_id, "change"):
         table.add_column(Text(heading), justify="right", overflow="fold")
@@ -68,7 +68,7 @@ def compared_table(comparison: Comparison, name: Callable[[str], str], width: in
     for rate in comparison.rates:
         shown = percent(rate.before), percent(rate.now), change(rate.change, points=True)
         table.add_row(f"held-out error, {rate.label}", *shown)
-    return Group(table, *map(Text, _lines(comparison, name)))
+    return titled(f"run {comparison.night.run_id}", table, *map(Text, _lines(comparison, name)))
 
 
 def _lines(comparison: Comparison, name: Callable[[str], str]) -> list[str]:

@@ -238,6 +238,14 @@ def test_a_table_fits_and_tells_everything(width: int) -> None:
         assert f"winston-with-a-long-name:{reason}".replace(" ", "") in flat
 
 
+def test_the_headline_of_a_narrow_table_is_one_line_where_the_terminal_has_room() -> None:
+    rows = [Outcome(user_key=name, status=Status.adapted) for name in ("amy", "bob")]
+    rows.append(Outcome(user_key="cleo", status=Status.skipped_no_data, unusable=True))
+    lines = printed(rows, width=80)
+    assert lines[0] == "3 users · 2 adapted · 1 skipped · 1 of them unusable"
+    assert len(lines[1]) < len(lines[0])
+
+
 def test_a_long_table_is_cut() -> None:
     lines = printed([outcome(f"user-{number:03d}", Status.adapted) for number in range(50)], max_rows=3)
     assert [line.split("│")[1].strip() for line in lines if line.startswith("│")] == [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ds2ray import display
 from ds2ray.config import StoreJob
+from ds2ray.display.titles import titled
 from ds2ray.errors import ConfigError
 from ds2ray.fleet.report import COMPLETE
 from ds2ray.naming import typed
@@ -114,9 +115,8 @@ def count(job: StoreJob, store: Store, users: list[str]) -> int:
 
 def _figures_table(figures: Figures) -> "RenderableType":
     from rich.table import Table
-    from rich.text import Text
 
-    table = Table(title=Text(figures.store), title_justify="left", show_header=False)
+    table = Table(show_header=False)
     table.add_column("what")
     table.add_column("how many", justify="right")
     table.add_column("bytes", justify="right")
@@ -132,7 +132,7 @@ def _figures_table(figures: Figures) -> "RenderableType":
     for name, seconds in (("oldest object", figures.oldest_s), ("newest object", figures.newest_s)):
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds)) if seconds else "not known"
         table.add_row(name, when, "")
-    return table
+    return titled(figures.store, table)
 
 
 def _add_section(table: "object", title: str, counts: Mapping[str, int], sizes: Mapping[str, int]) -> None:
