@@ -52,7 +52,7 @@ class AdaptConfig:
         "with memory follow the adapter",
     )
     unlabelled_share: float = setting(
-        0.5, "with data.unlabelled=true, share of the steps on speech without transcripts, at most …"
+        0.9, "with data.unlabelled=true, share of the steps on speech without transcripts, at most …"
     )
     unlabelled_confidence: float = setting(
         0.9, "… of which passages are learned from whose words are recognised with this confidence, each of them"
