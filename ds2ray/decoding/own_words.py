@@ -8,95 +8,49 @@ Shapes: B rows, N paths of the search, S numbers of another fusion's state, M no
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from ds2ray.decoding.fusion import Fusion
-from ds2ray.decoding.lexicon import OUTSIDE, ROOT, Lexicon
+from ds2ray.decoding.lexicon import OUTSIDE, Lexicon
+from ds2ray.decoding.word_gains import Ends, Gains
 from ds2ray.text import Vocabulary
 
+MAX_STEPS = 2**16
+"""Nodes times tokens of a tree up to which all its steps are worked out beforehand, in 13 bytes each."""
+
+_OUTSIDE_WORDS, _BEHIND_A_WORD = -1, -2  # of `Steps.after`
 _ENDS_IN_HANGUL = re.compile("[가-힣]$")
 
 
 @dataclass(frozen=True)
-class Ends:
-    """The tokens at which words end.
+class Steps:
+    """The step from each of the M nodes of a tree by each of V tokens, see `OwnWords.step`.
 
     Attributes:
-        space: the id of the space, or -1 in vocabularies without one, in which a word may begin and end anywhere.
-        closes: [V] whether a word may end before this token.
+        after: int32 [M, V] the node, or where it leads outside the tree's words.
+        gained: [M, V]
+        is_own: bool [M, V]
     """
 
-    space: int
-    closes: np.ndarray
+    after: np.ndarray
+    gained: np.ndarray
+    is_own: np.ndarray
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary) -> "Ends":
-        """Those of a vocabulary: the space, and the apostrophe of a genitive."""
-        tokens = vocabulary.tokens
-        if " " not in tokens:
-            return cls(-1, np.ones(len(tokens), bool))
-        return cls(tokens.index(" "), np.array([token in (" ", "'") for token in tokens]))
-
-
-@dataclass(frozen=True)
-class Gains:
-    """What a path has gained at each of the M nodes of a tree, per unit of bonus.
-
-    Attributes:
-        hope: [M] while the node's words are being spelt.
-        floor: [M] what stays of it when they are left: words that have ended on the way, as the first of a phrase.
-        left: [M] the same with those that have ended in words that began later.
-        closed: [M] what stays where words may end: where there is one, that of the node, or one that began later.
-        is_end: [M] whether the node ends a word.
-        ends: [M] whether it or a node that it falls back to does.
-        is_open: [M] whether that word may end before any token: Korean particles follow without a space.
-        fallback: [M] the node of a word that began later on the same path, or `OUTSIDE`.
-    """
-
-    hope: np.ndarray
-    floor: np.ndarray
-    left: np.ndarray
-    closed: np.ndarray
-    is_end: np.ndarray
-    ends: np.ndarray
-    is_open: np.ndarray
-    fallback: np.ndarray
-
-    @classmethod
-    def of(cls, lexicon: Lexicon, weights: np.ndarray, opens: np.ndarray, ends: Ends) -> "Gains":
-        """Those of words with weights [W] and whether they are open [W]: an automaton of Aho and Corasick, 1975."""
-        size, word_of = len(lexicon), lexicon.word_of
-        parents, tokens = lexicon.parents.tolist(), lexicon.tokens.tolist()
-        children = {(parents[node], tokens[node]): node for node in range(1, size)}
-        depth, best = [0] * size, lexicon.best_below(weights)
-        hope, floor, left, closed = ([0.0] * size for _ in range(4))
-        is_end, ended, is_open = (word_of != OUTSIDE).tolist(), [False] * size, [False] * size
-        fallback = [OUTSIDE] * size
-        for node in range(1, size):  # parents come before their children, and shorter words before longer ones
-            parent, token = parents[node], tokens[node]
-            later = fallback[parent]
-            while later != OUTSIDE and (later, token) not in children:
-                later = fallback[later]
-            begins_after = ends.space in (-1, token)
-            fallback[node] = children[later, token] if later != OUTSIDE else ROOT if begins_after else OUTSIDE
-            may_close = ended[parent] and (ends.closes[token] or is_open[parent])
-            goes_on = later != OUTSIDE and not is_end[parent]
-            floor[node] = max(floor[parent], closed[parent]) if may_close and not goes_on else floor[parent]
-            depth[node] = depth[parent] + 1
-            hope[node] = max(floor[node], float(best[node]) * depth[node])
-            behind = fallback[node]
-            left[node] = floor[node] + (left[behind] if behind != OUTSIDE else 0.0)
-            ended[node] = is_end[node] or (behind != OUTSIDE and ended[behind])
-            if is_end[node]:
-                is_open[node] = bool(opens[word_of[node]])
-                closed[node] = max(floor[node], float(weights[word_of[node]]) * depth[node])
-            elif ended[node]:
-                is_open[node], closed[node] = is_open[behind], floor[node] + closed[behind]
-            else:
-                closed[node] = left[node]
-        return cls(*map(np.array, (hope, floor, left, closed, is_end, ended, is_open, fallback)))
+    def of(cls, tree: "WordTree", vocabulary: Vocabulary) -> "Steps | None":
+        """Those of a tree; None where they are too many to keep."""
+        size, num_tokens = len(tree), len(vocabulary)
+        if size * num_tokens > MAX_STEPS:
+            return None
+        words = OwnWords([tree], vocabulary)
+        root = int(words.start()[0])
+        nodes, tokens = np.divmod(np.arange(size * num_tokens), num_tokens)
+        after, gained, is_own = words.step(nodes + root, tokens)
+        inside = np.where(after % 2 == 0, _BEHIND_A_WORD, _OUTSIDE_WORDS)
+        after = np.where(after >= 0, after - root, inside).astype(np.int32)
+        return cls(*(values.reshape(size, num_tokens) for values in (after, gained, is_own)))
 
 
 @dataclass(frozen=True)
@@ -105,11 +59,13 @@ class WordTree:
 
     Attributes:
         unwritable: words that the vocabulary cannot spell.
+        steps: all of them, worked out; None where they are too many.
     """
 
     lexicon: Lexicon
     gains: Gains
     unwritable: tuple[str, ...] = ()
+    steps: Steps | None = None
 
     @classmethod
     def of(cls, words: Iterable[tuple[str, float]], vocabulary: Vocabulary) -> "WordTree":
@@ -126,7 +82,8 @@ class WordTree:
         lexicon = Lexicon.of(list(weight_of), len(vocabulary))
         weights = np.array(list(weight_of.values()), float)
         opens = np.array([bool(_ENDS_IN_HANGUL.search(vocabulary.decode(spelling))) for spelling in weight_of], bool)
-        return cls(lexicon, Gains.of(lexicon, weights, opens, Ends.of(vocabulary)), tuple(unwritable))
+        tree = cls(lexicon, Gains.of(lexicon, weights, opens, Ends.of(vocabulary)), tuple(unwritable))
+        return replace(tree, steps=Steps.of(tree, vocabulary)) if tree else tree
 
     def __len__(self) -> int:
         """The number of nodes."""
@@ -160,6 +117,7 @@ class OwnWords:
         joined = {f.name: np.concatenate([getattr(tree.gains, f.name) for tree in distinct]) for f in fields(Gains)}
         joined["fallback"][joined["fallback"] != OUTSIDE] += self._roots[joined["fallback"] != OUTSIDE]
         self._gains = Gains(**joined)
+        self._steps = _joined_steps(offsets, self._ends, self._num_tokens)
 
     def start(self) -> np.ndarray:
         """The places [B] of rows in which nothing has been said."""
@@ -167,6 +125,8 @@ class OwnWords:
 
     def step(self, places: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The places [N] after one more token each, what is gained [N], and whether own words are spelt [N]."""
+        if self._steps is not None:
+            return self._known_step(self._steps, places, tokens)
         after, gained = places.copy(), np.zeros(len(places))
         is_own = places % 2 == 0  # on a node, or behind a word: -2 - 2r
         ended = np.flatnonzero((places < 0) & (tokens == self._ends.space))
@@ -183,6 +143,20 @@ class OwnWords:
             at = on[missed]
             after[at], gained[at], is_own[at] = self._leave(nodes[missed], token[missed])
         return after, gained, is_own
+
+    def _known_step(
+        self, steps: Steps, places: np.ndarray, tokens: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `step`, by what is worked out already."""
+        is_on = places >= 0
+        at = np.where(is_on, places, 0) * self._num_tokens + tokens
+        again = ~is_on & (tokens == self._ends.space)
+        elsewhere = np.where(again, (-1 - places) // 2, places)
+        return (
+            np.where(is_on, steps.after[at], elsewhere),
+            np.where(is_on, steps.gained[at], 0.0),
+            np.where(is_on, steps.is_own[at], places % 2 == 0),
+        )
 
     def may_end(self, places: np.ndarray) -> np.ndarray:
         """Whether an own word ends here [N]."""
@@ -221,6 +195,25 @@ class OwnWords:
         begins = anywhere | (tokens == self._ends.space)
         outside = np.where(begins, roots, np.where(is_done, -2 - 2 * roots, -1 - 2 * roots))
         return np.where(found, landed, outside), kept - gains.hope[nodes], is_done | found
+
+
+def _joined_steps(offsets: Sequence[tuple[WordTree, int]], ends: Ends, num_tokens: int) -> Steps | None:
+    """The steps of all trees, which begin at these nodes, flattened; None where those of a tree are not worked out."""
+    if not all(tree.steps for tree, _ in offsets if tree):
+        return None
+    begins = (ends.space == -1) | (np.arange(num_tokens) == ends.space)
+    after, gained, is_own = [], [], []
+    for tree, begin in offsets:
+        if tree.steps is None:  # no words: nothing is ever spelt
+            after.append(np.where(begins, begin, -1 - 2 * begin))
+            gained.append(np.zeros(num_tokens))
+            is_own.append(np.zeros(num_tokens, bool))
+            continue
+        local = tree.steps.after.ravel()
+        after.append(np.where(local >= 0, local + begin, local - 2 * begin))
+        gained.append(tree.steps.gained.ravel())
+        is_own.append(tree.steps.is_own.ravel())
+    return Steps(*map(np.concatenate, (after, gained, is_own)))
 
 
 class OwnWordsFusion:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ds2ray.config import TextConfig, TextUnit
+from ds2ray.decoding import own_words
 from ds2ray.decoding.beam import Beam
 from ds2ray.decoding.fusion import NoFusion, TokenFusion, WordFusion
 from ds2ray.decoding.language.language_model import LanguageModel
@@ -29,6 +30,33 @@ def gains(words: dict[str, float], text: str, vocabulary: Vocabulary = LETTERS) 
         total += float(gained[0])
         totals.append(total)
     return [*totals, total + float(own.finish(place)[0])]
+
+
+@given(
+    words=st.lists(st.lists(st.text("abcd '", min_size=1, max_size=5), max_size=6), min_size=1, max_size=3),
+    text=st.text("abcd '", max_size=12),
+    spaced=st.booleans(),
+)
+def test_steps_worked_out_beforehand_are_those_that_are_taken(words: list[list[str]], text: str, spaced: bool) -> None:
+    vocabulary = LETTERS if spaced else Vocabulary.from_tokens("'abcd", TextConfig())
+    trees: list[WordTree | None] = [None, *(WordTree.of(dict.fromkeys(own, 1.5).items(), vocabulary) for own in words)]
+    known = OwnWords(trees, vocabulary)
+    taken = OwnWords(trees, vocabulary)
+    taken._steps = None
+    assert known._steps is not None
+    places = known.start(), taken.start()
+    for token in vocabulary.encode_and_tell(text)[0]:
+        tokens = np.full(len(trees), token)
+        (found, *rest), (expected, *others) = known.step(places[0], tokens), taken.step(places[1], tokens)
+        places = found, expected
+        for one, other in zip((found, *rest), (expected, *others), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_tree_too_large_to_work_out_is_followed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_words, "MAX_STEPS", 10)
+    assert WordTree.of([("abc", 1.0)], LETTERS).steps is None
+    assert gains({"abc": 1.0}, "d abc d") == pytest.approx([0, 0, 1, 2, 3, 3, 3, 3])
 
 
 @pytest.mark.parametrize(
