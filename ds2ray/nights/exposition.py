@@ -1,7 +1,7 @@
 """A run's figures as Prometheus reads them: text of one line per series. No label says who a user is."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 PREFIX = "ds2ray_run_"
@@ -31,18 +31,28 @@ def exposition(summary: Mapping[str, Any], ended_s: float, last_good_s: float | 
         last_good_s: when an earlier run ended that was complete; None where none is known.
     """
     values = dict(_values(summary, ended_s, ended_s if summary.get("exit_code") == 0 else last_good_s))
-    lines = []
-    for name, meaning in SERIES.items():
-        own = [(labels, value) for (series, labels), value in values.items() if series == name]
+    return gauges(PREFIX, SERIES, [(series, labels, value) for (series, labels), value in values.items()])
+
+
+def gauges(prefix: str, meanings: Mapping[str, str], values: Iterable[tuple[str, str, float]]) -> str:
+    """The text of gauges.
+
+    Args:
+        meanings: of the series, by name, in the order of the text.
+        values: name, labels as `{of="training"}` or nothing, and value.
+    """
+    given, lines = list(values), list[str]()
+    for name, meaning in meanings.items():
+        own = [(labels, value) for series, labels, value in given if series == name]
         if own:
-            lines += [f"# HELP {PREFIX}{name} {meaning}", f"# TYPE {PREFIX}{name} gauge"]
-            lines += [f"{PREFIX}{name}{labels} {value!r}" for labels, value in own]
+            lines += [f"# HELP {prefix}{name} {meaning}", f"# TYPE {prefix}{name} gauge"]
+            lines += [f"{prefix}{name}{labels} {value!r}" for labels, value in own]
     return "\n".join(lines) + "\n"
 
 
-def last_good_of(text: str) -> float | None:
+def last_good_of(text: str, prefix: str = PREFIX) -> float | None:
     """When the last complete run ended, by the text of an earlier run."""
-    found = re.search(rf"^{PREFIX}last_good_timestamp_seconds (\S+)$", text, re.MULTILINE)
+    found = re.search(rf"^{prefix}last_good_timestamp_seconds (\S+)$", text, re.MULTILINE)
     try:
         return float(found[1]) if found else None
     except ValueError:

@@ -1,8 +1,9 @@
 """A training's figures as Prometheus reads them, when it ends: text of one line per series."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from ds2ray.nights.exposition import gauges, last_good_of
 
 PREFIX = "ds2ray_train_"
 
@@ -28,23 +29,14 @@ def training_exposition(summary: Mapping[str, Any], ended_s: float, last_good_s:
         ended_s: seconds since 1970.
         last_good_s: when an earlier one ended that was complete; None where none is known.
     """
-    found = list(_values(summary, ended_s, ended_s if summary.get("exit_code") == 0 else last_good_s))
-    lines = []
-    for name, meaning in SERIES.items():
-        own = [(labels, value) for series, labels, value in found if series == name and value is not None]
-        if own:
-            lines += [f"# HELP {PREFIX}{name} {meaning}", f"# TYPE {PREFIX}{name} gauge"]
-            lines += [f"{PREFIX}{name}{labels} {value!r}" for labels, value in own]
-    return "\n".join(lines) + "\n"
+    found = _values(summary, ended_s, ended_s if summary.get("exit_code") == 0 else last_good_s)
+    known = [(series, labels, value) for series, labels, value in found if value is not None]
+    return gauges(PREFIX, SERIES, known)
 
 
 def last_good_training_of(text: str) -> float | None:
     """When the last complete training ended, by the text of an earlier one."""
-    found = re.search(rf"^{PREFIX}last_good_timestamp_seconds (\S+)$", text, re.MULTILINE)
-    try:
-        return float(found[1]) if found else None
-    except ValueError:
-        return None
+    return last_good_of(text, PREFIX)
 
 
 def _values(
